@@ -1,0 +1,102 @@
+"""Errors a user can act on, and the exit codes that scripts rely on.
+
+Every error says what failed, why, and the command or change that fixes it. The command line prints
+these three lines and no traceback; anything that is not an `AgecompactError` is a bug and keeps its
+traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of every verb."""
+
+    OK = 0
+    GATE_FAILED = 1
+    USAGE = 2
+    ENVIRONMENT = 3
+    CONVERSION = 4
+
+
+class AgecompactError(Exception):
+    """A failure with a cause and a cure.
+
+    Attributes:
+        what: What failed, in one line.
+        why: The cause, or an empty string when `what` says it all.
+        fix: The command or the change that mends it.
+        exit_code: What the process returns.
+    """
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, what: str, *, why: str = "", fix: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.fix = fix
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.why:
+            lines.append(f"why: {self.why}")
+        if self.fix:
+            lines.append(f"fix: {self.fix}")
+        return "\n".join(lines)
+
+
+class UsageError(AgecompactError):
+    """The request cannot be met as it was put: a bad argument or an unreadable input."""
+
+
+class GateError(AgecompactError):
+    """A check ran and said no."""
+
+    exit_code = ExitCode.GATE_FAILED
+
+
+class BackendMissingError(AgecompactError):
+    """A runtime, an extra or a system facility that the verb needs is not here."""
+
+    exit_code = ExitCode.ENVIRONMENT
+
+
+class OutputError(AgecompactError):
+    """An output could not be written: no permission, no space."""
+
+    exit_code = ExitCode.ENVIRONMENT
+
+
+class ConversionError(AgecompactError):
+    """A converter failed, or made a file that must not be shipped."""
+
+    exit_code = ExitCode.CONVERSION
+
+
+def missing_extra(extra: str, module: str) -> BackendMissingError:
+    """The error for a verb whose optional stack is not installed.
+
+    Args:
+        extra: Name of the extra in `pyproject.toml`.
+        module: The import that failed.
+    """
+    return BackendMissingError(
+        f"this needs the '{extra}' extra",
+        why=f"Python cannot import '{module}'",
+        fix=f"pip install 'agecompact[{extra}]'",
+    )
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
+    """The error for a name that no registry holds, with the nearest ones suggested."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+    return UsageError(
+        f"unknown {kind} '{name}'",
+        why=f"known: {', '.join(names)}",
+        fix=f"did you mean '{near[0]}'?" if near else f"use one of the known {kind}s",
+    )

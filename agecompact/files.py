@@ -1,0 +1,143 @@
+"""Files that are either whole or absent, their hashes, and canonical JSON."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from agecompact.errors import OutputError, UsageError
+
+_CHUNK_BYTES = 1 << 20
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with one spelling: sorted keys, no spaces, no NaN. Equal values give equal bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def pretty_json(value: Any) -> str:
+    """JSON for people and for diffs: sorted keys, two spaces, a final newline."""
+    return json.dumps(value, sort_keys=True, indent=2, allow_nan=False) + "\n"
+
+
+def read_json(path: Path, *, what: str) -> dict[str, Any]:
+    """Reads a JSON object.
+
+    Args:
+        path: The file.
+        what: What the file should be, for the error message.
+
+    Raises:
+        UsageError: The file is missing, is not JSON or holds no object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"no {what} at {path}") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UsageError(f"cannot read {what} {path}", why=str(error)) from None
+    if not isinstance(value, dict):
+        raise UsageError(f"cannot read {what} {path}", why="it holds no JSON object")
+    return value
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, or of a folder as the hash of its sorted `<sha256>  <relative path>` lines."""
+    if path.is_dir():
+        lines = [
+            f"{sha256_of(child)}  {child.relative_to(path).as_posix()}\n"
+            for child in sorted(path.rglob("*"))
+            if child.is_file()
+        ]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    if path.is_dir():
+        return sum(child.stat().st_size for child in path.rglob("*") if child.is_file())
+    return path.stat().st_size
+
+
+def make_folder(path: Path) -> Path:
+    """Creates an output folder and its parents.
+
+    Raises:
+        OutputError: The folder cannot be made or written to.
+    """
+    with output_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, "no permission to write", str(path))
+    return path
+
+
+@contextmanager
+def output_errors(path: Path) -> Iterator[None]:
+    """Turns the operating system's write errors into `OutputError` with a cure."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        cure = (
+            "free some space, or choose another place with --out"
+            if error.errno in (errno.ENOSPC, errno.EDQUOT)
+            else "choose a folder that you can write to with --out"
+        )
+        raise OutputError(f"cannot write {path}", why=reason, fix=cure) from error
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yields a temporary name beside `path` that becomes `path` when the block ends well.
+
+    Works for a file and for a folder (an `.mlpackage`). On any exception, Ctrl-C included, the
+    temporary is removed and `path` is as it was before.
+
+    Raises:
+        OutputError: The place cannot be written to or is full.
+    """
+    make_folder(path.parent)
+    with output_errors(path):
+        scratch = Path(tempfile.mkdtemp(prefix=".partial-", dir=path.parent))
+    # The suffix is kept: converters choose their format by it.
+    temporary = scratch / path.name
+    try:
+        with output_errors(path):
+            yield temporary
+            _replace(temporary, path, scratch)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _replace(temporary: Path, path: Path, scratch: Path) -> None:
+    if not temporary.is_dir():
+        os.replace(temporary, path)  # noqa: PTH105
+        return
+    # A folder cannot be renamed over a full one: move the old one aside first.
+    if path.exists():
+        os.replace(path, scratch / "old")  # noqa: PTH105
+    os.replace(temporary, path)  # noqa: PTH105
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file whole or not at all.
+
+    Raises:
+        OutputError: The place cannot be written to or is full.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

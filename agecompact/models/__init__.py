@@ -1,0 +1,1 @@
+"""One file a model; `registry` names them all."""

@@ -1,0 +1,80 @@
+"""Parameters and multiply-accumulates, counted on the network itself."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from agecompact.contract import Contract
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """What a network costs.
+
+    Attributes:
+        parameters: Trainable parameters.
+        bn_statistics: Running means and variances, which Keras counts as (untrainable) parameters.
+        folded_parameters: Parameters once BN is folded into the convolutions before it.
+        macs: Multiply-accumulates of convolutions and Linears for one face.
+    """
+
+    parameters: int
+    bn_statistics: int
+    folded_parameters: int
+    macs: int
+
+
+def example_inputs(contract: Contract, batch: int = 1) -> tuple[Tensor, ...]:
+    """Zeros shaped as the network's inputs, NCHW float32, one a crop."""
+    shape = (batch, 3, contract.height, contract.width)
+    return tuple(torch.zeros(shape) for _ in contract.crops)
+
+
+def measure(network: nn.Module, contract: Contract) -> Complexity:
+    """Counts a network in evaluation mode; the network itself is left as it was."""
+    network = copy.deepcopy(network).eval()
+    return Complexity(
+        parameters=sum(p.numel() for p in network.parameters()),
+        bn_statistics=sum(
+            b.numel() for name, b in network.named_buffers() if name.rpartition(".")[2].startswith("running_")
+        ),
+        folded_parameters=sum(p.numel() for p in fold_batch_norm(network).parameters()),
+        macs=_macs(network, example_inputs(contract)),
+    )
+
+
+def fold_batch_norm(network: nn.Module) -> nn.Module:
+    """A copy with every BN folded into the convolution before it, by torch's own pass."""
+    from torch.fx.experimental.optimization import fuse
+
+    folded: nn.Module = fuse(copy.deepcopy(network).eval())  # type: ignore[no-untyped-call]
+    return folded
+
+
+def _macs(network: nn.Module, inputs: tuple[Tensor, ...]) -> int:
+    total = 0
+
+    def count(module: nn.Module, _: object, output: Tensor) -> None:
+        nonlocal total
+        if isinstance(module, nn.Conv2d):
+            kernel = module.kernel_size[0] * module.kernel_size[1]
+            total += output.numel() * kernel * module.in_channels // module.groups
+        elif isinstance(module, nn.Linear):
+            total += output.numel() * module.in_features
+
+    handles = [
+        module.register_forward_hook(count)
+        for module in network.modules()
+        if isinstance(module, nn.Conv2d | nn.Linear)
+    ]
+    try:
+        with torch.no_grad():
+            network(*inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return total

@@ -1,0 +1,138 @@
+"""MobileNetV3-Large features (Howard et al., ICCV 2019, Table 1), with torchvision's names.
+
+Defined here because torchvision does not import beside a CPU build of torch. The module tree repeats
+torchvision's, so its `mobilenet_v3_large` state dict loads unchanged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+_BN_EPSILON = 1e-3
+_BN_MOMENTUM = 0.01
+
+OUTPUT_CHANNELS = 960
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One row of Table 1."""
+
+    kernel: int
+    expanded: int
+    outputs: int
+    squeeze_excite: bool
+    hardswish: bool
+    stride: int
+
+
+_TABLE_1 = (
+    _Row(3, 16, 16, False, False, 1),
+    _Row(3, 64, 24, False, False, 2),
+    _Row(3, 72, 24, False, False, 1),
+    _Row(5, 72, 40, True, False, 2),
+    _Row(5, 120, 40, True, False, 1),
+    _Row(5, 120, 40, True, False, 1),
+    _Row(3, 240, 80, False, True, 2),
+    _Row(3, 200, 80, False, True, 1),
+    _Row(3, 184, 80, False, True, 1),
+    _Row(3, 184, 80, False, True, 1),
+    _Row(3, 480, 112, True, True, 1),
+    _Row(3, 672, 112, True, True, 1),
+    _Row(5, 672, 160, True, True, 2),
+    _Row(5, 960, 160, True, True, 1),
+    _Row(5, 960, 160, True, True, 1),
+)
+
+
+def _divisible(value: float, divisor: int = 8) -> int:
+    """The nearest multiple of `divisor` that is not more than 10 % below `value`."""
+    rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * value else rounded
+
+
+def _conv_norm(
+    inputs: int,
+    outputs: int,
+    kernel: int,
+    activation: type[nn.Module] | None,
+    *,
+    stride: int = 1,
+    groups: int = 1,
+) -> nn.Sequential:
+    layers: list[nn.Module] = [
+        nn.Conv2d(
+            inputs,
+            outputs,
+            kernel,
+            stride=stride,
+            padding=(kernel - 1) // 2,
+            groups=groups,
+            bias=False,
+        ),
+        nn.BatchNorm2d(outputs, eps=_BN_EPSILON, momentum=_BN_MOMENTUM),
+    ]
+    if activation is not None:
+        layers.append(activation())
+    return nn.Sequential(*layers)
+
+
+class _SqueezeExcitation(nn.Module):
+    def __init__(self, channels: int, squeezed: int) -> None:
+        super().__init__()
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc1 = nn.Conv2d(channels, squeezed, 1)
+        self.fc2 = nn.Conv2d(squeezed, channels, 1)
+        self.activation = nn.ReLU()
+        self.scale_activation = nn.Hardsigmoid()
+
+    def forward(self, maps: Tensor) -> Tensor:
+        scale = self.fc2(self.activation(self.fc1(self.avgpool(maps))))
+        return self.scale_activation(scale) * maps  # type: ignore[no-any-return]
+
+
+class _InvertedResidual(nn.Module):
+    def __init__(self, inputs: int, row: _Row) -> None:
+        super().__init__()
+        activation = nn.Hardswish if row.hardswish else nn.ReLU
+        layers: list[nn.Module] = []
+        if row.expanded != inputs:
+            layers.append(_conv_norm(inputs, row.expanded, 1, activation))
+        layers.append(
+            _conv_norm(
+                row.expanded,
+                row.expanded,
+                row.kernel,
+                activation,
+                stride=row.stride,
+                groups=row.expanded,
+            )
+        )
+        if row.squeeze_excite:
+            layers.append(_SqueezeExcitation(row.expanded, _divisible(row.expanded / 4)))
+        layers.append(_conv_norm(row.expanded, row.outputs, 1, None))
+        self.block = nn.Sequential(*layers)
+        self.use_residual = row.stride == 1 and inputs == row.outputs
+
+    def forward(self, maps: Tensor) -> Tensor:
+        out = self.block(maps)
+        return maps + out if self.use_residual else out
+
+
+def mobilenet_v3_large_features() -> nn.Sequential:
+    """The convolutional part: float32 NCHW `(N, 3, H, W)` -> `(N, 960, H/32, W/32)`."""
+    layers: list[nn.Module] = [_conv_norm(3, 16, 3, nn.Hardswish, stride=2)]
+    channels = 16
+    for row in _TABLE_1:
+        layers.append(_InvertedResidual(channels, row))
+        channels = row.outputs
+    layers.append(_conv_norm(channels, OUTPUT_CHANNELS, 1, nn.Hardswish))
+    features = nn.Sequential(*layers)
+    for module in features.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    return features
