@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 _METADATA_KEY = "agecompact"
+_HEADER_KEYS = {"schema_version", "model", "config", "contract"}
 _SUFFIX = ".safetensors"
 
 
@@ -125,12 +126,7 @@ def read(path: Path) -> Weights:
             why=f"its metadata has no '{_METADATA_KEY}' entry",
             fix="write it with agecompact.checkpoints.write",
         )
-    header = json.loads(metadata[_METADATA_KEY])
-    if header.get("schema_version") != SCHEMA_VERSION:
-        raise UsageError(
-            f"{path} has schema version {header.get('schema_version')!r}",
-            why=f"this agecompact reads version {SCHEMA_VERSION}",
-        )
+    header = _read_header(path, metadata[_METADATA_KEY])
     for name, tensor in state.items():
         if not torch.isfinite(tensor).all():
             raise UsageError(f"{path} is broken", why=f"'{name}' holds NaN or Inf")
@@ -173,21 +169,28 @@ def write(
         The file's SHA-256.
 
     Raises:
-        UsageError: A weight is NaN or Inf.
+        UsageError: A weight is NaN or Inf, or the file's suffix is another.
         OutputError: The place cannot be written to or is full.
     """
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
+    if path.suffix != _SUFFIX:
+        raise UsageError(
+            f"will not write {path}", why=f"a weights file needs the suffix {_SUFFIX}"
+        )
     contract = contract or registry.get(model_id).contract
     state = {}
     for name, tensor in network.state_dict().items():
         if _is_counter(name):
             continue
-        if not torch.isfinite(tensor).all():
-            raise UsageError(f"will not write {path}", why=f"'{name}' holds NaN or Inf")
         keep = not half or "running_" in name
-        state[name] = tensor.detach().to(torch.float32 if keep else torch.float16).contiguous()
+        stored = tensor.detach().to(torch.float32 if keep else torch.float16).contiguous()
+        if not torch.isfinite(stored).all():
+            raise UsageError(
+                f"will not write {path}", why=f"'{name}' holds NaN or Inf as {stored.dtype}"
+            )
+        state[name] = stored
     header = {
         "schema_version": SCHEMA_VERSION,
         "model": model_id,
@@ -195,12 +198,29 @@ def write(
         "contract": json.loads(contract.to_json()),
     }
     with atomic_path(path) as temporary:
-        save_file(state, temporary, {_METADATA_KEY: canonical_json(header)})
+        temporary.write_bytes(save(state, {_METADATA_KEY: canonical_json(header)}))
     sha256 = sha256_of(path)
     write_text(
         card_path(path), pretty_json({**(card or {}), **header, "file": path.name, "sha256": sha256})
     )
     return sha256
+
+
+def _read_header(path: Path, text: str) -> dict[str, Any]:
+    try:
+        header = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UsageError(f"{path} has an unreadable header", why=str(error)) from None
+    if not isinstance(header, dict) or not _HEADER_KEYS <= header.keys():
+        raise UsageError(
+            f"{path} has an unreadable header", why=f"it needs {', '.join(sorted(_HEADER_KEYS))}"
+        )
+    if header["schema_version"] != SCHEMA_VERSION:
+        raise UsageError(
+            f"{path} has schema version {header['schema_version']!r}",
+            why=f"this agecompact reads version {SCHEMA_VERSION}",
+        )
+    return header
 
 
 def _read_card(path: Path, sha256: str) -> Mapping[str, Any]:

@@ -202,7 +202,8 @@ class Contract:
         """
         try:
             value = json.loads(text)
-        except json.JSONDecodeError as error:
+        # Not only JSONDecodeError: an integer of thousands of digits is a plain ValueError.
+        except ValueError as error:
             raise UsageError("the contract is not JSON", why=str(error)) from None
         if not isinstance(value, dict):
             raise UsageError("the contract is not a JSON object")
@@ -216,12 +217,14 @@ class Contract:
             crops = tuple(_build(Crop, crop) for crop in value.pop("crops"))
             output = _build(Output, value.pop("output"))
             return _build(cls, {**value, "crops": crops, "output": output})
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise UsageError("the contract cannot be read", why=str(error)) from None
 
 
 def _build(kind: type[_T], fields: Any) -> _T:
     """Builds a frozen dataclass from JSON values, checking each against its annotation."""
+    if not isinstance(fields, dict):
+        raise TypeError(f"{kind.__name__} is {fields!r}")
     hints = get_type_hints(kind)
     if unknown := set(fields) - set(hints):
         raise ValueError(f"unknown fields: {', '.join(sorted(unknown))}")

@@ -88,15 +88,15 @@ class C3AE(nn.Module):
         self.config = config
         self.trunk = nn.Sequential(*(_block(i, config) for i in range(1, 6)))
         self.dropout = nn.Dropout(config.dropout)
-        width = config.features or _TRUNK_FEATURES
+        self._width = config.features or _TRUNK_FEATURES
         self.features = (
             nn.Linear(_TRUNK_FEATURES, config.features) if config.features else nn.Identity()
         )
         if config.bins is None:
             self.w1 = None
-            self.age = nn.Linear(width * config.crops, 1)
+            self.age = nn.Linear(self._width * config.crops, 1)
         else:
-            self.w1 = nn.Linear(width * config.crops, config.bins)
+            self.w1 = nn.Linear(self._width * config.crops, config.bins)
             self.age = nn.Linear(config.bins, 1)
 
     def _trunk_features(self, images: Tensor) -> Tensor:
@@ -115,7 +115,7 @@ class C3AE(nn.Module):
         if len(crops) == 1:
             return self._trunk_features(crops[0])
         features = self._trunk_features(torch.cat(crops, dim=0))
-        by_crop = features.reshape(len(crops), -1, features.shape[1])
+        by_crop = features.reshape(len(crops), -1, self._width)
         return torch.cat(by_crop.unbind(0), dim=1)
 
     def bins(self, *crops: Tensor) -> Tensor:

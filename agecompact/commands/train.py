@@ -1,0 +1,122 @@
+"""`agecompact train`: weights of a model, with the card that says where they come from."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from agecompact.commands.common import screen
+from agecompact.commands.evaluate import data_option
+
+if TYPE_CHECKING:
+    from agecompact.data.splits import Split
+    from agecompact.data.utkface import Survey
+    from agecompact.training.loop import Trained
+    from agecompact.training.recipes import Recipe
+
+
+@click.command()
+@click.argument("model")
+@data_option
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Folder of weights and state."
+)
+@click.option("--epochs", type=click.IntRange(1), help="Length, in place of the recipe's.")
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--restart", is_flag=True, help="Forget the state of an interrupted training in OUT.")
+def command(
+    model: str, data: Path, out: Path, epochs: int | None, threads: int, restart: bool
+) -> None:
+    """Train MODEL on UTKFace and write OUT/MODEL.safetensors with its card.
+
+    A training that was stopped goes on after its last whole epoch.
+    """
+    import torch
+
+    from agecompact import checkpoints
+    from agecompact.data import splits, utkface
+    from agecompact.evaluation import measure, target_of_contract
+    from agecompact.files import make_folder, pretty_json, read_json, write_text
+    from agecompact.models import registry
+    from agecompact.training import loop, recipes
+
+    console = screen()
+    recipe = recipes.get(model)
+    if epochs:
+        recipe = dataclasses.replace(recipe, epochs=epochs)
+    survey = utkface.read(data, target_of_contract(registry.get(model).contract))
+    split = splits.split(survey.faces)
+    console.print(
+        f"{model}: {recipe.epochs} epochs on {len(split.train)} of {len(survey.faces)} faces; "
+        f"dropped {survey.duplicates} duplicates, {survey.conflicting} with conflicting labels, "
+        f"{survey.unlabelled} without label"
+    )
+    torch.set_num_threads(threads)
+    # Tiny gradients would otherwise be computed in microcode, many times slower.
+    torch.set_flush_denormal(True)
+    state = make_folder(out) / f"{model}.state.safetensors"
+    if restart:
+        state.unlink(missing_ok=True)
+    trained = loop.train(model, recipe, split, state, say=console.print)
+
+    path = out / f"{model}.safetensors"
+    checkpoints.write(
+        path,
+        trained.network,
+        model_id=model,
+        config=recipe.config,
+        card=_card(model, recipe, survey, split, trained, threads),
+        half=recipe.half,
+    )
+    # The figures are those of the stored file, which may be rounded to float16.
+    weights = checkpoints.read(path)
+    metrics, unreadable = measure(weights.network(), weights.contract, split.test)
+    result = {"part": "test", "unreadable": unreadable, **metrics.to_json()}
+    card = checkpoints.card_path(path)
+    write_text(card, pretty_json({**read_json(card, what="card"), "evaluation": result}))
+    state.unlink()
+    console.print(f"{path}: {metrics}")
+
+
+def _card(
+    model: str, recipe: Recipe, survey: Survey, split: Split, trained: Trained, threads: int
+) -> dict[str, Any]:
+    from agecompact.data import splits, utkface
+
+    return {
+        "data": {
+            "name": utkface.NAME,
+            "terms": utkface.TERMS,
+            "files": survey.files,
+            "unlabelled": survey.unlabelled,
+            "duplicates_dropped": survey.duplicates,
+            "conflicting_dropped": survey.conflicting,
+            "unreadable_in_train": trained.unreadable,
+        },
+        "split": {
+            "seed": splits.SEED,
+            "sha256": split.sha256,
+            **{part: len(split.part(part)) for part in splits.PARTS},
+        },
+        "training": {
+            "command": f"agecompact train {model} --epochs {recipe.epochs} --threads {threads}",
+            "recipe": dataclasses.asdict(recipe),
+            "history": [dataclasses.asdict(epoch) for epoch in trained.history],
+            "wall_seconds": round(trained.seconds),
+            "hardware": f"{os.cpu_count()}-core {platform.machine()} CPU, "
+            f"{threads} thread{'s' * (threads > 1)}",
+            "versions": {
+                "python": platform.python_version(),
+                **{
+                    name: importlib.metadata.version(name)
+                    for name in ("agecompact", "torch", "numpy", "opencv-python-headless")
+                },
+            },
+        },
+    }

@@ -1,0 +1,61 @@
+"""`agecompact weights`: public Keras weights as agecompact weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from agecompact.commands.common import emit, import_extra, json_option, screen
+from agecompact.importers import FAMILIES
+
+SCHEMA_VERSION = 1
+
+
+@click.group()
+def command() -> None:
+    """Import public Keras weights."""
+
+
+@command.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--model", "family", type=click.Choice(list(FAMILIES)), required=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The weights file to write, *.safetensors; its card goes beside it as *.json.",
+)
+@json_option
+def import_(file: Path, family: str, out: Path, json_target: str | None) -> None:
+    """Convert a public Keras HDF5 FILE of SSR-Net (age or gender) or C3AE."""
+    import_extra("h5py", "train")
+    from agecompact import checkpoints, importers
+
+    imported = importers.from_keras(file, family)
+    layout = imported.layout
+    sha256 = checkpoints.write(
+        out,
+        imported.network,
+        model_id=layout.model_id,
+        config=layout.config,
+        contract=layout.contract,
+        card=imported.card,
+    )
+    emit(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "model": layout.model_id,
+            "parameters": imported.parameters,
+            "file": str(out),
+            "sha256": sha256,
+            **imported.card,
+        },
+        json_target,
+    )
+    console = screen(json_target)
+    console.print(
+        f"{layout.model_id}: {imported.parameters:,} parameters\n"
+        f"weights {out}\nsha256  {sha256}\ncard    {checkpoints.card_path(out)}",
+        soft_wrap=True,
+    )

@@ -1,0 +1,76 @@
+"""The split of a data set: 70 % to train on, 10 % to choose by, 20 % to report.
+
+A face's part follows from its bytes and the seed, not from the order in which files were listed, so
+that two machines agree. The split's hash goes into the card of every released weights file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from agecompact.data.utkface import Face
+from agecompact.files import canonical_json
+
+SEED = 42
+BIN_YEARS = 5
+
+Part = Literal["train", "val", "test"]
+PARTS: tuple[Part, ...] = get_args(Part)
+_TRAIN_FRACTION = 0.7
+_TRAIN_VAL_FRACTION = 0.8
+
+
+@dataclass(frozen=True)
+class Split:
+    """Three disjoint parts, each sorted by file name.
+
+    Attributes:
+        train: Faces to learn from.
+        val: Faces to watch training with.
+        test: Faces to report on.
+    """
+
+    train: tuple[Face, ...]
+    val: tuple[Face, ...]
+    test: tuple[Face, ...]
+
+    def part(self, name: Part) -> tuple[Face, ...]:
+        """The faces of a part."""
+        parts = {"train": self.train, "val": self.val, "test": self.test}
+        return parts[name]
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the three sorted lists of file names: two equal hashes, the same split."""
+        names = {part: [face.name for face in self.part(part)] for part in PARTS}
+        return hashlib.sha256(canonical_json(names).encode()).hexdigest()
+
+
+def split(faces: Iterable[Face], *, seed: int = SEED) -> Split:
+    """Splits distinct faces 70/10/20 within each 5-year bin of age.
+
+    Args:
+        faces: Faces with different bytes, in any order.
+        seed: Another seed gives another split.
+    """
+    bins: dict[int, list[Face]] = defaultdict(list)
+    for face in faces:
+        bins[face.label.age // BIN_YEARS].append(face)
+    parts: dict[Part, list[Face]] = {part: [] for part in PARTS}
+    for members in bins.values():
+        members.sort(key=lambda face: _rank(face, seed))
+        train, val = (round(len(members) * f) for f in (_TRAIN_FRACTION, _TRAIN_VAL_FRACTION))
+        parts["train"] += members[:train]
+        parts["val"] += members[train:val]
+        parts["test"] += members[val:]
+    return Split(
+        **{part: tuple(sorted(members, key=lambda f: f.name)) for part, members in parts.items()}
+    )
+
+
+def _rank(face: Face, seed: int) -> bytes:
+    return hashlib.sha256(f"{seed}:{face.sha256}".encode()).digest()

@@ -1,0 +1,189 @@
+"""Keras' HDF5 weights files: reading their layers by name, and handing them to a torch network.
+
+Two forms are read: `save_weights`, whose layers stand at the root, and `save`, whose layers stand
+under `model_weights` beside the architecture as JSON. Nothing is unpickled and no Lambda is run.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from agecompact.errors import UsageError
+from agecompact.files import sha256_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Array = npt.NDArray[np.float32]
+
+_SELF_NAMED = re.compile(r"(conv2d|batch_normalization|dense)(?:_(\d+))?")
+
+_TORCH_NAMES = {
+    "kernel": "weight",
+    "bias": "bias",
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+
+
+@dataclass(frozen=True)
+class KerasFile:
+    """A weights file, read.
+
+    Attributes:
+        path: Where it was read from.
+        sha256: Hash of the file.
+        layers: Arrays as stored (kernels HWIO or in x out) by layer and variable name. Layers that
+            Keras named itself are renumbered `kind_1`, `kind_2`, ... in the order of their numbers.
+        classes: Class by layer name of the stored architecture; empty when weights came alone.
+    """
+
+    path: Path
+    sha256: str
+    layers: Mapping[str, Mapping[str, Array]]
+    classes: Mapping[str, str]
+
+
+def read(path: Path) -> KerasFile:
+    """Reads a file's layers; needs h5py.
+
+    Raises:
+        UsageError: Missing, not HDF5, cut short, without layers, or NaN or Inf inside.
+    """
+    import h5py
+
+    if not path.is_file():
+        raise UsageError(f"no weights at {path}")
+    try:
+        with h5py.File(path, "r") as file:
+            variables = _variables(file.get("model_weights", file))
+            classes = dict(_classes(json.loads(file.attrs.get("model_config", "{}"))))
+    # h5py raises the first four on damaged files, and a damaged architecture the others.
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"{path} cannot be read as Keras HDF5 weights",
+            why=str(error),
+            fix="download it again: what should be HDF5 is often a web page or a Git LFS pointer",
+        ) from None
+    if not variables:
+        raise UsageError(f"{path} holds no Keras layers")
+    for name, array in variables.items():
+        if not np.isfinite(array).all():
+            raise UsageError(f"{path} is broken", why=f"'{name}' holds NaN or Inf")
+    return KerasFile(path, sha256_of(path), _by_layer(variables), classes)
+
+
+def fill(network: nn.Module, source: KerasFile, layers: Mapping[str, str]) -> None:
+    """Copies a file's arrays into a network.
+
+    Args:
+        network: The network; all its parameters and BN statistics are replaced.
+        source: The file.
+        layers: The file's layer for each of the network's modules, by name.
+
+    Raises:
+        UsageError: A layer lacks a variable, has one too many, or one of another shape.
+    """
+    import torch
+
+    wanted = {
+        k: v for k, v in network.state_dict().items() if not k.endswith("num_batches_tracked")
+    }
+    found = {
+        f"{module}.{_TORCH_NAMES.get(variable, variable)}": (f"{layer}/{variable}", array)
+        for module, layer in layers.items()
+        for variable, array in source.layers[layer].items()
+    }
+    if odd := sorted(found.keys() ^ wanted.keys()):
+        raise UsageError(
+            f"{source.path} has the right layers with other variables",
+            why=f"missing or unknown: {', '.join(odd)}",
+        )
+    state = {}
+    for name, (origin, array) in found.items():
+        reordered = _torch_order(array)
+        shape = tuple(wanted[name].shape)
+        if _as_kernel(reordered.shape) != _as_kernel(shape):
+            raise UsageError(
+                f"{source.path} has a layer of another size",
+                why=f"'{origin}' is {reordered.shape} in torch's order, the network's is {shape}",
+            )
+        state[name] = torch.from_numpy(np.ascontiguousarray(reordered)).reshape(shape)
+    network.load_state_dict(state, strict=False)
+
+
+def summary(names: Iterable[str]) -> str:
+    """Layer names for people: those that Keras made up are counted, the others listed."""
+    names = list(names)
+    matches = [_SELF_NAMED.fullmatch(name) for name in names]
+    counts = Counter(match[1] for match in matches if match)
+    given = [name for name, match in zip(names, matches, strict=True) if not match]
+    return ", ".join([f"{n} x {kind}" for kind, n in sorted(counts.items())] + sorted(given))
+
+
+def _variables(root: Any) -> dict[str, Array]:
+    """All float arrays of a group by their path, `layer[/scope ...]/variable:0`."""
+    import h5py
+
+    variables: dict[str, Array] = {}
+
+    def collect(name: str, node: Any) -> None:
+        if isinstance(node, h5py.Dataset) and node.dtype.kind == "f" and "/" in name:
+            variables[name] = node[()].astype(np.float32)
+
+    root.visititems(collect)
+    return variables
+
+
+def _classes(model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Layer names and classes of an architecture and of the models nested in it."""
+    for layer in model.get("config", {}).get("layers", []):
+        yield layer["config"]["name"], layer["class_name"]
+        yield from _classes(layer)
+
+
+def _by_layer(variables: Mapping[str, Array]) -> dict[str, dict[str, Array]]:
+    """Variables by layer: its group's name, or in the group of a submodel its scope's."""
+    split = {name: name.split("/") for name in variables}
+    scopes: dict[str, set[str]] = defaultdict(set)
+    for parts in split.values():
+        scopes[parts[0]].add(parts[-2])
+    layers: dict[str, dict[str, Array]] = defaultdict(dict)
+    for name, parts in split.items():
+        # Outside a submodel the scope may bear a suffix of the TensorFlow session; the group never.
+        layer = parts[0] if len(scopes[parts[0]]) == 1 else parts[-2]
+        layers[layer][parts[-1].removesuffix(":0")] = variables[name]
+    return {new: layers[old] for old, new in _renumbered(layers).items()}
+
+
+def _renumbered(names: Iterable[str]) -> dict[str, str]:
+    """New names by old: Keras counts on through a session, and tf.keras begins without a number."""
+    new = {name: name for name in names}
+    kinds: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for name in new:
+        if match := _SELF_NAMED.fullmatch(name):
+            kinds[match[1]].append((int(match[2] or 0), name))
+    for kind, numbered in kinds.items():
+        new |= {name: f"{kind}_{rank}" for rank, (_, name) in enumerate(sorted(numbered), start=1)}
+    return new
+
+
+def _torch_order(array: Array) -> Array:
+    """Kernels HWIO -> OIHW and in x out -> out x in; vectors as they are."""
+    return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
+
+
+def _as_kernel(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A Linear is a 1x1 convolution: `(out, in)` and `(out, in, 1, 1)` hold the same weights."""
+    return shape + (1,) * (4 - len(shape))

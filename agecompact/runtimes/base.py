@@ -1,0 +1,61 @@
+"""The interface of every backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.generic]
+Arrays = Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a delegate put the graph's ops.
+
+    Attributes:
+        partitions: How many pieces of the graph the delegate took; 1 is best.
+        fallback_ops: Ops left to the reference kernels, with how often each stands in the graph.
+    """
+
+    partitions: int
+    fallback_ops: Mapping[str, int]
+
+
+class Session(Protocol):
+    """A loaded model, inputs and outputs bound by name."""
+
+    def infer(self, inputs: Arrays) -> dict[str, Array]:
+        """Runs one batch: tensors by input name in, tensors by output name out."""
+
+    def prepare(self, inputs: Arrays) -> Callable[[], None]:
+        """Binds the inputs once and returns the bare inference, for timing."""
+
+    def placement(self) -> Placement | None:
+        """What the delegate took, or None where the runtime does not tell."""
+
+
+class Backend(Protocol):
+    """What each module of this package provides."""
+
+    def read_metadata(self, path: str) -> str | None:
+        """The agecompact JSON inside the file, or None when it holds none.
+
+        Raises:
+            UsageError: The file is not of this format, or is broken.
+        """
+
+    def open_session(self, path: str, threads: int) -> Session:
+        """Loads the file.
+
+        Raises:
+            UsageError: The file is not of this format, or is broken.
+            BackendMissingError: The runtime is not installed or not of this platform.
+        """
+
+    def version(self) -> str:
+        """Version of the runtime, such as `litert 2.3.0`."""

@@ -1,0 +1,120 @@
+"""Core ML, which predicts on macOS only; elsewhere its packages can still be read."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import version as distribution_version
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from agecompact import metadata
+from agecompact.errors import BackendMissingError, UsageError, missing_extra
+from agecompact.runtimes.base import Array, Arrays, Placement
+
+MODEL_FILE = Path("Data/com.apple.CoreML/model.mlmodel")
+
+
+class _Session:
+    def __init__(self, model: Any, image_inputs: frozenset[str]) -> None:
+        self._model = model
+        self._image_inputs = image_inputs
+
+    def _bind(self, inputs: Arrays) -> dict[str, Any]:
+        from PIL import Image
+
+        # Core ML takes an image input as an RGB picture and reorders its channels itself.
+        return {
+            name: Image.fromarray(np.asarray(value)[0]) if name in self._image_inputs else value
+            for name, value in inputs.items()
+        }
+
+    def infer(self, inputs: Arrays) -> dict[str, Array]:
+        outputs: dict[str, Array] = self._model.predict(self._bind(inputs))
+        return outputs
+
+    def prepare(self, inputs: Arrays) -> Callable[[], None]:
+        bound = self._bind(inputs)
+        return lambda: self._model.predict(bound)
+
+    def placement(self) -> Placement | None:
+        return None
+
+
+@cache
+def _model_proto() -> ModuleType:
+    """The protobuf module of Core ML's model format.
+
+    `import coremltools` pulls in torch and TensorFlow where they are installed, which takes seconds.
+    The generated modules need none of it, so they are imported under a package name of their own.
+
+    Raises:
+        ModuleNotFoundError: coremltools is not installed.
+    """
+    spec = find_spec("coremltools")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError("No module named 'coremltools'", name="coremltools")
+    alias = "_coremltools_proto"
+    package = ModuleType(alias)
+    package.__path__ = [str(Path(place) / "proto") for place in spec.submodule_search_locations]
+    sys.modules.setdefault(alias, package)
+    return importlib.import_module(f"{alias}.Model_pb2")
+
+
+def read_specification(path: str) -> Any:
+    """The protobuf of an `.mlpackage`, on any platform.
+
+    Raises:
+        UsageError: The folder is no package, or its specification is broken.
+    """
+    try:
+        proto = _model_proto()
+    except ModuleNotFoundError:
+        raise missing_extra("coreml", "coremltools") from None
+    try:
+        content = (Path(path) / MODEL_FILE).read_bytes()
+        specification = proto.Model()
+        specification.ParseFromString(content)
+    except Exception as error:  # protobuf's DecodeError has moved between versions.
+        raise UsageError(f"{path} is no Core ML package", why=str(error)) from None
+    return specification
+
+
+def read_metadata(path: str) -> str | None:
+    """The entry of the user-defined metadata."""
+    entries = read_specification(path).description.metadata.userDefined
+    return str(entries[metadata.KEY]) if metadata.KEY in entries else None
+
+
+def open_session(path: str, threads: int) -> _Session:  # noqa: ARG001 - Core ML has no such knob.
+    """Loads an `.mlpackage` on the CPU, where arithmetic is the most exact.
+
+    Raises:
+        BackendMissingError: This is no Mac.
+    """
+    if sys.platform != "darwin":
+        raise BackendMissingError(
+            "not run here",
+            why="Core ML predicts on macOS only",
+            fix="run the same command on a Mac",
+        )
+    import coremltools as ct
+
+    specification = read_specification(path)
+    images = frozenset(
+        feature.name
+        for feature in specification.description.input
+        if feature.type.WhichOneof("Type") == "imageType"
+    )
+    return _Session(ct.models.MLModel(path, compute_units=ct.ComputeUnit.CPU_ONLY), images)
+
+
+def version() -> str:
+    """Version of the package that drives Core ML."""
+    return f"coremltools {distribution_version('coremltools')}"

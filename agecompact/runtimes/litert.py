@@ -1,0 +1,113 @@
+"""LiteRT (TFLite) on the CPU, with its default XNNPACK delegate."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from importlib.metadata import version as distribution_version
+from pathlib import Path
+from typing import Any
+
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+
+from agecompact import metadata
+from agecompact.errors import UsageError
+from agecompact.runtimes.base import Array, Arrays, Placement
+
+SIGNATURE = "serving_default"
+_FILE_IDENTIFIER = b"TFL3"
+
+
+class _Session:
+    def __init__(self, interpreter: Interpreter, path: str) -> None:
+        self._interpreter = interpreter
+        signatures = interpreter.get_signature_list()
+        if SIGNATURE not in signatures:
+            raise UsageError(
+                f"{path} has no signature '{SIGNATURE}'",
+                why="without one, inputs could only be bound by position, which converters reorder",
+            )
+        runner = interpreter.get_signature_runner(SIGNATURE)
+        self._inputs = {n: d["index"] for n, d in runner.get_input_details().items()}
+        self._outputs = {n: d["index"] for n, d in runner.get_output_details().items()}
+
+    def _feed(self, inputs: Arrays) -> None:
+        if set(inputs) != set(self._inputs):
+            raise KeyError(f"inputs {sorted(inputs)}; the signature has {sorted(self._inputs)}")
+        for name, value in inputs.items():
+            self._interpreter.set_tensor(self._inputs[name], value)
+
+    def infer(self, inputs: Arrays) -> dict[str, Array]:
+        self._feed(inputs)
+        self._interpreter.invoke()
+        return {n: self._interpreter.get_tensor(i) for n, i in self._outputs.items()}
+
+    def prepare(self, inputs: Arrays) -> Callable[[], None]:
+        self._feed(inputs)
+        invoke: Callable[[], None] = self._interpreter.invoke
+        return invoke
+
+    def placement(self) -> Placement | None:
+        return _placement(
+            self._interpreter._get_ops_details(), list(self._outputs.values())
+        )
+
+
+def _placement(ops: list[dict[str, Any]], outputs: list[int]) -> Placement:
+    """The execution plan, rebuilt from the op list, which names delegated ops beside their delegate.
+
+    Walking back from the outputs, a tensor that a delegate partition writes was computed there; the
+    original ops that are reached are those that fell back.
+    """
+    writers: dict[int, dict[str, Any]] = {}
+    for op in ops:  # Partitions follow the original ops, so theirs is the last word.
+        writers.update({tensor: op for tensor in op["outputs"]})
+    planned: dict[int, dict[str, Any]] = {}
+    pending = list(outputs)
+    while pending:
+        op = writers.get(pending.pop())
+        if op is not None and op["index"] not in planned:
+            planned[op["index"]] = op
+            pending.extend(int(tensor) for tensor in op["inputs"])
+    names = Counter(op["op_name"] for op in planned.values())
+    partitions = names.pop("DELEGATE", 0)
+    return Placement(partitions, dict(sorted(names.items())))
+
+
+def _content(path: str) -> bytes:
+    content = Path(path).read_bytes()
+    if content[4:8] != _FILE_IDENTIFIER:
+        raise UsageError(f"{path} is no TFLite file", why="it lacks the identifier 'TFL3'")
+    return content
+
+
+def read_metadata(path: str) -> str | None:
+    """The content of the metadata buffer of our name."""
+    content = _content(path)
+    try:
+        model = schema.Model.GetRootAsModel(content, 0)
+        for i in range(model.MetadataLength()):
+            entry = model.Metadata(i)
+            if entry.Name() == metadata.KEY.encode():
+                data = model.Buffers(entry.Buffer()).DataAsNumpy()
+                return bytes(data).decode("utf-8")
+    except Exception as error:  # A truncated FlatBuffer fails in as many ways as it has fields.
+        raise UsageError(f"{path} is a broken TFLite file", why=str(error)) from None
+    return None
+
+
+def open_session(path: str, threads: int) -> _Session:
+    """Loads a `.tflite` file; tensors are NHWC."""
+    _content(path)
+    try:
+        interpreter = Interpreter(model_path=path, num_threads=threads)
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise UsageError(f"{path} is no model that LiteRT loads", why=str(error)) from None
+    return _Session(interpreter, path)
+
+
+def version() -> str:
+    """Version of LiteRT."""
+    return f"litert {distribution_version('ai-edge-litert')}"

@@ -1,0 +1,65 @@
+"""ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import onnxruntime as ort
+
+from agecompact import metadata
+from agecompact.errors import UsageError
+from agecompact.runtimes.base import Array, Arrays, Placement
+
+
+class _Session:
+    def __init__(self, session: ort.InferenceSession) -> None:
+        self._session = session
+        self._outputs = [output.name for output in session.get_outputs()]
+
+    def infer(self, inputs: Arrays) -> dict[str, Array]:
+        return dict(zip(self._outputs, self._session.run(None, dict(inputs)), strict=True))
+
+    def prepare(self, inputs: Arrays) -> Callable[[], None]:
+        binding = self._session.io_binding()
+        for name, value in inputs.items():
+            binding.bind_cpu_input(name, value)
+        for name in self._outputs:
+            binding.bind_output(name)
+        return lambda: self._session.run_with_iobinding(binding)
+
+    def placement(self) -> Placement | None:
+        return None
+
+
+def _load(path: str, threads: int) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exceptions share no base class but this one.
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"{path} is no model that ONNX Runtime loads", why=reason) from None
+
+
+def read_metadata(path: str) -> str | None:
+    """The entry of `metadata_props`."""
+    import onnx
+
+    # Parsed, not loaded: a session would run its graph passes on a file that is not yet trusted.
+    try:
+        model = onnx.load_model(path, load_external_data=False)
+    except Exception as error:  # protobuf's DecodeError has moved between versions.
+        raise UsageError(f"{path} is no ONNX file", why=str(error)) from None
+    return next((p.value for p in model.metadata_props if p.key == metadata.KEY), None)
+
+
+def open_session(path: str, threads: int) -> _Session:
+    """Loads an `.onnx` file on the CPU provider."""
+    return _Session(_load(path, threads))
+
+
+def version() -> str:
+    """Version of ONNX Runtime."""
+    return f"onnxruntime {ort.__version__}"

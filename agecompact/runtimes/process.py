@@ -1,0 +1,180 @@
+"""Runs a model file in a process of its own, so that a runtime's crash is an answer, not an end."""
+
+from __future__ import annotations
+
+import json
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+import numpy as np
+
+from agecompact.runtimes.base import Array, Arrays, Placement
+
+FailureKind = Literal["missing", "load", "run", "crash", "timeout"]
+
+_LAST_LINES = 3
+
+
+class RuntimeFailure(Exception):  # noqa: N818 - a result to record, not a user's error.
+    """A runtime did not answer.
+
+    Attributes:
+        kind: `missing` (no such runtime here), `load`, `run`, `crash` (the process died) or
+            `timeout`.
+        reason: What the runtime, or the operating system, said of it.
+    """
+
+    def __init__(self, kind: FailureKind, reason: str) -> None:
+        super().__init__(f"{kind}: {reason}")
+        self.kind = kind
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What opening a file told.
+
+    Attributes:
+        init_ms: Time to load the file and make it ready.
+        version: The runtime and its version.
+        placement: What the delegate took, or None where the runtime does not tell.
+    """
+
+    init_ms: float
+    version: str
+    placement: Placement | None
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Resident memory of the process, bytes.
+
+    Attributes:
+        peak_rss_bytes: The most it ever held, Python and the runtime's libraries included.
+        rss_before_load_bytes: What it had held at most before the model was loaded.
+    """
+
+    peak_rss_bytes: int
+    rss_before_load_bytes: int
+
+
+class RuntimeProcess:
+    """A context manager around one worker process, which serves one model file.
+
+    Args:
+        path: The model file; its suffix chooses the runtime.
+        threads: Threads for the runtime.
+        timeout_s: Longest wait for any one reply.
+    """
+
+    def __init__(self, path: Path, *, threads: int = 1, timeout_s: float = 120.0) -> None:
+        self._path = path
+        self._threads = threads
+        self._timeout_s = timeout_s
+
+    def __enter__(self) -> RuntimeProcess:
+        self._folder = tempfile.TemporaryDirectory(prefix="agecompact-")
+        self._log = (Path(self._folder.name) / "stderr").open("w+")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "agecompact.runtimes.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+        )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
+        self._log.close()
+        self._folder.cleanup()
+
+    def open(self) -> Opened:
+        """Loads the file.
+
+        Raises:
+            RuntimeFailure: The runtime is missing, refused the file, died or took too long.
+        """
+        reply = self._ask("open", path=str(self._path), threads=self._threads)
+        placement = Placement(**reply["placement"]) if reply["placement"] else None
+        return Opened(reply["init_ms"], reply["version"], placement)
+
+    def infer(self, samples: Arrays) -> Mapping[str, Array]:
+        """Runs many samples.
+
+        Args:
+            samples: By input name, arrays whose leading axis counts samples and whose other axes
+                are those of the input, batch axis included.
+
+        Returns:
+            By output name, arrays with the same leading axis.
+
+        Raises:
+            RuntimeFailure: The runtime failed, died or took too long.
+        """
+        outputs = Path(self._folder.name) / "outputs.npz"
+        self._ask("infer", inputs=self._save(samples), outputs=str(outputs))
+        with np.load(outputs, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+
+    def prepare(self, sample: Arrays) -> float:
+        """Binds one sample (as `infer` takes them) for `time`; returns the first inference in ms."""
+        first_ms: float = self._ask("prepare", inputs=self._save(sample))["first_inference_ms"]
+        return first_ms
+
+    def time(self, runs: int) -> list[float]:
+        """Latencies of `runs` inferences of the bound sample, in ms."""
+        samples_ms: list[float] = self._ask("time", runs=runs)["samples_ms"]
+        return samples_ms
+
+    def memory(self) -> Memory:
+        """Resident memory so far."""
+        reply = self._ask("memory")
+        return Memory(reply["peak_rss_bytes"], reply["rss_before_load_bytes"])
+
+    def _save(self, arrays: Arrays) -> str:
+        path = Path(self._folder.name) / "inputs.npz"
+        with path.open("wb") as stream:
+            np.savez(stream, **arrays)  # type: ignore[arg-type]
+        return str(path)
+
+    def _ask(self, method: str, **arguments: Any) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            print(json.dumps({"method": method, **arguments}), file=self._process.stdin, flush=True)
+        except BrokenPipeError:
+            raise self._crash() from None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            if not selector.select(self._timeout_s):
+                raise RuntimeFailure("timeout", f"no answer within {self._timeout_s:g} s")
+        line = self._process.stdout.readline()
+        if not line:
+            raise self._crash()
+        reply: dict[str, Any] = json.loads(line)
+        if not reply.pop("ok"):
+            reason = ": ".join(part for part in (reply["what"], reply["why"]) if part)
+            raise RuntimeFailure(reply["kind"], reason)
+        return reply
+
+    def _crash(self) -> RuntimeFailure:
+        code = self._process.wait()
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        self._log.seek(0)
+        lines = [line for line in self._log.read().splitlines() if line.strip()]
+        return RuntimeFailure("crash", f"{how}: {' | '.join(lines[-_LAST_LINES:])}")

@@ -1,0 +1,123 @@
+"""The far side of `agecompact.runtimes.process`: one file, one runtime, in a process of its own.
+
+Requests and replies are JSON objects, one a line; arrays travel as `.npz` files. The runtimes print
+to standard output as they please, so the replies go through a copy of it made before they load.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from agecompact.errors import AgecompactError, BackendMissingError, UsageError
+from agecompact.runtimes.base import Array, Session
+from agecompact.runtimes.registry import runtime_of
+
+_MS = 1e3
+_LINUX_STATUS = Path("/proc/self/status")
+
+
+def _peak_rss_bytes() -> int:
+    if not _LINUX_STATUS.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Not ru_maxrss: on Linux that starts from the parent's size at the fork.
+    line = next(x for x in _LINUX_STATUS.read_text().splitlines() if x.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
+
+
+class _Worker:
+    """Holds the session between requests."""
+
+    def __init__(self) -> None:
+        self._session: Session | None = None
+        self._run: Callable[[], None] | None = None
+        self._rss_before_bytes = 0
+
+    def open(self, path: str, threads: int) -> dict[str, Any]:
+        backend = runtime_of(Path(path)).load()
+        self._rss_before_bytes = _peak_rss_bytes()
+        started = time.perf_counter()
+        self._session = backend.open_session(path, threads)
+        init_ms = (time.perf_counter() - started) * _MS
+        placement = self._session.placement()
+        return {
+            "init_ms": init_ms,
+            "version": backend.version(),
+            "placement": asdict(placement) if placement else None,
+        }
+
+    def infer(self, inputs: str, outputs: str) -> dict[str, Any]:
+        """Runs every sample of an `.npz`, whose arrays carry the samples on a leading axis."""
+        assert self._session is not None
+        collected: dict[str, list[Array]] = {}
+        for sample in _samples(inputs):
+            for name, value in self._session.infer(sample).items():
+                collected.setdefault(name, []).append(np.array(value))
+        with Path(outputs).open("wb") as stream:
+            np.savez(stream, **{name: np.stack(values) for name, values in collected.items()})  # type: ignore[arg-type]
+        return {}
+
+    def prepare(self, inputs: str) -> dict[str, Any]:
+        """Binds the first sample and runs it once: the first inference, with its lazy set-up."""
+        assert self._session is not None
+        self._run = self._session.prepare(next(_samples(inputs)))
+        return {"first_inference_ms": self.time(1)["samples_ms"][0]}
+
+    def time(self, runs: int) -> dict[str, Any]:
+        assert self._run is not None
+        samples_ms = []
+        for _ in range(runs):
+            started = time.perf_counter_ns()
+            self._run()
+            samples_ms.append((time.perf_counter_ns() - started) / 1e6)
+        return {"samples_ms": samples_ms}
+
+    def memory(self) -> dict[str, Any]:
+        return {"peak_rss_bytes": _peak_rss_bytes(), "rss_before_load_bytes": self._rss_before_bytes}
+
+
+def _samples(path: str) -> Iterator[dict[str, Array]]:
+    with np.load(path, allow_pickle=False) as arrays:
+        loaded = {name: arrays[name] for name in arrays.files}
+    for i in range(len(next(iter(loaded.values())))):
+        yield {name: np.ascontiguousarray(array[i]) for name, array in loaded.items()}
+
+
+def _serve(requests: TextIO, replies: TextIO) -> None:
+    worker = _Worker()
+    for line in requests:
+        request = json.loads(line)
+        method = getattr(worker, request.pop("method"))
+        try:
+            reply = {"ok": True, **method(**request)}
+        except AgecompactError as error:
+            reply = {"ok": False, "kind": _kind_of(error), "what": error.what, "why": error.why}
+        except Exception as error:  # Runtimes raise what they like; the far side names the failure.
+            reply = {"ok": False, "kind": "run", "what": f"{type(error).__name__}: {error}", "why": ""}
+        print(json.dumps(reply), file=replies, flush=True)
+
+
+def _kind_of(error: AgecompactError) -> str:
+    if isinstance(error, BackendMissingError):
+        return "missing"
+    return "load" if isinstance(error, UsageError) else "run"
+
+
+def main() -> None:
+    """Serves requests from standard input until it closes."""
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    _serve(sys.stdin, replies)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The second stop: trained weights to ONNX, TFLite and Core ML."""

@@ -1,0 +1,130 @@
+"""PyTorch to Core ML, as an ML Program package.
+
+Core ML converts from the very network that the ONNX file was exported from: coremltools reads no
+ONNX any more. Parity ties both to the same PyTorch reference.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from agecompact import __version__, checkpoints, metadata
+from agecompact.contract import Contract
+from agecompact.errors import missing_extra
+from agecompact.models import registry
+from agecompact.models.complexity import example_inputs
+from export.job import Artifact, Job, metadata_for, versions_of
+from export.targets import TARGETS, Precision
+
+_TOOLS = ("torch", "coremltools")
+# Said out loud: for iOS 16 and newer coremltools would make the interface float16, whose steps above
+# 64 years are 0.0625.
+_FLOAT = np.float32
+_LICENCE = "Code: Apache-2.0."
+
+
+class _FromImage(nn.Module):
+    """Normalises raw 0..255 pixels inside the graph: Core ML's image input takes one scalar scale."""
+
+    def __init__(self, network: nn.Module, contract: Contract) -> None:
+        super().__init__()
+        self.network = network
+        low, high = contract.value_range
+        std = torch.tensor(contract.std).view(1, 3, 1, 1)
+        mean = torch.tensor(contract.mean).view(1, 3, 1, 1)
+        self.register_buffer("scale", (high - low) / 255.0 / std)
+        self.register_buffer("bias", (low - mean) / std)
+
+    def forward(self, *images: Tensor) -> Tensor:
+        scale, bias = self.get_buffer("scale"), self.get_buffer("bias")
+        output: Tensor = self.network(*(image * scale + bias for image in images))
+        return output
+
+
+def convert(job: Job) -> tuple[Artifact, ...]:
+    """Converts the network of a weights file to `.mlpackage` folders with float32 input and output.
+
+    With `input_kind="image"` the inputs are Core ML images of the contract's colour order, and the
+    contract inside says so: uint8, RGB pictures in, since Core ML reorders the channels itself.
+    """
+    try:
+        import coremltools as ct
+    except ModuleNotFoundError as error:
+        raise missing_extra("coreml", error.name or "coremltools") from None
+    logging.getLogger("coremltools").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore")
+    weights = checkpoints.read(job.weights)
+    contract = weights.contract
+    network = weights.network()
+    changes: dict[str, Any] = {}
+    if job.input_kind == "image":
+        network = _FromImage(network, contract).eval()
+        changes = {
+            "dtype": "uint8",
+            "layout": "NHWC",
+            "color_order": "RGB",
+            "value_range": (0.0, 255.0),
+            "mean": (0.0, 0.0, 0.0),
+            "std": (1.0, 1.0, 1.0),
+        }
+    with torch.no_grad():
+        traced = torch.jit.trace(network, example_inputs(contract), check_trace=False)
+    artifacts = []
+    for precision in job.precisions:
+        target = next(t for t in TARGETS if t.format == "coreml" and t.precision == precision)
+        versions = versions_of(*_TOOLS)
+        model = ct.convert(
+            traced,
+            convert_to="mlprogram",
+            inputs=_inputs(ct, contract, job.input_kind == "image"),
+            outputs=[ct.TensorType(name=contract.output.name, dtype=_FLOAT)],
+            minimum_deployment_target=ct.target.iOS16,
+            compute_precision=_compute_precision(ct, precision),
+            skip_model_load=True,
+        )
+        _describe(model, metadata_for(weights, target, versions, **changes))
+        path = job.folder / target.file_name(weights.model_id)
+        model.save(str(path))
+        artifacts.append(Artifact(path.name, "coreml", precision, "coremltools", versions))
+    return tuple(artifacts)
+
+
+def _inputs(ct: Any, contract: Contract, as_image: bool) -> list[Any]:
+    # Fresh objects for each call: ct.convert changes them.
+    shape = (1, 3, contract.height, contract.width)
+    if not as_image:
+        return [ct.TensorType(n, shape, dtype=_FLOAT) for n in contract.input_names]
+    layout = {"BGR": ct.colorlayout.BGR, "RGB": ct.colorlayout.RGB}[contract.color_order]
+    return [ct.ImageType(n, shape, color_layout=layout) for n in contract.input_names]
+
+
+def _compute_precision(ct: Any, precision: Precision) -> Any:
+    return {"float32": ct.precision.FLOAT32, "float16": ct.precision.FLOAT16}[precision]
+
+
+def _describe(model: Any, described: metadata.ArtifactMetadata) -> None:
+    contract = described.contract
+    spec = registry.get(described.model)
+    model.short_description = f"{spec.title}, {described.precision}: {contract.output.unit} of a face."
+    model.author = spec.source
+    model.license = " ".join(part for part in (_LICENCE, described.terms) if part)
+    model.version = __version__
+    model.user_defined_metadata[metadata.KEY] = described.to_json()
+    low, high = contract.value_range
+    for crop in contract.crops:
+        model.input_description[crop.name] = (
+            f"{crop.name} crop, {contract.height}x{contract.width}, {contract.color_order}, "
+            f"{low:g}..{high:g}, then (x - {list(contract.mean)}) / {list(contract.std)}"
+        )
+    bounds = (contract.output.minimum, contract.output.maximum)
+    model.output_description[contract.output.name] = (
+        f"{contract.output.unit}, {bounds[0]:g}..{bounds[1]:g}"
+        if bounds[0] is not None and bounds[1] is not None
+        else contract.output.unit
+    )

@@ -1,0 +1,95 @@
+"""PyTorch to ONNX, through `torch.export`."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from agecompact import checkpoints, metadata
+from agecompact.errors import ConversionError
+from agecompact.models.complexity import example_inputs
+from export.job import Artifact, Job, metadata_for, versions_of
+from export.targets import TARGETS
+
+if TYPE_CHECKING:
+    import onnx
+
+# The exporter's native minimum: below it, it falls back to a version converter, silently.
+OPSET = 18
+MAX_BATCH = 64
+
+_TOOLS = ("torch", "onnx", "onnxscript")
+
+
+def convert(job: Job) -> tuple[Artifact, ...]:
+    """Exports the network of a weights file, NCHW, inputs and outputs named as in its contract.
+
+    Returns:
+        The one artefact, float32.
+
+    Raises:
+        ConversionError: The graph fails ONNX's checker, or has another opset than asked for.
+    """
+    import onnx
+    import torch
+
+    # It warns, for each export, that torchvision is absent; its operators are not in these graphs.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    weights = checkpoints.read(job.weights)
+    contract = weights.contract
+    dynamic = {}
+    if job.dynamic_batch:
+        batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
+        dynamic = {"dynamic_shapes": tuple({0: batch} for _ in contract.crops)}
+    program = torch.onnx.export(
+        weights.network(),
+        # With batch 1 the exporter would take the open axis for a constant.
+        example_inputs(contract, 2 if job.dynamic_batch else 1),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=list(contract.input_names),
+        output_names=[contract.output.name],
+        verbose=False,
+        **dynamic,
+    )
+    assert program is not None
+    model = program.model_proto
+    _strip_traces(model)
+    target = next(t for t in TARGETS if t.format == "onnx")
+    versions = versions_of(*_TOOLS)
+    described = metadata_for(weights, target, versions)
+    onnx.helper.set_model_props(model, {metadata.KEY: described.to_json()})
+    model.producer_name = "agecompact"
+    model.producer_version = versions["agecompact"]
+    _check(model)
+    path = job.folder / target.file_name(weights.model_id)
+    # Deterministic serialisation: the same weights and versions give the same bytes.
+    path.write_bytes(model.SerializeToString(deterministic=True))
+    return (Artifact(path.name, "onnx", "float32", "torch.onnx", versions, _opset(model)),)
+
+
+def _strip_traces(model: onnx.ModelProto) -> None:
+    """Removes the stack traces and local paths that the exporter leaves on nodes and values."""
+    graph = model.graph
+    for item in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        del item.metadata_props[:]
+        item.doc_string = ""
+    del graph.metadata_props[:]
+    graph.doc_string = ""
+
+
+def _opset(model: onnx.ModelProto) -> int:
+    return next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+
+
+def _check(model: onnx.ModelProto) -> None:
+    import onnx
+
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except onnx.checker.ValidationError as error:
+        raise ConversionError("the ONNX graph is not valid", why=str(error)) from None
+    if _opset(model) != OPSET:
+        raise ConversionError(
+            f"the ONNX graph has opset {_opset(model)}", why=f"opset {OPSET} was asked for"
+        )

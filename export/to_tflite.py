@@ -1,0 +1,150 @@
+"""ONNX to TFLite, through onnx2tf, finished with what its float files lack: a named signature and
+our metadata."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agecompact import checkpoints, metadata
+from agecompact.contract import Contract
+from agecompact.errors import ConversionError
+from export.job import Artifact, Job, metadata_for, versions_of
+from export.targets import TARGETS, Precision
+
+# Constants of a TFLite file start on 16-byte boundaries (schema.fbs, `Buffer.data`).
+_BUFFER_ALIGNMENT = 16
+
+_TOOLS = ("onnx2tf", "tensorflow", "ai-edge-litert")
+
+
+def convert(job: Job) -> tuple[Artifact, ...]:
+    """Converts the ONNX file of a job to NHWC TFLite files.
+
+    onnx2tf makes float32 and float16 in one run; the job's precisions choose what is kept.
+
+    Raises:
+        ConversionError: onnx2tf failed, or its graph's inputs and outputs are not the contract's.
+    """
+    assert job.source is not None
+    weights = checkpoints.read(job.weights)
+    made = _run_onnx2tf(job.source, job.folder / "onnx2tf")
+    artifacts = []
+    for precision in job.precisions:
+        target = next(t for t in TARGETS if t.format == "tflite" and t.precision == precision)
+        versions = versions_of(*_TOOLS)
+        described = metadata_for(weights, target, versions, layout="NHWC")
+        content = _finish(made[precision].read_bytes(), described)
+        path = job.folder / target.file_name(weights.model_id)
+        path.write_bytes(content)
+        artifacts.append(Artifact(path.name, "tflite", precision, "onnx2tf", versions))
+    shutil.rmtree(job.folder / "onnx2tf")
+    return tuple(artifacts)
+
+
+def _run_onnx2tf(source: Path, folder: Path) -> Mapping[Precision, Path]:
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    import onnx2tf
+    from onnx2tf import onnx2tf as implementation
+
+    # It fetches sample images for any 3-channel input, to check its own work; offline it would die.
+    # Parity is proven here by other means, so any array of that shape will do.
+    implementation.download_test_image_data = lambda: np.zeros((20, 128, 128, 3), np.float32)
+    folder.mkdir()
+    # It rewrites the file that it is given.
+    copied = folder / "model.onnx"
+    shutil.copyfile(source, copied)
+    try:
+        with chdir(folder):
+            onnx2tf.convert(
+                input_onnx_file_path=copied.name,
+                output_folder_path="out",
+                copy_onnx_input_output_names_to_tflite=True,
+                non_verbose=True,
+            )
+    except SystemExit as error:
+        raise ConversionError("onnx2tf gave up", why=f"it exited with {error.code}") from None
+    made: dict[Precision, Path] = {
+        "float32": folder / "out" / "model_float32.tflite",
+        "float16": folder / "out" / "model_float16.tflite",
+    }
+    for path in made.values():
+        if not path.is_file():
+            raise ConversionError("onnx2tf made no file", why=f"{path.name} is missing")
+    return made
+
+
+def _finish(content: bytes, described: metadata.ArtifactMetadata) -> bytes:
+    """Adds the signature and the metadata, and gives the output the contract's name."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    if len(model.subgraphs) != 1:
+        raise ConversionError("the TFLite graph has subgraphs", why="only plain graphs are expected")
+    graph = model.subgraphs[0]
+    _check_interface(graph, described.contract)
+    graph.tensors[graph.outputs[0]].name = described.contract.output.name.encode()
+    graph.name = described.model.encode()
+    model.description = f"{described.model} {described.precision}, agecompact".encode()
+    model.signatureDefs = [_signature(schema, graph)]
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(described.to_json().encode(), np.uint8)
+    entry = schema.MetadataT()
+    entry.name = metadata.KEY.encode()
+    entry.buffer = len(model.buffers)
+    model.buffers.append(buffer)
+    model.metadata = [*(model.metadata or []), entry]
+    return _pack(model)
+
+
+def _check_interface(graph: Any, contract: Contract) -> None:
+    """Holds the graph's inputs, by name, and its one output to the contract."""
+    found = {
+        graph.tensors[i].name.decode(): tuple(int(d) for d in graph.tensors[i].shape)
+        for i in graph.inputs
+    }
+    expected = dict.fromkeys(contract.input_names, contract.input_shape)
+    if found != expected:
+        raise ConversionError("onnx2tf changed the inputs", why=f"{found} for {expected}")
+    outputs = [tuple(int(d) for d in graph.tensors[i].shape) for i in graph.outputs]
+    if outputs != [(1, 1)]:
+        raise ConversionError("onnx2tf changed the outputs", why=f"{outputs} for [(1, 1)]")
+
+
+def _signature(schema: Any, graph: Any) -> Any:
+    from agecompact.runtimes.litert import SIGNATURE
+
+    def bound(index: int) -> Any:
+        entry = schema.TensorMapT()
+        entry.name = graph.tensors[index].name
+        entry.tensorIndex = int(index)
+        return entry
+
+    signature = schema.SignatureDefT()
+    signature.signatureKey = SIGNATURE.encode()
+    signature.subgraphIndex = 0
+    signature.inputs = [bound(i) for i in graph.inputs]
+    signature.outputs = [bound(i) for i in graph.outputs]
+    return signature
+
+
+def _pack(model: Any) -> bytes:
+    import flatbuffers
+
+    class AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]
+        """Aligns byte vectors as the schema demands; the generated Python code forgets to."""
+
+        def StartVector(self, elem_size: int, count: int, alignment: int) -> int:  # noqa: N802
+            wanted = _BUFFER_ALIGNMENT if elem_size == 1 else alignment
+            offset: int = super().StartVector(elem_size, count, wanted)
+            return offset
+
+    builder = AlignedBuilder(1 << 20)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())

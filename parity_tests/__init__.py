@@ -1,0 +1,1 @@
+"""The third stop: every artefact held to PyTorch, in years."""

@@ -1,0 +1,29 @@
+"""Verdicts as JUnit XML, which every CI knows how to show."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+
+from parity_tests.check import Result
+
+
+def to_junit(results: Sequence[Result]) -> str:
+    """One test suite, one test case an artefact."""
+    statuses = [result.status for result in results]
+    suite = ET.Element(
+        "testsuite",
+        name="agecompact parity",
+        tests=str(len(results)),
+        failures=str(statuses.count("failed")),
+        errors="0",
+        skipped=str(statuses.count("skipped")),
+    )
+    for result in results:
+        case = ET.SubElement(suite, "testcase", classname=result.model, name=result.artifact)
+        if result.status == "failed":
+            ET.SubElement(case, "failure", type=result.kind or "", message=result.reason)
+        elif result.status == "skipped":
+            ET.SubElement(case, "skipped", message=result.reason)
+    ET.indent(suite)
+    return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
