@@ -1,4 +1,4 @@
-"""Trained weights: a safetensors file that says what it is, and a card beside it that says the rest.
+"""Trained weights: a safetensors file that says what it is, and a card beside it with the rest.
 
 The file's own metadata carries the model id, the layout's configuration and the contract, so that a
 weights file without its card still exports. The card is for people: data, terms, split, metric.
@@ -176,9 +176,7 @@ def write(
     from safetensors.torch import save
 
     if path.suffix != _SUFFIX:
-        raise UsageError(
-            f"will not write {path}", why=f"a weights file needs the suffix {_SUFFIX}"
-        )
+        raise UsageError(f"will not write {path}", why=f"a weights file needs the suffix {_SUFFIX}")
     contract = contract or registry.get(model_id).contract
     state = {}
     for name, tensor in network.state_dict().items():
@@ -201,7 +199,8 @@ def write(
         temporary.write_bytes(save(state, {_METADATA_KEY: canonical_json(header)}))
     sha256 = sha256_of(path)
     write_text(
-        card_path(path), pretty_json({**(card or {}), **header, "file": path.name, "sha256": sha256})
+        card_path(path),
+        pretty_json({**(card or {}), **header, "file": path.name, "sha256": sha256}),
     )
     return sha256
 
@@ -211,7 +210,7 @@ def _read_header(path: Path, text: str) -> dict[str, Any]:
         header = json.loads(text)
     except json.JSONDecodeError as error:
         raise UsageError(f"{path} has an unreadable header", why=str(error)) from None
-    if not isinstance(header, dict) or not _HEADER_KEYS <= header.keys():
+    if not isinstance(header, dict) or not header.keys() >= _HEADER_KEYS:
         raise UsageError(
             f"{path} has an unreadable header", why=f"it needs {', '.join(sorted(_HEADER_KEYS))}"
         )

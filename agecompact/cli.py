@@ -66,7 +66,8 @@ class _LazyGroup(click.Group):
 def cli() -> None:
     """Take compact face-age networks from PyTorch to a phone, and prove that nothing was lost.
 
-    Exit codes: 0 pass, 1 gate failed, 2 usage, 3 environment or backend missing, 4 conversion failed.
+    Exit codes: 0 pass, 1 gate failed, 2 usage, 3 environment or backend missing,
+    4 conversion failed.
     """
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
@@ -78,8 +79,9 @@ class Contract:
     """What goes in and what comes out.
 
     A chip is a square image of an aligned face, framed as UTKFace frames it (`agecompact.faces`
-    makes one from any photo). Each crop of it is resized to `height` x `width`, put in `color_order`,
-    scaled from 0..255 to `value_range`, normalised as (x - mean) / std per channel, and laid out.
+    makes one from any photo). Each crop of it is resized to `height` x `width`, put in
+    `color_order`, scaled from 0..255 to `value_range`, normalised as (x - mean) / std per channel,
+    and laid out.
 
     Attributes:
         crops: The inputs, in the model's order.
@@ -90,7 +92,7 @@ class Contract:
         mean: Per-channel mean in `color_order`, in units of `value_range`.
         std: Per-channel standard deviation, likewise.
         layout: Axis order of the tensor.
-        dtype: Element type of the tensor; `uint8` is an image input that normalises inside the graph.
+        dtype: Element type of the tensor; `uint8` is an image that the graph itself normalises.
         interpolation: Resampling filter, OpenCV's `INTER_AREA` or `INTER_LINEAR`.
         output: The answer.
     """
@@ -233,7 +235,7 @@ def _build(kind: type[_T], fields: Any) -> _T:
 
 def _coerce(name: str, hint: Any, value: Any) -> Any:
     numbers = {float: (int, float), int: (int,)}
-    if isinstance(value, bool):
+    if isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
         raise ValueError(f"'{name}' is {value!r}")
     if hint in numbers and isinstance(value, numbers[hint]):
         return hint(value)
@@ -248,9 +250,9 @@ def _coerce(name: str, hint: Any, value: Any) -> Any:
         tuple[float, float],
         tuple[float, float, float],
     ):
-        if len(value) != len(choices) or not all(isinstance(v, int | float) for v in value):
+        if len(value) != len(choices):
             raise ValueError(f"'{name}' is {value!r}")
-        return tuple(float(v) for v in value)
+        return tuple(_coerce(name, float, v) for v in value)
     if isinstance(value, tuple | Output):
         return value
     raise ValueError(f"'{name}' is {value!r}")

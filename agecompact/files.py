@@ -50,7 +50,7 @@ def read_json(path: Path, *, what: str) -> dict[str, Any]:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, or of a folder as the hash of its sorted `<sha256>  <relative path>` lines."""
+    """SHA-256 of a file, or of a folder: of its sorted `<sha256>  <relative path>` lines."""
     if path.is_dir():
         lines = [
             f"{sha256_of(child)}  {child.relative_to(path).as_posix()}\n"

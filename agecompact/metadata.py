@@ -1,4 +1,4 @@
-"""What an artefact says of itself: one canonical JSON inside every ONNX, TFLite and Core ML file."""
+"""What an artefact says of itself: one canonical JSON inside every file that is exported."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ class ArtifactMetadata:
             value = json.loads(text)
             version = value.pop("schema_version")
             if version != SCHEMA_VERSION:
-                raise ValueError(f"schema version {version!r}, this agecompact reads {SCHEMA_VERSION}")
+                raise ValueError(
+                    f"schema version {version!r}, this agecompact reads {SCHEMA_VERSION}"
+                )
             contract = Contract.from_json(canonical_json(value.pop("contract")))
             return cls(contract=contract, **value)
         except (AttributeError, KeyError, TypeError, ValueError) as error:

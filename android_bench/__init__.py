@@ -1,0 +1,1 @@
+"""The fourth stop: what an artefact costs. Of the harnesses, the host's is here so far."""

@@ -12,6 +12,7 @@ from agecompact.commands.common import emit, json_option, progress, screen
 from agecompact.errors import GateError, UsageError
 from agecompact.models import registry
 from export import manifest, pipeline, targets
+from export.job import InputKind
 
 _OUT = Path("build")
 
@@ -23,7 +24,9 @@ _OUT = Path("build")
 @click.option("--format", "formats", multiple=True, help="onnx, tflite or coreml; repeatable.")
 @click.option("--precision", "precisions", multiple=True, help="fp32 or fp16; repeatable.")
 @click.option("--out", type=click.Path(path_type=Path), default=_OUT, show_default=True)
-@click.option("--dynamic-batch", is_flag=True, help="Leave the ONNX file's batch axis open, 1 to 64.")
+@click.option(
+    "--dynamic-batch", is_flag=True, help="Leave the ONNX file's batch axis open, 1 to 64."
+)
 @click.option(
     "--input",
     "input_kind",
@@ -41,7 +44,7 @@ def export(
     precisions: tuple[str, ...],
     out: Path,
     dynamic_batch: bool,
-    input_kind: pipeline.InputKind,
+    input_kind: InputKind,
     json_target: str | None,
 ) -> None:
     """Convert weights to ONNX, TFLite and Core ML.

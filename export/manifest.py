@@ -1,4 +1,4 @@
-"""`manifest.json`: what a build folder holds, from what it was made, and how to tell it is intact."""
+"""`manifest.json`: what a build holds, what it was made from, how to tell that it is intact."""
 
 from __future__ import annotations
 

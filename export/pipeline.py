@@ -51,8 +51,8 @@ class Request:
 def export(request: Request, report: Report = lambda _: None) -> manifest.Manifest:
     """Exports one model.
 
-    Everything is made in a scratch folder inside `out`; `out/<model>/` appears, or is replaced, as a
-    whole once all of it is made.
+    Everything is made in a scratch folder inside `out`; `out/<model>/` appears, or is replaced, as
+    a whole once all of it is made.
 
     Args:
         request: What to make.

@@ -99,4 +99,6 @@ def select(formats: Iterable[str], precisions: Iterable[str]) -> tuple[Target, .
                 f"{name} is not exported in {' or '.join(sorted(wanted))}", why=f"it knows {known}"
             )
     needed = {STAGES[t.format].needs for t in chosen}
-    return tuple(t for t in TARGETS if t in chosen or (t.format in needed and t.precision == "float32"))
+    return tuple(
+        t for t in TARGETS if t in chosen or (t.format in needed and t.precision == "float32")
+    )

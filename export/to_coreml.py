@@ -23,14 +23,14 @@ from export.job import Artifact, Job, metadata_for, versions_of
 from export.targets import TARGETS, Precision
 
 _TOOLS = ("torch", "coremltools")
-# Said out loud: for iOS 16 and newer coremltools would make the interface float16, whose steps above
-# 64 years are 0.0625.
+# Said out loud: for iOS 16 and newer coremltools would make the interface float16, whose steps
+# above 64 years are 0.0625.
 _FLOAT = np.float32
 _LICENCE = "Code: Apache-2.0."
 
 
 class _FromImage(nn.Module):
-    """Normalises raw 0..255 pixels inside the graph: Core ML's image input takes one scalar scale."""
+    """Normalises raw pixels inside the graph: Core ML's image input takes one scalar scale."""
 
     def __init__(self, network: nn.Module, contract: Contract) -> None:
         super().__init__()
@@ -74,7 +74,9 @@ def convert(job: Job) -> tuple[Artifact, ...]:
             "std": (1.0, 1.0, 1.0),
         }
     with torch.no_grad():
-        traced = torch.jit.trace(network, example_inputs(contract), check_trace=False)
+        traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+            network, example_inputs(contract), check_trace=False
+        )
     artifacts = []
     for precision in job.precisions:
         target = next(t for t in TARGETS if t.format == "coreml" and t.precision == precision)
@@ -111,7 +113,9 @@ def _compute_precision(ct: Any, precision: Precision) -> Any:
 def _describe(model: Any, described: metadata.ArtifactMetadata) -> None:
     contract = described.contract
     spec = registry.get(described.model)
-    model.short_description = f"{spec.title}, {described.precision}: {contract.output.unit} of a face."
+    model.short_description = (
+        f"{spec.title}, {described.precision}: {contract.output.unit} of a face."
+    )
     model.author = spec.source
     model.license = " ".join(part for part in (_LICENCE, described.terms) if part)
     model.version = __version__

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agecompact import checkpoints, metadata
 from agecompact.errors import ConversionError
@@ -37,10 +37,10 @@ def convert(job: Job) -> tuple[Artifact, ...]:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     weights = checkpoints.read(job.weights)
     contract = weights.contract
-    dynamic = {}
+    dynamic: dict[str, Any] = {}
     if job.dynamic_batch:
         batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
-        dynamic = {"dynamic_shapes": tuple({0: batch} for _ in contract.crops)}
+        dynamic["dynamic_shapes"] = tuple({0: batch} for _ in contract.crops)
     program = torch.onnx.export(
         weights.network(),
         # With batch 1 the exporter would take the open axis for a constant.
@@ -79,7 +79,7 @@ def _strip_traces(model: onnx.ModelProto) -> None:
 
 
 def _opset(model: onnx.ModelProto) -> int:
-    return next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    return int(next(e.version for e in model.opset_import if e.domain in ("", "ai.onnx")))
 
 
 def _check(model: onnx.ModelProto) -> None:

@@ -1,5 +1,7 @@
-"""ONNX to TFLite, through onnx2tf, finished with what its float files lack: a named signature and
-our metadata."""
+"""ONNX to TFLite, through onnx2tf.
+
+Its float files lack a signature and know nothing of their input; both are added here.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +88,9 @@ def _finish(content: bytes, described: metadata.ArtifactMetadata) -> bytes:
 
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     if len(model.subgraphs) != 1:
-        raise ConversionError("the TFLite graph has subgraphs", why="only plain graphs are expected")
+        raise ConversionError(
+            "the TFLite graph has subgraphs", why="only plain graphs are expected"
+        )
     graph = model.subgraphs[0]
     _check_interface(graph, described.contract)
     graph.tensors[graph.outputs[0]].name = described.contract.output.name.encode()

@@ -11,8 +11,9 @@ import numpy as np
 
 from agecompact.contract import Contract
 from agecompact.errors import AgecompactError, BackendMissingError, GateError
+from agecompact.files import sha256_of
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
-from agecompact.runtimes.registry import read_metadata, runtime_of
+from agecompact.runtimes.registry import BY_SUFFIX, read_metadata
 from export.manifest import Build, Entry
 from parity_tests import inputs
 from parity_tests.compare import Answers, difference, spread
@@ -30,12 +31,13 @@ class Result:
     Attributes:
         model: Registered id.
         artifact: File name.
+        sha256: Hash of the file that was checked; None where it is missing.
         runtime: What runs such files.
         runtime_version: Its version, or None where it was not reached.
         status: `skipped` only where the runtime is not of this machine.
-        kind: Of failure: `load`, `run`, `crash`, `timeout`, `metadata`, `interface` (another name or
-            shape of the output), `not-finite`, `degenerate` (the answer does not vary), `mismatch`;
-            `missing` when skipped; None when passed.
+        kind: Of failure: `load`, `run`, `crash`, `timeout`, `metadata`, `interface` (another name
+            or shape of the output), `not-finite`, `degenerate` (the answer does not vary),
+            `mismatch`; `missing` when skipped; None when passed.
         reason: The failure in words; empty when passed.
         unit: Unit of the figures below: for a gender score they are in score, not in years.
         max_years: Greatest error over the samples; None when nothing was compared.
@@ -48,6 +50,7 @@ class Result:
 
     model: str
     artifact: str
+    sha256: str | None
     runtime: str
     status: Status
     kind: str | None
@@ -121,12 +124,14 @@ def _check(
     path = build.path(entry)
     unit = build.manifest.contract.output.unit
     tolerance = in_units(TOLERANCES[entry.precision].max_years, unit)
-    runtime = runtime_of(path).name if path.exists() else "none"
+    runtime = BY_SUFFIX[path.suffix].name
+    sha256 = sha256_of(path) if path.exists() else None
 
     def verdict(status: Status, kind: str | None, reason: str, **figures: Any) -> Result:
         return Result(
             build.manifest.model,
             entry.file,
+            sha256,
             runtime,
             status,
             kind,
@@ -203,6 +208,6 @@ def _reject_degenerate(reference: Answers, candidate: Answers, floor: float) -> 
         if spread(answers) < floor:
             raise _Failure(
                 "degenerate",
-                f"{whose} answers {answers.mean():.3g} to every input: the preprocessing is not what "
-                "the network was trained with, or its weights are dead",
+                f"{whose} answers {answers.mean():.3g} to every input: the preprocessing is not "
+                "what the network was trained with, or its weights are dead",
             )

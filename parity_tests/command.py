@@ -68,6 +68,11 @@ def _table(results: list[check.Result]) -> Table:
         if r.kind == "missing":
             verdict = "not run here"
         table.add_row(
-            r.artifact, r.runtime_version or r.runtime, *figures, f"{r.tolerance_years:g}", r.unit, verdict
+            r.artifact,
+            r.runtime_version or r.runtime,
+            *figures,
+            f"{r.tolerance_years:g}",
+            r.unit,
+            verdict,
         )
     return table

@@ -1,7 +1,7 @@
 """The inputs that artefacts are compared on: faces, noise and edges, as images before any contract.
 
-Comparing from images on, each side through its own contract, is what makes a swapped channel order or
-a wrong scale in an artefact's contract show up as years.
+Comparing from images on, each side through its own contract, is what makes a swapped channel order
+or a wrong scale in an artefact's contract show up as years.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agecompact import faces
 from agecompact.contract import Contract, Image
+from agecompact.faces import FaceBox
 
-# The head and shoulders of `skimage.data.astronaut()`, NASA's public-domain portrait: its face box
-# as OpenCV's cascade finds it, x, y and side in pixels.
-_FACE_X, _FACE_Y, _FACE_SIDE = 168, 70, 110
+# Where OpenCV's cascade finds the face of the portrait; a constant, so that the inputs are the same
+# whatever the version of OpenCV.
+_FACE = FaceBox(175, 64, 100, 100)
 _CHIP_SIDE = 200
 _NOISE_SAMPLES = 8
 
@@ -38,8 +40,8 @@ class Sample:
 def standard(contract: Contract) -> tuple[Sample, ...]:
     """The standard set for a contract, the same on every machine.
 
-    Faces and edges are chips that the contract crops. Noise fills each crop differently, which tells
-    the crops of a three-crop network apart.
+    Faces and edges are chips that the contract crops. Noise fills each crop differently, which
+    tells the crops of a three-crop network apart.
     """
     samples = [Sample(n, contract.crop(chip), "face") for n, chip in _faces()]
     samples += [Sample(n, contract.crop(chip), "edge") for n, chip in _edges()]
@@ -55,7 +57,7 @@ def standard(contract: Contract) -> tuple[Sample, ...]:
 
 
 def portrait() -> Image:
-    """The portrait, uint8 HWC BGR, 512 x 512."""
+    """`skimage.data.astronaut()`, NASA's public-domain portrait, uint8 HWC BGR, 512 x 512."""
     from skimage.data import astronaut
 
     rgb: Image = astronaut()
@@ -67,19 +69,19 @@ def _faces() -> Iterator[tuple[str, Image]]:
 
     picture = portrait()
 
-    def chip(scale: float, shift_x: float = 0.0, shift_y: float = 0.0) -> Image:
-        side = _FACE_SIDE * scale
-        left = _FACE_X + _FACE_SIDE * (0.5 + shift_x) - side / 2
-        top = _FACE_Y + _FACE_SIDE * (0.5 + shift_y) - side / 2
-        box = picture[round(top) : round(top + side), round(left) : round(left + side)]
-        return np.asarray(cv2.resize(box, (_CHIP_SIDE, _CHIP_SIDE)), np.uint8)
+    def chip(scale: float = 1.0, shift_x: float = 0.0, shift_y: float = 0.0) -> Image:
+        side = round(_FACE.width * scale)
+        x = round(_FACE.x + _FACE.width * (0.5 + shift_x) - side / 2)
+        y = round(_FACE.y + _FACE.height * (0.5 + shift_y) - side / 2)
+        cut = faces.chip(picture, FaceBox(x, y, side, side))
+        return np.asarray(cv2.resize(cut, (_CHIP_SIDE, _CHIP_SIDE)), np.uint8)
 
-    face = chip(1.5)
+    face = chip()
     yield "face", face
-    yield "face, tight", chip(1.1)
-    yield "face, wide", chip(2.0)
-    yield "face, left", chip(1.5, shift_x=-0.15)
-    yield "face, low", chip(1.5, shift_y=0.15)
+    yield "face, tight", chip(0.75)
+    yield "face, wide", chip(1.4)
+    yield "face, left", chip(shift_x=-0.15)
+    yield "face, low", chip(shift_y=0.15)
     yield "face, mirrored", np.ascontiguousarray(face[:, ::-1])
     yield "face, dark", np.asarray(face * 0.4, np.uint8)
     yield "face, bright", np.asarray(np.minimum(face * 1.6, 255), np.uint8)

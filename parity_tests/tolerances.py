@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from agecompact.contract import Unit
 
-# An age network's answers span about a century; a score's, 1. A gate for scores is the same share of
-# its span.
+# An age network's answers span about a century; a score's, 1. A gate for scores is the same share
+# of its span.
 _YEARS_PER_SCORE = 100.0
 
 
@@ -34,8 +34,8 @@ TOLERANCES: Mapping[str, Tolerance] = {
     ),
 }
 
-# Between inputs as different as black, noise and a face, a working network's answers differ by years;
-# the classic answer of 33.5 for every face, by nothing.
+# Between inputs as different as black, noise and a face, a working network's answers differ by
+# years; the classic answer of 33.5 for every face, by nothing.
 MIN_SPREAD_YEARS = 0.05
 
 

@@ -49,7 +49,7 @@ def emit(value: dict[str, Any] | list[Any], json_target: str | None) -> None:
 
 @contextmanager
 def progress(console: Console) -> Iterator[Progress]:
-    """A progress bar on a terminal; elsewhere the bar stays silent and callers print plain lines."""
+    """A progress bar on a terminal; elsewhere it stays silent and callers print plain lines."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())

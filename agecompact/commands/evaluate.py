@@ -13,6 +13,7 @@ from agecompact.errors import UsageError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from agecompact.data.splits import Part
     from agecompact.metrics import AgeMetrics, GenderMetrics
 
 data_option = click.option(
@@ -29,11 +30,15 @@ data_option = click.option(
 @click.option("--weights", type=click.Path(path_type=Path), help="A file, not the released one.")
 @data_option
 @click.option(
-    "--split", "part", type=click.Choice(["train", "val", "test"]), default="test", show_default=True
+    "--split",
+    "part",
+    type=click.Choice(["train", "val", "test"]),
+    default="test",
+    show_default=True,
 )
 @json_option
 def command(
-    model: str | None, weights: Path | None, data: Path, part: str, json_target: str | None
+    model: str | None, weights: Path | None, data: Path, part: Part, json_target: str | None
 ) -> None:
     """Measure the released weights of MODEL, or those of --weights, on UTKFace.
 
@@ -61,10 +66,11 @@ def command(
         },
         json_target,
     )
-    screen(json_target).print(_table(f"{loaded.model_id}, {part} part", metrics))
+    screen(json_target).print(metrics_table(f"{loaded.model_id}, {part} part", metrics))
 
 
-def _table(title: str, metrics: AgeMetrics | GenderMetrics) -> Table:
+def metrics_table(title: str, metrics: AgeMetrics | GenderMetrics) -> Table:
+    """The metrics for people."""
     from rich.table import Table
 
     from agecompact.metrics import AgeMetrics

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agecompact.commands.common import screen
-from agecompact.commands.evaluate import data_option
+from agecompact.commands.evaluate import data_option, metrics_table
 
 if TYPE_CHECKING:
     from agecompact.data.splits import Split
@@ -58,8 +58,6 @@ def command(
         f"{survey.unlabelled} without label"
     )
     torch.set_num_threads(threads)
-    # Tiny gradients would otherwise be computed in microcode, many times slower.
-    torch.set_flush_denormal(True)
     state = make_folder(out) / f"{model}.state.safetensors"
     if restart:
         state.unlink(missing_ok=True)
@@ -81,7 +79,7 @@ def command(
     card = checkpoints.card_path(path)
     write_text(card, pretty_json({**read_json(card, what="card"), "evaluation": result}))
     state.unlink()
-    console.print(f"{path}: {metrics}")
+    console.print(f"wrote {path}", metrics_table(f"{model}, test part", metrics))
 
 
 def _card(

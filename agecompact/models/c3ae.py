@@ -44,7 +44,7 @@ class C3AEConfig:
 
 
 class _SqueezeExcite(nn.Module):
-    """Channel attention with squeeze factor 2, as 1x1 convolutions so that the layout never moves."""
+    """Channel attention, squeeze factor 2, as 1x1 convolutions so that the layout never moves."""
 
     def __init__(self, bias: bool) -> None:
         super().__init__()

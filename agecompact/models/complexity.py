@@ -40,7 +40,9 @@ def measure(network: nn.Module, contract: Contract) -> Complexity:
     return Complexity(
         parameters=sum(p.numel() for p in network.parameters()),
         bn_statistics=sum(
-            b.numel() for name, b in network.named_buffers() if name.rpartition(".")[2].startswith("running_")
+            b.numel()
+            for name, b in network.named_buffers()
+            if name.rpartition(".")[2].startswith("running_")
         ),
         folded_parameters=sum(p.numel() for p in fold_batch_norm(network).parameters()),
         macs=_macs(network, example_inputs(contract)),
@@ -51,7 +53,7 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
     """A copy with every BN folded into the convolution before it, by torch's own pass."""
     from torch.fx.experimental.optimization import fuse
 
-    folded: nn.Module = fuse(copy.deepcopy(network).eval())  # type: ignore[no-untyped-call]
+    folded: nn.Module = fuse(copy.deepcopy(network).eval())
     return folded
 
 

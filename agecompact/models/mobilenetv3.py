@@ -1,7 +1,7 @@
 """MobileNetV3-Large features (Howard et al., ICCV 2019, Table 1), with torchvision's names.
 
-Defined here because torchvision does not import beside a CPU build of torch. The module tree repeats
-torchvision's, so its `mobilenet_v3_large` state dict loads unchanged.
+Defined here because torchvision does not import beside a CPU build of torch. The module tree
+repeats torchvision's, so its `mobilenet_v3_large` state dict loads unchanged.
 """
 
 from __future__ import annotations
@@ -102,7 +102,8 @@ class _SqueezeExcitation(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         scale = self.fc2(self.activation(self.fc1(self.avgpool(maps))))
-        return self.scale_activation(scale) * maps  # type: ignore[no-any-return]
+        weighted: Tensor = self.scale_activation(scale) * maps
+        return weighted
 
 
 class _InvertedResidual(nn.Module):
@@ -129,7 +130,7 @@ class _InvertedResidual(nn.Module):
         self.use_residual = row.stride == 1 and inputs == row.outputs
 
     def forward(self, maps: Tensor) -> Tensor:
-        out = self.block(maps)
+        out: Tensor = self.block(maps)
         return maps + out if self.use_residual else out
 
 

@@ -1,11 +1,15 @@
 """SSR-Net, the soft stagewise regression network (Yang et al., IJCAI 2018).
 
 Two streams of convolutions meet in three stages. Stage k refines the age interval left by stage
-k - 1: it gives a distribution over `bins` sub-intervals, a shift of each bin's index and a stretch of
-the interval's width. The age is equation (7) of the paper.
+k - 1: it gives a distribution over `bins` sub-intervals, a shift of each bin's index and a stretch
+of the interval's width. The age is equation (7) of the paper.
 """
 
 from __future__ import annotations
+
+import operator
+from functools import reduce
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -128,21 +132,20 @@ class SSRNet(nn.Module):
         """Equation (7): V * sum_k [sum_i p_i (i + eta_i)] / prod_{j<=k} s_j (1 + delta_j)."""
         x_maps = self.x_stream(face)
         s_maps = self.s_stream(face)
-        total = None
-        width = None
+        expected: list[Tensor] = []
+        widths: list[Tensor] = []
         for k, stage in enumerate(self.stages):
             p, eta, delta = stage(x_maps[k], s_maps[k])
             index = self.get_buffer(f"_index{k}")
             stretch = 1.0 + self.lambda_d * delta
             if self.min_stretch is not None:
                 stretch = stretch.clamp(min=self.min_stretch)
-            scaled = index.numel() * stretch
-            width = scaled if width is None else width * scaled
-            expected = (p * (index + self.lambda_local * eta)).sum(dim=1, keepdim=True)
-            term = expected / width
-            total = term if total is None else total + term
-        assert total is not None
-        return self.v * total
+            widths.append(index.numel() * stretch)
+            expected.append((p * (index + self.lambda_local * eta)).sum(dim=1, keepdim=True))
+        products = accumulate(widths, operator.mul)
+        terms = (e / width for e, width in zip(expected, products, strict=True))
+        answer: Tensor = self.v * reduce(operator.add, terms)
+        return answer
 
 
 def age(**config: object) -> SSRNet:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,13 @@ class Backend(Protocol):
 
     def read_metadata(self, path: str) -> str | None:
         """The agecompact JSON inside the file, or None when it holds none.
+
+        Raises:
+            UsageError: The file is not of this format, or is broken.
+        """
+
+    def describe(self, path: str) -> dict[str, Any]:
+        """What the file holds besides: ops, tensors, versions, as JSON values.
 
         Raises:
             UsageError: The file is not of this format, or is broken.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version as distribution_version
@@ -51,8 +52,8 @@ class _Session:
 def _model_proto() -> ModuleType:
     """The protobuf module of Core ML's model format.
 
-    `import coremltools` pulls in torch and TensorFlow where they are installed, which takes seconds.
-    The generated modules need none of it, so they are imported under a package name of their own.
+    `import coremltools` pulls in torch and TensorFlow where they are installed, which takes
+    seconds. The generated modules need none of it, so they are imported under a name of their own.
 
     Raises:
         ModuleNotFoundError: coremltools is not installed.
@@ -90,6 +91,25 @@ def read_metadata(path: str) -> str | None:
     """The entry of the user-defined metadata."""
     entries = read_specification(path).description.metadata.userDefined
     return str(entries[metadata.KEY]) if metadata.KEY in entries else None
+
+
+def describe(path: str) -> dict[str, Any]:
+    """Description, interface and ops."""
+    specification = read_specification(path)
+    description = specification.description
+    main = specification.mlProgram.functions["main"]
+    block = main.block_specializations[main.opset]
+    ops = Counter(op.type for op in block.operations if op.type != "const")
+    return {
+        "specification_version": specification.specificationVersion,
+        "short_description": description.metadata.shortDescription,
+        "author": description.metadata.author,
+        "licence": description.metadata.license,
+        "version": description.metadata.versionString,
+        "inputs": {f.name: f.shortDescription for f in description.input},
+        "outputs": {f.name: f.shortDescription for f in description.output},
+        "ops": dict(ops.most_common()),
+    }
 
 
 def open_session(path: str, threads: int) -> _Session:  # noqa: ARG001 - Core ML has no such knob.

@@ -49,27 +49,25 @@ class _Session:
         return invoke
 
     def placement(self) -> Placement | None:
-        return _placement(
-            self._interpreter._get_ops_details(), list(self._outputs.values())
-        )
+        return _placement(self._interpreter._get_ops_details(), list(self._outputs.values()))
 
 
 def _placement(ops: list[dict[str, Any]], outputs: list[int]) -> Placement:
-    """The execution plan, rebuilt from the op list, which names delegated ops beside their delegate.
+    """The execution plan, rebuilt from the op list, which holds delegated ops and delegates.
 
     Walking back from the outputs, a tensor that a delegate partition writes was computed there; the
     original ops that are reached are those that fell back.
     """
     writers: dict[int, dict[str, Any]] = {}
     for op in ops:  # Partitions follow the original ops, so theirs is the last word.
-        writers.update({tensor: op for tensor in op["outputs"]})
+        writers.update(dict.fromkeys(op["outputs"], op))
     planned: dict[int, dict[str, Any]] = {}
     pending = list(outputs)
     while pending:
-        op = writers.get(pending.pop())
-        if op is not None and op["index"] not in planned:
-            planned[op["index"]] = op
-            pending.extend(int(tensor) for tensor in op["inputs"])
+        writer = writers.get(pending.pop())
+        if writer is not None and writer["index"] not in planned:
+            planned[writer["index"]] = writer
+            pending.extend(int(tensor) for tensor in writer["inputs"])
     names = Counter(op["op_name"] for op in planned.values())
     partitions = names.pop("DELEGATE", 0)
     return Placement(partitions, dict(sorted(names.items())))
@@ -82,19 +80,43 @@ def _content(path: str) -> bytes:
     return content
 
 
-def read_metadata(path: str) -> str | None:
-    """The content of the metadata buffer of our name."""
+def _parse(path: str) -> Any:
+    """The FlatBuffer as Python objects."""
     content = _content(path)
     try:
-        model = schema.Model.GetRootAsModel(content, 0)
-        for i in range(model.MetadataLength()):
-            entry = model.Metadata(i)
-            if entry.Name() == metadata.KEY.encode():
-                data = model.Buffers(entry.Buffer()).DataAsNumpy()
-                return bytes(data).decode("utf-8")
+        return schema.ModelT.InitFromPackedBuf(content, 0)
     except Exception as error:  # A truncated FlatBuffer fails in as many ways as it has fields.
         raise UsageError(f"{path} is a broken TFLite file", why=str(error)) from None
+
+
+def read_metadata(path: str) -> str | None:
+    """The content of the metadata buffer of our name."""
+    model = _parse(path)
+    for entry in model.metadata or ():
+        if entry.name == metadata.KEY.encode():
+            return bytes(model.buffers[entry.buffer].data).decode("utf-8")
     return None
+
+
+def describe(path: str) -> dict[str, Any]:
+    """Signatures, ops and tensors."""
+    model = _parse(path)
+    names = {
+        code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
+    }
+    graph = model.subgraphs[0]
+
+    def shapes(indices: Any) -> dict[str, list[int]]:
+        tensors = (graph.tensors[i] for i in indices)
+        return {t.name.decode(): [int(d) for d in t.shape] for t in tensors}
+
+    ops = Counter(names[model.operatorCodes[op.opcodeIndex].builtinCode] for op in graph.operators)
+    return {
+        "signatures": [s.signatureKey.decode() for s in model.signatureDefs or ()],
+        "inputs": shapes(graph.inputs),
+        "outputs": shapes(graph.outputs),
+        "ops": dict(ops.most_common()),
+    }
 
 
 def open_session(path: str, threads: int) -> _Session:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import onnxruntime as ort
 
@@ -43,16 +45,37 @@ def _load(path: str, threads: int) -> ort.InferenceSession:
         raise UsageError(f"{path} is no model that ONNX Runtime loads", why=reason) from None
 
 
-def read_metadata(path: str) -> str | None:
-    """The entry of `metadata_props`."""
+def _parse(path: str) -> Any:
+    """The protobuf, not a session: that would run graph passes on a file not yet trusted."""
     import onnx
 
-    # Parsed, not loaded: a session would run its graph passes on a file that is not yet trusted.
     try:
-        model = onnx.load_model(path, load_external_data=False)
+        return onnx.load_model(path, load_external_data=False)
     except Exception as error:  # protobuf's DecodeError has moved between versions.
         raise UsageError(f"{path} is no ONNX file", why=str(error)) from None
-    return next((p.value for p in model.metadata_props if p.key == metadata.KEY), None)
+
+
+def read_metadata(path: str) -> str | None:
+    """The entry of `metadata_props`."""
+    return next((p.value for p in _parse(path).metadata_props if p.key == metadata.KEY), None)
+
+
+def describe(path: str) -> dict[str, Any]:
+    """Opset, ops and tensors."""
+    model = _parse(path)
+
+    def shapes(values: Any) -> dict[str, list[int | str]]:
+        return {
+            v.name: [d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim]
+            for v in values
+        }
+
+    return {
+        "opsets": {entry.domain or "ai.onnx": entry.version for entry in model.opset_import},
+        "inputs": shapes(model.graph.input),
+        "outputs": shapes(model.graph.output),
+        "ops": dict(Counter(node.op_type for node in model.graph.node).most_common()),
+    }
 
 
 def open_session(path: str, threads: int) -> _Session:

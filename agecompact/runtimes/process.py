@@ -132,7 +132,7 @@ class RuntimeProcess:
             return {name: arrays[name] for name in arrays.files}
 
     def prepare(self, sample: Arrays) -> float:
-        """Binds one sample (as `infer` takes them) for `time`; returns the first inference in ms."""
+        """Binds one sample (as `infer` takes it) for `time`; returns the first inference in ms."""
         first_ms: float = self._ask("prepare", inputs=self._save(sample))["first_inference_ms"]
         return first_ms
 

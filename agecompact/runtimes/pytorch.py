@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from torch import nn
 from agecompact import checkpoints
 from agecompact.contract import Contract
 from agecompact.metadata import ArtifactMetadata
+from agecompact.models import complexity
 from agecompact.runtimes.base import Array, Arrays, Placement
 
 
@@ -52,6 +55,13 @@ def read_metadata(path: str) -> str | None:
         terms="",
         versions={"torch": torch.__version__},
     ).to_json()
+
+
+def describe(path: str) -> dict[str, Any]:
+    """The layout's configuration, and what the network counts."""
+    weights = checkpoints.read(Path(path))
+    measured = complexity.measure(weights.network(), weights.contract)
+    return {"config": dict(weights.config), "tensors": len(weights.state), **asdict(measured)}
 
 
 def open_session(path: str, threads: int) -> _Session:

@@ -82,7 +82,10 @@ class _Worker:
         return {"samples_ms": samples_ms}
 
     def memory(self) -> dict[str, Any]:
-        return {"peak_rss_bytes": _peak_rss_bytes(), "rss_before_load_bytes": self._rss_before_bytes}
+        return {
+            "peak_rss_bytes": _peak_rss_bytes(),
+            "rss_before_load_bytes": self._rss_before_bytes,
+        }
 
 
 def _samples(path: str) -> Iterator[dict[str, Array]]:
@@ -102,7 +105,12 @@ def _serve(requests: TextIO, replies: TextIO) -> None:
         except AgecompactError as error:
             reply = {"ok": False, "kind": _kind_of(error), "what": error.what, "why": error.why}
         except Exception as error:  # Runtimes raise what they like; the far side names the failure.
-            reply = {"ok": False, "kind": "run", "what": f"{type(error).__name__}: {error}", "why": ""}
+            reply = {
+                "ok": False,
+                "kind": "run",
+                "what": f"{type(error).__name__}: {error}",
+                "why": "",
+            }
         print(json.dumps(reply), file=replies, flush=True)
 
 

@@ -1,0 +1,81 @@
+# make demo   the main job: every model through every stage, then one table
+# make test   lint, types and tests
+# Both set up .venv first, from requirements.lock.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+BUILD ?= build
+
+MODELS := ssrnet ssrnet-gender c3ae-plain c3ae mobileagenet
+MANIFESTS := $(MODELS:%=$(BUILD)/%/manifest.json)
+EXPORT_SOURCES := $(wildcard agecompact/*.py agecompact/models/*.py export/*.py)
+PARITY_SOURCES := $(wildcard agecompact/runtimes/*.py parity_tests/*.py)
+BENCH_SOURCES := $(wildcard agecompact/runtimes/*.py android_bench/*.py)
+
+# PyPI's torch for Linux carries gigabytes of CUDA. The CPU build comes from what pip is configured
+# with, else from PyTorch's own index; on macOS PyPI's build is the CPU build.
+TORCH := $(shell sed -n 's/^torch==//p' requirements.lock)
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DELETE_ON_ERROR:
+.PHONY: demo test lint export parity bench report setup clean clean-venv
+
+demo: report
+
+setup: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: Python 3.11 or newer is needed; set PYTHON=python3.11" >&2; exit 3; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "error: no venv module; fix: apt-get install python3-venv" >&2; exit 3; }
+	@echo "installing requirements.lock into $(VENV), about 4 GB"
+	@$(BIN)/python -c 'import torch' 2>/dev/null || \
+	  $(PIP) install torch==$(TORCH)+cpu 2>/dev/null || \
+	  $(PIP) install torch==$(TORCH)+cpu --index-url $(TORCH_INDEX) 2>/dev/null || \
+	  $(PIP) install torch==$(TORCH)
+	@if command -v uv >/dev/null; then \
+	  uv pip install --quiet --python $(BIN)/python --no-deps -r requirements.lock; \
+	else \
+	  $(PIP) install --no-deps -r requirements.lock; \
+	fi
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+export: $(MANIFESTS)
+
+# make export-ssrnet, export-c3ae, ...
+export-%: $(BUILD)/%/manifest.json ;
+
+$(BUILD)/%/manifest.json: agecompact/weights/%.safetensors agecompact/weights/%.json $(EXPORT_SOURCES) | $(READY)
+	$(BIN)/agecompact export $* --out $(BUILD)
+
+parity: $(BUILD)/parity.json
+
+$(BUILD)/parity.json: $(MANIFESTS) $(PARITY_SOURCES)
+	$(BIN)/agecompact parity $(BUILD)
+
+bench: $(BUILD)/latency.json
+
+$(BUILD)/latency.json: $(MANIFESTS) $(BENCH_SOURCES)
+	$(BIN)/agecompact bench $(BUILD) --on host
+
+report: $(BUILD)/parity.json $(BUILD)/latency.json
+	@$(BIN)/agecompact report $(BUILD)
+
+clean:
+	rm -rf $(BUILD)
+
+clean-venv:
+	rm -rf $(VENV)
