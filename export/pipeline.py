@@ -77,6 +77,11 @@ def export(request: Request, report: Report = lambda _: None) -> manifest.Manife
         with output_errors(request.out):
             copied = scratch / f"{weights.model_id}.safetensors"
             shutil.copyfile(request.weights, copied)
+            if weights.card:
+                # The artefacts state the terms of the weights, which only the card knows.
+                shutil.copyfile(
+                    checkpoints.card_path(request.weights), checkpoints.card_path(copied)
+                )
             entries = _run_stages(request, copied, scratch, report)
             written = manifest.Manifest(
                 model=weights.model_id,

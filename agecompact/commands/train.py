@@ -79,7 +79,8 @@ def command(
     card = checkpoints.card_path(path)
     write_text(card, pretty_json({**read_json(card, what="card"), "evaluation": result}))
     state.unlink()
-    console.print(f"wrote {path}", metrics_table(f"{model}, test part", metrics))
+    console.print(f"wrote {path}", markup=False)
+    console.print(metrics_table(f"{model}, test part", metrics))
 
 
 def _card(

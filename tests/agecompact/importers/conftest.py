@@ -18,7 +18,7 @@ def keras():
 
 
 class Namer:
-    """Names as a Keras session gives them: `kind_<first>`, and from 0 on as tf.keras, `kind` first."""
+    """Names as a Keras session gives them, from `kind_<first>`; 0 stands for a bare `kind`."""
 
     def __init__(self, first):
         self.first = first
@@ -63,8 +63,8 @@ def ssrnet_in_keras(keras):
             total, width = 0.0, 1.0
             for p, eta, delta in zip(heads[0::3], heads[1::3], heads[2::3], strict=True):
                 width = width * 3.0 * (1.0 + delta)
-                shifted = p * (eta + [[0.0, 1.0, 2.0]])
-                total += (shifted[:, 0:1] + shifted[:, 1:2] + shifted[:, 2:3]) / width
+                expected = sum(p[:, i : i + 1] * (i + eta[:, i : i + 1]) for i in range(3))
+                total += expected / width
             return v * total
 
         image = layers.Input((64, 64, 3))
@@ -139,7 +139,7 @@ def randomise():
             if weight.name.split("/")[-1].startswith(("gamma", "moving_variance")):
                 values.append(rng.uniform(0.5, 1.5, shape))
             else:
-                # Ages are tens; a delta near -1 would divide by about zero and blow up any rounding.
+                # Ages are tens; a delta near -1 would divide by about zero, and amplify rounding.
                 layer = weight.name.split("/")[0].rstrip("123")
                 scale = {"age": 100.0, "delta_s": 0.01}.get(layer, 1.0)
                 values.append(rng.normal(0.0, scale / np.sqrt(np.prod(shape[:-1])), shape))

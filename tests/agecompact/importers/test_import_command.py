@@ -43,7 +43,9 @@ def test_a_public_file_becomes_weights_and_card(public_file, tmp_path):
 
 
 def test_json_on_standard_output_stands_alone(public_file, tmp_path):
-    result = run(public_file, "--model", "ssrnet", "--out", tmp_path / "w.safetensors", "--json", "-")
+    result = run(
+        public_file, "--model", "ssrnet", "--out", tmp_path / "w.safetensors", "--json", "-"
+    )
     assert json.loads(result.stdout)["parameters"] == 40_915
 
 

@@ -1,0 +1,222 @@
+import dataclasses
+import json
+import string
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agecompact.contract import Contract, Crop, Output
+from agecompact.errors import UsageError
+from agecompact.models.registry import C3AE_CROPS, MODELS
+
+FRACTIONS = st.floats(0, 1, width=32)
+NUMBERS = st.floats(-1e6, 1e6)
+NAMES = st.text(string.ascii_letters + "_ é年", min_size=1, max_size=12)
+
+
+@st.composite
+def edges(draw):
+    low, high = sorted(draw(st.tuples(FRACTIONS, FRACTIONS).filter(lambda e: e[0] != e[1])))
+    return low, high
+
+
+@st.composite
+def contracts(draw):
+    crops = []
+    for name in draw(st.lists(NAMES, min_size=1, max_size=4, unique=True)):
+        (left, right), (top, bottom) = draw(edges()), draw(edges())
+        crops.append(Crop(name, left, top, right, bottom))
+    bounds = st.none() | NUMBERS
+    return Contract(
+        crops=tuple(crops),
+        height=draw(st.integers(1, 4096)),
+        width=draw(st.integers(1, 4096)),
+        color_order=draw(st.sampled_from(["BGR", "RGB"])),
+        output=Output(
+            draw(NAMES), draw(st.sampled_from(["years", "score"])), draw(bounds), draw(bounds)
+        ),
+        value_range=draw(st.tuples(NUMBERS, NUMBERS)),
+        mean=draw(st.tuples(NUMBERS, NUMBERS, NUMBERS)),
+        std=draw(st.tuples(*[st.floats(1e-6, 1e6)] * 3)),
+        layout=draw(st.sampled_from(["NCHW", "NHWC"])),
+        dtype=draw(st.sampled_from(["float32", "uint8"])),
+        interpolation=draw(st.sampled_from(["area", "linear"])),
+    )
+
+
+@given(contracts())
+def test_json_round_trip(contract):
+    text = contract.to_json()
+    assert Contract.from_json(text) == contract
+    assert Contract.from_json(text).to_json() == text
+
+
+@pytest.mark.parametrize("model_id", MODELS)
+def test_the_registrys_contracts_survive_json(model_id):
+    contract = MODELS[model_id].contract
+    assert Contract.from_json(contract.to_json()) == contract
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=8,
+)
+CONTRACT = MODELS["c3ae"].contract
+FIELDS = json.loads(CONTRACT.to_json())
+
+
+@given(st.sampled_from(sorted(FIELDS)), JSON_VALUES)
+def test_any_value_in_any_field_is_read_or_refused(field, value):
+    text = json.dumps({**FIELDS, field: value})
+    try:
+        contract = Contract.from_json(text)
+    except UsageError:
+        return
+    assert Contract.from_json(contract.to_json()) == contract
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "not JSON"),
+        ("{", "not JSON"),
+        ("9" * 5000, "not JSON"),
+        ("[]", "not a JSON object"),
+        ("{}", "schema version None"),
+        (json.dumps({**FIELDS, "schema_version": 2}), "schema version 2"),
+        (json.dumps({k: v for k, v in FIELDS.items() if k != "crops"}), "crops"),
+        (json.dumps({k: v for k, v in FIELDS.items() if k != "height"}), "height"),
+        (json.dumps({**FIELDS, "colour": "BGR"}), "unknown fields: colour"),
+        (json.dumps({**FIELDS, "color_order": "GBR"}), "'color_order' is 'GBR'"),
+        (json.dumps({**FIELDS, "height": 64.5}), "'height' is 64.5"),
+        (json.dumps({**FIELDS, "height": True}), "'height' is True"),
+        (json.dumps({**FIELDS, "height": 0}), "at least 1 pixel"),
+        (json.dumps({**FIELDS, "std": [1, 1]}), "'std' is"),
+        (json.dumps({**FIELDS, "std": [1, 1, True]}), "'std' is True"),
+        (json.dumps({**FIELDS, "std": [1, 0, 1]}), "std is positive"),
+        (json.dumps({**FIELDS, "mean": [0, float("nan"), 0]}), "'mean' is nan"),
+        (json.dumps({**FIELDS, "mean": [10**400, 0, 0]}), "cannot be read"),
+        (json.dumps({**FIELDS, "crops": []}), "crops with different names"),
+        (json.dumps({**FIELDS, "crops": [{"name": "a"}, {"name": "a"}]}), "different names"),
+        (json.dumps({**FIELDS, "crops": [["name"]]}), "Crop is"),
+        (json.dumps({**FIELDS, "crops": [{"name": "a", "left": 0.5, "right": 0.5}]}), "box"),
+        (json.dumps({**FIELDS, "output": ""}), "Output is"),
+    ],
+)
+def test_bad_json(text, message):
+    with pytest.raises(UsageError, match=message):
+        Contract.from_json(text)
+
+
+def contract_for(side=4, **changes):
+    base = Contract((Crop("face"),), side, side, "BGR", Output("age", "years"))
+    return dataclasses.replace(base, **changes)
+
+
+def image(height=8, width=8, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def test_raw_bgr_is_passed_as_it_is():
+    chip = image(4, 4)
+    tensor = contract_for().tensor(chip)
+    assert tensor.dtype == np.float32
+    np.testing.assert_array_equal(tensor, chip.transpose(2, 0, 1)[None])
+
+
+def test_rgb_reverses_the_channels():
+    chip = image(4, 4)
+    bgr, rgb = contract_for().tensor(chip), contract_for(color_order="RGB").tensor(chip)
+    np.testing.assert_array_equal(rgb, bgr[:, ::-1])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+def test_nhwc_holds_the_same_numbers(dtype):
+    settings = {"mean": (1, 2, 3), "std": (4, 5, 6), "dtype": dtype, "color_order": "RGB"}
+    nchw, nhwc = contract_for(**settings), contract_for(**settings, layout="NHWC")
+    chip = image()
+    assert nchw.tensor(chip).shape == nchw.input_shape == (1, 3, 4, 4)
+    assert nhwc.tensor(chip).shape == nhwc.input_shape == (1, 4, 4, 3)
+    np.testing.assert_array_equal(nhwc.tensor(chip), nchw.tensor(chip).transpose(0, 2, 3, 1))
+    assert nhwc.tensor(chip).dtype == dtype
+
+
+def test_mean_and_std_follow_the_colour_order_and_the_range():
+    chip = np.full((4, 4, 3), (0, 127.5, 255), np.float64).round().astype(np.uint8)
+    tensor = contract_for(
+        color_order="RGB", value_range=(-1.0, 1.0), mean=(0.1, 0.2, 0.3), std=(0.5, 1.0, 2.0)
+    ).tensor(chip)
+    expected = [(1 - 0.1) / 0.5, (128 / 127.5 - 1 - 0.2) / 1.0, (-1 - 0.3) / 2.0]
+    np.testing.assert_allclose(tensor[0, :, 0, 0], expected, rtol=1e-6)
+
+
+def test_uint8_leaves_normalising_to_the_graph():
+    chip = image(4, 4)
+    tensor = contract_for(dtype="uint8", mean=(9, 9, 9), std=(2, 2, 2)).tensor(chip)
+    np.testing.assert_array_equal(tensor[0], chip.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize(
+    ("interpolation", "flag"), [("area", cv2.INTER_AREA), ("linear", cv2.INTER_LINEAR)]
+)
+def test_resizing_is_opencvs(interpolation, flag):
+    chip = image(31, 47)
+    expected = cv2.resize(chip, (5, 4), interpolation=flag)
+    tensor = contract_for(width=5, interpolation=interpolation, layout="NHWC").tensor(chip)
+    np.testing.assert_array_equal(tensor[0], expected)
+
+
+def test_crops_are_cut_before_resizing_and_keep_their_order():
+    chip = image(200, 200)
+    crops = CONTRACT.crop(chip)
+    assert list(crops) == ["outer", "middle", "inner"] == list(CONTRACT.input_names)
+    assert crops["outer"] is not chip
+    np.testing.assert_array_equal(crops["outer"], chip)
+    np.testing.assert_array_equal(crops["middle"], chip[24:176, 24:176])
+    np.testing.assert_array_equal(crops["inner"], chip[48:152, 48:152])
+    tensors = CONTRACT.apply(chip)
+    for name, crop in crops.items():
+        np.testing.assert_array_equal(tensors[name], CONTRACT.tensor(crop))
+
+
+def test_a_crop_names_its_edges_in_order():
+    contract = contract_for(crops=(Crop("part", left=0.1, top=0.2, right=0.5, bottom=0.9),))
+    chip = image(100, 100)
+    np.testing.assert_array_equal(contract.crop(chip)["part"], chip[20:90, 10:50])
+
+
+@given(st.integers(1, 40), st.integers(1, 40))
+def test_c3ae_crops_exist_for_the_smallest_chip(height, width):
+    contract = contract_for(crops=C3AE_CROPS)
+    for tensor in contract.apply(image(height, width)).values():
+        assert tensor.shape == (1, 3, 4, 4)
+
+
+@pytest.mark.parametrize("edges", [(0, 0, 0, 1), (0.5, 0, 0.4, 1), (-0.1, 0, 1, 1), (0, 0, 1, 1.1)])
+def test_a_crop_is_a_box_inside_the_chip(edges):
+    with pytest.raises(UsageError, match="not a box"):
+        Crop("face", *edges)
+
+
+@pytest.mark.parametrize(
+    "chip",
+    [
+        np.zeros((8, 8, 3), np.float32),
+        np.zeros((8, 8), np.uint8),
+        np.zeros((8, 8, 4), np.uint8),
+        np.zeros((0, 8, 3), np.uint8),
+    ],
+)
+def test_what_is_no_image_is_refused(chip):
+    with pytest.raises(UsageError, match="uint8 HWC with three channels"):
+        contract_for().tensor(chip)
+
+
+def test_views_are_taken_as_images():
+    chip = image()
+    flipped = contract_for(8).tensor(chip[:, ::-1])
+    np.testing.assert_array_equal(flipped, contract_for(8).tensor(chip)[..., ::-1])
