@@ -75,8 +75,12 @@ def main() -> NoReturn:
     """Entry point of the `agecompact` command."""
     # A supervisor's TERM unwinds as Ctrl-C does, so that no partial file stays behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    code = int(ExitCode.OK)
     try:
-        code = cli.main(standalone_mode=False)
+        # Not cli.main: it calls a reader that left a failure, and tells nobody why it exits.
+        with cli.make_context("agecompact", sys.argv[1:]) as context:
+            cli.invoke(context)
+        sys.stdout.flush()
     except AgecompactError as error:
         click.echo(f"error: {error}", err=True)
         code = error.exit_code
@@ -91,8 +95,7 @@ def main() -> NoReturn:
     except BrokenPipeError:
         # The reader left (`agecompact list | head`): nothing failed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = ExitCode.OK
-    sys.exit(int(code or 0))
+    sys.exit(int(code))
 
 
 if __name__ == "__main__":

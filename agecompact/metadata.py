@@ -17,6 +17,10 @@ SCHEMA_VERSION = 1
 KEY = "agecompact"
 
 
+class MetadataError(UsageError):
+    """A file that opens does not say, or not legibly, what it is."""
+
+
 @dataclass(frozen=True)
 class ArtifactMetadata:
     """The self-description of an artefact.
@@ -50,7 +54,7 @@ class ArtifactMetadata:
         """Reads what `to_json` wrote.
 
         Raises:
-            UsageError: Not JSON, another schema version, or a field missing or unknown.
+            MetadataError: Not JSON, another schema version, or a field missing, unknown or wrong.
         """
         try:
             value = json.loads(text)
@@ -61,5 +65,5 @@ class ArtifactMetadata:
                 )
             contract = Contract.from_json(canonical_json(value.pop("contract")))
             return cls(contract=contract, **value)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise UsageError("the artefact's metadata cannot be read", why=str(error)) from None
+        except (AttributeError, KeyError, TypeError, ValueError, UsageError) as error:
+            raise MetadataError("the artefact's metadata cannot be read", why=str(error)) from None

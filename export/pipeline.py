@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -18,13 +19,14 @@ from typing import Any
 from agecompact import checkpoints
 from agecompact.errors import AgecompactError, BackendMissingError, ConversionError, UsageError
 from agecompact.files import atomic_path, make_folder, output_errors, sha256_of, size_of
-from agecompact.models import complexity
 from agecompact.runtimes import registry as runtimes
 from export import manifest
 from export.job import InputKind, Job
 from export.targets import STAGES, Stage, Target
 
 _LOG_LINES = 5
+# A converter that fails with less than this left on the disk failed for that.
+_FULL_BYTES = 1 << 16
 
 Report = Callable[[str], None]
 
@@ -67,6 +69,9 @@ def export(request: Request, report: Report = lambda _: None) -> manifest.Manife
         ConversionError: A converter failed; says which, and why.
         OutputError: `out` cannot be written to or is full.
     """
+    # Imports torch, which a misspelt format should not have to wait for.
+    from agecompact.models import complexity
+
     weights = checkpoints.read(request.weights)
     measured = complexity.measure(weights.network(), weights.contract)
     make_folder(request.out)
@@ -158,6 +163,9 @@ def _convert(stage: Stage, job: Job, scratch: Path) -> list[dict[str, Any]]:
             process.wait()
         log.seek(0)
         last = [line.strip() for line in log.read().splitlines() if line.strip()][-_LOG_LINES:]
+    if code != 0 and shutil.disk_usage(scratch).free < _FULL_BYTES:
+        # Its log, on the same disk, may not have held the reason.
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if code != 0 or not reply.is_file():
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         raise ConversionError(where, why="\n     ".join([f"its process ended with {how}:", *last]))

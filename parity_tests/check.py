@@ -12,6 +12,7 @@ import numpy as np
 from agecompact.contract import Contract
 from agecompact.errors import AgecompactError, BackendMissingError, GateError
 from agecompact.files import sha256_of
+from agecompact.metadata import MetadataError
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
 from agecompact.runtimes.registry import BY_SUFFIX, read_metadata
 from export.manifest import Build, Entry
@@ -169,14 +170,16 @@ def _contract(path: Path, build: Build) -> Contract:
         described = read_metadata(path)
     except BackendMissingError as error:
         raise _Failure("missing", str(error)) from None
+    except MetadataError as error:
+        raise _Failure("metadata", str(error)) from None
     except AgecompactError as error:
-        kind = "metadata" if "metadata" in error.what or "contract" in error.what else "load"
-        raise _Failure(kind, str(error)) from None
+        raise _Failure("load", str(error)) from None
     mine, theirs = build.manifest.contract, described.contract
     if described.model != build.manifest.model:
         raise _Failure("metadata", f"it says it is '{described.model}'")
-    if (theirs.input_names, theirs.output) != (mine.input_names, mine.output):
-        raise _Failure("metadata", "its inputs or output are not the manifest's")
+    # Samples come cropped, by the manifest's contract: other boxes would go unseen in the answers.
+    if (theirs.crops, theirs.output) != (mine.crops, mine.output):
+        raise _Failure("metadata", "its crops or output are not the manifest's")
     return theirs
 
 

@@ -13,8 +13,10 @@ import click
 
 from agecompact.commands.common import screen
 from agecompact.commands.evaluate import data_option, metrics_table
+from agecompact.errors import UsageError
 
 if TYPE_CHECKING:
+    from agecompact.checkpoints import Weights
     from agecompact.data.splits import Split
     from agecompact.data.utkface import Survey
     from agecompact.training.loop import Trained
@@ -29,9 +31,20 @@ if TYPE_CHECKING:
 )
 @click.option("--epochs", type=click.IntRange(1), help="Length, in place of the recipe's.")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
+@click.option(
+    "--start",
+    type=click.Path(path_type=Path),
+    help="Weights to go on from; only the recipe's last phase is then trained.",
+)
 @click.option("--restart", is_flag=True, help="Forget the state of an interrupted training in OUT.")
 def command(
-    model: str, data: Path, out: Path, epochs: int | None, threads: int, restart: bool
+    model: str,
+    data: Path,
+    out: Path,
+    epochs: int | None,
+    threads: int,
+    start: Path | None,
+    restart: bool,
 ) -> None:
     """Train MODEL on UTKFace and write OUT/MODEL.safetensors with its card.
 
@@ -50,6 +63,12 @@ def command(
     recipe = recipes.get(model)
     if epochs:
         recipe = dataclasses.replace(recipe, epochs=epochs)
+    started = checkpoints.read(start) if start else None
+    if started:
+        if started.model_id != model:
+            raise UsageError(f"{start} holds '{started.model_id}', not '{model}'")
+        whole = dataclasses.replace(recipe.phases[-1], share=1.0)
+        recipe = dataclasses.replace(recipe, phases=(whole,), config=started.config)
     survey = utkface.read(data, target_of_contract(registry.get(model).contract))
     split = splits.split(survey.faces)
     console.print(
@@ -61,7 +80,7 @@ def command(
     state = make_folder(out) / f"{model}.state.safetensors"
     if restart:
         state.unlink(missing_ok=True)
-    trained = loop.train(model, recipe, split, state, say=console.print)
+    trained = loop.train(model, recipe, split, state, say=console.print, start=started)
 
     path = out / f"{model}.safetensors"
     checkpoints.write(
@@ -69,7 +88,7 @@ def command(
         trained.network,
         model_id=model,
         config=recipe.config,
-        card=_card(model, recipe, survey, split, trained, threads),
+        card=_card(model, recipe, survey, split, trained, started, threads),
         half=recipe.half,
     )
     # The figures are those of the stored file, which may be rounded to float16.
@@ -84,7 +103,13 @@ def command(
 
 
 def _card(
-    model: str, recipe: Recipe, survey: Survey, split: Split, trained: Trained, threads: int
+    model: str,
+    recipe: Recipe,
+    survey: Survey,
+    split: Split,
+    trained: Trained,
+    started: Weights | None,
+    threads: int,
 ) -> dict[str, Any]:
     from agecompact.data import splits, utkface
 
@@ -104,7 +129,9 @@ def _card(
             **{part: len(split.part(part)) for part in splits.PARTS},
         },
         "training": {
-            "command": f"agecompact train {model} --epochs {recipe.epochs} --threads {threads}",
+            "command": f"agecompact train {model} --epochs {recipe.epochs} --threads {threads}"
+            + (f" --start {started.path.name}" if started else ""),
+            "start": {"sha256": started.sha256, **started.card} if started else None,
             "recipe": dataclasses.asdict(recipe),
             "history": [dataclasses.asdict(epoch) for epoch in trained.history],
             "wall_seconds": round(trained.seconds),

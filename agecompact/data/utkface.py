@@ -1,7 +1,7 @@
 """UTKFace: a folder of 200x200 face chips whose names are their labels (Zhang et al., CVPR 2017).
 
-The published folder holds hundreds of byte-identical files, over half of those groups with different
-ages. Duplicates are resolved here, before any split can scatter them over its parts.
+The published folder holds hundreds of groups of byte-identical files, and over half of those groups
+have different ages. They are resolved here, before any split can scatter them over its parts.
 """
 
 from __future__ import annotations
@@ -130,7 +130,8 @@ def read(folder: Path, target: Target = "age") -> Survey:
     kept = [g[0] for g in groups.values() if len({target_of(f.label, target) for f in g}) == 1]
     if not kept:
         raise UsageError(
-            f"no face in {folder}", why=f"{files} files, none named [age]_[gender]_[race]_[date].jpg"
+            f"no face in {folder}",
+            why=f"{files} files, none named [age]_[gender]_[race]_[date].jpg",
         )
     agreeing = {face.sha256 for face in kept}
     conflicting = sum(len(group) for sha256, group in groups.items() if sha256 not in agreeing)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from agecompact.errors import UsageError, missing_extra
-from agecompact.metadata import ArtifactMetadata
+from agecompact.metadata import ArtifactMetadata, MetadataError
 from agecompact.runtimes.base import Backend
 
 
@@ -71,12 +71,13 @@ def read_metadata(path: Path) -> ArtifactMetadata:
     """The self-description inside an artefact, by which it is run without its Python model.
 
     Raises:
-        UsageError: The file is broken or was not written by agecompact.
+        UsageError: The file is broken.
+        MetadataError: It opens, but was not written by agecompact.
         BackendMissingError: The format's extra is not installed.
     """
     text = runtime_of(path).load().read_metadata(str(path))
     if text is None:
-        raise UsageError(
+        raise MetadataError(
             f"{path} holds no agecompact metadata",
             why="it was not written by agecompact export, or its metadata was stripped",
             fix="export it again",

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
+from agecompact.checkpoints import Weights
 from agecompact.contract import Contract
 from agecompact.data import batches
 from agecompact.data.batches import Chips
@@ -23,7 +24,7 @@ from agecompact.metrics import AgeMetrics
 from agecompact.models import registry
 from agecompact.training import losses
 from agecompact.training.augment import augment
-from agecompact.training.recipes import Recipe
+from agecompact.training.recipes import Phase, Recipe
 from agecompact.training.state import State
 
 SEED = 42
@@ -35,7 +36,8 @@ class Epoch:
 
     Attributes:
         loss: Its mean loss.
-        val: MAE in years, or gender accuracy, on the validation part afterwards.
+        val: MAE in years, or gender accuracy, on the validation part afterwards, at the input
+            size of the epoch's last step.
         seconds: Wall time, validation included.
     """
 
@@ -71,6 +73,7 @@ def train(
     state_file: Path,
     *,
     say: Callable[[str], None],
+    start: Weights | None = None,
     seed: int = SEED,
 ) -> Trained:
     """Trains a model, storing its state after each epoch.
@@ -81,11 +84,12 @@ def train(
         split: The faces.
         state_file: Where the state is kept; if it is there, the training goes on from it.
         say: Takes a line for people, an epoch each.
+        start: Weights to go on from; None starts from random ones.
         seed: Of the weights, the order of faces, augmentation and dropout.
 
     Raises:
-        UsageError: The loss became NaN or Inf, the state is another training's, or the
-            training part holds no image.
+        UsageError: The loss became NaN or Inf, the state is another training's, the training part
+            holds no image, or `start` does not fit the model.
         OutputError: The state cannot be written.
     """
     contract = registry.get(model_id).contract
@@ -95,12 +99,25 @@ def train(
     targets = labels(chips.faces, target_of_contract(contract))
 
     torch.manual_seed(seed)
-    network = registry.build(model_id, recipe.config).to(memory_format=torch.channels_last)
-    losses.start_at(network, float(targets.mean()))
+    if start is None:
+        network = registry.build(model_id, recipe.config)
+        losses.start_at(network, float(targets.mean()))
+    else:
+        network = start.network()
+    if recipe.norm_momentum is not None:
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = recipe.norm_momentum
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay
     )
-    identity = {"model": model_id, "seed": seed, "split": split.sha256, "recipe": asdict(recipe)}
+    identity = {
+        "model": model_id,
+        "start": start.sha256 if start else None,
+        "seed": seed,
+        "split": split.sha256,
+        "recipe": asdict(recipe),
+    }
     state = State(state_file, identity)
     history = [Epoch(**epoch) for epoch in state.restore(network, optimiser)]
     if history:
@@ -112,7 +129,9 @@ def train(
         torch.manual_seed(seed + epoch)
         random = np.random.default_rng((seed, epoch))
         loss = _epoch(network, optimiser, recipe, contract, chips, targets, epoch, random)
-        metrics, _ = measure(network, contract, split.val)
+        # At the size just trained at: a network in its phase of small images is lost on large ones.
+        phase, _ = recipe.at((epoch + 1 - 1e-6) / recipe.epochs)
+        metrics, _ = measure(network, _sized(contract, phase), split.val)
         val = metrics.mae_years if isinstance(metrics, AgeMetrics) else metrics.accuracy
         history.append(Epoch(loss, val, time.perf_counter() - started))
         state.store(network, optimiser, [asdict(entry) for entry in history])
@@ -124,20 +143,13 @@ def train(
     return Trained(network.eval(), tuple(history), chips.unreadable)
 
 
-def rate_at(progress: float, warm_up: float) -> float:
-    """The learning rate as a fraction of its peak, at `progress` 0..1 of the training."""
-    if progress < warm_up:
-        return progress / warm_up
-    return 0.5 * (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up)))
-
-
 def _epoch(
     network: nn.Module,
     optimiser: torch.optim.Optimizer,
     recipe: Recipe,
     contract: Contract,
     chips: Chips,
-    targets: np.ndarray[tuple[int], np.dtype[np.float32]],
+    targets: npt.NDArray[np.float32],
     epoch: int,
     random: np.random.Generator,
 ) -> float:
@@ -148,22 +160,22 @@ def _epoch(
     starts = [s for s in range(0, len(order), recipe.batch) if len(order) - s > 1]
     total = 0.0
     for step, start in enumerate(starts):
-        progress = (epoch + step / len(starts)) / recipe.epochs
+        # Mid-step, so that no step has a rate of 0.
+        phase, rate = recipe.at((epoch + (step + 0.5) / len(starts)) / recipe.epochs)
         for group in optimiser.param_groups:
-            group["lr"] = recipe.rate * rate_at(progress, recipe.warm_up)
-        side = recipe.side(progress) or contract.height
+            group["lr"] = rate
         chosen = order[start : start + recipe.batch]
         images = [augment(chips.images[i], recipe.augmentation, random) for i in chosen]
         loss = losses.LOSSES[recipe.loss](
             network,
-            batches.inputs(dataclasses.replace(contract, height=side, width=side), images),
+            batches.inputs(_sized(contract, phase), images),
             torch.from_numpy(targets[chosen]).unsqueeze(1),
         )
         if not torch.isfinite(loss):
             raise UsageError(
                 f"the loss became {loss.item()} in epoch {epoch + 1}, step {step + 1}",
                 why="a step was too large; the state of the epoch before is kept",
-                fix="train with a lower learning rate or another seed",
+                fix="lower the recipe's rate in agecompact/training/recipes.py",
             )
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -171,3 +183,9 @@ def _epoch(
         optimiser.step()
         total += loss.item() * len(chosen)
     return total / len(order)
+
+
+def _sized(contract: Contract, phase: Phase) -> Contract:
+    if phase.side is None:
+        return contract
+    return dataclasses.replace(contract, height=phase.side, width=phase.side)

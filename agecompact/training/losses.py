@@ -36,7 +36,7 @@ def two_point(ages: Tensor, bins: int, interval: float) -> Tensor:
         `(N, bins)`, each row summing to 1.
     """
     position = (ages / interval).clamp(0, bins - 1)
-    # The last bin has no right neighbour: its age is the full weight on the right of the one before.
+    # The last bin has no right neighbour: its age is the full weight on the right of its left one.
     floor = position.floor().clamp(max=bins - 2)
     right = position - floor
     weights = ages.new_zeros(len(ages), bins)

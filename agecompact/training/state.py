@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import nn
 
 from agecompact.errors import UsageError
@@ -35,18 +37,14 @@ class State:
         Raises:
             OutputError: The place cannot be written to or is full.
         """
-        from safetensors.torch import save_file
-
         tensors = {f"network.{k}": v.contiguous() for k, v in network.state_dict().items()}
         for index, moments in optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{index}.{k}": v.contiguous() for k, v in moments.items()}
         header = {_METADATA_KEY: self._identity, "history": canonical_json(history)}
         with atomic_path(self.path) as temporary:
-            save_file(tensors, temporary, header)
+            temporary.write_bytes(save(tensors, header))
 
-    def restore(
-        self, network: nn.Module, optimiser: torch.optim.Optimizer
-    ) -> list[dict[str, Any]]:
+    def restore(self, network: nn.Module, optimiser: torch.optim.Optimizer) -> list[dict[str, Any]]:
         """Puts a stored state into a fresh network and optimiser.
 
         Returns:
@@ -55,8 +53,6 @@ class State:
         Raises:
             UsageError: The file is another training's, or cannot be read.
         """
-        from safetensors import SafetensorError, safe_open
-
         if not self.path.is_file():
             return []
         try:

@@ -1,0 +1,81 @@
+import json
+
+import cv2
+import pytest
+
+from agecompact.faces import chip, detect
+from parity_tests.inputs import portrait
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory):
+    path = tmp_path_factory.mktemp("photo") / "portrait.png"
+    cv2.imwrite(str(path), portrait())
+    return path
+
+
+def test_a_face_in_a_photo_by_artefact_and_by_weights(agecompact, build_of, photo):
+    build = build_of("c3ae")
+    answers = []
+    for source in (
+        ("--weights", build.weights),
+        ("--artifact", build.folder / "c3ae_float32.onnx"),
+        ("--artifact", build.folder / "c3ae_float32.tflite"),
+    ):
+        run = agecompact("predict", photo, *source, "--json", "-")
+        assert run.returncode == 0, run.stderr
+        (told,) = json.loads(run.stdout)
+        assert set(told) >= {"image", "box", "age_years"}
+        assert told["image"] == str(photo)
+        answers.append(told["age_years"])
+    assert answers == pytest.approx([answers[0]] * 3, abs=1e-4)
+
+
+def test_a_ready_crop_is_taken_as_it_is(agecompact, build_of, photo, tmp_path):
+    picture = portrait()
+    (box,) = detect(picture)
+    ready = tmp_path / "chip.png"
+    cv2.imwrite(str(ready), chip(picture, box))
+    artifact = build_of("ssrnet").folder / "ssrnet_float32.onnx"
+    arguments = ("--artifact", artifact, "--json", "-")
+    whole = json.loads(agecompact("predict", photo, *arguments).stdout)
+    cut = json.loads(agecompact("predict", ready, "--no-detect", *arguments).stdout)
+    assert cut[0]["box"] is None
+    assert cut[0]["age_years"] == pytest.approx(whole[0]["age_years"], abs=1e-5)
+
+
+def test_released_weights_tell_the_astronaut_a_human_age(agecompact, photo):
+    run = agecompact("predict", photo, "--model", "ssrnet", "--json", "-")
+    (told,) = json.loads(run.stdout)
+    # Eileen Collins was 43 when NASA took it; these weights err by about 8 years on average.
+    assert 20 < told["age_years"] < 65
+
+
+def test_bad_images_do_not_keep_the_good_one_from_its_answer(agecompact, build_of, photo, tmp_path):
+    text = tmp_path / "text.png"
+    text.write_text("not an image")
+    faceless = tmp_path / "sky.png"
+    cv2.imwrite(str(faceless), portrait()[:60, :60])
+    artifact = build_of("ssrnet").folder / "ssrnet_float32.onnx"
+    run = agecompact("predict", text, faceless, photo, "--artifact", artifact, "--json", "-")
+    assert run.returncode == 2
+    assert len(json.loads(run.stdout)) == 1
+    assert "is no image" in run.stderr
+    assert "no face found" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--model", "srrnet"), "did you mean 'ssrnet'"),
+        (("--artifact", "missing.onnx"), "no file at"),
+        (("--artifact", "model.pb"), "cannot tell what"),
+        (("--model", "ssrnet", "--weights", "w.safetensors"), "give one of"),
+    ],
+)
+def test_a_source_that_cannot_be_run(agecompact, photo, arguments, message):
+    run = agecompact("predict", photo, *arguments)
+    assert run.returncode == 2
+    assert message in run.stderr
+    assert "Traceback" not in run.stderr

@@ -1,0 +1,61 @@
+"""Which file goes to which runtime, and what each says of itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agecompact.errors import UsageError
+from agecompact.metadata import MetadataError
+from agecompact.runtimes.registry import read_metadata, runtime_of
+from tests.support import BuildOf
+
+SUFFIXES = {
+    ".safetensors": "pytorch",
+    ".onnx": "onnxruntime",
+    ".tflite": "litert",
+    ".mlpackage": "coreml",
+}
+
+
+@pytest.mark.parametrize(("suffix", "name"), SUFFIXES.items())
+def test_the_suffix_tells_the_runtime(suffix: str, name: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.touch()
+    assert runtime_of(path).name == name
+
+
+def test_a_file_of_another_kind_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as refusal:
+        runtime_of(tmp_path / "face.jpg")
+    assert all(suffix in refusal.value.why for suffix in SUFFIXES)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no file at .*gone\.onnx"):
+        runtime_of(tmp_path / "gone.onnx")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_text_in_an_artefacts_clothes_is_refused(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_text("a contract, and metadata of no kind\n")
+    with pytest.raises(UsageError, match="a" + suffix) as refusal:
+        read_metadata(path)
+    assert not isinstance(refusal.value, MetadataError)
+
+
+def test_every_artefact_of_a_build_tells_the_same(build_of: BuildOf) -> None:
+    build = build_of("ssrnet")
+    described = [read_metadata(build.path(entry)) for entry in build.manifest.artifacts]
+    described.append(read_metadata(build.weights))
+    assert len(described) == 6
+    assert {d.model for d in described} == {"ssrnet"}
+    assert {d.weights_sha256 for d in described} == {build.manifest.weights_sha256}
+    assert {d.contract.color_order for d in described} == {"BGR"}
+    layouts = {
+        entry.format: read_metadata(build.path(entry)).contract.layout
+        for entry in build.manifest.artifacts
+    }
+    assert layouts == {"onnx": "NCHW", "tflite": "NHWC", "coreml": "NCHW"}

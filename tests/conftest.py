@@ -1,0 +1,88 @@
+"""Builds of random weights, made once a run, and the command line."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from export import manifest, pipeline, targets
+from tests.support import Agecompact, BuildOf, CopyBuild, random_weights
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for the whole run, whichever of xdist's workers asks."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def build_of(shared_folder: Path) -> BuildOf:
+    """Converts a model once a run, whichever worker asks first."""
+
+    def build(model_id: str) -> manifest.Build:
+        with _lock(shared_folder / f"{model_id}.lock"):
+            if not (shared_folder / model_id).exists():
+                weights = random_weights(shared_folder / f"{model_id}.safetensors", model_id)
+                pipeline.export(pipeline.Request(weights, targets.TARGETS, shared_folder))
+        return manifest.read_builds(shared_folder / model_id)[0]
+
+    return build
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    with path.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture
+def copy_build(build_of: BuildOf, tmp_path: Path) -> CopyBuild:
+    """Copies a build for a test to harm."""
+
+    def copy(model_id: str, *suffixes: str) -> manifest.Build:
+        build = build_of(model_id)
+        folder = tmp_path / "build" / model_id
+        shutil.copytree(build.folder, folder)
+        kept = tuple(
+            entry
+            for entry in build.manifest.artifacts
+            if not suffixes or entry.file.endswith(suffixes)
+        )
+        manifest.write(folder, replace(build.manifest, artifacts=kept))
+        return manifest.read_builds(folder)[0]
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def agecompact(tmp_path_factory: pytest.TempPathFactory) -> Agecompact:
+    """Runs the command line in an empty folder: the repository's own would lend its packages."""
+    home = tmp_path_factory.mktemp("cwd")
+
+    def run(
+        *arguments: object, env: Mapping[str, str] | None = None, prefix: Sequence[str] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*prefix, sys.executable, "-m", "agecompact", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            cwd=home,
+            env={**os.environ, **(env or {})},
+            timeout=300,
+            check=False,
+        )
+
+    return run

@@ -1,0 +1,95 @@
+"""What the Core ML packages hold, read with coremltools' own protobuf."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agecompact import __version__
+from agecompact.metadata import ArtifactMetadata
+from agecompact.models import registry
+from export import pipeline, targets
+from tests.support import BuildOf, leaks, random_weights
+
+pytest.importorskip("coremltools", reason="needs 'coreml'")
+
+MODEL_FILE = "Data/com.apple.CoreML/model.mlmodel"
+MODELS = ("ssrnet", "c3ae", "mobileagenet")
+
+
+@pytest.fixture(
+    scope="module", params=[(m, p) for m in MODELS for p in ("float32", "float16")], ids="-".join
+)
+def exported(request: pytest.FixtureRequest, build_of: BuildOf) -> Path:
+    model_id, precision = request.param
+    return build_of(model_id).folder / f"{model_id}_{precision}.mlpackage"
+
+
+def specification(package: Path) -> Any:
+    from coremltools.proto import Model_pb2
+
+    model = Model_pb2.Model()
+    model.ParseFromString((package / MODEL_FILE).read_bytes())
+    return model
+
+
+def test_it_is_a_program_with_a_float32_interface(exported: Path) -> None:
+    from coremltools.proto import FeatureTypes_pb2
+
+    contract = registry.get(exported.parent.name).contract
+    model = specification(exported)
+    assert model.WhichOneof("Type") == "mlProgram"
+    assert [f.name for f in model.description.input] == list(contract.input_names)
+    assert [f.name for f in model.description.output] == [contract.output.name]
+    features = (*model.description.input, *model.description.output)
+    float32 = FeatureTypes_pb2.ArrayFeatureType.FLOAT32
+    assert [f.type.multiArrayType.dataType for f in features] == [float32] * len(features)
+
+
+def test_it_is_described_for_people_and_for_programs(exported: Path) -> None:
+    spec = registry.get(exported.parent.name)
+    model = specification(exported)
+    about = model.description.metadata
+    assert spec.title in about.shortDescription
+    assert about.author == spec.source
+    assert about.license == "Code: Apache-2.0. Random; do as you like."
+    assert about.versionString == __version__
+    for feature in model.description.input:
+        assert f"{spec.contract.height}x{spec.contract.width}" in feature.shortDescription
+        assert spec.contract.color_order in feature.shortDescription
+    assert "years" in model.description.output[0].shortDescription
+    described = ArtifactMetadata.from_json(about.userDefined["agecompact"])
+    assert exported.name == f"{described.model}_{described.precision}.mlpackage"
+    assert described.contract == spec.contract
+
+
+def test_it_holds_a_program_and_weights_and_no_traces(exported: Path) -> None:
+    files = {f.relative_to(exported).as_posix(): f for f in exported.rglob("*") if f.is_file()}
+    assert set(files) == {
+        "Manifest.json",
+        MODEL_FILE,
+        "Data/com.apple.CoreML/weights/weight.bin",
+    }
+    assert [leak for path in files.values() for leak in leaks(path.read_bytes())] == []
+
+
+@pytest.mark.parametrize(("model_id", "order"), [("ssrnet", "BGR"), ("mobileagenet", "RGB")])
+def test_an_image_input_has_the_models_colour_order(
+    model_id: str, order: str, tmp_path: Path
+) -> None:
+    from coremltools.proto import FeatureTypes_pb2
+
+    weights = random_weights(tmp_path / "w.safetensors", model_id)
+    chosen = targets.select(["coreml"], ["fp32"])
+    pipeline.export(pipeline.Request(weights, chosen, tmp_path, input_kind="image"))
+    model = specification(tmp_path / model_id / f"{model_id}_float32.mlpackage")
+    image = model.description.input[0].type.imageType
+    assert image.colorSpace == FeatureTypes_pb2.ImageFeatureType.ColorSpace.Value(order)
+    side = registry.get(model_id).contract.height
+    assert (image.height, image.width) == (side, side)
+    # Core ML orders the channels itself: who runs it hands over an RGB picture, whatever the model.
+    described = ArtifactMetadata.from_json(model.description.metadata.userDefined["agecompact"])
+    assert (described.contract.dtype, described.contract.color_order) == ("uint8", "RGB")
+    assert described.contract.value_range == (0.0, 255.0)

@@ -1,0 +1,82 @@
+"""What the ONNX files hold, read with onnx itself and run with ONNX Runtime itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+
+from agecompact.contract import Contract
+from agecompact.models import registry
+from export import pipeline, targets
+from tests.support import BuildOf, leaks, random_weights
+
+CONVOLUTIONS = {"ssrnet": 14, "c3ae-plain": 5, "c3ae": 11}
+
+
+@pytest.fixture(scope="module", params=["ssrnet", "c3ae-plain", "c3ae", "mobileagenet"])
+def exported(request: pytest.FixtureRequest, build_of: BuildOf) -> Path:
+    build = build_of(request.param)
+    return build.folder / f"{request.param}_float32.onnx"
+
+
+def test_it_is_valid_and_of_opset_18(exported: Path) -> None:
+    model = onnx.load(exported)
+    onnx.checker.check_model(model, full_check=True)
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 18)]
+
+
+def test_it_is_one_file_without_traces(exported: Path) -> None:
+    assert leaks(exported.read_bytes()) == []
+    assert not list(exported.parent.glob("*.data"))
+
+
+def test_its_interface_is_the_contracts(exported: Path) -> None:
+    model = onnx.load(exported)
+    contract = registry.get(exported.parent.name).contract
+
+    def shape(value: onnx.ValueInfoProto) -> tuple[int, ...]:
+        return tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
+
+    inputs = {value.name: shape(value) for value in model.graph.input}
+    assert inputs == dict.fromkeys(contract.input_names, (1, 3, contract.height, contract.width))
+    assert {v.name: shape(v) for v in model.graph.output} == {contract.output.name: (1, 1)}
+    written = next(entry.value for entry in model.metadata_props if entry.key == "agecompact")
+    assert contract.to_json() in written
+
+
+def test_batch_norm_is_folded_and_the_trunk_stands_once(exported: Path) -> None:
+    ops = Counter(node.op_type for node in onnx.load(exported).graph.node)
+    assert "BatchNormalization" not in ops
+    assert ops["Conv"] == CONVOLUTIONS.get(exported.parent.name, ops["Conv"])
+
+
+@pytest.mark.parametrize("model_id", ["ssrnet", "c3ae"])
+def test_a_dynamic_batch_answers_as_one_by_one(model_id: str, tmp_path: Path) -> None:
+    weights = random_weights(tmp_path / "w.safetensors", model_id)
+    chosen = targets.select(["onnx"], ["fp32"])
+    pipeline.export(pipeline.Request(weights, chosen, tmp_path, dynamic_batch=True))
+    session = ort.InferenceSession(tmp_path / model_id / f"{model_id}_float32.onnx")
+    contract = registry.get(model_id).contract
+    images = _noise(contract, 64)
+    singly = [_ask(session, {n: x[i : i + 1] for n, x in images.items()}) for i in range(64)]
+    for batch in (1, 3, 64):
+        together = _ask(session, {name: x[:batch] for name, x in images.items()})
+        assert together.shape == (batch, 1)
+        np.testing.assert_allclose(together, np.concatenate(singly[:batch]), rtol=0, atol=1e-4)
+    assert np.std(singly) > 0.05
+
+
+def _noise(contract: Contract, count: int) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(0)
+    shape = (count, 3, contract.height, contract.width)
+    return {n: random.uniform(0, 255, shape).astype(np.float32) for n in contract.input_names}
+
+
+def _ask(session: ort.InferenceSession, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    answer: np.ndarray = session.run(None, inputs)[0]
+    return answer

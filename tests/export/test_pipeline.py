@@ -1,0 +1,122 @@
+"""The pipeline as a whole: the same bytes twice, without a network, with a true manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from agecompact.models import registry
+from export.manifest import read_builds
+from tests.support import Agecompact, BuildOf, random_weights
+
+OFFLINE = ("unshare", "-rn")
+PACKAGES = ("ssrnet_float32.mlpackage", "ssrnet_float16.mlpackage")
+
+
+class Again(NamedTuple):
+    """A second export of the same weights, from another folder."""
+
+    folder: Path
+    offline: bool
+    printed: str
+
+
+@pytest.fixture(scope="module")
+def again(tmp_path_factory: pytest.TempPathFactory, agecompact: Agecompact) -> Again:
+    folder = tmp_path_factory.mktemp("another") / "place"
+    weights = folder / "under another name.safetensors"
+    folder.mkdir()
+    random_weights(weights, "ssrnet")
+    works = shutil.which("unshare") and not subprocess.call([*OFFLINE, "true"])
+    done = agecompact(
+        "export", "--weights", weights, "--out", folder, prefix=OFFLINE if works else ()
+    )
+    assert done.returncode == 0, done.stderr
+    return Again(folder / "ssrnet", bool(works), done.stdout)
+
+
+def test_it_needs_no_network(again: Again) -> None:
+    if not again.offline:
+        pytest.skip("this machine makes no network namespaces (unshare -rn)")
+    assert len(list(again.folder.glob("ssrnet_*"))) == 5
+
+
+def test_progress_is_told_where_there_is_no_terminal(again: Again) -> None:
+    for line in ("ssrnet: onnx float32", "ssrnet: tflite float32, float16", "bytes"):
+        assert line in again.printed
+
+
+@pytest.mark.parametrize("file", ["float32.onnx", "float32.tflite", "float16.tflite"])
+def test_the_same_weights_give_the_same_bytes(again: Again, build_of: BuildOf, file: str) -> None:
+    first = build_of("ssrnet").folder / f"ssrnet_{file}"
+    assert first.read_bytes() == (again.folder / first.name).read_bytes()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_core_ml_packages_differ_in_uuids_and_date_only(
+    again: Again, build_of: BuildOf, package: str
+) -> None:
+    one, other = build_of("ssrnet").folder / package, again.folder / package
+    names = {path.relative_to(one) for path in one.rglob("*")}
+    assert names == {path.relative_to(other) for path in other.rglob("*")}
+    weights = Path("Data/com.apple.CoreML/weights/weight.bin")
+    assert (one / weights).read_bytes() == (other / weights).read_bytes()
+    assert _specification(one) == _specification(other)
+    assert _without_uuids(one) == _without_uuids(other)
+
+
+def _specification(package: Path) -> Any:
+    pytest.importorskip("coremltools", reason="needs 'coreml'")
+    from coremltools.proto import Model_pb2
+
+    model = Model_pb2.Model()
+    model.ParseFromString((package / "Data/com.apple.CoreML/model.mlmodel").read_bytes())
+    del model.description.metadata.userDefined["com.github.apple.coremltools.conversion_date"]
+    return model
+
+
+def _without_uuids(package: Path) -> list[Any]:
+    manifest = json.loads((package / "Manifest.json").read_text())
+    root = manifest["itemInfoEntries"][manifest["rootModelIdentifier"]]
+    entries = sorted(manifest["itemInfoEntries"].values(), key=lambda entry: str(entry["name"]))
+    return [manifest["fileFormatVersion"], root, *entries]
+
+
+def test_the_manifest_tells_what_lies_there(build_of: BuildOf) -> None:
+    folder = build_of("ssrnet").folder
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["schema_version"] == 1
+    listed = [entry["file"] for entry in manifest["artifacts"]]
+    assert listed == [
+        "ssrnet_float32.onnx",
+        "ssrnet_float32.tflite",
+        "ssrnet_float16.tflite",
+        *PACKAGES,
+    ]
+    assert {p.name for p in folder.iterdir()} == {*listed, "ssrnet.safetensors", "manifest.json"}
+    for entry in manifest["artifacts"][:3]:
+        content = (folder / entry["file"]).read_bytes()
+        assert entry["sha256"] == hashlib.sha256(content).hexdigest()
+        assert entry["bytes"] == len(content)
+        assert entry["conversion_s"] > 0
+        assert entry["versions"]["agecompact"]
+    assert [entry["opset"] for entry in manifest["artifacts"]] == [18, None, None, None, None]
+    weights = (folder / "ssrnet.safetensors").read_bytes()
+    assert manifest["weights_sha256"] == hashlib.sha256(weights).hexdigest()
+    assert manifest["folded_parameters"] == 40_147
+    contract = read_builds(folder)[0].manifest.contract
+    assert contract == registry.get("ssrnet").contract
+
+
+def test_nothing_else_is_left_in_the_output_folder(again: Again) -> None:
+    assert {path.name for path in again.folder.parent.iterdir()} == {
+        "ssrnet",
+        "under another name.safetensors",
+        "under another name.json",
+    }

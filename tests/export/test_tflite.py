@@ -1,0 +1,90 @@
+"""What the TFLite files hold, read through LiteRT's schema and interpreter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agecompact.metadata import ArtifactMetadata
+from agecompact.models import registry
+from agecompact.runtimes.process import RuntimeProcess
+from tests.support import BuildOf, leaks
+
+schema = pytest.importorskip("ai_edge_litert.schema_py_generated", reason="needs 'tflite'")
+interpreter = pytest.importorskip("ai_edge_litert.interpreter", reason="needs 'tflite'")
+
+MODELS = ("ssrnet", "c3ae-plain", "c3ae", "mobileagenet")
+FILES = [(model_id, precision) for model_id in MODELS for precision in ("float32", "float16")]
+
+
+@pytest.fixture(scope="module", params=FILES, ids="-".join)
+def exported(request: pytest.FixtureRequest, build_of: BuildOf) -> Path:
+    model_id, precision = request.param
+    return build_of(model_id).folder / f"{model_id}_{precision}.tflite"
+
+
+def _ops(model: Any) -> Iterator[int]:
+    graph = model.Subgraphs(0)
+    for i in range(graph.OperatorsLength()):
+        code = model.OperatorCodes(graph.Operators(i).OpcodeIndex())
+        yield max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+
+
+def test_no_transpose_is_left(exported: Path) -> None:
+    ops = list(_ops(schema.Model.GetRootAsModel(exported.read_bytes(), 0)))
+    assert schema.BuiltinOperator.CONV_2D in ops
+    assert schema.BuiltinOperator.TRANSPOSE not in ops
+
+
+def test_its_signature_has_the_contracts_names_in_float(exported: Path) -> None:
+    contract = registry.get(exported.parent.name).contract
+    loaded = interpreter.Interpreter(model_path=str(exported))
+    assert loaded.get_signature_list() == {
+        "serving_default": {
+            # LiteRT sorts them; order means nothing where all is bound by name.
+            "inputs": sorted(contract.input_names),
+            "outputs": [contract.output.name],
+        }
+    }
+    runner = loaded.get_signature_runner("serving_default")
+    details = {**runner.get_input_details(), **runner.get_output_details()}
+    assert {detail["dtype"] for detail in details.values()} == {np.float32}
+    shapes = {tuple(detail["shape"]) for detail in runner.get_input_details().values()}
+    assert shapes == {(1, contract.height, contract.width, 3)}
+
+
+def test_its_buffers_are_aligned_as_the_schema_demands(exported: Path) -> None:
+    content = exported.read_bytes()
+    model = schema.Model.GetRootAsModel(content, 0)
+    whole = np.frombuffer(content, np.uint8).__array_interface__["data"][0]
+    offsets = [
+        buffer.DataAsNumpy().__array_interface__["data"][0] - whole
+        for buffer in (model.Buffers(i) for i in range(model.BuffersLength()))
+        if buffer.DataLength()
+    ]
+    assert len(offsets) > 10
+    assert [offset for offset in offsets if offset % 16] == []
+
+
+def test_xnnpack_takes_it_in_one_piece(exported: Path) -> None:
+    with RuntimeProcess(exported) as process:
+        placement = process.open().placement
+    assert placement is not None
+    assert (placement.partitions, dict(placement.fallback_ops)) == (1, {})
+
+
+def test_it_says_what_it_is_and_nothing_of_the_machine(exported: Path) -> None:
+    content = exported.read_bytes()
+    assert leaks(content) == []
+    model = schema.Model.GetRootAsModel(content, 0)
+    entries = {model.Metadata(i).Name(): model.Metadata(i) for i in range(model.MetadataLength())}
+    text = model.Buffers(entries[b"agecompact"].Buffer()).DataAsNumpy().tobytes().decode()
+    described = ArtifactMetadata.from_json(text)
+    assert exported.name == f"{described.model}_{described.precision}.tflite"
+    assert described.contract.layout == "NHWC"
+    assert described.terms == "Random; do as you like."
+    assert {"onnx2tf", "tensorflow"} <= described.versions.keys()

@@ -1,0 +1,80 @@
+"""Faults that only another export plants: a wrong BN epsilon, dead weights."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from agecompact import checkpoints
+from agecompact.errors import GateError
+from agecompact.files import sha256_of, size_of
+from agecompact.models import c3ae, mobilenetv3, registry, ssrnet
+from export import manifest, to_onnx
+from export.job import Job
+from parity_tests.check import Result, check_build
+
+TORCH_EPSILON = 1e-5
+FAMILIES = (ssrnet, c3ae, mobilenetv3)
+
+
+def convert_and_check(weights: Path, folder: Path) -> Result:
+    """Converts in this process, where the network's code can be another than the reference's."""
+    folder.mkdir()
+    (artifact,) = to_onnx.convert(Job(weights, ("float32",), folder))
+    shutil.copyfile(weights, folder / weights.name)
+    path = folder / artifact.file
+    entry = manifest.Entry(
+        file=artifact.file,
+        format=artifact.format,
+        precision=artifact.precision,
+        sha256=sha256_of(path),
+        bytes=size_of(path),
+        converter=artifact.converter,
+        versions=artifact.versions,
+        opset=artifact.opset,
+        conversion_s=0.0,
+    )
+    read = checkpoints.read(weights)
+    described = manifest.Manifest(
+        read.model_id, weights.name, read.sha256, read.contract, 0, 0, 0, (entry,)
+    )
+    (result,) = check_build(manifest.Build(folder, described))
+    return result
+
+
+@pytest.mark.parametrize("model_id", ["ssrnet", "c3ae-plain", "c3ae", "mobileagenet"])
+def test_torchs_bn_epsilon_for_keras_fails_on_the_released_weights(
+    model_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for family in FAMILIES:
+        monkeypatch.setattr(family, "_BN_EPSILON", TORCH_EPSILON)
+    result = convert_and_check(checkpoints.released_path(model_id), tmp_path / "build")
+    print(f"{model_id}: {result.max_years:.3g} years")
+    assert (result.status, result.kind) == ("failed", "mismatch")
+    assert result.max_years is not None
+    # Ten times the gate: no accident of one weights file.
+    assert result.max_years > 1e-2
+
+
+def test_dead_weights_fail_even_where_pytorch_agrees(tmp_path: Path) -> None:
+    network = registry.build("c3ae-plain")
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+        network.get_parameter("age.bias").fill_(33.5)
+    weights = tmp_path / "dead.safetensors"
+    checkpoints.write(weights, network, model_id="c3ae-plain")
+    result = convert_and_check(weights, tmp_path / "build")
+    assert (result.status, result.kind) == ("failed", "degenerate")
+    assert "33.5" in result.reason
+
+
+def test_without_a_reference_nothing_can_pass(tmp_path: Path) -> None:
+    (tmp_path / "w.safetensors").write_text("no weights")
+    contract = registry.get("ssrnet").contract
+    described = manifest.Manifest("ssrnet", "w.safetensors", "", contract, 0, 0, 0, ())
+    with pytest.raises(GateError, match="no reference for 'ssrnet'"):
+        check_build(manifest.Build(tmp_path, described))

@@ -1,0 +1,66 @@
+"""The roof: quick, and plain about what it does not know."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+from agecompact import __version__
+from agecompact.cli import VERBS
+from tests.support import Agecompact
+
+
+def test_help_loads_no_heavy_module() -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "agecompact", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    imported = set(re.findall(r"\|\s+([\w.]+)$", done.stderr, re.MULTILINE))
+    assert "click" in imported, "the list of imports was not read"
+    assert not imported & {"torch", "numpy", "onnx", "tensorflow", "coremltools", "cv2", "rich"}
+    for name, verb in VERBS.items():
+        assert f"  {name} " in done.stdout
+        assert verb.summary in " ".join(done.stdout.split())
+
+
+def test_help_takes_less_than_half_a_second() -> None:
+    command = [sys.executable, "-m", "agecompact", "--help"]
+
+    def cpu_seconds() -> float:
+        before = os.times()
+        subprocess.run(command, capture_output=True, check=True)
+        after = os.times()
+        user = after.children_user - before.children_user
+        return user + after.children_system - before.children_system
+
+    # CPU time: wall time tells how busy the machine is.
+    assert min(cpu_seconds() for _ in range(3)) < 0.5
+
+
+def test_an_unknown_verb_gets_the_nearest(agecompact: Agecompact) -> None:
+    done = agecompact("exprot")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: unknown verb 'exprot'\nwhy: ")
+    assert "fix: did you mean 'export'?" in done.stderr
+
+
+def test_an_unknown_option_is_a_usage_error(agecompact: Agecompact) -> None:
+    done = agecompact("export", "--fromat", "onnx")
+    assert done.returncode == 2
+    assert "--format" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_it_tells_its_version(agecompact: Agecompact) -> None:
+    assert __version__ in agecompact("--version").stdout
+
+
+def test_a_reader_that_leaves_early_is_no_failure() -> None:
+    command = [sys.executable, "-m", "agecompact", "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert process.returncode == 0
+    assert errors == b""
