@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agecompact.errors import UsageError
 from agecompact.files import read_json
+from agecompact.manifest import read_builds
 
 HEADINGS = ("model", "artefact", "size", "parity max", "parity p99", "latency", "status")
 NUMERIC = frozenset(HEADINGS[2:6])
@@ -62,29 +62,22 @@ def rows(root: Path) -> tuple[Row, ...]:
     Raises:
         UsageError: No build there, or a file that cannot be read.
     """
-    manifests = [
-        read_json(path, what="manifest")
-        for path in sorted(root.glob("manifest.json")) or sorted(root.glob("*/manifest.json"))
-    ]
-    if not manifests:
-        raise UsageError(f"no build in {root}", fix="agecompact export --all")
+    builds = read_builds(root)
     parity = _by_artifact(root / "parity.json", "results")
     latency = _by_artifact(root / "latency.json", "records")
     found = []
-    for manifest in manifests:
-        unit = manifest["contract"]["output"]["unit"]
-        for entry in manifest["artifacts"]:
-            name, sha256 = entry["file"], entry["sha256"]
-            verdict = parity.get((name, sha256), {})
-            record = latency.get((name, sha256), {})
+    for build in builds:
+        for entry in build.manifest.artifacts:
+            verdict = parity.get((entry.file, entry.sha256), {})
+            record = latency.get((entry.file, entry.sha256), {})
             found.append(
                 Row(
-                    model=manifest["model"],
-                    artifact=name,
-                    file_bytes=entry["bytes"],
+                    model=build.manifest.model,
+                    artifact=entry.file,
+                    file_bytes=entry.bytes,
                     max_years=verdict.get("max_years"),
                     p99_years=verdict.get("p99_years"),
-                    unit=unit,
+                    unit=build.manifest.contract.output.unit,
                     ratio=record.get("ratio_to_reference"),
                     status=_status(verdict),
                 )

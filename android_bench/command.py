@@ -13,8 +13,8 @@ from agecompact.commands.common import emit, json_option, progress, screen
 from agecompact.errors import GateError, unknown_name
 from agecompact.files import pretty_json, write_text
 from agecompact.latency import SCHEMA_VERSION, Record
+from agecompact.manifest import Build, read_builds
 from android_bench import host
-from export.manifest import Build, read_builds
 
 if TYPE_CHECKING:
     from rich.table import Table

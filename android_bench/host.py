@@ -15,10 +15,10 @@ from agecompact.contract import Contract
 from agecompact.errors import AgecompactError
 from agecompact.files import sha256_of, size_of
 from agecompact.latency import Machine, Record, paired_ratio, summarise
+from agecompact.manifest import Build
 from agecompact.runtimes.base import Array
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
 from agecompact.runtimes.registry import read_metadata, runtime_of
-from export.manifest import Build
 
 # Enough inferences a round to average out the timer, few enough that rounds alternate fast.
 _ROUND_MS = 30.0

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from agecompact import checkpoints
+from agecompact import checkpoints, manifest
 from agecompact.commands.common import emit, json_option, progress, screen
 from agecompact.errors import GateError, UsageError
 from agecompact.models import registry
-from export import manifest, pipeline, targets
+from export import pipeline, targets
 from export.job import InputKind
 
 _OUT = Path("build")

@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agecompact import checkpoints
+from agecompact import checkpoints, manifest
 from agecompact.errors import AgecompactError, BackendMissingError, ConversionError, UsageError
 from agecompact.files import atomic_path, make_folder, output_errors, sha256_of, size_of
 from agecompact.runtimes import registry as runtimes
-from export import manifest
 from export.job import InputKind, Job
 from export.targets import STAGES, Stage, Target
 

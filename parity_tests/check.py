@@ -12,10 +12,10 @@ import numpy as np
 from agecompact.contract import Contract
 from agecompact.errors import AgecompactError, BackendMissingError, GateError
 from agecompact.files import sha256_of
+from agecompact.manifest import Build, Entry
 from agecompact.metadata import MetadataError
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
 from agecompact.runtimes.registry import BY_SUFFIX, read_metadata
-from export.manifest import Build, Entry
 from parity_tests import inputs
 from parity_tests.compare import Answers, difference, spread
 from parity_tests.tolerances import MIN_SPREAD_YEARS, TOLERANCES, in_units

@@ -10,7 +10,7 @@ import click
 from agecompact.commands.common import emit, json_option, progress, screen
 from agecompact.errors import GateError
 from agecompact.files import pretty_json, write_text
-from export.manifest import read_builds
+from agecompact.manifest import read_builds
 from parity_tests import check
 from parity_tests.junit import to_junit
 

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from export import manifest, pipeline, targets
+from agecompact import manifest
+from agecompact.errors import AgecompactError
+from export import pipeline, targets
 from tests.support import Agecompact, BuildOf, CopyBuild, random_weights
 
 
@@ -29,13 +31,21 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def build_of(shared_folder: Path) -> BuildOf:
-    """Converts a model once a run, whichever worker asks first."""
+    """Converts a model once a run, whichever worker asks first, even if it fails."""
 
     def build(model_id: str) -> manifest.Build:
+        failure = shared_folder / f"{model_id}.failure"
         with _lock(shared_folder / f"{model_id}.lock"):
+            if failure.exists():
+                pytest.fail(failure.read_text(), pytrace=False)
             if not (shared_folder / model_id).exists():
                 weights = random_weights(shared_folder / f"{model_id}.safetensors", model_id)
-                pipeline.export(pipeline.Request(weights, targets.TARGETS, shared_folder))
+                try:
+                    pipeline.export(pipeline.Request(weights, targets.TARGETS, shared_folder))
+                except AgecompactError as error:
+                    # Asked again by every test, a conversion that fails would take an hour.
+                    failure.write_text(str(error))
+                    raise
         return manifest.read_builds(shared_folder / model_id)[0]
 
     return build

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from agecompact import checkpoints
+from agecompact.manifest import Build
 from agecompact.models import registry
-from export.manifest import Build
 from parity_tests import inputs
 
 REPOSITORY = Path(__file__).parent.parent

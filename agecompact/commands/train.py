@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agecompact.commands.common import screen
+from agecompact.commands.common import emit, json_option, screen
 from agecompact.commands.evaluate import data_option, metrics_table
 from agecompact.errors import UsageError
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     help="Weights to go on from; only the recipe's last phase is then trained.",
 )
 @click.option("--restart", is_flag=True, help="Forget the state of an interrupted training in OUT.")
+@json_option
 def command(
     model: str,
     data: Path,
@@ -45,6 +46,7 @@ def command(
     threads: int,
     start: Path | None,
     restart: bool,
+    json_target: str | None,
 ) -> None:
     """Train MODEL on UTKFace and write OUT/MODEL.safetensors with its card.
 
@@ -59,7 +61,7 @@ def command(
     from agecompact.models import registry
     from agecompact.training import loop, recipes
 
-    console = screen()
+    console = screen(json_target)
     recipe = recipes.get(model)
     if epochs:
         recipe = dataclasses.replace(recipe, epochs=epochs)
@@ -96,7 +98,9 @@ def command(
     metrics, unreadable = measure(weights.network(), weights.contract, split.test)
     result = {"part": "test", "unreadable": unreadable, **metrics.to_json()}
     card = checkpoints.card_path(path)
-    write_text(card, pretty_json({**read_json(card, what="card"), "evaluation": result}))
+    completed = {**read_json(card, what="card"), "evaluation": result}
+    write_text(card, pretty_json(completed))
+    emit(completed, json_target)
     state.unlink()
     console.print(f"wrote {path}", markup=False)
     console.print(metrics_table(f"{model}, test part", metrics))
@@ -131,7 +135,12 @@ def _card(
         "training": {
             "command": f"agecompact train {model} --epochs {recipe.epochs} --threads {threads}"
             + (f" --start {started.path.name}" if started else ""),
-            "start": {"sha256": started.sha256, **started.card} if started else None,
+            "start": started
+            and {
+                "sha256": started.sha256,
+                "training": started.card.get("training"),
+                "evaluation": started.card.get("evaluation"),
+            },
             "recipe": dataclasses.asdict(recipe),
             "history": [dataclasses.asdict(epoch) for epoch in trained.history],
             "wall_seconds": round(trained.seconds),

@@ -1,8 +1,8 @@
 """How each model is trained, as data.
 
 The losses, the optimisers and the peak rates are the papers'. The lengths are not: 90 to 600 epochs
-would take a CPU days, so the defaults are what an hour and a half of one core allows for all five
-models, under a cosine decay in place of the papers' steps and plateaus.
+would take a CPU days, so the defaults take minutes of one core, under a cosine decay in place of
+the papers' steps and plateaus. How long released weights were trained is in their cards.
 """
 
 from __future__ import annotations

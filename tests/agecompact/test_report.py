@@ -2,27 +2,29 @@ import json
 
 import pytest
 
-from agecompact import report
+from agecompact import manifest, report
 from agecompact.errors import UsageError
+from agecompact.manifest import Entry, Manifest
+from agecompact.models import registry
 
 
 @pytest.fixture
 def build(tmp_path):
     """A build folder by hand: three artefacts, one passed, one failed, one not of this machine."""
-    entries = [
-        {"file": f"ssrnet_float32.{suffix}", "sha256": suffix, "bytes": 1500}
-        for suffix in ("onnx", "tflite", "mlpackage")
-    ]
-    manifest = {
-        "model": "ssrnet",
-        "contract": {"output": {"unit": "years"}},
-        "artifacts": entries,
-    }
+    entries = tuple(
+        Entry(f"ssrnet_float32.{kind}", kind, "float32", kind, 1500, "a tool", {}, None, 1.0)
+        for kind in ("onnx", "tflite", "mlpackage")
+    )
+    contract = registry.get("ssrnet").contract
+    manifest.write(
+        tmp_path / "ssrnet",
+        Manifest("ssrnet", "ssrnet.safetensors", "0", contract, 1, 1, 1, entries),
+    )
     verdicts = [("passed", None, 1e-5), ("failed", "mismatch", 4.2), ("skipped", "missing", None)]
     results = [
         {
-            "artifact": entry["file"],
-            "sha256": entry["sha256"],
+            "artifact": entry.file,
+            "sha256": entry.sha256,
             "status": status,
             "kind": kind,
             "max_years": error,
@@ -35,9 +37,7 @@ def build(tmp_path):
         "sha256": "onnx",
         "ratio_to_reference": 0.95,
     }
-    (tmp_path / "ssrnet").mkdir()
     for name, content in {
-        "ssrnet/manifest.json": manifest,
         "parity.json": {"results": results},
         "latency.json": {"records": [record]},
     }.items():

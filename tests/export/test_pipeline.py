@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from agecompact.manifest import read_builds
 from agecompact.models import registry
-from export.manifest import read_builds
 from tests.support import Agecompact, BuildOf, random_weights
 
 OFFLINE = ("unshare", "-rn")

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from agecompact.errors import GateError, UsageError
+from agecompact.manifest import check, read_builds
 from export.command import verify
-from export.manifest import check, read_builds
 from tests.support import Agecompact, CopyBuild
 
 

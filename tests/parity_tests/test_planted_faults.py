@@ -15,7 +15,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from export import manifest
+from agecompact import manifest
 from parity_tests.check import Result, check_build
 from tests.support import BuildOf
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from agecompact import checkpoints
+from agecompact import checkpoints, manifest
 from agecompact.errors import GateError
 from agecompact.files import sha256_of, size_of
 from agecompact.models import c3ae, mobilenetv3, registry, ssrnet
-from export import manifest, to_onnx
+from export import to_onnx
 from export.job import Job
 from parity_tests.check import Result, check_build
 
