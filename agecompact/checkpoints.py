@@ -57,6 +57,12 @@ class Weights:
     state: Mapping[str, Tensor]
     card: Mapping[str, Any]
 
+    @property
+    def terms(self) -> str:
+        """Terms of the training data, empty where the card does not tell."""
+        data = self.card.get("data")
+        return str(data.get("terms", "")) if isinstance(data, Mapping) else ""
+
     def network(self) -> nn.Module:
         """The network with these weights, in evaluation mode.
 

@@ -106,6 +106,6 @@ def metadata_for(
         contract=contract,
         weights_sha256=weights.sha256,
         source=registry.get(weights.model_id).source,
-        terms=str(weights.card.get("data", {}).get("terms", "")),
+        terms=weights.terms,
         versions=dict(versions),
     )
