@@ -15,7 +15,8 @@ from agecompact.errors import ExitCode, UsageError
 from agecompact.runtimes import registry as runtimes
 from agecompact.runtimes.base import Session
 
-_DEFAULT_MODEL = "mobileagenet"
+# Of the released weights those with the least error.
+_DEFAULT_MODEL = "c3ae"
 
 
 @dataclass(frozen=True)
