@@ -87,7 +87,7 @@ def missing_extra(extra: str, module: str) -> BackendMissingError:
     return BackendMissingError(
         f"this needs the '{extra}' extra",
         why=f"Python cannot import '{module}'",
-        fix=f"pip install 'agecompact[{extra}]'",
+        fix=f"pip install '.[{extra}]' in the folder of agecompact's source",
     )
 
 

@@ -44,6 +44,8 @@ def command(build: Path, json_target: str | None) -> None:
     write_text(build / "parity.xml", to_junit(results))
     emit(content, json_target)
     console.print(_table(results))
+    for reason in dict.fromkeys(r.reason for r in results if r.status == "skipped"):
+        console.print(f"not run here: {reason.removeprefix('not run here: ')}", markup=False)
     if not check.passed(results):
         failed = [r for r in results if r.status == "failed"]
         lines = [f"{r.artifact}: {r.kind}: {r.reason}" for r in failed]

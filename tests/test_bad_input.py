@@ -223,7 +223,7 @@ def test_a_missing_extra_is_named_with_its_command(
         out,
         env=shadow(tmp_path / "shadow", module, code),
     )
-    assert_refused(done, 3, f"'{module}'", f"fix: pip install 'agecompact[{extra}]'", out=out)
+    assert_refused(done, 3, f"'{module}'", f"fix: pip install '.[{extra}]'", out=out)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """The README's figures on the shipped weights are those of their cards."""
 
-import json
 import re
 from pathlib import Path
 

@@ -72,7 +72,7 @@ def test_without_h5py(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "h5py", None)
     result = run(tmp_path / "x.h5", "--model", "c3ae", "--out", tmp_path / "w.safetensors")
     assert isinstance(result.exception, BackendMissingError)
-    assert "agecompact[train]" in str(result.exception)
+    assert "'.[train]'" in str(result.exception)
 
 
 def test_an_unknown_family(tmp_path):
