@@ -68,9 +68,9 @@ def _table(records: list[Record]) -> Table:
         title=f"Host latency, {records[0].threads} thread, batch 1\n{machine.cpu}, {machine.os}",
         caption="ratio: to the float32 TFLite file of the model, paired by round (p10-p90)",
     )
-    table.add_column("file")
+    table.add_column("file", overflow="fold")
     for heading in ("ratio", "p50 ms", "p90 ms", "first ms", "init ms", "memory MB"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", overflow="fold")
     table.add_column("XNNPACK")
     for r in records:
         if r.latency_ms is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -16,6 +16,8 @@ from parity_tests.junit import to_junit
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+_FIGURES = ("max", "p99", "mean")
 
 
 @click.command()
@@ -59,8 +61,9 @@ def _table(results: list[check.Result]) -> Table:
     from rich.table import Table
 
     table = Table(title="Error against PyTorch float32")
-    for heading in ("artefact", "runtime", "max", "p99", "mean", "tolerance", "unit", "verdict"):
-        table.add_column(heading, justify="right" if heading in ("max", "p99", "mean") else "left")
+    for heading in ("artefact", "runtime", *_FIGURES, "tolerance", "unit", "verdict"):
+        side: Literal["left", "right"] = "right" if heading in _FIGURES else "left"
+        table.add_column(heading, justify=side, overflow="fold")
     for r in results:
         figures = [
             "-" if value is None else f"{value:.1e}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -30,7 +31,8 @@ def command(build: Path, markdown: Path | None, json_target: str | None) -> None
         caption="parity: error against PyTorch float32; latency: ratio to the float32 TFLite file",
     )
     for heading in report.HEADINGS:
-        table.add_column(heading, justify="right" if heading in report.NUMERIC else "left")
+        side: Literal["left", "right"] = "right" if heading in report.NUMERIC else "left"
+        table.add_column(heading, justify=side, overflow="fold")
     for i, row in enumerate(rows):
         last_of_model = i + 1 == len(rows) or rows[i + 1].model != row.model
         table.add_row(*row.cells(), end_section=last_of_model)
