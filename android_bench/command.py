@@ -42,16 +42,10 @@ def command(build: Path, where: str, threads: int, rounds: int, json_target: str
     console = screen(json_target)
     settings = host.Settings(threads=threads, rounds=rounds)
     records: list[Record] = []
-    with progress(console) as bar:
-        task = bar.add_task("bench", total=sum(len(b.manifest.artifacts) + 1 for b in builds))
-
-        def report(name: str) -> None:
-            bar.update(task, advance=1, description=name)
-            if not console.is_terminal:
-                console.print(name)
-
+    files = sum(len(b.manifest.artifacts) + 1 for b in builds)
+    with progress(console, "bench", files) as step:
         for each in builds:
-            records.extend(HARNESSES[where](each, settings, report))
+            records.extend(HARNESSES[where](each, settings, step))
     content = {"schema_version": SCHEMA_VERSION, "records": [asdict(r) for r in records]}
     write_text(build / "latency.json", pretty_json(content))
     emit(content, json_target)

@@ -57,18 +57,10 @@ def export(
     console = screen(json_target)
     written = []
     stages = len({target.format for target in chosen})
-    with progress(console) as bar:
-        task = bar.add_task("export", total=len(sources) * stages)
-
-        def report(stage: str) -> None:
-            bar.update(task, description=stage)
-            bar.advance(task, 1)
-            if not console.is_terminal:
-                console.print(stage)
-
+    with progress(console, "export", len(sources) * stages) as step:
         for source in sources:
             request = pipeline.Request(source, chosen, out, dynamic_batch, input_kind)
-            written.append(pipeline.export(request, report))
+            written.append(pipeline.export(request, step))
     for made in written:
         for entry in made.artifacts:
             console.print(f"{out / made.model / entry.file}  {entry.bytes:,} bytes")

@@ -71,6 +71,11 @@ TARGETS: tuple[Target, ...] = (
 )
 
 
+def get(format_: Format, precision: Precision) -> Target:
+    """The target of a format and a precision, which the registry holds."""
+    return next(t for t in TARGETS if (t.format, t.precision) == (format_, precision))
+
+
 def select(formats: Iterable[str], precisions: Iterable[str]) -> tuple[Target, ...]:
     """The targets of the named formats and precisions; nothing named means all.
 

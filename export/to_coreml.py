@@ -16,11 +16,10 @@ from torch import Tensor, nn
 
 from agecompact import __version__, checkpoints, metadata
 from agecompact.contract import Contract
-from agecompact.errors import missing_extra
 from agecompact.models import registry
 from agecompact.models.complexity import example_inputs
 from export.job import Artifact, Job, metadata_for, versions_of
-from export.targets import TARGETS, Precision
+from export.targets import Precision, get
 
 _TOOLS = ("torch", "coremltools")
 # Said out loud: for iOS 16 and newer coremltools would make the interface float16, whose steps
@@ -55,10 +54,8 @@ def convert(job: Job) -> tuple[Artifact, ...]:
     With `input_kind="image"` the inputs are Core ML images of the contract's colour order, and the
     contract inside says so: uint8, RGB pictures in, since Core ML reorders the channels itself.
     """
-    try:
-        import coremltools as ct
-    except ModuleNotFoundError as error:
-        raise missing_extra("coreml", error.name or "coremltools") from None
+    import coremltools as ct
+
     logging.getLogger("coremltools").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")
     weights = checkpoints.read(job.weights)
@@ -81,7 +78,7 @@ def convert(job: Job) -> tuple[Artifact, ...]:
         )
     artifacts = []
     for precision in job.precisions:
-        target = next(t for t in TARGETS if t.format == "coreml" and t.precision == precision)
+        target = get("coreml", precision)
         versions = versions_of(*_TOOLS)
         model = ct.convert(
             traced,

@@ -9,7 +9,7 @@ from agecompact import checkpoints, metadata
 from agecompact.errors import ConversionError
 from agecompact.models.complexity import example_inputs
 from export.job import Artifact, Job, metadata_for, versions_of
-from export.targets import TARGETS
+from export.targets import get
 
 if TYPE_CHECKING:
     import onnx
@@ -55,7 +55,7 @@ def convert(job: Job) -> tuple[Artifact, ...]:
     assert program is not None
     model = program.model_proto
     _strip_traces(model)
-    target = next(t for t in TARGETS if t.format == "onnx")
+    target = get("onnx", "float32")
     versions = versions_of(*_TOOLS)
     described = metadata_for(weights, target, versions)
     onnx.helper.set_model_props(model, {metadata.KEY: described.to_json()})

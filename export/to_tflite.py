@@ -18,7 +18,7 @@ from agecompact.contract import Contract
 from agecompact.errors import ConversionError
 from export.float16 import store_half
 from export.job import Artifact, Job, metadata_for, versions_of
-from export.targets import TARGETS, Precision
+from export.targets import Precision, get
 
 # Constants of a TFLite file start on 16-byte boundaries (schema.fbs, `Buffer.data`).
 _BUFFER_ALIGNMENT = 16
@@ -40,7 +40,7 @@ def convert(job: Job) -> tuple[Artifact, ...]:
     converted = _run_onnx2tf(job.source, job.folder / "onnx2tf")
     artifacts = []
     for precision in job.precisions:
-        target = next(t for t in TARGETS if t.format == "tflite" and t.precision == precision)
+        target = get("tflite", precision)
         versions = versions_of(*_TOOLS)
         described = metadata_for(weights, target, versions, layout="NHWC")
         content = _finish(converted, precision, described)

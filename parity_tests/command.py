@@ -31,13 +31,10 @@ def command(build: Path, json_target: str | None) -> None:
     builds = read_builds(build)
     console = screen(json_target)
     results: list[check.Result] = []
-    with progress(console) as bar:
-        task = bar.add_task("parity", total=sum(len(b.manifest.artifacts) for b in builds))
+    with progress(console, "parity", sum(len(b.manifest.artifacts) for b in builds)) as step:
 
         def report(result: check.Result) -> None:
-            bar.update(task, advance=1, description=result.artifact)
-            if not console.is_terminal:
-                console.print(f"{result.artifact}: {result.status}")
+            step(f"{result.artifact}: {result.status}")
 
         for each in builds:
             results.extend(check.check_build(each, report))

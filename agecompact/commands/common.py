@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from agecompact.errors import missing_extra
 from agecompact.files import pretty_json, write_text
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
 
 STDOUT = "-"
 
@@ -48,8 +44,12 @@ def emit(value: dict[str, Any] | list[Any], json_target: str | None) -> None:
 
 
 @contextmanager
-def progress(console: Console) -> Iterator[Progress]:
-    """A progress bar on a terminal; elsewhere it stays silent and callers print plain lines."""
+def progress(console: Console, title: str, total: int) -> Iterator[Callable[[str], None]]:
+    """Shows `total` steps: a bar on a terminal, elsewhere a plain line each.
+
+    Yields:
+        To be called once a step with what it is.
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -60,16 +60,11 @@ def progress(console: Console) -> Iterator[Progress]:
         transient=True,
         disable=not console.is_terminal,
     ) as bar:
-        yield bar
+        task = bar.add_task(title, total=total)
 
+        def step(description: str) -> None:
+            bar.update(task, advance=1, description=description)
+            if not console.is_terminal:
+                console.print(description)
 
-def import_extra(module: str, extra: str) -> ModuleType:
-    """Imports an optional module, or says which extra installs it.
-
-    Raises:
-        BackendMissingError: The module is not installed.
-    """
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError:
-        raise missing_extra(extra, module) from None
+        yield step

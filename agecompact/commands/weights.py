@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from agecompact.commands.common import emit, import_extra, json_option, screen
+from agecompact.commands.common import emit, json_option, screen
+from agecompact.errors import import_extra
 from agecompact.importers import FAMILIES
 
 SCHEMA_VERSION = 1

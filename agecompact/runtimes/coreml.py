@@ -56,11 +56,11 @@ def _model_proto() -> ModuleType:
     seconds. The generated modules need none of it, so they are imported under a name of their own.
 
     Raises:
-        ModuleNotFoundError: coremltools is not installed.
+        BackendMissingError: coremltools is not installed.
     """
     spec = find_spec("coremltools")
     if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError("No module named 'coremltools'", name="coremltools")
+        raise missing_extra("coreml", "coremltools")
     alias = "_coremltools_proto"
     package = ModuleType(alias)
     package.__path__ = [str(Path(place) / "proto") for place in spec.submodule_search_locations]
@@ -73,11 +73,9 @@ def read_specification(path: str) -> Any:
 
     Raises:
         UsageError: The folder is no package, or its specification is broken.
+        BackendMissingError: coremltools is not installed.
     """
-    try:
-        proto = _model_proto()
-    except ModuleNotFoundError:
-        raise missing_extra("coreml", "coremltools") from None
+    proto = _model_proto()
     try:
         content = (Path(path) / MODEL_FILE).read_bytes()
         specification = proto.Model()

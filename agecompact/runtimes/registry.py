@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from agecompact.errors import UsageError, missing_extra
+from agecompact.errors import UsageError, import_extra
 from agecompact.metadata import ArtifactMetadata, MetadataError
 from agecompact.runtimes.base import Backend
 
@@ -35,10 +34,7 @@ class Runtime:
         Raises:
             BackendMissingError: Its extra is not installed.
         """
-        try:
-            return cast(Backend, importlib.import_module(self.module))
-        except ModuleNotFoundError as error:
-            raise missing_extra(self.extra or "all", error.name or self.module) from None
+        return cast(Backend, import_extra(self.module, self.extra or "all"))
 
 
 _RUNTIMES = (

@@ -22,7 +22,7 @@ from agecompact.errors import AgecompactError, BackendMissingError, UsageError
 from agecompact.runtimes.base import Array, Session
 from agecompact.runtimes.registry import runtime_of
 
-_MS = 1e3
+_NS_PER_MS = 1e6
 _LINUX_STATUS = Path("/proc/self/status")
 
 
@@ -45,9 +45,9 @@ class _Worker:
     def open(self, path: str, threads: int) -> dict[str, Any]:
         backend = runtime_of(Path(path)).load()
         self._rss_before_bytes = _peak_rss_bytes()
-        started = time.perf_counter()
+        started = time.perf_counter_ns()
         self._session = backend.open_session(path, threads)
-        init_ms = (time.perf_counter() - started) * _MS
+        init_ms = (time.perf_counter_ns() - started) / _NS_PER_MS
         placement = self._session.placement()
         return {
             "init_ms": init_ms,
@@ -78,7 +78,7 @@ class _Worker:
         for _ in range(runs):
             started = time.perf_counter_ns()
             self._run()
-            samples_ms.append((time.perf_counter_ns() - started) / 1e6)
+            samples_ms.append((time.perf_counter_ns() - started) / _NS_PER_MS)
         return {"samples_ms": samples_ms}
 
     def memory(self) -> dict[str, Any]:
