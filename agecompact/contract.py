@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
@@ -159,29 +159,47 @@ class Contract:
         Raises:
             UsageError: The image is not uint8 HWC with three channels.
         """
+        return np.ascontiguousarray(self.stack([image]))  # type: ignore[return-value]
+
+    def stack(self, images: Sequence[Image]) -> Tensor:
+        """Crops of many faces as one batch.
+
+        Args:
+            images: uint8 HWC, BGR, any size each; at least one.
+
+        Returns:
+            float32 (or uint8, as `dtype` says) of `input_shape` but for its first axis. Memory is
+            in NHWC order whatever the layout: a transposed view for NCHW.
+
+        Raises:
+            UsageError: An image is not uint8 HWC with three channels.
+        """
         import cv2
 
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise UsageError(
-                "an input image is uint8 HWC with three channels",
-                why=f"got {image.dtype} of shape {image.shape}",
-            )
         filters = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR}
-        resized = cv2.resize(
-            image, (self.width, self.height), interpolation=filters[self.interpolation]
-        )
-        ordered = resized if self.color_order == "BGR" else resized[:, :, ::-1]
-        if self.layout == "NCHW":
-            ordered = ordered.transpose(2, 0, 1)
-        batch = np.ascontiguousarray(ordered[np.newaxis])
-        if self.dtype == "uint8":
-            return batch.astype(np.uint8, copy=False)
+        size = (self.width, self.height)
+        batch: Tensor = np.empty((len(images), self.height, self.width, 3), self.dtype)
+        table = self._table()
+        for place, image in zip(batch, images, strict=True):
+            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+                raise UsageError(
+                    "an input image is uint8 HWC with three channels",
+                    why=f"got {image.dtype} of shape {image.shape}",
+                )
+            resized = cv2.resize(image, size, interpolation=filters[self.interpolation])
+            if self.color_order == "RGB":
+                cv2.cvtColor(resized, cv2.COLOR_BGR2RGB, dst=resized)
+            place[:] = resized if self.dtype == "uint8" else cv2.LUT(resized, table)
+        return batch if self.layout == "NHWC" else np.transpose(batch, (0, 3, 1, 2))  # type: ignore[return-value]
+
+    def _table(self) -> npt.NDArray[np.float32]:
+        """What each of the 256 levels becomes in each channel, `(1, 256, 3)` in `color_order`."""
         low, high = self.value_range
-        axes = (1, 3, 1, 1) if self.layout == "NCHW" else (1, 1, 1, 3)
-        mean = np.asarray(self.mean, np.float32).reshape(axes)
-        std = np.asarray(self.std, np.float32).reshape(axes)
-        scaled = batch.astype(np.float32) * np.float32((high - low) / 255.0) + np.float32(low)
-        return (scaled - mean) / std
+        levels = np.arange(256, dtype=np.float32)[np.newaxis, :, np.newaxis]
+        scaled = levels * np.float32((high - low) / 255.0) + np.float32(low)
+        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
+        table: npt.NDArray[np.float32] = (scaled - mean) / std
+        return table
 
     def tensors(self, crops: Mapping[str, Image]) -> dict[str, Tensor]:
         """All crops, given by input name, as the model takes them."""

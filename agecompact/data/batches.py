@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from agecompact.contract import Contract, Image
-from agecompact.data.utkface import Face, decode
+from agecompact.data import cache as chip_cache
+from agecompact.data.cache import Say, to_stderr
+from agecompact.data.face import Face
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,9 +21,9 @@ class Chips:
     """Decoded faces.
 
     Attributes:
-        images: uint8 HWC BGR, one a face.
+        images: uint8 `(200, 200, 3)` BGR, one a face. Those of a cache are read-only.
         faces: The faces, in the order of `images`.
-        unreadable: How many files were no image and are missing here.
+        unreadable: How many files hold no chip and are missing here.
     """
 
     images: tuple[Image, ...]
@@ -33,10 +34,26 @@ class Chips:
         return len(self.faces)
 
 
-def load(faces: Iterable[Face]) -> Chips:
-    """Decodes faces into memory: 120 kB each, 1.8 GB for UTKFace's training part."""
-    decoded = [(face, decode(face)) for face in faces]
-    readable = [(face, image) for face, image in decoded if image is not None]
+def load(faces: Iterable[Face], cache: Path | None = None, *, say: Say = to_stderr) -> Chips:
+    """Decodes faces into memory: 120 kB each, 1.7 GB for UTKFace's training part.
+
+    Args:
+        faces: Which.
+        cache: Folder to take decoded chips from, and to put those in that it lacks. Its chips are
+            mapped and take no memory that the system cannot take back.
+        say: Told if the cache is broken and is made anew.
+
+    Raises:
+        OutputError: The cache cannot be written, or the disk is full.
+    """
+    wanted = tuple(faces)
+    if cache is None:
+        decoded = [image for _, image in chip_cache.read_faces(wanted)]
+    else:
+        decoded = chip_cache.chips(wanted, cache, say=say)
+    readable = [
+        (face, image) for face, image in zip(wanted, decoded, strict=True) if image is not None
+    ]
     return Chips(
         images=tuple(image for _, image in readable),
         faces=tuple(face for face, _ in readable),
@@ -56,10 +73,8 @@ def inputs(contract: Contract, images: Sequence[Image]) -> tuple[Tensor, ...]:
     """
     import torch
 
-    applied = [contract.apply(image) for image in images]
+    crops = [contract.crop(image) for image in images]
     return tuple(
-        torch.from_numpy(np.concatenate([tensors[name] for tensors in applied])).to(
-            memory_format=torch.channels_last
-        )
+        torch.from_numpy(contract.stack([crop[name] for crop in crops]))
         for name in contract.input_names
     )

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from agecompact.data.utkface import Face
+from agecompact.data.face import Face
 from agecompact.files import canonical_json
 
 SEED = 42
@@ -46,8 +46,13 @@ class Split:
     @property
     def sha256(self) -> str:
         """Hash of the three sorted lists of file names: two equal hashes, the same split."""
-        names = {part: [face.name for face in self.part(part)] for part in PARTS}
-        return hashlib.sha256(canonical_json(names).encode()).hexdigest()
+        return hash_of({part: [face.name for face in self.part(part)] for part in PARTS})
+
+
+def hash_of(names: Mapping[Part, Sequence[str]]) -> str:
+    """`Split.sha256` of the sorted names of each part."""
+    lists = {part: list(names[part]) for part in PARTS}
+    return hashlib.sha256(canonical_json(lists).encode()).hexdigest()
 
 
 def split(faces: Iterable[Face], *, seed: int = SEED) -> Split:
@@ -57,20 +62,38 @@ def split(faces: Iterable[Face], *, seed: int = SEED) -> Split:
         faces: Faces with different bytes, in any order.
         seed: Another seed gives another split.
     """
+    return cut(faces, _TRAIN_FRACTION, _TRAIN_VAL_FRACTION, seed=seed)
+
+
+def cut(faces: Iterable[Face], train: float, train_val: float, *, seed: int = SEED) -> Split:
+    """Splits distinct faces in given shares within each 5-year bin of age.
+
+    Args:
+        faces: Faces with different bytes, in any order.
+        train: Share of the training part.
+        train_val: Share of the training and the validation part together.
+        seed: Another seed gives another split.
+    """
     bins: dict[int, list[Face]] = defaultdict(list)
     for face in faces:
         bins[face.label.age // BIN_YEARS].append(face)
     parts: dict[Part, list[Face]] = {part: [] for part in PARTS}
     for members in bins.values():
-        members.sort(key=lambda face: _rank(face, seed))
-        train, val = (round(len(members) * f) for f in (_TRAIN_FRACTION, _TRAIN_VAL_FRACTION))
-        parts["train"] += members[:train]
-        parts["val"] += members[train:val]
-        parts["test"] += members[val:]
+        members.sort(key=lambda face: rank(face.sha256, seed))
+        first, second = (round(len(members) * fraction) for fraction in (train, train_val))
+        parts["train"] += members[:first]
+        parts["val"] += members[first:second]
+        parts["test"] += members[second:]
+    return of_parts(parts)
+
+
+def of_parts(parts: Mapping[Part, Iterable[Face]]) -> Split:
+    """A split of given parts, each sorted by file name."""
     return Split(
-        **{part: tuple(sorted(members, key=lambda f: f.name)) for part, members in parts.items()}
+        **{part: tuple(sorted(parts.get(part, ()), key=lambda f: f.name)) for part in PARTS}
     )
 
 
-def _rank(face: Face, seed: int) -> bytes:
-    return hashlib.sha256(f"{seed}:{face.sha256}".encode()).digest()
+def rank(key: str, seed: int) -> bytes:
+    """Where a key comes in an order that only the key and the seed decide."""
+    return hashlib.sha256(f"{seed}:{key}".encode()).digest()

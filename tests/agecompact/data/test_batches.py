@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 
-from agecompact.data import batches, utkface
+from agecompact.data import batches
+from agecompact.data.face import Face, Label
 from agecompact.models import registry
+from tests.agecompact.data.synthetic import write
 
 
 def test_a_batch_is_the_contract_on_each_chip() -> None:
@@ -22,8 +23,17 @@ def test_a_batch_is_the_contract_on_each_chip() -> None:
 
 
 def test_unreadable_files_are_counted(tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "20_0_0_1.jpg"), np.zeros((8, 8, 3), np.uint8))
-    (tmp_path / "30_0_0_1.jpg").write_bytes(b"no image")
-    chips = batches.load(utkface.read(tmp_path).faces)
-    assert [face.name for face in chips.faces] == ["20_0_0_1.jpg"]
-    assert (len(chips), len(chips.images), chips.unreadable) == (1, 1, 1)
+    contents = {"good.jpg": 1, "bad.jpg": b"no image"}
+    faces = []
+    for name, content in contents.items():
+        write(tmp_path / name, content)
+        faces.append(Face(name, tmp_path / name, name, Label(20)))
+    faces.append(Face("absent.jpg", tmp_path / "absent.jpg", "absent", Label(20)))
+    chips = batches.load(iter(faces))
+    assert [face.name for face in chips.faces] == ["good.jpg"]
+    assert (len(chips), len(chips.images), chips.unreadable) == (1, 1, 2)
+
+
+def test_nothing_is_no_chips(tmp_path: Path) -> None:
+    for cache in (None, tmp_path):
+        assert len(batches.load((), cache)) == 0

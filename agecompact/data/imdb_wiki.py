@@ -1,0 +1,119 @@
+"""IMDB-WIKI: 523,051 photos of celebrities, labelled by Matlab tables.
+
+Rothe et al., DEX, ICCV workshops 2015. The layout is `imdb_crop/imdb.mat` and `wiki_crop/wiki.mat`,
+each a struct of arrays under the key `imdb` or `wiki`, beside the images that `full_path`
+names. The ages are crawled: the year of the photo less the date of birth.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agecompact.data.face import Label
+from agecompact.data.listing import BAD_AGE, Collector, Listing, contents
+from agecompact.errors import UsageError, import_extra
+
+NO_FACE = "the face score says no face"
+SECOND_FACE = "a second face"
+
+_TABLES = ("imdb", "wiki")
+_COLUMNS = ("dob", "photo_taken", "full_path", "gender", "face_score", "second_face_score")
+_MINIMUM_SCORE = 1.0
+_MAXIMUM_AGE = 100
+# Matlab counts days from the year 0, Python from the year 1.
+_MATLAB_DAYS = 366
+_MIDDLE_OF_THE_YEAR = 7
+
+
+def age_of(dob: float, photo_taken: float) -> int | None:
+    """The age in whole years, or None outside 0..100.
+
+    Args:
+        dob: Date of birth, Matlab's serial day.
+        photo_taken: The year. The photo is taken to be of its middle, as everyone has it.
+    """
+    if not math.isfinite(dob) or not math.isfinite(photo_taken):
+        return None
+    days = int(dob) - _MATLAB_DAYS
+    if not 1 <= days <= date.max.toordinal():
+        return None
+    born = date.fromordinal(days)
+    age = int(photo_taken) - born.year - (born.month >= _MIDDLE_OF_THE_YEAR)
+    return age if 0 <= age <= _MAXIMUM_AGE else None
+
+
+def read(folder: Path) -> Listing:
+    """Lists the photos of the tables in a folder or in its subfolders, one or both.
+
+    A face's name is `imdb/` or `wiki/` and the table's path, wherever the table lies.
+
+    Raises:
+        UsageError: No such folder, no table in it, one twice, or one that cannot be read.
+        BackendMissingError: SciPy, which reads the tables, is not installed.
+    """
+    found = Collector("imdb-wiki")
+    places = (folder, *(path for path in contents(folder, "IMDB-WIKI") if path.is_dir()))
+    tables = [
+        (key, at / f"{key}.mat")
+        for key in _TABLES
+        for at in places
+        if (at / f"{key}.mat").is_file()
+    ]
+    if len(tables) != len({key for key, _ in tables}):
+        raise UsageError(
+            f"one table twice in {folder}",
+            why=", ".join(str(path) for _, path in tables),
+            fix="name the folder of one of them with --data",
+        )
+    for key, path in tables:
+        for row in _rows(path, key):
+            _take(found, key, path.parent, row)
+    return found.listing(
+        folder, "imdb_crop/imdb.mat, wiki_crop/wiki.mat and the images beside them"
+    )
+
+
+def _take(found: Collector, key: str, images: Path, row: Mapping[str, Any]) -> None:
+    file = row["full_path"]
+    name = f"{key}/{file}"
+    age = age_of(row["dob"], row["photo_taken"])
+    if age is None or not file:
+        found.reject(name, BAD_AGE)
+    elif not math.isfinite(row["face_score"]) or row["face_score"] <= _MINIMUM_SCORE:
+        found.reject(name, NO_FACE)
+    elif not math.isnan(row["second_face_score"]):
+        found.reject(name, SECOND_FACE)
+    else:
+        gender = int(row["gender"]) if row["gender"] in (0, 1) else None
+        found.add_existing(name, images / file, Label(age, gender, row["name"] or None))
+
+
+def _rows(path: Path, key: str) -> Iterator[dict[str, Any]]:
+    scipy_io = import_extra("scipy.io", "train")
+    try:
+        table = scipy_io.loadmat(str(path), simplify_cells=True)[key]
+        columns = {name: np.atleast_1d(table[name]) for name in _COLUMNS}
+        names = np.atleast_1d(table.get("name", [""] * len(columns["dob"])))
+        numbers = {n: c.astype(np.float64) for n, c in columns.items() if n != "full_path"}
+        if len({len(names), *(len(column) for column in columns.values())}) != 1:
+            raise ValueError("its columns differ in length")
+    # SciPy has an exception of its own for each way in which a file can be broken.
+    except Exception as error:
+        raise UsageError(
+            f"cannot read {path}",
+            why=f"{type(error).__name__}: {error}",
+            fix="unpack the published archive again",
+        ) from None
+    for i, (full_path, name) in enumerate(zip(columns["full_path"], names, strict=True)):
+        # An empty cell of a Matlab struct comes as an empty array.
+        texts = {"full_path": full_path, "name": name}
+        yield {
+            **{n: text if isinstance(text, str) else "" for n, text in texts.items()},
+            **{n: float(column[i]) for n, column in numbers.items()},
+        }

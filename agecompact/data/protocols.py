@@ -1,0 +1,115 @@
+"""The published ways to part each data set, as pure functions of its distinct faces.
+
+The literature trains on one part and reports on another. Every protocol here also cuts a validation
+part out of the training part, so that nothing is ever chosen by the faces that are reported on.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median_low
+
+from agecompact.data import splits
+from agecompact.data.face import Face
+from agecompact.data.splits import BIN_YEARS, PARTS, Part, Split
+from agecompact.errors import UsageError
+
+Folds = Mapping[str, Split]
+
+SINGLE = "single"
+
+_TEST_FOLDER = "test/"
+# 10 of the 80 that are not reported on.
+_VALIDATION_SHARE = 1 / 8
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One way to part a data set.
+
+    Attributes:
+        id: The name used on the command line and in split files.
+        title: What it does, in a line.
+        folds: Takes distinct faces, in any order, and a seed; gives one split a fold, by the fold's
+            name. A protocol of one split names it `SINGLE`.
+    """
+
+    id: str
+    title: str
+    folds: Callable[[Sequence[Face], int], Folds]
+
+
+def stratified(faces: Sequence[Face], seed: int) -> Folds:
+    """70/10/20 at random within each 5-year bin of age."""
+    return {SINGLE: splits.split(faces, seed=seed)}
+
+
+def subject_disjoint(faces: Sequence[Face], seed: int) -> Folds:
+    """70/10/20 of the pictures, no person in two parts, within 5-year bins of persons' median age.
+
+    Raises:
+        UsageError: Of a face it is not known who it is.
+    """
+    return {SINGLE: _cut_by_person(_by_person(faces), 0.7, 0.8, seed)}
+
+
+def leave_one_person_out(faces: Sequence[Face], seed: int) -> Folds:
+    """A fold a person: tested on that one, trained and validated on others, apart from each other.
+
+    Raises:
+        UsageError: Of a face it is not known who it is.
+    """
+    people = _by_person(faces)
+    folds = {}
+    for person, theirs in sorted(people.items()):
+        others = {other: members for other, members in people.items() if other != person}
+        rest = _cut_by_person(others, 1 - _VALIDATION_SHARE, 1, seed)
+        folds[person] = splits.of_parts({"train": rest.train, "val": rest.val, "test": theirs})
+    return folds
+
+
+def published(faces: Sequence[Face], seed: int) -> Folds:
+    """The data set's own test part, which the first folder of a face's name tells.
+
+    Of near duplicates across the parts the survey keeps the first by name, the test part's.
+    """
+    test = [face for face in faces if face.name.startswith(_TEST_FOLDER)]
+    others = (face for face in faces if not face.name.startswith(_TEST_FOLDER))
+    rest = splits.cut(others, 1 - _VALIDATION_SHARE, 1, seed=seed)
+    return {SINGLE: splits.of_parts({"train": rest.train, "val": rest.val, "test": test})}
+
+
+def _by_person(faces: Iterable[Face]) -> dict[str, list[Face]]:
+    people: dict[str, list[Face]] = defaultdict(list)
+    for face in faces:
+        if face.label.subject is None:
+            raise UsageError(
+                "this protocol keeps people apart, and the data set does not say who is who",
+                why=f"no person is known of {face.name}",
+                fix="choose another protocol with --protocol",
+            )
+        people[face.label.subject].append(face)
+    return people
+
+
+def _cut_by_person(
+    people: Mapping[str, Sequence[Face]], train: float, train_val: float, seed: int
+) -> Split:
+    """As `splits.cut`, with whole people, each in the bin of the median of their ages."""
+    bins: dict[int, list[str]] = defaultdict(list)
+    for person, theirs in people.items():
+        bins[median_low(face.label.age for face in theirs) // BIN_YEARS].append(person)
+    parts: dict[Part, list[Face]] = {part: [] for part in PARTS}
+    for members in bins.values():
+        total = sum(len(people[person]) for person in members)
+        before = 0
+        for person in sorted(members, key=lambda person: splits.rank(person, seed)):
+            theirs = people[person]
+            # A person goes where the middle of their pictures falls.
+            middle = (before + len(theirs) / 2) / total
+            before += len(theirs)
+            part: Part = "train" if middle < train else "val" if middle < train_val else "test"
+            parts[part] += theirs
+    return splits.of_parts(parts)

@@ -1,0 +1,211 @@
+"""`agecompact data` and the options that every verb on data shares."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from rich.console import Console
+
+from agecompact.cli import VERBS
+from agecompact.commands import data, dataset
+from agecompact.commands.dataset import DataChoice
+from agecompact.data import splits, utkface
+from agecompact.data.survey import survey
+from agecompact.errors import UsageError
+from tests.agecompact.data import synthetic
+from tests.agecompact.data.synthetic import picture
+from tests.support import Agecompact
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(data.command, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    files = {f"{20 + 2 * i}_{i % 2}_0_{i}.jpg": i for i in range(20)}
+    return synthetic.utkface(
+        tmp_path_factory.mktemp("utkface"),
+        {
+            **files,
+            "20_0_0_copy.jpg": 0,
+            "50_0_0_conflict.jpg": 1,
+            "26_0_0_near.jpg": picture(3)[:, ::-1].copy(),
+            "30_0_0_broken.jpg": b"no image",
+            "notes.txt": b"",
+        },
+    )
+
+
+def test_check_reports_what_is_there(folder: Path) -> None:
+    result = run("check", "--data", folder)
+    assert result.exit_code == 0, result.output
+    for row in ("entries 25", "kept 19", "the name tells no age 1", "unreadable 1"):
+        name, count = row.rsplit(" ", 1)
+        assert any(name in line and f" {count} " in line for line in result.output.splitlines())
+    assert "ages 20 to 58" in result.output
+    assert "people unknown" in result.output
+    assert "notes.txt" not in result.output
+
+
+def test_check_names_files_when_asked(folder: Path) -> None:
+    result = run("check", "--data", folder, "-v")
+    assert "rejected: the name tells no age:\n  notes.txt" in result.output
+    assert "near duplicates:\n  26_" in result.output
+
+
+def test_check_json_adds_up_and_names_all(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "check.json"
+    assert run("check", "--data", folder, "--json", target).exit_code == 0
+    record = json.loads(target.read_text())
+    counts = dict(record["counts"])
+    assert counts.pop("entries") == sum(counts.values()) == 25
+    assert {why: len(names) for why, names in record["dropped"].items()} == {
+        why: count for why, count in counts.items() if why != "kept"
+    }
+    assert record["dropped"]["unreadable"] == ["30_0_0_broken.jpg"]
+    assert record["conflicts"] == [["22_1_0_1.jpg", "50_0_0_conflict.jpg"]]
+    assert sum(record["ages"]["decades"].values()) == sum(record["genders"].values()) == 19
+    assert (record["ages"]["youngest"], record["ages"]["oldest"]) == (20, 58)
+
+
+def test_check_by_gender_finds_other_conflicts(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "check.json"
+    run("check", "--data", folder, "--target", "gender", "--json", target)
+    assert json.loads(target.read_text())["target"] == "gender"
+
+
+def test_findings_are_no_failure_and_nothing_usable_is(
+    folder: Path, tmp_path: Path, agecompact: Agecompact
+) -> None:
+    found = agecompact("data", "check", "--data", folder, "--json", "-")
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout)["counts"]["kept"] == 19
+    synthetic.utkface(tmp_path, {"20_0_0_a.jpg": b"no image"})
+    refused = agecompact("data", "check", "--data", tmp_path)
+    assert refused.returncode == 2
+    assert "no age to learn in the utkface data" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_an_unknown_data_set_names_the_nearest(folder: Path, agecompact: Agecompact) -> None:
+    result = agecompact("data", "check", "--dataset", "megage", "--data", folder)
+    assert result.returncode == 2
+    assert "did you mean 'megaage'?" in result.stderr
+
+
+def test_a_log_grows_by_few_lines(folder: Path) -> None:
+    console = Console(record=True, width=100)
+    dataset.load_survey(DataChoice("utkface", folder), "age", console)
+    lines = console.export_text().splitlines()
+    assert lines[-1] == "read 24 of 24 files"
+    assert len(lines) == 4
+
+
+def test_split_writes_what_load_reads(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "split.json"
+    result = run("split", "--data", folder, "--out", out, "--cache", tmp_path / "cache")
+    assert result.exit_code == 0, result.output
+    expected = splits.split(survey(utkface.read(folder), "age").faces)
+    assert expected.sha256 in result.output
+    record = json.loads(out.read_text())
+    assert record["sha256"] == expected.sha256
+    assert record["counts"]["kept"] == 19
+    surveyed, split = dataset.load(DataChoice("utkface", folder, split_file=out), "age")
+    assert split == expected
+    assert surveyed.faces
+    assert dataset.load(DataChoice("utkface", folder), "age")[1] == expected
+    assert str(folder) not in out.read_text()
+
+
+def test_the_seed_makes_the_split(folder: Path) -> None:
+    made = [dataset.load(DataChoice("utkface", folder, seed=seed), "age")[1] for seed in (1, 2)]
+    assert made[0].sha256 != made[1].sha256
+
+
+def test_a_split_file_is_refused_on_other_files(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "split.json"
+    run("split", "--data", folder, "--out", out)
+    other = synthetic.utkface(tmp_path / "other", {"20_0_0_0.jpg": 0})
+    with pytest.raises(UsageError, match="are not in the data"):
+        dataset.load(DataChoice("utkface", other, split_file=out), "age")
+    with pytest.raises(UsageError, match="its target is 'age', not 'gender'"):
+        dataset.load(DataChoice("utkface", folder, split_file=out), "gender")
+    with pytest.raises(UsageError, match="leave out --protocol"):
+        dataset.load(DataChoice("utkface", folder, "stratified", split_file=out), "age")
+
+
+@pytest.fixture
+def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    from dataclasses import replace
+
+    from agecompact.data import registry
+    from agecompact.data.framing import WHOLE
+
+    spec = replace(registry.get("fgnet"), framing=WHOLE)
+    monkeypatch.setitem(registry.DATASETS, "fgnet", spec)
+    files = {f"{1 + i % 4:03}A{i:02}.JPG": i for i in range(16)}
+    return synthetic.fgnet(tmp_path / "fgnet", files)
+
+
+def test_a_protocol_of_several_folds_needs_one_named(people: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="has 4 folds") as several:
+        dataset.load(DataChoice("fgnet", people), "age")
+    assert several.value.fix == "choose one, such as --fold 001"
+    _, split = dataset.load(DataChoice("fgnet", people, fold="003"), "age")
+    assert {face.label.subject for face in split.test} == {"003"}
+    with pytest.raises(UsageError, match="unknown fold '3'"):
+        dataset.load(DataChoice("fgnet", people, fold="3"), "age")
+
+    arguments = ("split", "--dataset", "fgnet", "--data", people)
+    assert run(*arguments, "--all-folds", "--out", tmp_path / "folds").exit_code == 0
+    written = sorted((tmp_path / "folds").iterdir())
+    assert [path.name for path in written] == ["001.json", "002.json", "003.json", "004.json"]
+    again = dataset.load(DataChoice("fgnet", people, split_file=written[2]), "age")[1]
+    assert again == split
+    out = tmp_path / "one.json"
+    assert run(*arguments, "--protocol", "random", "--out", out).exit_code == 0
+    assert json.loads(out.read_text())["protocol"] == "random"
+
+
+def test_people_are_counted(people: Path) -> None:
+    result = run("check", "--dataset", "fgnet", "--data", people)
+    assert "people 4" in result.output
+    assert "unknown 16" in result.output
+
+
+def test_gender_cannot_be_learnt_where_it_is_not_said(people: Path) -> None:
+    result = run("check", "--dataset", "fgnet", "--data", people, "--target", "gender")
+    assert isinstance(result.exception, UsageError)
+    assert "no gender to learn" in str(result.exception)
+
+
+def test_a_verb_gets_its_options_as_one_choice(tmp_path: Path) -> None:
+    got: list[DataChoice] = []
+
+    @click.command()
+    @dataset.data_options
+    @click.option("--other", type=int)
+    def verb(choice: DataChoice, other: int) -> None:
+        """Help of the verb."""
+        assert other == 5
+        got.append(choice)
+
+    invoke: Callable[..., Result] = CliRunner().invoke
+    assert "Help of the verb." in invoke(verb, ["--help"]).output
+    assert invoke(verb, ["--other", "5"], env={"AGECOMPACT_DATA": None}).exit_code == 2
+    result = invoke(verb, ["--other", "5"], env={"AGECOMPACT_DATA": str(tmp_path)})
+    assert result.exit_code == 0, result.output
+    long = "--dataset fgnet --protocol random --fold x --split-seed 7 --split-file s --cache c"
+    invoke(verb, ["--other", "5", "--data", str(tmp_path), *long.split()])
+    assert got == [
+        DataChoice("utkface", tmp_path),
+        DataChoice("fgnet", tmp_path, "random", "x", Path("s"), Path("c"), 7),
+    ]
+
+
+def test_the_verb_is_listed() -> None:
+    assert VERBS["data"].target == "agecompact.commands.data:command"

@@ -1,0 +1,133 @@
+"""Data sets of random pictures in the published layouts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import scipy.io
+
+from agecompact.contract import Image
+from agecompact.data.face import Face, Label
+
+
+def picture(seed: int, side: int = 200) -> Image:
+    """A picture that resembles that of no other seed: smooth colours, uint8 `(side, side, 3)`."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (9, 9, 3), np.uint8)
+    return cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
+
+
+def jpeg(image: Image, quality: int = 95) -> bytes:
+    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
+def write(path: Path, content: bytes | Image | int) -> None:
+    """Writes bytes as they are, a picture as JPEG, or the picture of a seed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, int):
+        content = picture(content)
+    path.write_bytes(content if isinstance(content, bytes) else jpeg(content))
+
+
+def utkface(folder: Path, files: Mapping[str, bytes | Image | int]) -> Path:
+    for name, content in files.items():
+        write(folder / name, content)
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def fgnet(folder: Path, files: Mapping[str, bytes | Image | int]) -> Path:
+    for name, content in files.items():
+        write(folder / "images" / name, content)
+    (folder / "points").mkdir(parents=True)
+    (folder / "points" / "001a02.pts").write_text("version: 1\n")
+    return folder
+
+
+def megaage(folder: Path, parts: Mapping[str, Iterable[tuple[str, str, int]]]) -> Path:
+    """Rows are the file, the age's text, and the picture's seed."""
+    for part in ("train", "test"):
+        rows = list(parts.get(part, ()))
+        for column, index in (("name", 0), ("age", 1)):
+            path = folder / "list" / f"{part}_{column}.txt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("".join(f"{row[index]}\n" for row in rows))
+        for file, _, seed in rows:
+            write(folder / part / file, seed)
+    return folder
+
+
+MORPH_COLUMNS = (
+    *("id_num", "picture_num", "dob", "doa", "race", "gender"),
+    *("facial_hair", "age", "age_diff", "glasses", "photo"),
+)
+
+
+def morph2(folder: Path, rows: Iterable[Mapping[str, str]], missing: Iterable[str] = ()) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [",".join(MORPH_COLUMNS)]
+    for seed, row in enumerate(rows):
+        lines.append(",".join(row.get(column, "") for column in MORPH_COLUMNS))
+        if row.get("photo") and row["photo"] not in missing:
+            write(folder / row["photo"], seed)
+    (folder / "morph_2008_nonCommercial.csv").write_text("\r\n".join(lines) + "\r\n")
+    return folder
+
+
+def morph_row(person: str, number: int, gender: str, age: int) -> dict[str, str]:
+    photo = f"Album2/{person}_{number}{gender}{age}.JPG"
+    return {"id_num": person, "gender": gender, "age": str(age), "photo": photo}
+
+
+def matlab_day(year: int, month: int, day: int) -> float:
+    return float(date(year, month, day).toordinal() + 366)
+
+
+def imdb_row(path: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "dob": matlab_day(1950, 3, 1),
+        "photo_taken": 1980.0,
+        "full_path": path,
+        "gender": 1.0,
+        "name": "Ada Lovelace",
+        "face_score": 3.2,
+        "second_face_score": np.nan,
+        **changes,
+    }
+
+
+def imdb_wiki(folder: Path, tables: Mapping[str, list[dict[str, Any]]]) -> Path:
+    for key, rows in tables.items():
+        at = folder / f"{key}_crop"
+        at.mkdir(parents=True)
+        columns: dict[str, Any] = {}
+        for column in rows[0]:
+            cells = [row[column] for row in rows]
+            if isinstance(cells[0], str):
+                # A cell array, as Matlab writes it: one row of boxes.
+                columns[column] = np.array(cells, object).reshape(1, -1)
+            else:
+                columns[column] = np.array(cells, np.float64).reshape(1, -1)
+        scipy.io.savemat(at / f"{key}.mat", {key: columns})
+        for seed, row in enumerate(rows):
+            if row["full_path"] and not row["full_path"].startswith("absent"):
+                write(at / row["full_path"], seed)
+    return folder
+
+
+def faces(
+    ages: Iterable[int], subjects: Iterable[str | None] | None = None, folder: str = ""
+) -> list[Face]:
+    """Faces without files."""
+    listed = list(ages)
+    people = list(subjects) if subjects is not None else [None] * len(listed)
+    return [
+        Face(name, Path(name), hashlib.sha256(name.encode()).hexdigest(), Label(age, 0, person))
+        for index, (age, person) in enumerate(zip(listed, people, strict=True))
+        for name in (f"{folder}{index}.jpg",)
+    ]

@@ -1,0 +1,199 @@
+"""Cached chips are those that decoding gives, bit for bit, and damage is found, told and mended."""
+
+import errno
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agecompact.data import batches, cache, utkface
+from agecompact.data.batches import Chips
+from agecompact.data.face import Face, Label
+from agecompact.data.framing import Framing
+from agecompact.data.survey import survey
+from agecompact.errors import OutputError
+from tests.agecompact.data import synthetic
+from tests.agecompact.data.synthetic import picture
+
+
+@pytest.fixture
+def faces(tmp_path: Path) -> tuple[Face, ...]:
+    files = {f"{20 + i}_0_0_{i}.jpg": i for i in range(6)}
+    folder = synthetic.utkface(tmp_path / "data", {**files, "50_0_0_big.jpg": picture(9, 320)})
+    return survey(utkface.read(folder), "age").faces
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+def _assert_same(left: Chips, right: Chips) -> None:
+    assert left.faces == right.faces
+    assert left.unreadable == right.unreadable
+    for one, other in zip(left.images, right.images, strict=True):
+        assert one.dtype == np.uint8
+        assert one.shape == (200, 200, 3)
+        assert np.array_equal(one, other)
+
+
+def _load(faces: tuple[Face, ...], folder: Path) -> tuple[Chips, list[str]]:
+    lines: list[str] = []
+    return batches.load(faces, folder, say=lines.append), lines
+
+
+def _shards(folder: Path) -> list[str]:
+    return sorted(path.suffix for path in folder.iterdir())
+
+
+def test_the_cache_changes_nothing(faces: tuple[Face, ...], folder: Path) -> None:
+    plain = batches.load(faces)
+    for _ in range(2):
+        cached, lines = _load(faces, folder)
+        _assert_same(cached, plain)
+        assert lines == []
+    assert _shards(folder) == [".json", ".npy"]
+
+
+def test_nothing_is_decoded_twice(
+    faces: tuple[Face, ...], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = batches.load(faces)
+    batches.load(faces[:4], folder)
+    decoded: list[str] = []
+    decode = cache.read_face
+    monkeypatch.setattr(cache, "read_face", lambda face: decoded.append(face.name) or decode(face))
+    _assert_same(batches.load(faces[2:5], folder), batches.load(faces[2:5]))
+    decoded.clear()
+    _assert_same(batches.load(faces[::-1], folder), batches.load(faces[::-1]))
+    assert faces[5].name in decoded
+    decoded.clear()
+    assert len(batches.load(faces, folder)) == len(plain)
+    assert decoded == []
+    assert _shards(folder) == [".json"] * 3 + [".npy"] * 3
+
+
+def test_framings_are_kept_apart(faces: tuple[Face, ...], folder: Path) -> None:
+    from dataclasses import replace
+
+    cut = tuple(replace(face, framing=Framing("border", 20)) for face in faces)
+    for chosen in (faces, cut, faces, cut):
+        _assert_same(batches.load(chosen, folder), batches.load(chosen))
+
+
+def test_files_without_a_chip_are_counted(faces: tuple[Face, ...], folder: Path) -> None:
+    faces[1].path.write_bytes(b"no image")
+    faces[2].path.unlink()
+    plain = batches.load(faces)
+    assert (len(plain), plain.unreadable) == (5, 2)
+    for _ in range(2):
+        _assert_same(batches.load(faces, folder), plain)
+
+
+def test_a_file_without_a_chip_is_not_opened_twice(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, content = tmp_path / "flat.jpg", synthetic.jpeg(np.full((90, 90, 3), 99, np.uint8))
+    path.write_bytes(content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    flat = Face("flat.jpg", path, sha256, Label(30), Framing("detect"))
+    assert batches.load([flat], folder).unreadable == 1
+    monkeypatch.setattr(cache, "read_face", None)
+    assert batches.load([flat], folder).unreadable == 1
+
+
+def test_a_file_that_changed_since_the_survey_spoils_nothing(
+    faces: tuple[Face, ...], folder: Path
+) -> None:
+    plain = batches.load(faces)
+    before = faces[0].path.read_bytes()
+    for content in (b"no image", synthetic.jpeg(picture(77))):
+        faces[0].path.write_bytes(content)
+        _assert_same(batches.load(faces, folder), batches.load(faces))
+    faces[0].path.write_bytes(before)
+    _assert_same(batches.load(faces, folder), plain)
+
+
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1000] ^= 1
+    path.write_bytes(content)
+
+
+def _forget_row(path: Path) -> None:
+    index = json.loads(path.read_text())
+    index["rows"].pop()
+    path.write_text(json.dumps(index))
+
+
+def _age(path: Path) -> None:
+    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 0'))
+
+
+_DAMAGES: list[tuple[str, Callable[[Path], object]]] = [
+    (".npy", _truncate),
+    (".npy", _flip),
+    (".npy", lambda path: path.write_bytes(b"")),
+    (".npy", lambda path: path.write_bytes(b"no array")),
+    (".npy", Path.unlink),
+    (".json", lambda path: path.write_text("{}")),
+    (".json", lambda path: path.write_text("[")),
+    (".json", lambda path: path.write_text('{"schema_version": 1, "framing": 1, "rows": 5}')),
+    (".json", _forget_row),
+    (".json", _age),
+]
+
+
+@pytest.mark.parametrize(("suffix", "damage"), _DAMAGES)
+def test_a_damaged_shard_is_told_and_made_anew(
+    suffix: str, damage: Callable[[Path], object], faces: tuple[Face, ...], folder: Path
+) -> None:
+    plain = batches.load(faces)
+    batches.load(faces, folder)
+    damage(next(folder.glob(f"*{suffix}")))
+    mended, lines = _load(faces, folder)
+    _assert_same(mended, plain)
+    assert len(lines) == 1
+    assert "are broken, decoding anew" in lines[0]
+    again, lines = _load(faces, folder)
+    _assert_same(again, plain)
+    assert lines == []
+
+
+def test_an_index_that_was_never_written_is_a_shard_that_is_not_there(
+    faces: tuple[Face, ...], folder: Path
+) -> None:
+    batches.load(faces, folder)
+    next(folder.glob("*.json")).unlink()
+    cached, lines = _load(faces, folder)
+    _assert_same(cached, batches.load(faces))
+    assert lines == []
+
+
+def test_a_full_disk_names_the_option_and_leaves_nothing(
+    faces: tuple[Face, ...], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cache, "_write_header", full)
+    with pytest.raises(OutputError, match="No space left") as failed:
+        batches.load(faces, folder)
+    assert "--cache" in failed.value.fix
+    assert list(folder.iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_made_names_the_option(
+    faces: tuple[Face, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError) as failed:
+        batches.load(faces, tmp_path / "file" / "cache")
+    assert "--cache" in failed.value.fix

@@ -1,0 +1,106 @@
+"""Every protocol parts all faces, people stay apart where it says so, and order never matters."""
+
+import random
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agecompact.data import registry
+from agecompact.data.face import Face
+from agecompact.data.protocols import SINGLE, Protocol
+from agecompact.data.splits import PARTS, Split
+from agecompact.errors import UsageError
+from tests.agecompact.data.synthetic import faces
+
+_PROTOCOLS = [
+    pytest.param(protocol, id=f"{spec.id}-{protocol.id}")
+    for spec in registry.DATASETS.values()
+    for protocol in spec.protocols
+]
+_PEOPLE = st.lists(st.tuples(st.integers(0, 100), st.integers(0, 9)), min_size=1, max_size=80)
+
+
+def _album(people: Sequence[tuple[int, int]]) -> list[Face]:
+    album = faces([age for age, _ in people], [str(person) for _, person in people], "train/")
+    shown = faces([30, 40], ["10", "11"], "test/")
+    return album + shown
+
+
+def _folds(dataset: str, protocol: str, album: Sequence[Face], seed: int = 1) -> dict[str, Split]:
+    return dict(registry.get(dataset).protocol(protocol).folds(album, seed))
+
+
+def _subjects(faces_: Sequence[Face]) -> set[str | None]:
+    return {face.label.subject for face in faces_}
+
+
+def _assert_people_stay_apart(split: Split) -> None:
+    parts = [_subjects(split.part(part)) for part in PARTS]
+    assert sum(map(len, parts)) == len(set.union(*parts))
+
+
+@pytest.mark.parametrize("protocol", _PROTOCOLS)
+@given(people=_PEOPLE, shuffler=st.randoms(use_true_random=False))
+def test_every_fold_parts_all_faces_whatever_their_order(
+    protocol: Protocol, people: list[tuple[int, int]], shuffler: random.Random
+) -> None:
+    album = _album(people)
+    folds = protocol.folds(album, 7)
+    for split in folds.values():
+        together = [face.name for part in PARTS for face in split.part(part)]
+        assert sorted(together) == sorted(face.name for face in album)
+    shuffler.shuffle(album)
+    assert protocol.folds(album, 7) == folds
+
+
+@given(people=_PEOPLE)
+def test_subject_disjoint_keeps_people_apart(people: list[tuple[int, int]]) -> None:
+    _assert_people_stay_apart(_folds("morph2", "subject-disjoint", _album(people))[SINGLE])
+
+
+def test_subject_disjoint_is_in_proportion() -> None:
+    draw = random.Random(0)
+    people = [(draw.randint(16, 60), person) for person in range(600) for _ in range(4)]
+    split = _folds("morph2", "subject-disjoint", _album(people))[SINGLE]
+    for part, share in zip(PARTS, (0.7, 0.1, 0.2), strict=True):
+        assert len(split.part(part)) == pytest.approx(share * len(people), rel=0.1)
+
+
+@given(people=_PEOPLE)
+def test_each_fold_of_leave_one_person_out_tests_one_person(people: list[tuple[int, int]]) -> None:
+    album = _album(people)
+    folds = _folds("fgnet", "leave-one-person-out", album)
+    assert set(folds) == _subjects(album)
+    for person, split in folds.items():
+        assert _subjects(split.test) == {person}
+        _assert_people_stay_apart(split)
+    tested = [face.name for split in folds.values() for face in split.test]
+    assert sorted(tested) == sorted(face.name for face in album)
+
+
+@given(people=_PEOPLE)
+def test_the_published_test_part_is_kept(people: list[tuple[int, int]]) -> None:
+    split = _folds("megaage", "published", _album(people))[SINGLE]
+    assert {face.name for face in split.test} == {"test/0.jpg", "test/1.jpg"}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "protocol"), [("morph2", "subject-disjoint"), ("fgnet", "leave-one-person-out")]
+)
+def test_people_who_are_not_known_cannot_be_kept_apart(dataset: str, protocol: str) -> None:
+    with pytest.raises(UsageError, match=r"no person is known of 0\.jpg"):
+        _folds(dataset, protocol, faces([30]))
+
+
+def test_seeds_give_other_splits() -> None:
+    album = _album([(age, age % 10) for age in range(80)])
+    for protocol in (p.values[0] for p in _PROTOCOLS):
+        assert protocol.folds(album, 1) != protocol.folds(album, 2)
+
+
+def test_an_unknown_protocol_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match="did you mean 'subject-disjoint'"):
+        registry.get("morph2").protocol("subject-disjunct")
+    assert registry.get("utkface").protocol(None).id == "stratified"
