@@ -35,6 +35,9 @@ class Session(Protocol):
     def prepare(self, inputs: Arrays) -> Callable[[], None]:
         """Binds the inputs once and returns the bare inference, for timing."""
 
+    def fixed_batch(self) -> int | None:
+        """How many images one call takes, or None where it takes as many as it is given."""
+
     def placement(self) -> Placement | None:
         """What the delegate took, or None where the runtime does not tell."""
 

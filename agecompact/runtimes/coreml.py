@@ -44,6 +44,9 @@ class _Session:
         bound = self._bind(inputs)
         return lambda: self._model.predict(bound)
 
+    def fixed_batch(self) -> int | None:
+        return 1
+
     def placement(self) -> Placement | None:
         return None
 

@@ -29,7 +29,9 @@ class _Session:
                 why="without one, inputs could only be bound by position, which converters reorder",
             )
         runner = interpreter.get_signature_runner(SIGNATURE)
-        self._inputs = {n: d["index"] for n, d in runner.get_input_details().items()}
+        details = runner.get_input_details()
+        self._inputs = {n: d["index"] for n, d in details.items()}
+        self._batch = int(next(iter(details.values()))["shape"][0])
         self._outputs = {n: d["index"] for n, d in runner.get_output_details().items()}
 
     def _feed(self, inputs: Arrays) -> None:
@@ -47,6 +49,9 @@ class _Session:
         self._feed(inputs)
         invoke: Callable[[], None] = self._interpreter.invoke
         return invoke
+
+    def fixed_batch(self) -> int | None:
+        return self._batch
 
     def placement(self) -> Placement | None:
         return _placement(self._interpreter._get_ops_details(), list(self._outputs.values()))

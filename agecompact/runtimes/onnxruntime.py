@@ -29,6 +29,11 @@ class _Session:
             binding.bind_output(name)
         return lambda: self._session.run_with_iobinding(binding)
 
+    def fixed_batch(self) -> int | None:
+        # An open axis has a name, or nothing, in place of a number.
+        axis = self._session.get_inputs()[0].shape[0]
+        return axis if isinstance(axis, int) else None
+
     def placement(self) -> Placement | None:
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import selectors
 import signal
@@ -30,12 +31,14 @@ class RuntimeFailure(Exception):  # noqa: N818 - a result to record, not a user'
         kind: `missing` (no such runtime here), `load`, `run`, `crash` (the process died) or
             `timeout`.
         reason: What the runtime, or the operating system, said of it.
+        fix: What mends it, where that is known.
     """
 
-    def __init__(self, kind: FailureKind, reason: str) -> None:
+    def __init__(self, kind: FailureKind, reason: str, fix: str = "") -> None:
         super().__init__(f"{kind}: {reason}")
         self.kind = kind
         self.reason = reason
+        self.fix = fix
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,42 @@ class Opened:
         init_ms: Time to load the file and make it ready.
         version: The runtime and its version.
         placement: What the delegate took, or None where the runtime does not tell.
+        fixed_batch: How many images one call takes, or None where it takes any number.
     """
 
     init_ms: float
     version: str
     placement: Placement | None
+    fixed_batch: int | None
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What running samples gave.
+
+    Attributes:
+        outputs: By output name, arrays whose leading axis counts samples.
+        model_ms: Time in the runtime, without what brought the arrays there and back.
+    """
+
+    outputs: Mapping[str, Array]
+    model_ms: float
+
+
+@dataclass(frozen=True)
+class Staged:
+    """Samples in files that a worker maps, by input name."""
+
+    files: Mapping[str, Path]
+
+    def to_json(self) -> dict[str, str]:
+        """The files as JSON values."""
+        return {name: str(path) for name, path in self.files.items()}
+
+    def remove(self) -> None:
+        """Gives their space back."""
+        for path in self.files.values():
+            path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -79,6 +113,7 @@ class RuntimeProcess:
         self._path = path
         self._threads = threads
         self._timeout_s = timeout_s
+        self._numbers = itertools.count()
 
     def __enter__(self) -> RuntimeProcess:
         self._folder = tempfile.TemporaryDirectory(prefix="agecompact-")
@@ -111,14 +146,13 @@ class RuntimeProcess:
         """
         reply = self._ask("open", path=str(self._path), threads=self._threads)
         placement = Placement(**reply["placement"]) if reply["placement"] else None
-        return Opened(reply["init_ms"], reply["version"], placement)
+        return Opened(reply["init_ms"], reply["version"], placement, reply["fixed_batch"])
 
     def infer(self, samples: Arrays) -> Mapping[str, Array]:
         """Runs many samples.
 
         Args:
-            samples: By input name, arrays whose leading axis counts samples and whose other axes
-                are those of the input, batch axis included.
+            samples: As `stage` takes them.
 
         Returns:
             By output name, arrays with the same leading axis.
@@ -126,14 +160,45 @@ class RuntimeProcess:
         Raises:
             RuntimeFailure: The runtime failed, died or took too long.
         """
+        return self.run(self.stage(samples)).outputs
+
+    def stage(self, samples: Arrays) -> Staged:
+        """Puts samples where `run` takes them from; any thread may, while another batch runs.
+
+        Args:
+            samples: By input name, arrays whose leading axis counts samples and whose other axes
+                are those of the input, batch axis included.
+        """
+        files = {}
+        for name, array in samples.items():
+            # Numbered: an input's name may be no file's.
+            path = Path(self._folder.name) / f"{next(self._numbers)}.npy"
+            np.save(path, array, allow_pickle=False)
+            files[name] = path
+        return Staged(files)
+
+    def run(self, staged: Staged) -> Ran:
+        """Runs staged samples, once.
+
+        Raises:
+            RuntimeFailure: The runtime failed, died or took too long.
+        """
         outputs = Path(self._folder.name) / "outputs.npz"
-        self._ask("infer", inputs=self._save(samples), outputs=str(outputs))
+        try:
+            reply = self._ask("infer", inputs=staged.to_json(), outputs=str(outputs))
+        finally:
+            staged.remove()
         with np.load(outputs, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+            return Ran({name: arrays[name] for name in arrays.files}, reply["model_ms"])
 
     def prepare(self, sample: Arrays) -> float:
-        """Binds one sample (as `infer` takes it) for `time`; returns the first inference in ms."""
-        first_ms: float = self._ask("prepare", inputs=self._save(sample))["first_inference_ms"]
+        """Binds one sample (as `stage` takes it) for `time`; returns the first inference in ms."""
+        staged = self.stage(sample)
+        try:
+            reply = self._ask("prepare", inputs=staged.to_json())
+        finally:
+            staged.remove()
+        first_ms: float = reply["first_inference_ms"]
         return first_ms
 
     def time(self, runs: int) -> list[float]:
@@ -145,12 +210,6 @@ class RuntimeProcess:
         """Resident memory so far."""
         reply = self._ask("memory")
         return Memory(reply["peak_rss_bytes"], reply["rss_before_load_bytes"])
-
-    def _save(self, arrays: Arrays) -> str:
-        path = Path(self._folder.name) / "inputs.npz"
-        with path.open("wb") as stream:
-            np.savez(stream, **arrays)  # type: ignore[arg-type]
-        return str(path)
 
     def _ask(self, method: str, **arguments: Any) -> dict[str, Any]:
         assert self._process.stdin is not None
@@ -169,7 +228,7 @@ class RuntimeProcess:
         reply: dict[str, Any] = json.loads(line)
         if not reply.pop("ok"):
             reason = ": ".join(part for part in (reply["what"], reply["why"]) if part)
-            raise RuntimeFailure(reply["kind"], reason)
+            raise RuntimeFailure(reply["kind"], reason, reply["fix"])
         return reply
 
     def _crash(self) -> RuntimeFailure:

@@ -39,6 +39,9 @@ class _Session:
 
         return run
 
+    def fixed_batch(self) -> int | None:
+        return None
+
     def placement(self) -> Placement | None:
         return None
 

@@ -1,7 +1,7 @@
 """The far side of `agecompact.runtimes.process`: one file, one runtime, in a process of its own.
 
-Requests and replies are JSON objects, one a line; arrays travel as `.npz` files. The runtimes print
-to standard output as they please, so the replies go through a copy of it made before they load.
+Requests and replies are JSON objects, one a line; arrays travel as files. The runtimes print to
+standard output as they please, so the replies go through a copy of it made before they load.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
@@ -52,24 +52,31 @@ class _Worker:
         return {
             "init_ms": init_ms,
             "version": backend.version(),
+            "fixed_batch": self._session.fixed_batch(),
             "placement": asdict(placement) if placement else None,
         }
 
-    def infer(self, inputs: str, outputs: str) -> dict[str, Any]:
-        """Runs every sample of an `.npz`, whose arrays carry the samples on a leading axis."""
+    def infer(self, inputs: Mapping[str, str], outputs: str) -> dict[str, Any]:
+        """Runs every sample of `.npy` files, whose arrays carry the samples on a leading axis."""
         assert self._session is not None
         collected: dict[str, list[Array]] = {}
+        spent_ns = 0
         for sample in _samples(inputs):
-            for name, value in self._session.infer(sample).items():
+            started = time.perf_counter_ns()
+            answers = self._session.infer(sample)
+            spent_ns += time.perf_counter_ns() - started
+            for name, value in answers.items():
                 collected.setdefault(name, []).append(np.array(value))
         with Path(outputs).open("wb") as stream:
             np.savez(stream, **{name: np.stack(values) for name, values in collected.items()})  # type: ignore[arg-type]
-        return {}
+        return {"model_ms": spent_ns / _NS_PER_MS}
 
-    def prepare(self, inputs: str) -> dict[str, Any]:
+    def prepare(self, inputs: Mapping[str, str]) -> dict[str, Any]:
         """Binds the first sample and runs it once: the first inference, with its lazy set-up."""
         assert self._session is not None
-        self._run = self._session.prepare(next(_samples(inputs)))
+        sample = next(_samples(inputs))
+        # In memory: what is timed must not read a file.
+        self._run = self._session.prepare({name: np.array(sample[name]) for name in sample})
         return {"first_inference_ms": self.time(1)["samples_ms"][0]}
 
     def time(self, runs: int) -> dict[str, Any]:
@@ -88,9 +95,11 @@ class _Worker:
         }
 
 
-def _samples(path: str) -> Iterator[dict[str, Array]]:
-    with np.load(path, allow_pickle=False) as arrays:
-        loaded = {name: arrays[name] for name in arrays.files}
+def _samples(paths: Mapping[str, str]) -> Iterator[dict[str, Array]]:
+    # Mapped, so that no image is copied; copy on write, because PyTorch refuses what is read-only.
+    loaded = {
+        name: np.load(path, mmap_mode="c", allow_pickle=False) for name, path in paths.items()
+    }
     for i in range(len(next(iter(loaded.values())))):
         yield {name: np.ascontiguousarray(array[i]) for name, array in loaded.items()}
 
@@ -103,13 +112,20 @@ def _serve(requests: TextIO, replies: TextIO) -> None:
         try:
             reply = {"ok": True, **method(**request)}
         except AgecompactError as error:
-            reply = {"ok": False, "kind": _kind_of(error), "what": error.what, "why": error.why}
+            reply = {
+                "ok": False,
+                "kind": _kind_of(error),
+                "what": error.what,
+                "why": error.why,
+                "fix": error.fix,
+            }
         except Exception as error:  # Runtimes raise what they like; the far side names the failure.
             reply = {
                 "ok": False,
                 "kind": "run",
                 "what": f"{type(error).__name__}: {error}",
                 "why": "",
+                "fix": "",
             }
         print(json.dumps(reply), file=replies, flush=True)
 

@@ -115,3 +115,40 @@ def test_tflite_binds_by_name_whatever_the_order(build_of: BuildOf) -> None:
         mixed = process.infer(dict(zip(names, reversed(crops.values()), strict=True)))["age"]
     assert answers[0] == answers[1]
     assert abs(mixed.item() - answers[0]) > 0.1
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
+def test_an_artifact_tells_how_many_images_a_call_takes(suffix: str, build_of: BuildOf) -> None:
+    if suffix == ".tflite":
+        pytest.importorskip("ai_edge_litert")
+    folder = build_of("ssrnet").folder
+    with RuntimeProcess(folder / f"ssrnet_float32{suffix}") as process:
+        assert process.open().fixed_batch == 1
+    with RuntimeProcess(build_of("ssrnet").weights) as process:
+        assert process.open().fixed_batch is None
+
+
+def test_batches_are_staged_while_another_runs(artifact: Path) -> None:
+    random = np.random.default_rng(0)
+    batches = [random.uniform(0, 255, (4, 1, 3, 64, 64)).astype(np.float32) for _ in range(3)]
+    with RuntimeProcess(artifact) as process:
+        process.open()
+        # An input may be named as no file can be.
+        assert process.stage({"../face": batches[0]}).to_json().keys() == {"../face"}
+        staged = [process.stage({"face": batch}) for batch in batches]
+        ran = [process.run(one) for one in staged]
+        for batch, one in zip(batches, ran, strict=True):
+            assert one.model_ms > 0
+            np.testing.assert_array_equal(one.outputs["age"], process.infer({"face": batch})["age"])
+        assert not any(path.exists() for one in staged for path in one.files.values())
+
+
+def test_a_failure_tells_what_mends_it(
+    artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", stand_in(tmp_path / "stand-in", "pass"))
+    (tmp_path / "stand-in" / "onnxruntime.py").write_text("import a_package_that_is_not_there\n")
+    with RuntimeProcess(artifact) as process, pytest.raises(RuntimeFailure) as failure:
+        process.open()
+    assert failure.value.kind == "missing"
+    assert failure.value.fix.startswith("pip install")

@@ -1,0 +1,74 @@
+"""How far a mean over these faces is from one over others: the percentile bootstrap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Columns = npt.NDArray[np.float64]
+
+# Entries of a block's matrix of counts: 32 MB.
+_BLOCK_ENTRIES = 1 << 22
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Where a figure lies with the confidence asked for, in the figure's unit."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How intervals are made.
+
+    Attributes:
+        resamples: How often faces are drawn with replacement, as many as there are.
+        seed: Of the draws. Each set of faces draws anew from it, so that the interval of a group
+            depends on nothing but its own faces.
+        confidence: Fraction of the resampled figures that an interval holds.
+    """
+
+    resamples: int = 2000
+    seed: int = 42
+    confidence: float = 0.95
+
+    def intervals(
+        self, columns: Columns, of: Callable[[Columns], Columns] = lambda means: means
+    ) -> tuple[Interval | None, ...]:
+        """Intervals of the columns' means, or of what follows from those.
+
+        Args:
+            columns: `(N, K)`, a row a face.
+            of: Takes the means of every resample, `(resamples, K)`, and returns as many rows of
+                the figures that are wanted.
+
+        Returns:
+            One a figure. None for fewer than two faces, of which nothing varies.
+        """
+        figures = of(self._means(columns))
+        if len(columns) < 2:
+            return tuple(None for _ in range(figures.shape[1]))
+        tail = (1 - self.confidence) / 2
+        low, high = np.quantile(figures, (tail, 1 - tail), axis=0)
+        return tuple(Interval(float(a), float(b)) for a, b in zip(low, high, strict=True))
+
+    def _means(self, columns: Columns) -> Columns:
+        """The columns' means in every resample, `(resamples, K)`."""
+        n = len(columns)
+        random = np.random.default_rng(self.seed)
+        block = max(1, _BLOCK_ENTRIES // n)
+        means: list[npt.NDArray[Any]] = []
+        for start in range(0, self.resamples, block):
+            rows = min(block, self.resamples - start)
+            drawn = random.integers(n, size=(rows, n))
+            drawn += n * np.arange(rows)[:, np.newaxis]
+            # How often each face was drawn makes a resample's sums one matrix product.
+            counts = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n)
+            means.append(counts.astype(np.float64) @ columns / n)
+        return np.concatenate(means)

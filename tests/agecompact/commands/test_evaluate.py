@@ -1,0 +1,365 @@
+"""`agecompact evaluate`: weights and artefacts, told alike, and what goes wrong with either."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from agecompact import checkpoints
+from agecompact.commands import evaluate
+from agecompact.errors import AgecompactError, ExitCode
+from agecompact.models import registry
+from tests.support import Agecompact, BuildOf, random_network
+
+REAL_DATA = os.environ.get("AGECOMPACT_DATA")
+
+DIES = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
+FAILS = "raise RuntimeError('the kernel is not there')"
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(evaluate.command, [str(a) for a in arguments])
+
+
+def measured(*arguments: object) -> dict[str, Any]:
+    result = run(*arguments, "--json", "-")
+    assert result.exit_code == 0, (result.output, result.exception)
+    record: dict[str, Any] = json.loads(result.stdout)
+    return record
+
+
+def refused(*arguments: object) -> AgecompactError:
+    error = run(*arguments).exception
+    assert isinstance(error, AgecompactError)
+    return error
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 chips named as UTKFace names them, no two channels alike."""
+    folder = tmp_path_factory.mktemp("coloured")
+    random = np.random.default_rng(0)
+    for i in range(60):
+        age, gender = 5 + 15 * (i % 6), i // 6 % 2
+        coarse = random.integers(0, 256, (5, 5, 3)) * np.array([1.0, 0.6, 0.3])
+        chip = cv2.resize(coarse, (200, 200), interpolation=cv2.INTER_CUBIC)
+        name = f"{age}_{gender}_0_{i:017}.jpg"
+        cv2.imwrite(str(folder / name), np.clip(chip, 0, 255).astype(np.uint8))
+    return folder
+
+
+def write_weights(folder: Path, data: Path, split_sha256: str | None = None) -> Path:
+    path = folder / "ssrnet.safetensors"
+    card: dict[str, Any] = {"data": {"name": data.name}}
+    if split_sha256:
+        card["split"] = {"sha256": split_sha256}
+    checkpoints.write(path, random_network("ssrnet"), model_id="ssrnet", card=card)
+    return path
+
+
+@pytest.fixture
+def weights(data: Path, tmp_path: Path) -> Path:
+    """Weights whose card says the split at hand."""
+    split = measured("ssrnet", "--data", data)["evaluation"]["split_sha256"]
+    return write_weights(tmp_path, data, split)
+
+
+def test_a_record_says_what_was_measured_on_what(weights: Path, data: Path) -> None:
+    record = measured("--weights", weights, "--data", data, "--split", "val", "--threads", 2)
+    assert record["schema_version"] == 1
+    assert record["measured"]["kind"] == "weights"
+    assert record["measured"]["file"] == "ssrnet.safetensors"
+    assert record["measured"]["model"] == "ssrnet"
+    assert record["measured"]["sha256"] == checkpoints.read(weights).sha256
+    evaluation = record["evaluation"]
+    assert (evaluation["dataset"], evaluation["part"]) == ("utkface", "val")
+    assert len(evaluation["split_sha256"]) == 64
+    assert evaluation["n"] == 6
+    assert evaluation["unreadable"] == 0
+    intervals = evaluation["intervals"]
+    assert (intervals["resamples"], intervals["seed"], intervals["confidence"]) == (2000, 42, 0.95)
+    assert intervals["mae_years"]["low"] < evaluation["mae_years"] < intervals["mae_years"]["high"]
+    assert intervals["decades"].keys() == evaluation["decades"].keys()
+    assert set(evaluation["genders"]) <= {"female", "male"}
+    assert record["machine"]["threads"] == 2
+    timing = record["timing"]
+    assert 0 < timing["model_seconds"] < timing["wall_seconds"]
+    assert record["warnings"] == []
+    # A result may be published: it names files, not where they lie.
+    assert str(data) not in json.dumps(record)
+    assert str(weights.parent) not in json.dumps(record)
+
+
+def test_the_tables_say_the_same(weights: Path, data: Path, tmp_path: Path) -> None:
+    target = tmp_path / "result.json"
+    result = run("--weights", weights, "--data", data, "--split", "all", "--json", target)
+    assert result.exit_code == 0, result.output
+    evaluation = json.loads(target.read_text())["evaluation"]
+    for told in (
+        f"{evaluation['mae_years']:.3f} years",
+        f"{evaluation['intervals']['mae_years']['low']:.3f} .. ",
+        f"{evaluation['rmse_years']:.3f} years",
+        f"{evaluation['ca']['5']:.4f}",
+        f"{evaluation['decades']['50']['mae_years']:.3f}",
+        f"{evaluation['genders']['female']['mae_years']:.3f}",
+        "50-59",
+        "warning: the part 'all' holds the faces that the weights were trained on",
+    ):
+        assert told in result.output, told
+
+
+def test_two_runs_differ_in_seconds_only(weights: Path, data: Path) -> None:
+    one, other = (measured("--weights", weights, "--data", data) for _ in range(2))
+    assert one.pop("timing").keys() == other.pop("timing").keys()
+    assert one == other
+
+
+def test_the_parts_make_up_the_whole(weights: Path, data: Path) -> None:
+    counts = {
+        part: measured("--weights", weights, "--data", data, "--split", part)["evaluation"]["n"]
+        for part in ("train", "val", "test", "all")
+    }
+    assert counts.pop("all") == sum(counts.values()) == 60
+
+
+def test_a_limit_takes_faces_of_all_ages(weights: Path, data: Path) -> None:
+    arguments = ("--weights", weights, "--data", data, "--split", "all")
+    few = measured(*arguments, "--limit", 12)
+    assert (few["limit"], few["evaluation"]["n"]) == (12, 12)
+    assert set(few["evaluation"]["decades"]) == {"0", "20", "30", "50", "60", "80"}
+    assert measured(*arguments, "--limit", 1000)["evaluation"]["n"] == 60
+
+
+def test_cached_chips_score_the_same(weights: Path, data: Path, tmp_path: Path) -> None:
+    arguments = ("--weights", weights, "--data", data)
+    plain = measured(*arguments)["evaluation"]
+    for _ in range(2):
+        assert measured(*arguments, "--cache", tmp_path / "cache")["evaluation"] == plain
+
+
+def test_gender_is_told_by_accuracy(data: Path) -> None:
+    result = run("ssrnet-gender", "--data", data, "--split", "all", "--json", "-")
+    evaluation = json.loads(result.stdout)["evaluation"]
+    assert 0 <= evaluation["intervals"]["accuracy"]["low"] <= evaluation["accuracy"] <= 1
+    assert set(evaluation["genders"]) == {"female", "male"}
+    assert set(evaluation["decades"]) == {"0", "20", "30", "50", "60", "80"}
+
+
+# The card.
+
+
+def test_another_split_is_warned_of(data: Path, tmp_path: Path) -> None:
+    path = write_weights(tmp_path, data, "0" * 64)
+    result = run("--weights", path, "--data", data, "--json", tmp_path / "result.json")
+    assert result.exit_code == 0
+    assert "warning: the weights were trained on another split (000000000000)" in result.output
+    record = json.loads((tmp_path / "result.json").read_text())
+    assert "may have been trained on" in record["warnings"][0]
+
+
+def test_update_card_writes_the_record_beside_the_weights(weights: Path, data: Path) -> None:
+    before = weights.read_bytes()
+    record = measured("--weights", weights, "--data", data, "--update-card")
+    assert weights.read_bytes() == before
+    card = checkpoints.read(weights).card
+    assert card["evaluation"] == record["evaluation"]
+    assert card["failure_groups"] == record["failure_groups"]
+    assert card["data"] == {"name": data.name}
+    assert measured("--weights", weights, "--data", data)["evaluation"] == card["evaluation"]
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (("--split", "train"), "whole test part"),
+        (("--limit", 3), "whole test part"),
+    ],
+)
+def test_a_card_tells_of_the_test_part_only(
+    more: tuple[object, ...], told: str, weights: Path, data: Path
+) -> None:
+    card = checkpoints.card_path(weights).read_text()
+    error = refused("--weights", weights, "--data", data, "--update-card", *more)
+    assert told in str(error)
+    assert checkpoints.card_path(weights).read_text() == card
+
+
+@pytest.mark.parametrize("split", [None, "0" * 64])
+def test_a_card_of_another_split_is_not_updated(
+    split: str | None, data: Path, tmp_path: Path
+) -> None:
+    path = write_weights(tmp_path, data, split)
+    card = checkpoints.card_path(path).read_text()
+    assert "will not update" in refused("--weights", path, "--data", data, "--update-card").what
+    assert checkpoints.card_path(path).read_text() == card
+
+
+# Artefacts.
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
+def test_an_artifact_scores_what_its_weights_score(
+    suffix: str, build_of: BuildOf, data: Path
+) -> None:
+    if suffix == ".tflite":
+        pytest.importorskip("ai_edge_litert")
+    build = build_of("ssrnet")
+    path = build.folder / f"ssrnet_float32{suffix}"
+    arguments = ("--data", data, "--split", "all")
+    reference = measured("--weights", build.weights, *arguments)
+    record = measured("--artifact", path, *arguments)
+    assert record["measured"]["kind"] == "artifact"
+    assert record["measured"]["file"] == path.name
+    assert record["measured"]["weights_sha256"] == reference["measured"]["sha256"]
+    assert record["evaluation"]["n"] == 60
+    for figure in ("mae_years", "rmse_years", "bias_years"):
+        expected = reference["evaluation"][figure]
+        assert record["evaluation"][figure] == pytest.approx(expected, abs=0.001)
+    repeated = measured("--artifact", path, *arguments)
+    assert record.pop("timing") != repeated.pop("timing")
+    assert record == repeated
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
+def test_the_contract_in_the_file_is_what_is_applied(
+    suffix: str, build_of: BuildOf, data: Path, tmp_path: Path
+) -> None:
+    if suffix == ".tflite":
+        pytest.importorskip("ai_edge_litert")
+    path = build_of("ssrnet").folder / f"ssrnet_float32{suffix}"
+    content = path.read_bytes()
+    planted = content.replace(b'"color_order":"BGR"', b'"color_order":"RGB"')
+    assert planted != content
+    (tmp_path / path.name).write_bytes(planted)
+    right, wrong = (
+        measured("--artifact", p, "--data", data, "--split", "all")["evaluation"]["mae_years"]
+        for p in (path, tmp_path / path.name)
+    )
+    assert abs(right - wrong) > 0.01
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="Core ML predicts here")
+def test_core_ml_is_refused_with_its_reason(build_of: BuildOf, data: Path) -> None:
+    pytest.importorskip("coremltools")
+    path = build_of("ssrnet").folder / "ssrnet_float32.mlpackage"
+    error = refused("--artifact", path, "--data", data)
+    assert error.exit_code == ExitCode.ENVIRONMENT
+    assert "Core ML predicts on macOS only" in error.why
+    assert "on a Mac" in error.fix
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
+def test_a_truncated_artifact_is_a_users_error(
+    suffix: str, build_of: BuildOf, data: Path, tmp_path: Path, agecompact: Agecompact
+) -> None:
+    if suffix == ".tflite":
+        pytest.importorskip("ai_edge_litert")
+    path = build_of("ssrnet").folder / f"ssrnet_float32{suffix}"
+    broken = tmp_path / path.name
+    broken.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    told = agecompact("evaluate", "--artifact", broken, "--data", data)
+    assert told.returncode == ExitCode.USAGE
+    assert told.stderr.startswith(f"error: {broken}")
+    assert "Traceback" not in told.stderr
+
+
+@pytest.mark.parametrize(("action", "kind"), [(DIES, "crash: signal SIGSEGV"), (FAILS, "run: ")])
+def test_an_artifact_that_fails_while_it_runs_is_told(
+    action: str,
+    kind: str,
+    build_of: BuildOf,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = build_of("ssrnet").folder / "ssrnet_float32.onnx"
+    stand_in = tmp_path / "stand-in"
+    stand_in.mkdir()
+    (stand_in / "onnxruntime.py").write_text(
+        "__version__ = '0'\n"
+        "class SessionOptions: pass\n"
+        "class InferenceSession:\n"
+        "    def __init__(self, *_, **__): pass\n"
+        "    def get_inputs(self): return [type('Input', (), {'shape': [1]})]\n"
+        "    def get_outputs(self): return []\n"
+        f"    def run(self, *_): {action}\n"
+    )
+    # The process that runs the artefact finds it; this one has the real one.
+    monkeypatch.setenv("PYTHONPATH", str(stand_in))
+    error = refused("--artifact", path, "--data", data)
+    assert error.exit_code == ExitCode.USAGE
+    assert error.what == f"cannot run {path}"
+    assert error.why.startswith(kind)
+    assert error.fix
+
+
+def test_a_file_that_agecompact_did_not_write_is_refused(
+    build_of: BuildOf, data: Path, tmp_path: Path
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(build_of("ssrnet").folder / "ssrnet_float32.onnx")
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "foreign.onnx")
+    assert (
+        "no agecompact metadata"
+        in refused("--artifact", tmp_path / "foreign.onnx", "--data", data).what
+    )
+
+
+# What cannot be asked.
+
+
+def test_one_thing_is_measured_at_a_time(weights: Path, data: Path) -> None:
+    for arguments in (
+        (),
+        ("ssrnet", "--weights", weights),
+        ("--weights", weights, "--artifact", weights),
+    ):
+        assert "name either a MODEL" in refused(*arguments, "--data", data).what
+
+
+def test_files_are_refused_by_their_kind(weights: Path, data: Path, tmp_path: Path) -> None:
+    artifact = tmp_path / "ssrnet.onnx"
+    shutil.copy(weights, artifact)
+    assert refused("--weights", artifact, "--data", data).fix == f"--artifact {artifact}"
+    assert "no ONNX file" in refused("--artifact", artifact, "--data", data).what
+    error = refused("--artifact", artifact, "--data", data, "--update-card")
+    assert "no card to update" in error.what
+    absent = tmp_path / "absent.tflite"
+    assert "no file at" in refused("--artifact", absent, "--data", data).what
+
+
+def test_data_may_come_from_the_environment(
+    weights: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGECOMPACT_DATA", str(data))
+    assert measured("--weights", weights)["evaluation"]["part"] == "test"
+
+
+RELEASED = [
+    model_id
+    for model_id in registry.MODELS
+    # MobileAgeNet takes minutes on the whole test part.
+    if model_id != "mobileagenet"
+    and (Path(checkpoints.__file__).parent / "weights" / f"{model_id}.safetensors").is_file()
+]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL_DATA, reason="AGECOMPACT_DATA does not name the UTKFace folder")
+@pytest.mark.parametrize("model_id", RELEASED)
+def test_released_weights_score_what_their_card_says(model_id: str) -> None:
+    card = checkpoints.read(checkpoints.released_path(model_id)).card
+    record = measured(model_id, "--data", REAL_DATA)
+    assert record["evaluation"]["split_sha256"] == card["split"]["sha256"]
+    for figure in {"mae_years", "accuracy"} & set(card["evaluation"]):
+        assert record["evaluation"][figure] == pytest.approx(card["evaluation"][figure], abs=0.01)
