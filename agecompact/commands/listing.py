@@ -14,11 +14,15 @@ SCHEMA_VERSION = 1
 
 
 @click.command()
+@click.option("--recipes", is_flag=True, help="List the recipes of `agecompact train` instead.")
 @json_option
-def command(json_target: str | None) -> None:
+def command(recipes: bool, json_target: str | None) -> None:
     """List the models with their inputs, published counts and released weights."""
     from rich.table import Table
 
+    if recipes:
+        _list_recipes(json_target)
+        return
     table = Table()
     for heading in ("id", "model", "parameters", "input", "colour", "answer", "released", "source"):
         table.add_column(heading, justify="right" if heading == "parameters" else "left")
@@ -49,6 +53,33 @@ def command(json_target: str | None) -> None:
         )
     screen(json_target).print(table)
     emit({"schema_version": SCHEMA_VERSION, "models": models}, json_target)
+
+
+def _list_recipes(json_target: str | None) -> None:
+    from rich.table import Table
+
+    from agecompact.training import recipe
+
+    table = Table()
+    for heading in ("recipe", "model", "epochs", "starts from", "learns from", "source"):
+        table.add_column(heading, justify="right" if heading == "epochs" else "left")
+    listed = []
+    for name in recipe.names():
+        one = recipe.load(name)
+        taught = "labels, teacher" if one.distillation else "labels"
+        table.add_row(name, one.model, str(one.epochs), one.start, taught, one.source)
+        listed.append(
+            {
+                "name": name,
+                "model": one.model,
+                "epochs": one.epochs,
+                "start": one.start,
+                "distils": one.distillation is not None,
+                "source": one.source,
+            }
+        )
+    screen(json_target).print(table)
+    emit({"schema_version": SCHEMA_VERSION, "recipes": listed}, json_target)
 
 
 def _released(model_id: str) -> str | None:

@@ -6,152 +6,227 @@ import dataclasses
 import importlib.metadata
 import os
 import platform
+import shlex
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from agecompact.commands.common import emit, json_option, screen
-from agecompact.commands.evaluate import data_option, metrics_table
-from agecompact.errors import UsageError
+from agecompact.commands.common import emit, json_option, progress, screen
+from agecompact.commands.dataset import DataChoice, data_options, load
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lightning_fabric import Fabric
+    from rich.console import Console
+
     from agecompact.checkpoints import Weights
     from agecompact.data.splits import Split
-    from agecompact.data.utkface import Survey
-    from agecompact.training.loop import Trained
-    from agecompact.training.recipes import Recipe
+    from agecompact.data.survey import Survey
+    from agecompact.training.loop import Epoch, Trained
+    from agecompact.training.recipe import Recipe
+    from agecompact.training.session import Given
+
+_PATH = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("model")
-@data_option
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="Folder of weights and state."
-)
+@click.option("--recipe", "recipe_name", required=True, help="A recipe's name, or a TOML file.")
+@data_options
+@click.option("--out", type=_PATH, required=True, help="Folder of weights, logs and state.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override the recipe.")
 @click.option("--epochs", type=click.IntRange(1), help="Length, in place of the recipe's.")
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
-@click.option(
-    "--start",
-    type=click.Path(path_type=Path),
-    help="Weights to go on from; only the recipe's last phase is then trained.",
-)
+@click.option("--start", type=_PATH, help="Weights to go on from.")
+@click.option("--teacher", type=_PATH, help="Weights of the teacher of a recipe that distils.")
+@click.option("--backbone", help="ImageNet state dict: a file, or 'torchvision' to download it.")
+@click.option("--seed", "training_seed", type=click.IntRange(0), default=42, show_default=True)
+@click.option("--accelerator", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
+@click.option("--threads", type=click.IntRange(1), help="CPU threads of a process.")
+@click.option("--workers", type=click.IntRange(0), default=0, help="Processes that feed it.")
 @click.option("--restart", is_flag=True, help="Forget the state of an interrupted training in OUT.")
 @json_option
 def command(
-    model: str,
-    data: Path,
+    recipe_name: str,
+    choice: DataChoice,
     out: Path,
+    overrides: tuple[str, ...],
     epochs: int | None,
-    threads: int,
     start: Path | None,
+    teacher: Path | None,
+    backbone: str | None,
+    training_seed: int,
+    accelerator: str,
+    threads: int | None,
+    workers: int,
     restart: bool,
     json_target: str | None,
 ) -> None:
-    """Train MODEL on UTKFace and write OUT/MODEL.safetensors with its card.
+    """Train a model by a recipe and write OUT/MODEL.safetensors with its card.
 
-    A training that was stopped goes on after its last whole epoch.
+    A training that was stopped goes on after its last whole epoch. Under torchrun it runs on all of
+    its processes.
     """
     import torch
 
-    from agecompact import checkpoints
-    from agecompact.data import splits, utkface
-    from agecompact.evaluation import measure, target_of_contract
-    from agecompact.files import make_folder, pretty_json, read_json, write_text
+    from agecompact import cards, checkpoints
+    from agecompact.commands.evaluation_tables import metrics_table
+    from agecompact.evaluation import evaluate, target_of_contract
+    from agecompact.files import make_folder
     from agecompact.models import registry
-    from agecompact.training import loop, recipes
+    from agecompact.prediction import NetworkModel
+    from agecompact.training import devices, session
+    from agecompact.training import recipe as recipes
 
-    console = screen(json_target)
-    recipe = recipes.get(model)
     if epochs:
-        recipe = dataclasses.replace(recipe, epochs=epochs)
-    started = checkpoints.read(start) if start else None
-    if started:
-        if started.model_id != model:
-            raise UsageError(f"{start} holds '{started.model_id}', not '{model}'")
-        whole = dataclasses.replace(recipe.phases[-1], share=1.0)
-        recipe = dataclasses.replace(recipe, phases=(whole,), config=started.config)
-    survey = utkface.read(data, target_of_contract(registry.get(model).contract))
-    split = splits.split(survey.faces)
-    console.print(
-        f"{model}: {recipe.epochs} epochs on {len(split.train)} of {len(survey.faces)} faces; "
-        f"dropped {survey.duplicates} duplicates, {survey.conflicting} with conflicting labels, "
-        f"{survey.unlabelled} without label"
-    )
-    torch.set_num_threads(threads)
-    state = make_folder(out) / f"{model}.state.safetensors"
-    if restart:
-        state.unlink(missing_ok=True)
-    trained = loop.train(model, recipe, split, state, say=console.print, start=started)
+        overrides = (*overrides, f"epochs={epochs}")
+    given = session.Given.read(start, teacher, backbone)
+    recipe = given.applied(recipes.load(recipe_name, overrides))
+    fabric = devices.fabric(accelerator, recipe.precision)
+    console = screen(json_target)
+    console.quiet = not fabric.is_global_zero
+    if threads:
+        torch.set_num_threads(threads)
+    target = target_of_contract(registry.get(recipe.model).contract)
+    survey, split = load(choice, target, console)
+    counts = ", ".join(f"{n} {kind}" for kind, n in survey.counts.items() if n)
+    console.print(f"{recipe_name}: {recipe.epochs} epochs on {len(split.train)} faces of {counts}")
 
-    path = out / f"{model}.safetensors"
+    make_folder(out)
+    if restart and fabric.is_global_zero:
+        (out / _STATE).unlink(missing_ok=True)
+    fabric.barrier()
+    trained, origin = session.train(
+        recipe,
+        split,
+        out,
+        fabric,
+        given=given,
+        watch=_watch(console, out, fabric),
+        seed=training_seed,
+        workers=workers,
+        cache=choice.cache,
+    )
+    if not fabric.is_global_zero:
+        return
+    words = ["agecompact", "train", "--recipe", Path(recipe_name).name]
+    for override in overrides:
+        words += ["--set", override]
+    for flag, file in (("--start", start), ("--teacher", teacher), ("--backbone", backbone)):
+        words += [flag, Path(file).name] if file else []
+    path = out / f"{recipe.model}.safetensors"
     checkpoints.write(
         path,
-        trained.network,
-        model_id=model,
+        checkpoints.read(out / f"{recipe.keep}.safetensors").network(),
+        model_id=recipe.model,
         config=recipe.config,
-        card=_card(model, recipe, survey, split, trained, started, threads),
+        card={
+            "data": _data(choice, survey, trained),
+            "split": _split(choice, split),
+            "training": {
+                "command": shlex.join(words),
+                "seed": training_seed,
+                **_lineages(given),
+                **_training(recipe, trained, origin, fabric),
+            },
+        },
         half=recipe.half,
     )
     # The figures are those of the stored file, which may be rounded to float16.
     weights = checkpoints.read(path)
-    metrics, unreadable = measure(weights.network(), weights.contract, split.test)
-    result = {"part": "test", "unreadable": unreadable, **metrics.to_json()}
-    card = checkpoints.card_path(path)
-    completed = {**read_json(card, what="card"), "evaluation": result}
-    write_text(card, pretty_json(completed))
-    emit(completed, json_target)
-    state.unlink()
+    model = NetworkModel(weights.network(), weights.contract)
+    evaluation = evaluate(model, weights.contract, split.test)
+    sections = cards.sections(
+        evaluation, dataset=choice.dataset, part="test", split_sha256=split.sha256
+    )
+    cards.update(path, sections)
+    emit({**weights.card, **sections}, json_target)
+    title = f"{recipe.model}, test part"
+    console.print(metrics_table(title, evaluation.metrics, evaluation.intervals))
     console.print(f"wrote {path}", markup=False)
-    console.print(metrics_table(f"{model}, test part", metrics))
 
 
-def _card(
-    model: str,
-    recipe: Recipe,
-    survey: Survey,
-    split: Split,
-    trained: Trained,
-    started: Weights | None,
-    threads: int,
-) -> dict[str, Any]:
-    from agecompact.data import splits, utkface
+_STATE = "state.safetensors"
+
+
+def _watch(console: Console, out: Path, fabric: Fabric) -> Any:
+    """Shows a training on a console and logs it as CSV and, where it can, for TensorBoard."""
+    from agecompact.training import logs
+    from agecompact.training.loop import Watch
+
+    def steps(title: str, total: int) -> AbstractContextManager[Callable[[str], None]]:
+        # Off a terminal an epoch is one line, which the training says itself.
+        if not console.is_terminal or not fabric.is_global_zero:
+            return nullcontext(lambda _: None)
+        return progress(console, title, total)
+
+    def report(history: Sequence[Epoch]) -> None:
+        if fabric.is_global_zero:
+            logs.write(out, history)
+
+    return Watch(say=lambda line: console.print(line, markup=False), progress=steps, report=report)
+
+
+def _data(choice: DataChoice, survey: Survey, trained: Trained) -> dict[str, Any]:
+    from agecompact.data import registry
+
+    dataset = registry.get(choice.dataset)
+    return {
+        "name": dataset.title,
+        "terms": dataset.terms,
+        "counts": survey.counts,
+        "unreadable_in_train": trained.unreadable,
+    }
+
+
+def _split(choice: DataChoice, split: Split) -> dict[str, Any]:
+    from agecompact.data import registry, splits
 
     return {
-        "data": {
-            "name": utkface.NAME,
-            "terms": utkface.TERMS,
-            "files": survey.files,
-            "unlabelled": survey.unlabelled,
-            "duplicates_dropped": survey.duplicates,
-            "conflicting_dropped": survey.conflicting,
-            "unreadable_in_train": trained.unreadable,
-        },
-        "split": {
-            "seed": splits.SEED,
-            "sha256": split.sha256,
-            **{part: len(split.part(part)) for part in splits.PARTS},
-        },
-        "training": {
-            "command": f"agecompact train {model} --epochs {recipe.epochs} --threads {threads}"
-            + (f" --start {started.path.name}" if started else ""),
-            "start": started
-            and {
-                "sha256": started.sha256,
-                "training": started.card.get("training"),
-                "evaluation": started.card.get("evaluation"),
-            },
-            "recipe": dataclasses.asdict(recipe),
-            "history": [dataclasses.asdict(epoch) for epoch in trained.history],
-            "wall_seconds": round(trained.seconds),
-            "hardware": f"{os.cpu_count()}-core {platform.machine()} CPU, "
-            f"{threads} thread{'s' * (threads > 1)}",
-            "versions": {
-                "python": platform.python_version(),
-                **{
-                    name: importlib.metadata.version(name)
-                    for name in ("agecompact", "torch", "numpy", "opencv-python-headless")
-                },
-            },
+        "protocol": registry.get(choice.dataset).protocol(choice.protocol).id,
+        "seed": choice.seed,
+        "sha256": split.sha256,
+        **{part: len(split.part(part)) for part in splits.PARTS},
+    }
+
+
+def _lineages(given: Given) -> dict[str, Any]:
+    """What a card says of the weights that a training was given."""
+    named = {"start": given.start, "teacher": given.teacher}
+    return {name: _lineage(weights) for name, weights in named.items() if weights}
+
+
+def _lineage(weights: Weights) -> dict[str, Any]:
+    """What a card says of other weights that took part."""
+    return {
+        "model": weights.model_id,
+        "sha256": weights.sha256,
+        "training": weights.card.get("training"),
+        "evaluation": weights.card.get("evaluation"),
+    }
+
+
+def _training(
+    recipe: Recipe, trained: Trained, origin: dict[str, Any], fabric: Fabric
+) -> dict[str, Any]:
+    import torch
+
+    device = (
+        torch.cuda.get_device_name(fabric.device)
+        if fabric.device.type == "cuda"
+        else f"{os.cpu_count()}-core {platform.machine()} CPU, {torch.get_num_threads()} threads"
+    )
+    packages = ("agecompact", "torch", "lightning-fabric", "numpy", "opencv-python-headless")
+    return {
+        "origin": origin,
+        "recipe": dataclasses.asdict(recipe),
+        "history": [dataclasses.asdict(epoch) for epoch in trained.history],
+        "kept_epoch": trained.kept,
+        "wall_seconds": round(trained.seconds),
+        "hardware": f"{fabric.world_size} x {device}" if fabric.world_size > 1 else device,
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in packages},
         },
     }

@@ -26,6 +26,7 @@ class Augmentation:
         flip: Mirror half of the chips.
         light: Relative change of contrast, and of brightness as a fraction of 255.
         tint: Relative change of each colour channel.
+        blur: Probability of a 3x3 Gaussian blur of 0.1 to 1.5 pixels.
         erase: Probability that a rectangle of 2 to 10 % of the chip is painted over.
     """
 
@@ -36,6 +37,7 @@ class Augmentation:
     flip: bool = False
     light: float = 0.0
     tint: float = 0.0
+    blur: float = 0.0
     erase: float = 0.0
 
 
@@ -44,6 +46,9 @@ def augment(chip: Image, amounts: Augmentation, random: np.random.Generator) -> 
     chip = _warp(chip, amounts, random)
     if amounts.light or amounts.tint:
         chip = _relight(chip, amounts, random)
+    if random.random() < amounts.blur:
+        sigma = random.uniform(0.1, 1.5)
+        chip = cv2.GaussianBlur(chip, (3, 3), sigma)  # type: ignore[assignment]
     if random.random() < amounts.erase:
         _erase(chip, random)
     return chip

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor
 
 from agecompact.errors import UsageError
 from agecompact.files import atomic_path, canonical_json
 
 _METADATA_KEY = "agecompact-training"
+_FIX = "start over with --restart, or choose another --out"
+
+Tensors = Mapping[str, Tensor]
 
 
 class State:
-    """A state file.
+    """A state file: groups of tensors, and the history.
 
     Args:
         path: The file.
@@ -29,32 +32,29 @@ class State:
         self.path = path
         self._identity = canonical_json(identity)
 
-    def store(
-        self, network: nn.Module, optimiser: torch.optim.Optimizer, history: list[dict[str, Any]]
-    ) -> None:
-        """Writes the weights, the optimiser's moments and the history, whole or not at all.
+    def store(self, groups: Mapping[str, Tensors], history: list[dict[str, Any]]) -> None:
+        """Writes groups of tensors by name and the history, whole or not at all.
 
         Raises:
             OutputError: The place cannot be written to or is full.
         """
-        tensors = {f"network.{k}": v.contiguous() for k, v in network.state_dict().items()}
-        for index, moments in optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{index}.{k}": v.contiguous() for k, v in moments.items()}
+        tensors = {
+            f"{group}.{name}": value.detach().cpu().contiguous()
+            for group, values in groups.items()
+            for name, value in values.items()
+        }
         header = {_METADATA_KEY: self._identity, "history": canonical_json(history)}
         with atomic_path(self.path) as temporary:
             temporary.write_bytes(save(tensors, header))
 
-    def restore(self, network: nn.Module, optimiser: torch.optim.Optimizer) -> list[dict[str, Any]]:
-        """Puts a stored state into a fresh network and optimiser.
-
-        Returns:
-            The history as stored, empty if there is no file.
+    def restore(self) -> tuple[dict[str, dict[str, Tensor]], list[dict[str, Any]]]:
+        """The groups and the history as stored, both empty if there is no file.
 
         Raises:
             UsageError: The file is another training's, or cannot be read.
         """
         if not self.path.is_file():
-            return []
+            return {}, []
         try:
             with safe_open(self.path, framework="pt") as stream:
                 header = stream.metadata() or {}
@@ -64,23 +64,31 @@ class State:
         if header.get(_METADATA_KEY) != self._identity:
             raise UsageError(
                 f"cannot resume from {self.path}",
-                why="it was trained by another recipe, for other epochs or on another split",
+                why="it was trained by another recipe, for other epochs, from other weights or on "
+                "another split",
                 fix=_FIX,
             )
-        moments: dict[int, dict[str, torch.Tensor]] = {}
-        weights = {}
+        groups: dict[str, dict[str, Tensor]] = {}
         for key, tensor in tensors.items():
-            kind, _, name = key.partition(".")
-            if kind == "network":
-                weights[name] = tensor
-            else:
-                index, _, moment = name.partition(".")
-                moments.setdefault(int(index), {})[moment] = tensor
-        network.load_state_dict(weights)
-        groups = optimiser.state_dict()["param_groups"]
-        optimiser.load_state_dict({"state": moments, "param_groups": groups})
+            group, _, name = key.partition(".")
+            groups.setdefault(group, {})[name] = tensor
         history: list[dict[str, Any]] = json.loads(header["history"])
-        return history
+        return groups, history
 
 
-_FIX = "start over with --restart, or choose another --out"
+def moments(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
+    """An optimiser's state as named tensors."""
+    return {
+        f"{index}.{name}": value
+        for index, values in state_dict["state"].items()
+        for name, value in values.items()
+    }
+
+
+def with_moments(state_dict: Mapping[str, Any], tensors: Tensors) -> dict[str, Any]:
+    """An optimiser's state dict with the moments that `moments` named."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        index, _, name = key.partition(".")
+        state.setdefault(int(index), {})[name] = tensor
+    return {"state": state, "param_groups": state_dict["param_groups"]}

@@ -1,91 +1,586 @@
-"""The loop learns, repeats itself after a kill, and stops at NaN."""
+"""The loop learns, repeats itself, goes on after a kill where it was, and stops at NaN."""
+
+from __future__ import annotations
 
 import dataclasses
+import json
+import resource
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
-from agecompact.data import splits, utkface
+from agecompact import checkpoints
 from agecompact.data.splits import Split
-from agecompact.errors import UsageError
-from agecompact.training import loop, losses, recipes
+from agecompact.errors import OutputError, UsageError
+from agecompact.evaluation import measure
+from agecompact.metrics import AgeMetrics
+from agecompact.models import registry
+from agecompact.training import loop, losses
+from agecompact.training.loop import Epoch, Watch
+from agecompact.training.recipe import Distillation, Recipe, Schedule, Stage
+from tests.agecompact.training import small
+
+_CONSTANT = Schedule("constant")
 
 
-@pytest.fixture(scope="module")
-def split(tiny_utkface: Path) -> Split:
-    return splits.split(utkface.read(tiny_utkface).faces)
-
-
-def _recipe(model_id: str = "c3ae-plain", epochs: int = 2) -> recipes.Recipe:
-    return dataclasses.replace(recipes.get(model_id), epochs=epochs, batch=8)
-
-
-def test_the_loss_falls(split: Split, tmp_path: Path) -> None:
-    trained = loop.train("c3ae-plain", _recipe(epochs=8), split, tmp_path / "s", say=str)
+def test_the_loss_falls_and_the_validation_with_it(split: Split, tmp_path: Path) -> None:
+    stages = (Stage(1.0, 0.004, _CONSTANT),)
+    # The norms' own momentum of 0.01 would take hundreds of steps.
+    recipe = small.recipe(epochs=12, keep="last", stages=stages, norm_momentum=0.3)
+    _, trained = small.train(recipe, split, tmp_path)
     assert trained.history[-1].loss < 0.7 * trained.history[0].loss
+    assert trained.history[-1].val < trained.history[0].val
     assert trained.seconds == sum(epoch.seconds for epoch in trained.history)
 
 
-@pytest.mark.parametrize("model_id", ["ssrnet", "c3ae"])
-def test_a_resumed_training_is_the_unbroken_one(
-    model_id: str, split: Split, tmp_path: Path
+def test_two_trainings_of_one_seed_agree_bit_for_bit(split: Split, tmp_path: Path) -> None:
+    recipe = small.recipe("mobileagenet", epochs=2, ema=0.9)
+    runs = [small.train(recipe, split, tmp_path / name) for name in ("first", "second")]
+    histories = [small.without_seconds(trained.history) for _, trained in runs]
+    assert histories[0] == histories[1]
+    for file in ("state", "best", "last"):
+        small.assert_equal_files(
+            *(tmp_path / name / f"{file}.safetensors" for name in ("first", "second"))
+        )
+
+
+def test_another_seed_is_another_training(split: Split, tmp_path: Path) -> None:
+    recipe = small.recipe(epochs=1)
+    losses_of = [
+        small.train(recipe, split, tmp_path / str(seed), seed=seed)[1].history[0].loss
+        for seed in (0, 1)
+    ]
+    assert losses_of[0] != losses_of[1]
+
+
+# Each as (model, changes to its recipe, epochs after which it is killed).
+_RESUMED: dict[str, tuple[str, dict[str, Any], int]] = {
+    "plain": ("ssrnet", {}, 2),
+    "three crops and the cascade loss": ("c3ae", {}, 2),
+    "gender": ("ssrnet-gender", {}, 2),
+    "moving average": ("c3ae-plain", {"ema": 0.9}, 2),
+    "plateaus": (
+        "c3ae-plain",
+        {"stages": (Stage(1.0, 0.5, Schedule("plateau", factor=0.5, epochs=1)),), "epochs": 6},
+        4,
+    ),
+    "inside the second stage": (
+        "c3ae-plain",
+        {"stages": (Stage(0.25, 1e-3), Stage(0.75, 4e-3, weight_decay=1e-3))},
+        2,
+    ),
+    "between two stages": (
+        "c3ae-plain",
+        {"stages": (Stage(0.5, 1e-3), Stage(0.5, 4e-3, weight_decay=1e-3))},
+        2,
+    ),
+    "convolutions of one channel, a frozen trunk, then two rates": (
+        "mobileagenet",
+        {
+            "stages": (
+                Stage(0.25, 1e-3, frozen=("features",)),
+                Stage(0.75, 4e-3, rates={"features": 0.1}),
+            ),
+            "epochs": 4,
+            "ema": 0.9,
+        },
+        2,
+    ),
+    "bfloat16": ("c3ae-plain", {"precision": "bf16-mixed", "ema": 0.9}, 2),
+    "several parts a step": ("c3ae-plain", {"parts": 2}, 2),
+    "a teacher's answers": ("c3ae-plain", {"distillation": Distillation(0.5)}, 2),
+    "a teacher's answers to views": ("c3ae-plain", {"distillation": Distillation(0.5, 3)}, 2),
+    "an early stop": (
+        "c3ae-plain",
+        {"early_stop": 2, "epochs": 30, "stages": (Stage(1.0, 0.3, _CONSTANT),)},
+        2,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", _RESUMED)
+def test_a_killed_and_resumed_training_ends_where_an_unbroken_one_does(
+    case: str, split: Split, tmp_path: Path
 ) -> None:
-    recipe = _recipe(model_id, epochs=3)
-    unbroken = loop.train(model_id, recipe, split, tmp_path / "unbroken", say=str)
+    model_id, changes, killed = _RESUMED[case]
+    recipe = small.recipe(model_id, **changes)
+    teacher = small.teacher() if recipe.distillation else None
+    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
+    expected, whole = small.train(recipe, split, unbroken, teacher=teacher)
 
-    class KilledError(Exception):
-        pass
-
-    def kill_after_second(line: str) -> None:
-        if line.startswith("epoch 2/3"):
-            raise KilledError
-
-    broken = tmp_path / "broken"
-    with pytest.raises(KilledError):
-        loop.train(model_id, recipe, split, broken, say=kill_after_second)
+    with pytest.raises(small.KilledError):
+        small.train(recipe, split, broken, teacher=teacher, watch=small.dies_after(killed))
     lines: list[str] = []
-    resumed = loop.train(model_id, recipe, split, broken, say=lines.append)
+    watch = dataclasses.replace(loop.QUIET, say=lines.append)
+    network, resumed = small.train(recipe, split, broken, teacher=teacher, watch=watch)
 
-    assert lines[0] == "resuming after epoch 2"
-    assert len(resumed.history) == 3
-    for name, tensor in unbroken.network.state_dict().items():
-        assert torch.equal(tensor, resumed.network.state_dict()[name]), name
+    assert lines[0] == f"resuming after epoch {killed}"
+    assert len(lines) == 1 + len(whole.history) - killed
+    assert small.without_seconds(resumed.history) == small.without_seconds(whole.history)
+    assert resumed.kept == whole.kept
+    for name, tensor in expected.state_dict().items():
+        assert torch.equal(tensor, network.state_dict()[name]), name
+    for file in ("state", "best", "last"):
+        small.assert_equal_files(*(at / f"{file}.safetensors" for at in (unbroken, broken)))
 
 
-def test_the_state_of_another_training_is_refused(split: Split, tmp_path: Path) -> None:
-    loop.train("c3ae-plain", _recipe(epochs=1), split, tmp_path / "s", say=str)
+def test_a_training_with_hints_resumes_too(split: Split, tmp_path: Path) -> None:
+    stages = (Stage(0.5, 1e-3, hints=10.0), Stage(0.5, 1e-3))
+    recipe = small.recipe("mobileagenet", epochs=2, stages=stages, distillation=Distillation())
+    for out, dies in (("unbroken", None), ("broken", 1)):
+        teacher = small.teacher("efficientnet-lite0")
+        if dies:
+            with pytest.raises(small.KilledError):
+                small.train(
+                    recipe, split, tmp_path / out, teacher=teacher, watch=small.dies_after(dies)
+                )
+        small.train(recipe, split, tmp_path / out, teacher=teacher)
+    small.assert_equal_files(
+        tmp_path / "unbroken" / "state.safetensors", tmp_path / "broken" / "state.safetensors"
+    )
+
+
+def test_a_finished_training_is_not_trained_on(split: Split, tmp_path: Path) -> None:
+    recipe = small.recipe(epochs=1)
+    first, _ = small.train(recipe, split, tmp_path)
+    before = (tmp_path / "state.safetensors").read_bytes()
+    second, trained = small.train(recipe, split, tmp_path)
+    assert len(trained.history) == 1
+    assert (tmp_path / "state.safetensors").read_bytes() == before
+    for name, tensor in first.state_dict().items():
+        assert torch.equal(tensor, second.state_dict()[name]), name
+
+
+def test_a_resumed_training_reports_what_was_not_reported(split: Split, tmp_path: Path) -> None:
+    recipe = small.recipe(epochs=2)
+    with pytest.raises(small.KilledError):
+        small.train(recipe, split, tmp_path, watch=small.dies_after(2))
+    reported: list[int] = []
+    watch = dataclasses.replace(loop.QUIET, report=lambda h: reported.append(len(h)))
+    small.train(recipe, split, tmp_path, watch=watch)
+    assert reported == [2]
+
+
+def _other(split: Split) -> Split:
+    return dataclasses.replace(split, train=split.train[1:], val=(*split.val, split.train[0]))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"recipe": {"epochs": 2}},
+        {"recipe": {"clip_norm": 1.0}},
+        {"seed": 1},
+        {"origin": {"start": "ab"}},
+        {"teacher": 6},
+        {"split": True},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_the_state_of_another_training_is_refused(
+    change: dict[str, Any], split: Split, tmp_path: Path
+) -> None:
+    recipe = small.recipe(epochs=1, distillation=Distillation())
+    small.train(recipe, split, tmp_path, teacher=small.teacher())
+    before = (tmp_path / "state.safetensors").read_bytes()
     with pytest.raises(UsageError, match="--restart"):
-        loop.train("c3ae-plain", _recipe(epochs=2), split, tmp_path / "s", say=str)
+        small.train(
+            dataclasses.replace(recipe, **change.get("recipe", {})),
+            _other(split) if "split" in change else split,
+            tmp_path,
+            seed=change.get("seed", 0),
+            origin=change.get("origin"),
+            teacher=small.teacher(seed=change.get("teacher", 5)),
+        )
+    assert (tmp_path / "state.safetensors").read_bytes() == before
 
 
-def test_a_broken_state_is_refused(split: Split, tmp_path: Path) -> None:
-    (tmp_path / "s").write_bytes(b"half a file")
-    with pytest.raises(UsageError, match="cannot resume"):
-        loop.train("c3ae-plain", _recipe(), split, tmp_path / "s", say=str)
+def test_a_teachers_answers_of_another_training_are_not_taken_for_this_ones(
+    split: Split, tmp_path: Path
+) -> None:
+    recipe = small.recipe(epochs=1, distillation=Distillation(1.0, 1))
+    changed = dataclasses.replace(
+        recipe, augmentation=dataclasses.replace(recipe.augmentation, light=0.5)
+    )
+    for other in (recipe, changed):
+        (tmp_path / "state.safetensors").unlink(missing_ok=True)
+        _, trained = small.train(other, split, tmp_path, teacher=small.teacher())
+    _, alone = small.train(changed, split, tmp_path / "alone", teacher=small.teacher())
+    assert trained.history[0].loss == alone.history[0].loss
 
 
-def test_nan_stops_and_says_so(
+@pytest.mark.parametrize("damage", ["half", "text", "empty", "foreign"])
+def test_a_broken_state_is_refused(damage: str, split: Split, tmp_path: Path) -> None:
+    recipe = small.recipe(epochs=1)
+    small.train(recipe, split, tmp_path)
+    state = tmp_path / "state.safetensors"
+    content = {
+        "half": state.read_bytes()[:-100],
+        "text": b"half a file",
+        "empty": b"",
+        "foreign": (tmp_path / "last.safetensors").read_bytes(),
+    }
+    state.write_bytes(content[damage])
+    with pytest.raises(UsageError, match=r"cannot resume[\s\S]*--restart"):
+        small.train(recipe, split, tmp_path)
+
+
+def _scripted(monkeypatch: pytest.MonkeyPatch, errors: Sequence[float]) -> None:
+    """Validations that end as told, in turn."""
+    told = iter(errors)
+
+    def measured(*_: object) -> tuple[AgeMetrics, int]:
+        network: Any = _[0]
+        network.eval()
+        metrics = AgeMetrics.__new__(AgeMetrics)
+        object.__setattr__(metrics, "mae_years", next(told))
+        return metrics, 0
+
+    monkeypatch.setattr(loop, "measure", measured)
+
+
+def test_an_early_stop_comes_in_time_and_keeps_the_best(
     split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nan = torch.tensor(float("nan"))
-    monkeypatch.setattr(losses, "LOSSES", {"l1": lambda *_: nan})
-    with pytest.raises(UsageError, match="loss became nan in epoch 1, step 1"):
-        loop.train("c3ae-plain", _recipe(), split, tmp_path / "s", say=str)
-    assert not (tmp_path / "s").exists()
+    _scripted(monkeypatch, [9, 7, 8, 7, 7, 1])
+    recipe = small.recipe(epochs=6, early_stop=3)
+    _, trained = small.train(recipe, split, tmp_path)
+    assert len(trained.history) == 5
+    assert trained.kept == 2
+    card = checkpoints.read(tmp_path / "best.safetensors").card
+    assert (card["epoch"], card["val"]) == (2, 7)
+    assert checkpoints.read(tmp_path / "last.safetensors").card["epoch"] == 5
 
 
-def test_phases_set_the_input_side(
+def test_a_better_stage_of_small_images_is_not_kept_and_stops_nothing(
     split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sides = []
+    _scripted(monkeypatch, [3, 2, 9, 8, 7, 7.5])
+    stages = (Stage(1 / 3, 1e-3), Stage(2 / 3, 1e-3))
+    recipe = small.recipe(epochs=6, stages=stages, early_stop=2)
+    _, trained = small.train(recipe, split, tmp_path)
+    assert len(trained.history) == 6
+    assert trained.kept == 5
+    assert checkpoints.read(tmp_path / "best.safetensors").card["epoch"] == 5
 
-    def spy(network: torch.nn.Module, inputs: tuple[torch.Tensor, ...], _: object) -> torch.Tensor:
-        sides.append(inputs[0].shape[2])
-        return sum(p.sum() for p in network.parameters())
 
-    monkeypatch.setattr(losses, "LOSSES", {"smooth_l1": spy})
-    phases = (recipes.Phase(0.5, 64), recipes.Phase(0.5, 32))
-    recipe = dataclasses.replace(_recipe("mobileagenet"), phases=phases)
-    loop.train("mobileagenet", recipe, split, tmp_path / "s", say=str)
-    assert sides == [64] * (len(sides) // 2) + [32] * (len(sides) // 2)
+def test_the_last_epoch_is_kept_where_the_recipe_says_so(
+    split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _scripted(monkeypatch, [1, 2])
+    _, trained = small.train(small.recipe(epochs=2, keep="last"), split, tmp_path)
+    assert trained.kept == 2
+
+
+def test_the_kept_weights_score_what_the_history_says(split: Split, tmp_path: Path) -> None:
+    recipe = small.recipe(epochs=4, ema=0.7)
+    _, trained = small.train(recipe, split, tmp_path)
+    for name, epoch in (("best", trained.kept), ("last", 4)):
+        weights = checkpoints.read(tmp_path / f"{name}.safetensors")
+        metrics, _ = measure(weights.network(), weights.contract, split.val)
+        assert isinstance(metrics, AgeMetrics)
+        assert metrics.mae_years == pytest.approx(trained.history[epoch - 1].val, abs=1e-4)
+
+
+def test_the_moving_average_is_the_average_of_the_steps(split: Split, tmp_path: Path) -> None:
+    decay, steps = 0.6, []
+    recipe = small.recipe(epochs=2, ema=decay)
+    network = small.fresh(recipe)
+    average = {k: v.clone() for k, v in network.state_dict().items()}
+    old = torch.optim.AdamW.step
+
+    def step(self: torch.optim.AdamW, *arguments: Any) -> Any:
+        done = old(self, *arguments)
+        steps.append({k: v.clone() for k, v in network.state_dict().items()})
+        return done
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.AdamW, "step", step)
+        loop.train(network, recipe, split, tmp_path, small.fabric(), seed=0)
+    for number, state in enumerate(steps):
+        for name, value in state.items():
+            # The first step is the average so far; from there it decays.
+            average[name] = value if not number else decay * average[name] + (1 - decay) * value
+    kept = small.tensors(tmp_path / "last.safetensors")
+    for name, value in kept.items():
+        assert torch.allclose(value, average[name], rtol=1e-4, atol=1e-5), name
+
+
+def test_what_is_frozen_keeps_its_weights_and_statistics(split: Split, tmp_path: Path) -> None:
+    recipe = small.recipe(
+        "mobileagenet", epochs=1, stages=(Stage(1.0, 1e-2, frozen=("features",)),)
+    )
+    before = {k: v.clone() for k, v in small.fresh(recipe).state_dict().items()}
+    network, _ = small.train(recipe, split, tmp_path)
+    changed = {k for k, v in network.state_dict().items() if not torch.equal(v, before[k])}
+    assert changed == {name for name in before if name.startswith("head.")}
+
+
+def test_a_prefix_is_a_whole_name(split: Split, tmp_path: Path) -> None:
+    recipe = small.recipe(
+        "mobileagenet", epochs=1, stages=(Stage(1.0, 1e-2, frozen=("features.1",)),)
+    )
+    before = {k: v.clone() for k, v in small.fresh(recipe).state_dict().items()}
+    network, _ = small.train(recipe, split, tmp_path)
+    same = {k for k, v in network.state_dict().items() if torch.equal(v, before[k])}
+    # Of 10 to 16, which begin alike, everything has moved.
+    assert {name for name in same if name.startswith("features.1")} == {
+        name for name in before if name.startswith("features.1.")
+    }
+
+
+@pytest.mark.parametrize("stage", [Stage(1.0, 1e-3, frozen=("featurs",)), {"featurs": 0.1}])
+def test_a_prefix_of_nothing_is_refused(
+    stage: Stage | dict[str, float], split: Split, tmp_path: Path
+) -> None:
+    if isinstance(stage, dict):
+        stage = Stage(1.0, 1e-3, rates=stage)
+    with pytest.raises(UsageError, match="featurs"):
+        small.train(small.recipe("mobileagenet", stages=(stage,)), split, tmp_path)
+
+
+def test_rates_are_relative_and_follow_the_schedule(
+    split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[float, ...]] = []
+    old = torch.optim.AdamW.step
+
+    def step(self: torch.optim.AdamW, *arguments: Any) -> Any:
+        seen.append(tuple(group["lr"] for group in self.param_groups))
+        return old(self, *arguments)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    schedule = Schedule("step", factor=0.5, epochs=1)
+    stages = (Stage(1.0, 0.01, schedule, rates={"conv1": 0.1}),)
+    recipe = small.recipe(epochs=2, batch=14, stages=stages)
+    names = {name.partition(".")[0] for name, _ in small.fresh(recipe).named_parameters()}
+    first = sorted(names)[0]
+    stages = (dataclasses.replace(stages[0], rates={first: 0.1}),)
+    _, trained = small.train(dataclasses.replace(recipe, stages=stages), split, tmp_path)
+    rates = [sorted(rates) for rates in seen]
+    assert rates == [pytest.approx([r / 10, r]) for r in (0.01, 0.01, 0.005, 0.005)]
+    assert [epoch.rate for epoch in trained.history] == [0.01, 0.005]
+
+
+def test_stages_set_the_input_side_and_validate_at_it(
+    split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained_at, validated_at = [], []
+
+    def spy(network: nn.Module, inputs: tuple[Tensor, ...]) -> losses.Answer:
+        trained_at.append(inputs[0].shape[2])
+        return losses.Answer(sum(p.sum() for p in network.parameters()).reshape(1, 1), None)  # type: ignore[union-attr]
+
+    def measured(_: nn.Module, contract: Any, *__: object) -> tuple[AgeMetrics, int]:
+        validated_at.append(contract.height)
+        metrics = AgeMetrics.__new__(AgeMetrics)
+        object.__setattr__(metrics, "mae_years", 1.0)
+        return metrics, 0
+
+    monkeypatch.setattr(losses, "answer", spy)
+    monkeypatch.setattr(loop, "measure", measured)
+    stages = (Stage(0.5, 1e-9, side=64), Stage(0.5, 1e-9, side=32))
+    full = small.recipe("mobileagenet", epochs=2, batch=14, clip_norm=1.0)
+    small.train(dataclasses.replace(full, stages=stages), split, tmp_path)
+    assert trained_at == [64, 64, 32, 32]
+    assert validated_at == [64, 32]
+
+
+def _nan_loss(_network: nn.Module, answer: losses.Answer, targets: Tensor) -> Tensor:
+    """NaN for a batch that holds a face of 70 years, which one kind of faces here has."""
+    wrong = torch.where(targets == 70, torch.nan, 0.0).sum()
+    return (answer.value - targets).abs().mean() + wrong
+
+
+def test_nan_stops_and_saves_the_batch_that_caused_it(
+    split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(losses, "LOSSES", {**losses.LOSSES, "l1": _nan_loss})
+    recipe = small.recipe(config={"dropout": 0.0})
+    with pytest.raises(UsageError, match="loss became nan in epoch 1, step 1") as caught:
+        small.train(recipe, split, tmp_path)
+    assert "--set stages.0.rate" in caught.value.fix
+    saved, told = (f(tmp_path / "nan-batch.safetensors") for f in (small.tensors, small.header))
+    names = json.loads(told["faces"])
+    assert len(names) == recipe.batch
+    ages = {face.name: face.label.age for face in split.train}
+    assert saved["target"].tolist() == [ages[name] for name in names]
+    assert told["epoch"] == told["step"] == "1"
+
+    network = registry.build(recipe.model, recipe.config)
+    network.load_state_dict(
+        {k.removeprefix("network."): v for k, v in saved.items() if k.startswith("network.")}
+    )
+    answer = losses.answer(network.train(), (saved["input.0"],))
+    assert torch.isfinite(answer.value).all()
+    assert torch.isnan(_nan_loss(network, answer, saved["target"].unsqueeze(1)))
+    assert not (tmp_path / "state.safetensors").exists()
+
+
+def test_a_gradient_that_is_no_number_stops_before_it_does_harm(
+    split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rooted(_network: nn.Module, answer: losses.Answer, targets: Tensor) -> Tensor:
+        # Finite, but the slope of the root at zero is not.
+        return (answer.value - answer.value.detach()).abs().sqrt().sum() + 0 * targets.sum()
+
+    monkeypatch.setattr(losses, "LOSSES", {**losses.LOSSES, "l1": rooted})
+    recipe = small.recipe(parts=2)
+    with pytest.raises(UsageError, match="gradient became nan in epoch 1, step 1"):
+        small.train(recipe, split, tmp_path)
+    saved = small.tensors(tmp_path / "nan-batch.safetensors")
+    weights = [v for k, v in saved.items() if k.startswith("network.")]
+    assert weights
+    assert all(torch.isfinite(value).all() for value in weights)
+    # All of the step: which part of it did the harm, the sum of the gradients does not tell.
+    assert len(saved["target"]) == len(saved["input.0"]) == recipe.batch
+    assert len(json.loads(small.header(tmp_path / "nan-batch.safetensors")["faces"])) == 8
+
+
+def test_the_epochs_before_nan_are_kept(
+    split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+
+    def loss(network: nn.Module, answer: losses.Answer, targets: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        return losses.l1(network, answer, targets) * (torch.inf if calls == 5 else 1.0)
+
+    monkeypatch.setattr(losses, "LOSSES", {**losses.LOSSES, "l1": loss})
+    recipe = small.recipe(epochs=2, batch=14)
+    with pytest.raises(UsageError, match=r"loss became (inf|nan) in epoch 2, step 2"):
+        calls = 1
+        small.train(recipe, split, tmp_path)
+    # What stopped it once does not the second time, and the training ends where it would have.
+    calls = 100
+    small.train(recipe, split, tmp_path)
+    calls = 100
+    small.train(recipe, split, tmp_path / "unbroken")
+    small.assert_equal_files(
+        tmp_path / "state.safetensors", tmp_path / "unbroken" / "state.safetensors"
+    )
+
+
+def test_a_full_disk_leaves_the_state_of_the_epoch_before(split: Split, tmp_path: Path) -> None:
+    recipe = small.recipe(epochs=3)
+    with pytest.raises(small.KilledError):
+        small.train(recipe, split, tmp_path, watch=small.dies_after(1))
+    state = tmp_path / "state.safetensors"
+    before = state.read_bytes()
+    weights = (tmp_path / "last.safetensors").stat().st_size
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # The system itself refuses files of the state's size, and lets those of the weights pass.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2 * weights, limits[1]))
+    try:
+        with pytest.raises(OutputError, match=r"state\.safetensors"):
+            small.train(recipe, split, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert state.read_bytes() == before
+    assert not list(tmp_path.glob(".partial-*"))
+    small.train(recipe, split, tmp_path)
+    small.train(recipe, split, tmp_path / "unbroken")
+    small.assert_equal_files(state, tmp_path / "unbroken" / "state.safetensors")
+
+
+def test_a_distilling_recipe_asks_for_its_teacher(split: Split, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--teacher"):
+        small.train(small.recipe(distillation=Distillation()), split, tmp_path)
+
+
+def test_faces_that_are_no_images_are_counted_and_none_at_all_are_refused(
+    split: Split, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    bad = dataclasses.replace(split.train[0], name="broken.png", path=broken)
+    some = dataclasses.replace(split, train=(*split.train, bad))
+    _, trained = small.train(small.recipe(epochs=1), some, tmp_path / "some")
+    assert trained.unreadable == 1
+    with pytest.raises(UsageError, match="1 files are no image"):
+        small.train(small.recipe(epochs=1), dataclasses.replace(split, train=(bad,)), tmp_path)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_too_few_faces_for_batch_norm_are_refused(
+    parts: int, split: Split, tmp_path: Path
+) -> None:
+    few = dataclasses.replace(split, train=split.train[: 2 * parts - 1])
+    with pytest.raises(UsageError, match=f"{2 * parts - 1} face"):
+        small.train(small.recipe(epochs=1, parts=parts), few, tmp_path)
+
+
+def test_chips_come_from_the_cache(split: Split, tmp_path: Path) -> None:
+    recipe, cache = small.recipe(epochs=1), tmp_path / "cache"
+    expected = small.train(recipe, split, tmp_path / "plain")[1]
+    small.train(recipe, split, tmp_path / "first", cache=cache)
+    assert list(cache.glob("chips-*.npy"))
+    # Decoding again would find another picture.
+    moved = []
+    for face in split.train:
+        path = tmp_path / face.name
+        cv2.imwrite(str(path), np.zeros((200, 200, 3), np.uint8))
+        moved.append(dataclasses.replace(face, path=path))
+    elsewhere = dataclasses.replace(split, train=tuple(moved))
+    second = small.train(recipe, elsewhere, tmp_path / "second", cache=cache)[1]
+    assert second.history[0].loss == expected.history[0].loss
+
+
+def test_a_watch_hears_of_every_step_and_epoch(split: Split, tmp_path: Path) -> None:
+    steps: list[str] = []
+    lines: list[str] = []
+    reports: list[int] = []
+
+    class Bar:
+        def __init__(self, title: str, total: int) -> None:
+            steps.append(f"{title} of {total}")
+
+        def __enter__(self) -> Callable[[str], None]:
+            return steps.append
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    watch = Watch(lines.append, Bar, lambda history: reports.append(len(history)))
+    small.train(small.recipe(epochs=2, batch=14), split, tmp_path, watch=watch)
+    assert [line.startswith("epoch ") for line in steps] == [True] * 6
+    assert steps[0] == "epoch 1/2 of 2"
+    # On the bar, the best MAE so far.
+    assert "best validation MAE" in steps[4]
+    assert [line.split(":")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
+    assert reports == [1, 2]
+
+
+def test_norm_momentum_is_the_recipes(split: Split, tmp_path: Path) -> None:
+    recipe = small.recipe(epochs=1, norm_momentum=0.25)
+    network, _ = small.train(recipe, split, tmp_path)
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert {norm.momentum for norm in norms} == {0.25}
+
+
+def test_weights_and_inputs_lie_in_channels_last(split: Split, tmp_path: Path) -> None:
+    network, _ = small.train(small.recipe("ssrnet", epochs=1), split, tmp_path)
+    kernels = [p for p in network.parameters() if p.ndim == 4 and p.shape[2] > 1]
+    assert kernels
+    assert all(k.is_contiguous(memory_format=torch.channels_last) for k in kernels)
+
+
+def _history(*validations: float) -> list[Epoch]:
+    return [Epoch(1.0, val, 0.1, 1.0) for val in validations]
+
+
+def test_half_weights_are_stored_where_the_recipe_says_so(split: Split, tmp_path: Path) -> None:
+    recipe: Recipe = small.recipe(epochs=1, half=True)
+    small.train(recipe, split, tmp_path)
+    kinds = {t.dtype for n, t in small.tensors(tmp_path / "best.safetensors").items()
+             if "running_" not in n}  # fmt: skip
+    assert kinds == {torch.float16}
+    state = small.tensors(tmp_path / "state.safetensors")
+    assert {v.dtype for v in state.values()} == {torch.float32, torch.int64}

@@ -1,0 +1,39 @@
+"""Where to compute: one process, or those that torchrun started."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from agecompact.errors import import_extra
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+def fabric(accelerator: str, precision: str) -> Fabric:
+    """A launched Fabric.
+
+    Args:
+        accelerator: `auto`, `cpu` or `cuda`.
+        precision: Lightning Fabric's name.
+
+    Raises:
+        BackendMissingError: The `train` extra is not installed.
+    """
+    module = import_extra("lightning_fabric", "train")
+    # It says which precision it uses, on standard error, at every start.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    # torchrun's environment says how many processes there are; Fabric finds the rest there.
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    launched: Fabric = module.Fabric(
+        accelerator=accelerator,
+        devices=local,
+        num_nodes=world // local,
+        strategy="ddp" if world > 1 else "auto",
+        precision=precision,
+    )
+    launched.launch()
+    return launched

@@ -1,0 +1,180 @@
+"""What a search over a recipe may try, as data: ranges and choices, parsed from `KEY=SPEC`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from agecompact.errors import UsageError
+
+_FIX = (
+    "write KEY=LOW..HIGH, KEY=log:LOW..HIGH, KEY=int:LOW..HIGH, KEY=int:log:LOW..HIGH or KEY=A|B|C"
+)
+
+
+class Trial(Protocol):
+    """What suggests values: an Optuna trial."""
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool) -> float: ...  # noqa: D102
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool) -> int: ...  # noqa: D102
+    def suggest_categorical(self, name: str, choices: Sequence[str]) -> Any: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Floats:
+    """Real numbers from `low` to `high`.
+
+    Attributes:
+        key: Dotted key of a recipe.
+        low: The least.
+        high: The greatest.
+        log: Whether each decade is as likely as another, not each unit.
+    """
+
+    key: str
+    low: float
+    high: float
+    log: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.key}={'log:' * self.log}{self.low!r}..{self.high!r}"
+
+    def bounds(self) -> tuple[str, ...]:
+        """The outermost values, as TOML."""
+        return repr(self.low), repr(self.high)
+
+    def suggest(self, trial: Trial) -> str:
+        """A value, as TOML."""
+        return repr(float(trial.suggest_float(self.key, self.low, self.high, log=self.log)))
+
+
+@dataclass(frozen=True)
+class Integers:
+    """Whole numbers from `low` to `high`.
+
+    Attributes:
+        key: Dotted key of a recipe.
+        low: The least.
+        high: The greatest.
+        log: Whether each decade is as likely as another, not each unit.
+    """
+
+    key: str
+    low: int
+    high: int
+    log: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.key}=int:{'log:' * self.log}{self.low}..{self.high}"
+
+    def bounds(self) -> tuple[str, ...]:
+        """The outermost values, as TOML."""
+        return str(self.low), str(self.high)
+
+    def suggest(self, trial: Trial) -> str:
+        """A value, as TOML."""
+        return str(trial.suggest_int(self.key, self.low, self.high, log=self.log))
+
+
+@dataclass(frozen=True)
+class Choices:
+    """One of several values.
+
+    Attributes:
+        key: Dotted key of a recipe.
+        options: TOML values. Texts and not what they stand for, since a database keeps texts,
+            and a TOML value may be a list.
+    """
+
+    key: str
+    options: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.key}={'|'.join(self.options)}"
+
+    def bounds(self) -> tuple[str, ...]:
+        """All of the values, as TOML."""
+        return self.options
+
+    def suggest(self, trial: Trial) -> str:
+        """A value, as TOML."""
+        return str(trial.suggest_categorical(self.key, self.options))
+
+
+Dimension = Floats | Integers | Choices
+Space = tuple[Dimension, ...]
+
+
+def parse(texts: Iterable[str]) -> Space:
+    """The search space that `KEY=SPEC` texts describe.
+
+    Args:
+        texts: The key is that of an override in `recipe.load`; the spec is `LOW..HIGH`, after
+            `log:`, `int:` or `int:log:` if need be, or TOML values with `|` between them.
+
+    Raises:
+        UsageError: A text is none of these, a range is empty, or a key comes twice.
+    """
+    space = tuple(parse_dimension(text) for text in texts)
+    keys = [dimension.key for dimension in space]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise UsageError(f"'{key}' is searched twice", fix="give each key one --search")
+    return space
+
+
+def parse_dimension(text: str) -> Dimension:
+    """What one `KEY=SPEC` describes.
+
+    Raises:
+        UsageError: It is no such text, or the range is empty.
+    """
+    key, equals, spec = (part.strip() for part in text.partition("="))
+    if not equals or not all(key.split(".")):
+        raise _refused(text, "it has no key before a '='")
+    if "|" in spec:
+        options = tuple(option.strip() for option in spec.split("|"))
+        if not all(options) or len(set(options)) < len(options):
+            raise _refused(text, "its values are not all different, or one is empty")
+        return Choices(key, options)
+    rest, whole = spec.removeprefix("int:"), spec.startswith("int:")
+    rest, log = rest.removeprefix("log:"), rest.startswith("log:")
+    low, dots, high = rest.partition("..")
+    if not dots:
+        raise _refused(text, "it is neither a range nor a choice of several values")
+    try:
+        dimension = (
+            Integers(key, int(low), int(high), log)
+            if whole
+            else Floats(key, float(low), float(high), log)
+        )
+    except ValueError as error:
+        raise _refused(text, str(error)) from None
+    if not (math.isfinite(dimension.low) and math.isfinite(dimension.high)):
+        raise _refused(text, "a bound is not finite")
+    if not dimension.low < dimension.high:
+        raise _refused(text, "its lower bound is not below its upper")
+    if log and dimension.low <= 0:
+        raise _refused(text, "a logarithmic range begins above 0")
+    return dimension
+
+
+def suggest(trial: Trial, space: Space) -> tuple[str, ...]:
+    """The overrides `KEY=VALUE` of a trial, for `recipe.load`."""
+    return tuple(f"{dimension.key}={dimension.suggest(trial)}" for dimension in space)
+
+
+def corners(space: Space) -> Iterator[tuple[str, ...]]:
+    """Overrides among which each bound and each choice occurs, to check before a search begins."""
+    columns = [dimension.bounds() for dimension in space]
+    for row in range(max(map(len, columns), default=0)):
+        yield tuple(
+            f"{dimension.key}={column[row % len(column)]}"
+            for dimension, column in zip(space, columns, strict=True)
+        )
+
+
+def _refused(text: str, why: str) -> UsageError:
+    return UsageError(f"cannot search '{text}'", why=why, fix=_FIX)

@@ -1,0 +1,177 @@
+"""The database in which machines share a study, its errors, and a URL that may be shown."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_plus
+
+from agecompact.errors import AgecompactError, BackendMissingError, UsageError, import_extra
+
+if TYPE_CHECKING:
+    from optuna.storages import RDBStorage
+
+HEARTBEAT_SECONDS = 30
+GRACE_SECONDS = 180
+
+# A trial that ends the machine itself (out of memory) must not go round for ever.
+_RETRIES = 3
+# A sqlite file admits one writer at a time; the others wait so long.
+_SQLITE_TIMEOUT_SECONDS = 60
+_OPENINGS = 5
+_HIDDEN = "***"
+_AUTHORITY = re.compile(r"(?<=://)([^/:]*):(.+)@")
+_QUERY = re.compile(r"([?&][^=&]*(?:pass|pwd|secret|token)[^=&]*=)([^&]+)", re.IGNORECASE)
+_FIX = (
+    "name a database with --storage: sqlite:///FILE on one machine, "
+    "postgresql://USER:PASSWORD@HOST/NAME or mysql://... for many"
+)
+
+
+def shown(url: str) -> str:
+    """A storage URL without its passwords."""
+    url = _AUTHORITY.sub(rf"\1:{_HIDDEN}@", url)
+    return _QUERY.sub(rf"\1{_HIDDEN}", url)
+
+
+def without_secrets(text: str, url: str) -> str:
+    """A text in which no password of a URL is left."""
+    found = [match[2] for pattern in (_AUTHORITY, _QUERY) for match in pattern.finditer(url)]
+    for secret in {url, *found, *map(unquote_plus, found)}:
+        text = text.replace(secret, shown(url) if secret == url else _HIDDEN)
+    return text
+
+
+def open_storage(url: str) -> RDBStorage:
+    """Opens a database, and makes its tables if it is new.
+
+    A trial whose worker gave no sign of life for `GRACE_SECONDS`, by the database's clock, is
+    queued anew when any worker asks for its next one.
+
+    Raises:
+        UsageError: The URL is none, or there is no database that can be used behind it.
+        BackendMissingError: The `train` extra or the database's driver is not installed.
+    """
+    optuna = import_extra("optuna", "train")
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+
+    # It logs each step of a trial, and a traceback of what is told as an error or a reason here.
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        parsed = make_url(url)
+        sqlite = parsed.get_backend_name() == "sqlite"
+        if sqlite and parsed.database in (None, "", ":memory:"):
+            raise UsageError(
+                "a study in memory cannot be shared or resumed", fix="--storage sqlite:///FILE"
+            )
+        folder = Path(parsed.database or "").parent
+        if sqlite and not folder.is_dir():
+            raise UsageError(
+                f"cannot open the storage {shown(url)}",
+                why=f"no folder at {folder}",
+                fix=shlex.join(["mkdir", "-p", str(folder)]),
+            )
+        for opening in range(1, _OPENINGS + 1):
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                    storage: RDBStorage = optuna.storages.RDBStorage(
+                        url,
+                        # Between two epochs a server may close what it thinks is forgotten.
+                        engine_kwargs={
+                            "pool_pre_ping": True,
+                            "connect_args": {"timeout": _SQLITE_TIMEOUT_SECONDS} if sqlite else {},
+                        },
+                        heartbeat_interval=HEARTBEAT_SECONDS,
+                        grace_period=GRACE_SECONDS,
+                        heartbeat_stale_trial_callback=(
+                            optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=_RETRIES)
+                        ),
+                    )
+                errors = (SQLAlchemyError, optuna.exceptions.StorageInternalError)
+                storage.record_heartbeat = _patient(storage.record_heartbeat, errors)
+                return storage
+            except DBAPIError as error:
+                # Of workers that make the tables at the same moment, one succeeds.
+                beaten = isinstance(error, IntegrityError) or "already exists" in str(error)
+                if not beaten or opening == _OPENINGS:
+                    raise
+                time.sleep(0.2 * opening)
+        raise AssertionError
+    except AgecompactError:
+        raise
+    except ImportError as error:
+        raise BackendMissingError(
+            f"cannot open the storage {shown(url)}",
+            why=f"Python cannot import its driver: {_reason(error.__cause__ or error, url)}",
+            fix="pip install 'psycopg[binary]' for postgresql://, mysqlclient for mysql://, or "
+            "name an installed driver in the URL, such as mysql+pymysql://",
+        ) from None
+    except Exception as error:
+        # Drivers raise whatever they run into.
+        raise _unusable(error, url) from None
+
+
+@contextmanager
+def storage_errors(url: str) -> Iterator[None]:
+    """Turns the errors of a storage that was open into one that says what to do.
+
+    Raises:
+        UsageError: The storage failed.
+    """
+    optuna = import_extra("optuna", "train")
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except AgecompactError:
+        raise
+    except Exception as error:
+        # Optuna's own handling of such an error can fail over it, and hide it by another.
+        chain = tuple(_chain(error))
+        kinds = (SQLAlchemyError, optuna.exceptions.StorageInternalError)
+        failure = next((link for link in chain if isinstance(link, kinds)), None)
+        if failure is None:
+            raise
+        raise UsageError(
+            f"the storage {shown(url)} failed",
+            why=_reason(failure, url),
+            fix="run the same command again when it is back: finished trials and whole epochs are "
+            "kept",
+        ) from None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _patient(beat: Callable[[int], None], errors: tuple[type[Exception], ...]) -> Any:
+    """A heartbeat that a short outage does not end: the next one may come through."""
+
+    def patient(trial_id: int) -> None:
+        with suppress(*errors):
+            beat(trial_id)
+
+    return patient
+
+
+def _unusable(error: Exception, url: str) -> UsageError:
+    return UsageError(f"cannot open the storage {shown(url)}", why=_reason(error, url), fix=_FIX)
+
+
+def _reason(error: BaseException, url: str) -> str:
+    """The first line of what the driver says, which SQLAlchemy and Optuna wrap in their own."""
+    from sqlalchemy.exc import DBAPIError
+
+    cause = error.__cause__ if isinstance(error.__cause__, DBAPIError) else error
+    inner = (cause.orig if isinstance(cause, DBAPIError) else None) or cause
+    return without_secrets((str(inner).strip().splitlines() or [repr(inner)])[0], url)

@@ -1,0 +1,402 @@
+"""The search space as data, and the study: shared, pruned, resumable."""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.storages import InMemoryStorage
+
+from agecompact.errors import AgecompactError, BackendMissingError, OutputError, UsageError
+from agecompact.training import search, storage, study
+from agecompact.training.loop import DivergedError
+from agecompact.training.search import Choices, Floats, Integers
+
+_KEYS = st.from_regex(r"[a-z_]+(\.([a-z_]+|[0-9]))*", fullmatch=True)
+_FINITE = st.floats(allow_nan=False, allow_infinity=False)
+_POSITIVE = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
+
+
+def _pairs(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.tuples(values, values).filter(lambda p: p[0] < p[1])
+
+
+_DIMENSIONS = st.one_of(
+    st.builds(lambda k, p: Floats(k, *p), _KEYS, _pairs(_FINITE)),
+    st.builds(lambda k, p: Floats(k, *p, log=True), _KEYS, _pairs(_POSITIVE)),
+    st.builds(lambda k, p: Integers(k, *p), _KEYS, _pairs(st.integers())),
+    st.builds(lambda k, p: Integers(k, *p, log=True), _KEYS, _pairs(st.integers(1, 10**6))),
+    st.builds(
+        Choices,
+        _KEYS,
+        st.lists(
+            st.one_of(
+                st.sampled_from(["true", "false", '"cosine"', "[0, 116]"]),
+                st.integers().map(str),
+                _FINITE.map(repr),
+            ),
+            min_size=2,
+            unique=True,
+        ).map(tuple),
+    ),
+)
+
+
+@given(_DIMENSIONS)
+def test_a_dimension_is_read_as_it_was_written(dimension: search.Dimension) -> None:
+    assert search.parse_dimension(str(dimension)) == dimension
+
+
+class _Corner:
+    """A trial that suggests one end of each range."""
+
+    def __init__(self, high: bool) -> None:
+        self._high = high
+
+    def suggest_float(self, _: str, low: float, high: float, *, log: bool) -> float:  # noqa: ARG002
+        return high if self._high else low
+
+    def suggest_int(self, _: str, low: int, high: int, *, log: bool) -> int:  # noqa: ARG002
+        return high if self._high else low
+
+    def suggest_categorical(self, _: str, choices: Sequence[str]) -> str:
+        return choices[-1 if self._high else 0]
+
+
+@given(_DIMENSIONS, st.booleans())
+def test_a_suggestion_is_toml_within_the_bounds(dimension: search.Dimension, high: bool) -> None:
+    [override] = search.suggest(_Corner(high), (dimension,))
+    key, _, text = override.partition("=")
+    value = tomllib.loads(f"value = {text}")["value"]
+    assert key == dimension.key
+    if isinstance(dimension, Choices):
+        assert text in dimension.options
+    else:
+        assert value == (dimension.high if high else dimension.low)
+        assert isinstance(value, float if isinstance(dimension, Floats) else int)
+
+
+@given(st.text())
+def test_any_text_is_read_or_refused(text: str) -> None:
+    try:
+        dimension = search.parse_dimension(text)
+    except UsageError:
+        return
+    assert search.parse_dimension(str(dimension)) == dimension
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("stages.0.rate", "no key"),
+        ("=0..1", "no key"),
+        ("stages..rate=0..1", "no key"),
+        ("batch=32", "neither a range nor a choice"),
+        ("batch=64..32", "not below"),
+        ("batch=int:1.5..3", "invalid literal"),
+        ("rate=log:0..1", "above 0"),
+        ("rate=0..inf", "not finite"),
+        ("rate=nan..1", "not finite"),
+        ("loss=l1|", "empty"),
+        ("loss=l1|l1", "all different"),
+    ],
+)
+def test_what_is_no_space_is_refused(text: str, why: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        search.parse([text])
+    assert why in caught.value.why
+
+
+def test_a_key_is_searched_once() -> None:
+    with pytest.raises(UsageError, match="'batch' is searched twice"):
+        search.parse(["batch=int:2..4", "batch=8|16"])
+
+
+def test_every_bound_and_choice_is_in_a_corner() -> None:
+    space = search.parse(["batch=8|16|32", "stages.0.rate=log:1e-4..1e-2"])
+    assert list(search.corners(space)) == [
+        ("batch=8", "stages.0.rate=0.0001"),
+        ("batch=16", "stages.0.rate=0.01"),
+        ("batch=32", "stages.0.rate=0.0001"),
+    ]
+
+
+# The study, with attempts that compute instead of training.
+
+_SPACE = search.parse(["x=0.0..10.0", "flip=true|false"])
+_EPOCHS = 4
+
+
+@pytest.fixture
+def store() -> InMemoryStorage:
+    """What workers share; a file would cost a disk's flush for each word to it."""
+    return InMemoryStorage()
+
+
+def _open(store: Any) -> Any:
+    return study.open_study(store, "s", direction="minimize", seed=0, epochs=_EPOCHS)
+
+
+def _x(overrides: tuple[str, ...]) -> float:
+    return float(overrides[0].removeprefix("x="))
+
+
+def _square(_: int, overrides: tuple[str, ...], report: study.Report) -> float:
+    value = (_x(overrides) - 3) ** 2
+    report([value] * _EPOCHS, _EPOCHS)
+    return value
+
+
+def test_a_study_ends_after_its_trials_and_is_repeatable() -> None:
+    results = []
+    for name in ("a", "b"):
+        store = InMemoryStorage()
+        if name == "b":
+            # Started again in its midst, a worker draws what it would have drawn.
+            study.search(_open(store), _SPACE, _square, trials=5)
+        shared = _open(store)
+        study.search(shared, _SPACE, _square, trials=14)
+        results.append(study.outcomes(shared))
+    assert results[0] == results[1]
+    assert len({trial.overrides for trial in results[0]}) == 14
+    best = study.ranked(results[0], "minimize")[0]
+    assert best.value == min(trial.value for trial in results[0] if trial.value is not None)
+    assert study.ranked(results[0], "maximize")[-1] == best
+
+
+def test_a_trial_behind_the_median_is_pruned_and_the_reason_kept(store: InMemoryStorage) -> None:
+    shared = _open(store)
+    study.search(shared, _SPACE, _square, trials=5)
+    seen = []
+
+    def bad(number: int, overrides: tuple[str, ...], report: study.Report) -> float:
+        for epoch in range(1, _EPOCHS + 1):
+            seen.append(epoch)
+            report([1e6] * epoch, _EPOCHS)
+        return _square(number, overrides, report)
+
+    study.search(shared, _SPACE, bad, trials=6)
+    trial = study.outcomes(shared)[-1]
+    assert trial.state == "pruned"
+    assert trial.reason == "behind the median after epoch 1 of 4"
+    assert seen == [1]
+    assert study.finished(study.outcomes(shared)) == 6
+    assert trial not in study.ranked(study.outcomes(shared), "minimize")
+
+
+def test_a_trial_at_its_end_is_not_pruned(store: InMemoryStorage) -> None:
+    shared = _open(store)
+    study.search(shared, _SPACE, _square, trials=5)
+
+    def bad_but_whole(_: int, __: tuple[str, ...], report: study.Report) -> float:
+        report([1e6] * _EPOCHS, _EPOCHS)
+        return 1e6
+
+    study.search(shared, _SPACE, bad_but_whole, trials=6)
+    assert study.outcomes(shared)[-1].state == "complete"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (DivergedError("the loss became nan", why="too fast"), "the loss became nan: too fast"),
+        (study.UnfitError("shares"), "shares"),
+        (None, "the validation became nan"),
+    ],
+)
+def test_a_trial_that_breaks_by_its_values_is_one_of_the_finished(
+    store: InMemoryStorage, error: Exception | None, reason: str
+) -> None:
+    def attempt(number: int, overrides: tuple[str, ...], report: study.Report) -> float:
+        if number != 1:
+            return _square(number, overrides, report)
+        if error:
+            raise error
+        return math.nan
+
+    shared = _open(store)
+    study.search(shared, _SPACE, attempt, trials=3)
+    states = [(trial.state, trial.reason) for trial in study.outcomes(shared)]
+    assert states == [("complete", None), ("pruned", reason), ("complete", None)]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OutputError("the disk is full")])
+def test_a_stopped_trial_is_the_next_workers_first(
+    store: InMemoryStorage, error: BaseException
+) -> None:
+    def stopped(number: int, overrides: tuple[str, ...], report: study.Report) -> float:
+        if number == 1:
+            raise error
+        return _square(number, overrides, report)
+
+    with pytest.raises(type(error)):
+        study.search(_open(store), _SPACE, stopped, trials=4)
+    shared = _open(store)
+    assert [t.state for t in study.outcomes(shared)] == ["complete", "fail", "waiting"]
+    study.search(shared, _SPACE, _square, trials=4)
+    trials = study.outcomes(shared)
+    assert trials[2].overrides == trials[1].overrides
+    assert study.finished(trials) == 4
+
+
+def test_a_bug_in_an_attempt_is_not_retried(store: InMemoryStorage) -> None:
+    def broken(*_: object) -> float:
+        raise ValueError("a bug")
+
+    with pytest.raises(ValueError, match="a bug"):
+        study.search(_open(store), _SPACE, broken, trials=2)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_worker_whose_trial_was_given_away_goes_on_with_another(
+    store: InMemoryStorage, told: bool
+) -> None:
+    import optuna
+
+    shared = _open(store)
+
+    def suspended(number: int, overrides: tuple[str, ...], report: study.Report) -> float:
+        if number == 0:
+            other = _open(store)
+            other._storage.set_trial_state_values(
+                other.get_trials()[0]._trial_id, state=optuna.trial.TrialState.FAIL
+            )
+            return _square(number, overrides, report) if told else 0.0
+        return _square(number, overrides, report)
+
+    study.search(shared, _SPACE, suspended, trials=2)
+    assert [t.state for t in study.outcomes(shared)] == ["fail", "complete", "complete"]
+
+
+def test_a_study_is_claimed_by_what_it_searches(store: InMemoryStorage) -> None:
+    study.claim(_open(store), {"recipe": {"epochs": (1, 2)}, "split": "a"})
+    study.claim(_open(store), {"recipe": {"epochs": [1, 2]}, "split": "a"})
+    with pytest.raises(UsageError) as caught:
+        study.claim(_open(store), {"recipe": {"epochs": [1, 3]}, "split": "b"})
+    assert caught.value.why == "it was begun with another recipe, split"
+    assert "--study" in caught.value.fix
+
+
+def test_a_study_of_another_program_is_left_alone(store: InMemoryStorage) -> None:
+    shared = _open(store)
+    study.search(shared, _SPACE, _square, trials=1)
+    with pytest.raises(UsageError) as caught:
+        study.claim(shared, {"split": "a"})
+    assert caught.value.why == "it was begun by another program"
+
+
+# The storage.
+
+_SECRET = "hunter2%40x"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (f"postgresql://me:{_SECRET}@host:5432/name", "postgresql://me:***@host:5432/name"),
+        (f"postgresql://:{_SECRET}@host/name", "postgresql://:***@host/name"),
+        ("postgresql://me:hunter2@x:y@host/name", "postgresql://me:***@host/name"),
+        (
+            f"postgresql://host/name?user=me&password={_SECRET}&sslmode=require",
+            "postgresql://host/name?user=me&password=***&sslmode=require",
+        ),
+        ("sqlite:///folder/a:b@c.db", "sqlite:///folder/a:b@c.db"),
+        ("postgresql://me@host/name", "postgresql://me@host/name"),
+    ],
+)
+def test_a_shown_url_holds_no_password(url: str, shown: str) -> None:
+    assert storage.shown(url) == shown
+    told = storage.without_secrets(f"cannot reach {url}, that is {unquote(url)}", url)
+    assert shown == url or "hunter2" not in told
+
+
+def _not_a_database(folder: Path) -> str:
+    (folder / "notes.db").write_text("a text " * 99)
+    return f"sqlite:///{folder / 'notes.db'}"
+
+
+def _foreign_schema(folder: Path) -> str:
+    import sqlite3
+
+    url = f"sqlite:///{folder / 'old.db'}"
+    storage.open_storage(url)
+    with sqlite3.connect(folder / "old.db") as database:
+        database.execute("UPDATE alembic_version SET version_num = 'v0.9.0.a'")
+    return url
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        (lambda _: "study.db", "Could not parse"),
+        (lambda _: f"nosuch://me:{_SECRET}@host/name", "Can't load plugin"),
+        (lambda _: f"postgresql://me:{_SECRET}@host:port/name", "invalid literal"),
+        (lambda folder: f"sqlite:///{folder}/absent/study.db", "no folder at"),
+        (_not_a_database, "file is not a database"),
+        (_foreign_schema, "no longer compatible with the table schema"),
+    ],
+)
+def test_a_bad_storage_says_why_and_how_to_name_one(tmp_path: Path, url: Any, why: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        storage.open_storage(url(tmp_path))
+    assert why in caught.value.why
+    assert caught.value.fix
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+def test_a_study_in_memory_is_refused(url: str) -> None:
+    with pytest.raises(UsageError, match="cannot be shared"):
+        storage.open_storage(url)
+
+
+def test_a_missing_driver_is_a_missing_backend() -> None:
+    with pytest.raises(BackendMissingError) as caught:
+        storage.open_storage(f"oracle+cx_oracle://me:{_SECRET}@host/name")
+    assert "pip install" in caught.value.fix
+    assert "hunter2" not in str(caught.value)
+
+
+def test_an_unreachable_server_is_told_without_its_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import optuna
+    from sqlalchemy.exc import OperationalError
+
+    url = "postgresql://me:hunter2@host/name"
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OperationalError("SELECT 1", {}, OSError(f"refused: {url}\nmore"))
+
+    monkeypatch.setattr(optuna.storages, "RDBStorage", refuse)
+    with pytest.raises(UsageError) as caught:
+        storage.open_storage(url)
+    assert caught.value.why == "refused: postgresql://me:***@host/name"
+
+
+def test_a_storage_that_goes_away_is_told_in_the_midst(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+
+    def attempt(number: int, overrides: tuple[str, ...], report: study.Report) -> float:
+        if number == 1:
+            (tmp_path / "study.db").write_text("gone " * 999)
+        return _square(number, overrides, report)
+
+    with pytest.raises(AgecompactError) as caught, storage.storage_errors(url):
+        study.search(_open(storage.open_storage(url)), _SPACE, attempt, trials=3)
+    assert re.search(r"the storage sqlite:.* failed", caught.value.what)
+    assert "run the same command again" in caught.value.fix
+
+
+def test_a_heartbeat_outlives_an_outage(tmp_path: Path) -> None:
+    opened = storage.open_storage(f"sqlite:///{tmp_path / 'study.db'}")
+    (tmp_path / "study.db").write_text("gone " * 999)
+    opened.record_heartbeat(1)
