@@ -33,8 +33,13 @@ VERBS = {
     "predict": Verb("agecompact.commands.predict:command", "Tell the age of faces in images."),
     "inspect": Verb("agecompact.commands.inspect:command", "Print what is inside a file."),
     "weights": Verb("agecompact.commands.weights:command", "Import public Keras weights."),
+    "data": Verb("agecompact.commands.data:command", "Check a data set, or write its split."),
     "train": Verb("agecompact.commands.train:command", "Train a model on UTKFace."),
-    "evaluate": Verb("agecompact.commands.evaluate:command", "Measure the age error of weights."),
+    "tune": Verb("agecompact.commands.tune:command", "Search a recipe's settings with Optuna."),
+    "evaluate": Verb(
+        "agecompact.commands.evaluate:command", "Measure the error of weights or artefacts."
+    ),
+    "lemur": Verb("agecompact.commands.lemur:command", "Export networks for LEMUR (nn-dataset)."),
     "export": Verb("export.command:export", "Convert weights to ONNX, TFLite and Core ML."),
     "verify": Verb("export.command:verify", "Re-check a build folder against its manifests."),
     "parity": Verb("parity_tests.command:command", "Prove artefacts equal to PyTorch, in years."),

@@ -1,0 +1,87 @@
+"""`agecompact lemur`: networks for the LEMUR framework."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from agecompact.commands.common import emit, json_option, screen
+from agecompact.errors import UsageError
+
+SCHEMA_VERSION = 1
+
+
+@click.group()
+def command() -> None:
+    """Export networks for LEMUR (PyPI nn-dataset)."""
+
+
+@command.command("export")
+@click.argument("model")
+@click.option("--weights", type=click.Path(path_type=Path), help="A file, not the released one.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder of the module, its weights and their card.",
+)
+@json_option
+def export(model: str, weights: Path | None, out: Path, json_target: str | None) -> None:
+    """Write MODEL as a module that LEMUR trains, and its weights beside it.
+
+    The module needs torch alone. LEMUR keeps weights as pickles, which agecompact never writes: the
+    weights stay a safetensors file, with the names of the module's own state dict.
+    """
+    from agecompact import checkpoints
+    from agecompact.files import atomic_path, pretty_json, write_text
+    from agecompact.lemur.module import lemur_module
+    from agecompact.models import registry
+
+    registry.get(model)
+    loaded = checkpoints.read(weights or checkpoints.released_path(model))
+    if loaded.model_id != model:
+        raise UsageError(f"{loaded.path} holds '{loaded.model_id}', not '{model}'")
+    # Weights that do not fit their model must not leave as a pair that does not load.
+    loaded.network()
+    module = lemur_module(model, loaded.config, loaded.contract)
+
+    source = out / f"{module.name}.py"
+    stored = out / f"{module.name}.safetensors"
+    write_text(source, module.source)
+    with atomic_path(stored) as temporary:
+        temporary.write_bytes(loaded.path.read_bytes())
+    if loaded.card:
+        card = {**loaded.card, "file": stored.name}
+        write_text(checkpoints.card_path(stored), pretty_json(card))
+
+    train = (
+        f"python -m ab.nn.train -c {module.configuration} -f {module.transform} "
+        f"-p '{json.dumps(dict(module.hyperparameters))}'"
+    )
+    load = f'net.load_state_dict(safetensors.torch.load_file("{stored.name}"))'
+    emit(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "model": model,
+            "module": str(source),
+            "weights": str(stored),
+            "sha256": loaded.sha256,
+            "configuration": module.configuration,
+            "transform": module.transform,
+            "hyperparameters": dict(module.hyperparameters),
+            "train": train,
+            "load": load,
+        },
+        json_target,
+    )
+    console = screen(json_target)
+    console.print(
+        f"module  {source}\nweights {stored}\nsha256  {loaded.sha256}\n"
+        f"terms   {loaded.terms or 'not told'}\n\n"
+        f"In LEMUR: copy {source.name} into ab/nn/nn, then\n  {train}\n"
+        f"With these weights:\n  import safetensors.torch\n  {load}",
+        soft_wrap=True,
+        markup=False,
+    )
