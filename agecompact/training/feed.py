@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -114,7 +115,7 @@ def loader(views: Views, plan: Plan, count: int, epoch: int, workers: int) -> Da
     )
 
 
-def _as_it_is(batch: Batch) -> Batch:
+def _as_it_is(batch: Any) -> Any:
     # By name, as workers that are spawned (macOS, Windows) can be sent no lambda.
     return batch
 

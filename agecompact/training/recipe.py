@@ -11,7 +11,7 @@ from importlib.resources import files as package_files
 from itertools import accumulate
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal
 
 from agecompact.errors import UsageError, import_extra, unknown_name
 from agecompact.training.augment import Augmentation
@@ -101,8 +101,8 @@ class Recipe:
         source: The paper's section, and what of it is followed.
         epochs: Passes over the training part.
         batch: Faces a step, over all processes.
-        parts: In how many parts a step's faces pass; BN sees a part at a time. At least one for
-            each process: two parts on one process are what two processes do.
+        parts: In how many parts a step's faces pass; BN sees a part at a time. As many for each
+            process, rounded up: two parts on one process are what two processes do.
         loss: A name of `losses.LOSSES`.
         stages: In turn; their shares add up to 1.
         start: `scratch`; `backbone`, from ImageNet weights of the network's trunk; or `teacher`,
@@ -258,7 +258,8 @@ def _converter(cattrs: ModuleType) -> Any:
         return structure
 
     converter.register_structure_hook_factory(
-        lambda kind: get_origin(kind) is tuple and get_args(kind)[-1] is Ellipsis, lists
+        lambda kind: getattr(kind, "__origin__", None) is tuple and kind.__args__[-1] is Ellipsis,
+        lists,
     )
     return converter
 

@@ -9,16 +9,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
+from agecompact.commands import train
 from agecompact.errors import BackendMissingError
 from agecompact.training import devices
 from tests.agecompact.training import small
-from tests.support import Agecompact
 
-_RECIPE = ("parts=2", "epochs=2", "batch=8", "config.dropout=0.0", "norm_momentum=0.5")
+_RECIPE = ("epochs=2", "batch=8", "config.dropout=0.0", "norm_momentum=0.5")
 
 
 def test_it_is_one_process_unless_torchrun_says_otherwise() -> None:
@@ -55,29 +55,48 @@ def _torchrun(processes: int, cwd: Path, *arguments: object) -> subprocess.Compl
     )
 
 
-def _arguments(data: Path, out: Path) -> list[object]:
-    chosen = [word for override in _RECIPE for word in ("--set", override)]
+def _arguments(data: Path, out: Path, parts: int) -> list[object]:
+    overrides = (*_RECIPE, f"parts={parts}")
+    chosen = [word for override in overrides for word in ("--set", override)]
     fixed = ("--recipe", "c3ae-plain", "--data", data, "--accelerator", "cpu", "--threads", 1)
-    return ["train", *fixed, *chosen, "--out", out]
+    return [*fixed, *chosen, "--out", out]
 
 
-@pytest.mark.slow
+# Constants before a norm, which takes them away again: their gradient is rounding alone, and Adam
+# makes whole steps of that.
+_WITHOUT_EFFECT = {f"trunk.{index}.conv.bias" for index in (1, 2, 3)}
+
+
+# Three parts cannot be shared by two processes: they take four, and add them up in another order.
+# Statistics of their two faces each are noise, and what is measured with them likewise.
+@pytest.mark.parametrize(
+    ("parts", "taken", "tolerance", "noise"), [(2, 2, 1e-4, 0.1), (3, 4, 1e-3, 1.0)]
+)
 def test_two_processes_end_where_one_does(
-    tiny_utkface: Path, tmp_path: Path, agecompact: Agecompact
+    parts: int, taken: int, tolerance: float, noise: float, tiny_utkface: Path, tmp_path: Path
 ) -> None:
-    one = agecompact(*_arguments(tiny_utkface, tmp_path / "one"))
-    assert one.returncode == 0, one.stderr
-    two = _torchrun(2, tmp_path, *_arguments(tiny_utkface, tmp_path / "two"))
+    alone = [str(word) for word in _arguments(tiny_utkface, tmp_path / "one", taken)]
+    one = CliRunner().invoke(train.command, alone)
+    assert one.exit_code == 0, one.output
+    words = _arguments(tiny_utkface, tmp_path / "two", parts)
+    two = _torchrun(2, tmp_path, "train", *words)
     assert two.returncode == 0, two.stderr
     # Only the first process speaks.
     assert two.stdout.count("epoch 1/2: loss") == 1
 
     cards = [json.loads((tmp_path / n / "c3ae-plain.json").read_text()) for n in ("one", "two")]
     assert cards[1]["training"]["hardware"].startswith("2 x ")
-    losses = [[epoch["loss"] for epoch in card["training"]["history"]] for card in cards]
+    histories = [card["training"]["history"] for card in cards]
+    losses, validations = ([[e[n] for e in h] for h in histories] for n in ("loss", "val"))
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
 
     ours, theirs = (small.tensors(tmp_path / n / "last.safetensors") for n in ("one", "two"))
-    for name, value in ours.items():
-        print(name, tuple(value.shape), (value - theirs[name]).norm() / value.norm())
-    raise NotImplementedError(np.e)
+    apart = {n: ((value - theirs[n]).norm() / value.norm()).item() for n, value in ours.items()}
+    statistics = {name for name in apart if "running_" in name}
+    # The mean of two gradients is the same wherever it is taken.
+    learnt = apart.keys() - statistics - _WITHOUT_EFFECT
+    assert max(apart[name] for name in learnt) < tolerance
+    # Statistics are the first process's, which follow half of the faces in half as many updates:
+    # on these few steps up to 0.4 apart. They do not act on the training, only on what is measured.
+    assert max(apart[name] for name in statistics) < 0.6
+    assert validations[1] == pytest.approx(validations[0], rel=noise)

@@ -85,7 +85,8 @@ def test_a_plateau_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("validations", "epochs"), [([], 0), ([3.0], 0), ([3.0, 4.0], 1), ([3.0, 3.0], 1), ([4.0, 3.0], 0)]
+    ("validations", "epochs"),
+    [([], 0), ([3.0], 0), ([3.0, 4.0], 1), ([3.0, 3.0], 1), ([4.0, 3.0], 0)],
 )
 def test_epochs_since_the_best(validations: list[float], epochs: int) -> None:
     assert since_best(validations) == epochs

@@ -32,7 +32,7 @@ def _faces(count: int) -> tuple[Tensor, Tensor]:
 
 @pytest.fixture(scope="module")
 def teacher() -> EfficientNetLite0:
-    """Random weights, with norms that vary and statistics of what they see, as trained ones have."""
+    """Random weights, with norms that vary and have the statistics of what they see."""
     torch.manual_seed(0)
     network = EfficientNetLite0()
     for module in network.modules():
