@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from agecompact.data.face import Target
     from agecompact.data.protocols import Folds
+    from agecompact.data.splitfile import SplitFile
     from agecompact.data.splits import Split
     from agecompact.data.survey import Survey
 
@@ -141,6 +142,21 @@ def load(
     content = splitfile.read(choice.split_file)
     survey = load_survey(choice, target, console)
     return survey, splitfile.resolve(content, survey, str(choice.split_file))
+
+
+def split_file_of(choice: DataChoice, survey: Survey, split: Split) -> SplitFile:
+    """What a file of the split that `load` gave says.
+
+    Raises:
+        UsageError: The split file that was named cannot be read any more.
+    """
+    from agecompact.data import splitfile
+
+    if choice.split_file is not None:
+        return splitfile.read(choice.split_file)
+    protocol = registry.get(choice.dataset).protocol(choice.protocol).id
+    fold = choice.fold or next(iter(make_folds(choice, survey)))
+    return splitfile.of_split(split, survey, protocol=protocol, fold=fold, seed=choice.seed)
 
 
 def load_survey(choice: DataChoice, target: Target, console: Console | None = None) -> Survey:

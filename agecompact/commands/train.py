@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agecompact.commands.common import emit, json_option, progress, screen
-from agecompact.commands.dataset import DataChoice, data_options, load
+from agecompact.commands.dataset import DataChoice, data_options, load, split_file_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from agecompact.checkpoints import Weights
-    from agecompact.data.splits import Split
+    from agecompact.data.splitfile import SplitFile
     from agecompact.data.survey import Survey
     from agecompact.training.loop import Epoch, Trained
     from agecompact.training.recipe import Recipe
@@ -72,6 +72,7 @@ def command(
 
     from agecompact import cards, checkpoints
     from agecompact.commands.evaluation_tables import metrics_table
+    from agecompact.data import splitfile
     from agecompact.evaluation import evaluate, target_of_contract
     from agecompact.files import make_folder
     from agecompact.models import registry
@@ -94,6 +95,9 @@ def command(
     console.print(f"{recipe_name}: {recipe.epochs} epochs on {len(split.train)} faces of {counts}")
 
     make_folder(out)
+    split_content = split_file_of(choice, survey, split)
+    if fabric.is_global_zero:
+        splitfile.write(out / _SPLIT, split_content)
     if restart and fabric.is_global_zero:
         (out / _STATE).unlink(missing_ok=True)
     fabric.barrier()
@@ -111,6 +115,8 @@ def command(
     if not fabric.is_global_zero:
         return
     words = ["agecompact", "train", "--recipe", Path(recipe_name).name]
+    words += ["--dataset", choice.dataset, "--seed", str(training_seed)]
+    words += ["--split-file", choice.split_file.name] if choice.split_file else []
     for override in overrides:
         words += ["--set", override]
     for flag, file in (("--start", start), ("--teacher", teacher), ("--backbone", backbone)):
@@ -123,7 +129,7 @@ def command(
         config=recipe.config,
         card={
             "data": _data(choice, survey, trained),
-            "split": _split(choice, split),
+            "split": _split(split_content, out / _SPLIT),
             "training": {
                 "command": shlex.join(words),
                 "seed": training_seed,
@@ -148,6 +154,7 @@ def command(
 
 
 _STATE = "state.safetensors"
+_SPLIT = "split.json"
 
 
 def _watch(console: Console, out: Path, fabric: Fabric) -> Any:
@@ -180,14 +187,17 @@ def _data(choice: DataChoice, survey: Survey, trained: Trained) -> dict[str, Any
     }
 
 
-def _split(choice: DataChoice, split: Split) -> dict[str, Any]:
-    from agecompact.data import registry, splits
+def _split(content: SplitFile, path: Path) -> dict[str, Any]:
+    from agecompact.files import sha256_of
 
     return {
-        "protocol": registry.get(choice.dataset).protocol(choice.protocol).id,
-        "seed": choice.seed,
-        "sha256": split.sha256,
-        **{part: len(split.part(part)) for part in splits.PARTS},
+        "file": path.name,
+        "file_sha256": sha256_of(path),
+        "protocol": content.protocol,
+        "fold": content.fold,
+        "seed": content.seed,
+        "sha256": content.sha256,
+        **{part: len(names) for part, names in content.parts.items()},
     }
 
 

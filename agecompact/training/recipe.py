@@ -150,9 +150,14 @@ class Recipe:
         if self.distillation is None and any(stage.hints for stage in self.stages):
             raise ValueError("hints come from a teacher, and the recipe has no distillation")
 
+    @property
+    def stage_ends(self) -> list[int]:
+        """The epoch after the last of each stage."""
+        return [round(end * self.epochs) for end in accumulate(s.share for s in self.stages)]
+
     def stage_at(self, epoch: int) -> tuple[int, int, int]:
         """Index of an epoch's stage, the stage's first epoch and the epoch after its last."""
-        ends = [round(end * self.epochs) for end in accumulate(s.share for s in self.stages)]
+        ends = self.stage_ends
         index = bisect_right(ends, epoch)
         return index, ends[index - 1] if index else 0, ends[index]
 
@@ -187,7 +192,15 @@ def load(name: str, overrides: Iterable[str] = ()) -> Recipe:
         raise UsageError(f"{path} is not TOML", why=str(error)) from None
     for override in overrides:
         _set(table, override)
-    return _structure(table, name)
+    recipe = _structure(table, name)
+    ends = recipe.stage_ends
+    if any(end <= first for first, end in zip([0, *ends], ends, strict=False)):
+        raise UsageError(
+            f"{recipe.epochs} epochs leave a stage of '{name}' without one",
+            why=f"its stages end with epochs {', '.join(map(str, ends))}",
+            fix="train for longer, or --set the stages' shares",
+        )
+    return recipe
 
 
 def _folder() -> Path:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from agecompact import checkpoints
 from agecompact.data import batches
 from agecompact.data.splits import Split
+from agecompact.errors import UsageError
 from agecompact.evaluation import labels, target_of_contract
 from agecompact.models import registry
 from agecompact.training import loop
@@ -53,7 +54,18 @@ class Given:
         )
 
     def applied(self, recipe: Recipe) -> Recipe:
-        """The recipe with the configuration of the weights that it goes on from."""
+        """The recipe with the configuration of the weights that it goes on from.
+
+        Raises:
+            UsageError: It needs a teacher that is not given, or none of the one that is.
+        """
+        wants = bool(recipe.distillation) or (recipe.start == "teacher" and self.start is None)
+        if wants and self.teacher is None:
+            raise UsageError(
+                "the recipe learns from a teacher", fix="name its weights file with --teacher"
+            )
+        if self.teacher and not wants:
+            raise UsageError("the recipe learns from no teacher", fix="leave out --teacher")
         return dataclasses.replace(recipe, config=self.start.config) if self.start else recipe
 
 

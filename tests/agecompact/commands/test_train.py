@@ -20,6 +20,7 @@ from agecompact.commands import train
 from agecompact.data import registry, splits
 from agecompact.data.splits import Split
 from agecompact.data.survey import survey
+from agecompact.files import sha256_of
 from agecompact.training import recipe as recipes
 from tests.agecompact.training import small
 from tests.support import leaks
@@ -57,7 +58,7 @@ def test_it_leaves_weights_logs_and_state(trained: tuple[Path, Result]) -> None:
     out, result = trained
     names = {path.name for path in out.iterdir()}
     weights = {f"{n}.{s}" for n in ("c3ae", "best", "last") for s in ("safetensors", "json")}
-    assert names == {*weights, "state.safetensors", "history.csv", "tensorboard"}
+    assert names == {*weights, "state.safetensors", "split.json", "history.csv", "tensorboard"}
     assert [f"epoch {n}/2: loss" in result.stderr for n in (1, 2)] == [True, True]
 
 
@@ -84,9 +85,11 @@ def test_the_card_says_where_the_weights_come_from(
     assert card["data"]["unreadable_in_train"] == 0
     assert card["split"]["sha256"] == split.sha256
     assert card["split"]["train"] == len(split.train)
+    assert card["split"]["file_sha256"] == sha256_of(out / card["split"]["file"])
     training = card["training"]
     assert training["command"] == (
-        "agecompact train --recipe c3ae-study1 --set batch=8 --set epochs=2"
+        "agecompact train --recipe c3ae-study1 --dataset utkface --seed 7 --set batch=8 "
+        "--set epochs=2"
     )
     assert training["seed"] == 7
     assert (training["recipe"]["batch"], training["recipe"]["epochs"]) == (8, 2)
@@ -212,7 +215,7 @@ def test_it_learns_from_a_teacher_and_tells_its_lineage(
     ],
 )
 def test_what_a_recipe_lacks_is_told(recipe: str, told: str, data: Path, tmp_path: Path) -> None:
-    error = run(*_short(data, tmp_path, recipe)).exception
+    error = run(*_short(data, tmp_path, recipe, epochs=20)).exception
     assert told in getattr(error, "fix", "")
     assert getattr(error, "exit_code", None) == 2
     assert not list(tmp_path.glob("*.safetensors"))
@@ -222,7 +225,7 @@ def test_torchvision_that_is_absent_is_told(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torchvision", None)
-    chosen = _short(data, tmp_path, "mobileagenet")
+    chosen = _short(data, tmp_path, "mobileagenet", epochs=20)
     error = run(*chosen, "--backbone", "torchvision").exception
     assert getattr(error, "exit_code", None) == 3
     assert "--backbone" in getattr(error, "fix", "")

@@ -143,8 +143,8 @@ def test_overrides_reach_any_depth_and_the_last_one_wins() -> None:
     recipe = recipes.load(
         "mobileagenet",
         [
-            "epochs=7",
-            "epochs=8",
+            "epochs=20",
+            "epochs=40",
             "loss=l1",
             "precision=bf16-mixed",
             "labels=[0, 100.0]",
@@ -158,7 +158,7 @@ def test_overrides_reach_any_depth_and_the_last_one_wins() -> None:
         ],
     )
     before = recipes.load("mobileagenet")
-    assert (recipe.epochs, recipe.loss, recipe.precision) == (8, "l1", "bf16-mixed")
+    assert (recipe.epochs, recipe.loss, recipe.precision) == (40, "l1", "bf16-mixed")
     assert recipe.labels == (0.0, 100.0)
     assert recipe.augmentation == dataclasses.replace(before.augmentation, flip=False)
     assert recipe.stages[1].rate == 1.0
@@ -205,6 +205,7 @@ def test_overrides_reach_any_depth_and_the_last_one_wins() -> None:
         ("distillation.weight=2.0", r"within 0\.\.1.* @ \$\.distillation"),
         ("stages.0.hints=1.0", "no distillation"),
         ("stages=[]", "add up to 1"),
+        ("epochs=8", "8 epochs leave a stage of 'mobileagenet' without one"),
     ],
 )
 def test_an_override_that_does_not_fit_is_refused_by_name(override: str, told: str) -> None:
