@@ -34,7 +34,7 @@ VERBS = {
     "inspect": Verb("agecompact.commands.inspect:command", "Print what is inside a file."),
     "weights": Verb("agecompact.commands.weights:command", "Import public Keras weights."),
     "data": Verb("agecompact.commands.data:command", "Check a data set, or write its split."),
-    "train": Verb("agecompact.commands.train:command", "Train a model on UTKFace."),
+    "train": Verb("agecompact.commands.train:command", "Train a model by a recipe."),
     "tune": Verb("agecompact.commands.tune:command", "Search a recipe's settings with Optuna."),
     "evaluate": Verb(
         "agecompact.commands.evaluate:command", "Measure the error of weights or artefacts."

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from agecompact.checkpoints import Weights
     from agecompact.data.splitfile import SplitFile
     from agecompact.data.survey import Survey
-    from agecompact.training.loop import Epoch, Trained
+    from agecompact.training.history import Epoch, Trained
     from agecompact.training.recipe import Recipe
     from agecompact.training.session import Given
 
@@ -160,7 +160,7 @@ _SPLIT = "split.json"
 def _watch(console: Console, out: Path, fabric: Fabric) -> Any:
     """Shows a training on a console and logs it as CSV and, where it can, for TensorBoard."""
     from agecompact.training import logs
-    from agecompact.training.loop import Watch
+    from agecompact.training.watch import Watch
 
     def steps(title: str, total: int) -> AbstractContextManager[Callable[[str], None]]:
         # Off a terminal an epoch is one line, which the training says itself.

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from agecompact.training.loop import Epoch, Watch
+    from agecompact.training.history import Epoch
     from agecompact.training.study import Direction, Outcome, Report
+    from agecompact.training.watch import Watch
 
 SCHEMA_VERSION = 1
 
@@ -246,7 +247,7 @@ def _backbone(backbone: str | None) -> str | None:
 def _watch(console: Console, number: int, folder: Path, report: Report, epochs: int) -> Watch:
     """Shows a trial on a console, logs it as `agecompact train` does, and lets it be pruned."""
     from agecompact.training import logs
-    from agecompact.training.loop import Watch
+    from agecompact.training.watch import Watch
 
     def steps(title: str, total: int) -> AbstractContextManager[Callable[[str], None]]:
         if not console.is_terminal:

@@ -9,7 +9,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from agecompact.files import write_text
-from agecompact.training.loop import Epoch
+from agecompact.training.history import Epoch
 
 _CSV = "history.csv"
 _EVENTS = "tensorboard"

@@ -8,8 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -31,111 +30,25 @@ from agecompact.evaluation import labels, measure, target_of_contract
 from agecompact.files import atomic_path, canonical_json
 from agecompact.metrics import AgeMetrics
 from agecompact.models import registry
-from agecompact.training import losses
 from agecompact.training.augment import Augmentation
 from agecompact.training.distillation import Hints, Teacher, answers
 from agecompact.training.feed import Batch, Plan, Views, loader, sized
+from agecompact.training.history import Epoch, Trained
+from agecompact.training.objective import Objective
 from agecompact.training.precision import keep_float32
 from agecompact.training.recipe import Recipe, Stage
 from agecompact.training.schedules import relative_rate, since_best
 from agecompact.training.state import State, moments, with_moments
+from agecompact.training.watch import QUIET, Watch
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 SEED = 42
 
-Step = Callable[[str], None]
-Progress = Callable[[str, int], AbstractContextManager[Step]]
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One pass over the training part.
-
-    Attributes:
-        loss: Its mean loss.
-        val: MAE in years, or gender accuracy, on the validation part afterwards, at the input
-            size of the epoch's stage.
-        rate: The learning rate of its last step.
-        seconds: Wall time, validation included.
-    """
-
-    loss: float
-    val: float
-    rate: float
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What came of a training.
-
-    Attributes:
-        history: Every epoch, those before a resumption too.
-        kept: The epoch whose weights were kept, from 1.
-        unreadable: Files of the training part that were no image.
-    """
-
-    history: tuple[Epoch, ...]
-    kept: int
-    unreadable: int
-
-    @property
-    def seconds(self) -> float:
-        """Wall time of all epochs."""
-        return sum(epoch.seconds for epoch in self.history)
-
-
-@dataclass(frozen=True)
-class Watch:
-    """How a training is followed.
-
-    Attributes:
-        say: Takes a line for people, an epoch each.
-        progress: Opens a display of so many steps under a title.
-        report: Takes the history after each epoch; it may raise to stop the training.
-    """
-
-    say: Callable[[str], None]
-    progress: Progress
-    report: Callable[[Sequence[Epoch]], None]
-
-
-@contextmanager
-def _silent(_title: str, _total: int) -> Iterator[Step]:
-    yield lambda _: None
-
-
-QUIET = Watch(say=lambda _: None, progress=_silent, report=lambda _: None)
-
 
 class DivergedError(UsageError):
     """The loss or its gradient became NaN or Inf."""
-
-
-class _Objective(nn.Module):
-    """A network with its loss, in one forward pass, which is what DDP synchronises."""
-
-    def __init__(self, network: nn.Module, recipe: Recipe, hints: Hints | None) -> None:
-        super().__init__()
-        self.network = network
-        self._loss = losses.LOSSES[recipe.loss]
-        self._taught = recipe.distillation.weight if recipe.distillation else 0.0
-        self._hints = hints
-        self.hint_weight = 0.0
-
-    def forward(self, inputs: tuple[Tensor, ...], targets: Tensor, told: Tensor | None) -> Tensor:
-        answer = losses.answer(self.network, inputs)
-        extra = answer.value.new_zeros(())
-        if self._hints and self.hint_weight:
-            distance, told = self._hints.compare(*inputs)
-            extra = self.hint_weight * distance
-        loss = self._loss(self.network, answer, targets)
-        if told is not None:
-            taught = self._loss(self.network, answer, told.float())
-            loss = (1 - self._taught) * loss + self._taught * taught
-        return loss + extra
 
 
 def train(
@@ -221,7 +134,7 @@ def train(
         contract=contract,
         chips=chips,
         targets=targets,
-        objective=_Objective(network, recipe, hints),
+        objective=Objective(network, recipe, hints),
         average=average,
         teacher=teacher,
         split_sha256=split.sha256,
@@ -271,7 +184,7 @@ class _Run:
     contract: Contract
     chips: batches.Chips
     targets: npt.NDArray[np.float32]
-    objective: _Objective
+    objective: Objective
     average: AveragedModel | None
     teacher: Teacher | None
     split_sha256: str

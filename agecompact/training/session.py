@@ -16,9 +16,10 @@ from agecompact.evaluation import labels, target_of_contract
 from agecompact.models import registry
 from agecompact.training import loop
 from agecompact.training.distillation import teacher_of
-from agecompact.training.loop import Trained, Watch
+from agecompact.training.history import Trained
 from agecompact.training.recipe import Recipe
 from agecompact.training.start import TRANSPLANT_FACES, network_for
+from agecompact.training.watch import Watch
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -23,8 +23,9 @@ from agecompact.models import registry
 from agecompact.training import devices, loop, start
 from agecompact.training import recipe as recipes
 from agecompact.training.distillation import Teacher
-from agecompact.training.loop import Epoch, Trained, Watch
+from agecompact.training.history import Epoch, Trained
 from agecompact.training.recipe import Recipe
+from agecompact.training.watch import QUIET, Watch
 
 SIDE = 32
 EPOCHS = 4
@@ -99,7 +100,7 @@ def dies_after(epochs: int) -> Watch:
         if len(history) == epochs:
             raise KilledError
 
-    return dataclasses.replace(loop.QUIET, report=report)
+    return dataclasses.replace(QUIET, report=report)
 
 
 def tensors(path: Path) -> dict[str, Tensor]:

@@ -19,10 +19,11 @@ from agecompact.errors import UsageError
 from agecompact.models import registry
 from agecompact.models.efficientnet_lite import STAGE_CHANNELS, EfficientNetLite0
 from agecompact.models.mobileagenet import MobileAgeNet
-from agecompact.training import loop, losses
+from agecompact.training import losses
 from agecompact.training.augment import Augmentation
 from agecompact.training.distillation import Hints, Teacher, answers, teacher_of
 from agecompact.training.feed import Views, sized
+from agecompact.training.objective import Objective
 from agecompact.training.recipe import Distillation, Recipe
 from tests.agecompact.training import small
 
@@ -218,7 +219,7 @@ def _mixed(weight: float | None) -> Callable[[Tensor, Tensor | None], Tensor]:
     torch.manual_seed(0)
     network = registry.build("c3ae", recipe.config).eval()
     crops = tuple(torch.rand(3, 3, 64, 64) * 255 for _ in range(3))
-    objective = loop._Objective(network, recipe, None)
+    objective = Objective(network, recipe, None)
     return lambda targets, told: objective(crops, targets, told)
 
 
@@ -239,7 +240,7 @@ def test_hints_add_their_distance_and_bring_the_teachers_answers() -> None:
     torch.manual_seed(0)
     student = registry.build("mobileagenet").eval()
     hints = Hints(student, sized(registry.get("mobileagenet").contract, 64), teacher)
-    objective = loop._Objective(student, recipe, hints)
+    objective = Objective(student, recipe, hints)
     face, labels = torch.randn(2, 3, 64, 64), torch.tensor([[30.0], [50.0]])
     objective.hint_weight = 3.0
     total = objective((face,), labels, None).item()

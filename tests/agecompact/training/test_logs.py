@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agecompact.training import logs
-from agecompact.training.loop import Epoch
+from agecompact.training.history import Epoch
 
 _HISTORY = [Epoch(9.0, 8.0, 0.1, 1.5), Epoch(7.0, 6.0, 0.05, 1.25), Epoch(5.0, 6.5, 0.01, 1.0)]
 

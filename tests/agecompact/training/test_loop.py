@@ -22,8 +22,8 @@ from agecompact.evaluation import measure
 from agecompact.metrics import AgeMetrics
 from agecompact.models import registry
 from agecompact.training import loop, losses
-from agecompact.training.loop import Watch
 from agecompact.training.recipe import Distillation, Schedule, Stage
+from agecompact.training.watch import QUIET, Watch
 from tests.agecompact.training import small
 
 _CONSTANT = Schedule("constant")
@@ -117,7 +117,7 @@ def test_a_killed_and_resumed_training_ends_where_an_unbroken_one_does(
     with pytest.raises(small.KilledError):
         small.train(recipe, split, broken, teacher=teacher, watch=small.dies_after(killed))
     lines: list[str] = []
-    watch = dataclasses.replace(loop.QUIET, say=lines.append)
+    watch = dataclasses.replace(QUIET, say=lines.append)
     network, resumed = small.train(recipe, split, broken, teacher=teacher, watch=watch)
 
     assert lines[0] == f"resuming after epoch {killed}"
@@ -162,7 +162,7 @@ def test_a_resumed_training_reports_what_was_not_reported(split: Split, tmp_path
     with pytest.raises(small.KilledError):
         small.train(recipe, split, tmp_path, watch=small.dies_after(2))
     reported: list[int] = []
-    watch = dataclasses.replace(loop.QUIET, report=lambda h: reported.append(len(h)))
+    watch = dataclasses.replace(QUIET, report=lambda h: reported.append(len(h)))
     small.train(recipe, split, tmp_path, watch=watch)
     assert reported == [2]
 
