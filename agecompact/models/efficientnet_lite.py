@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 with a bounded head: a teacher, never exported.
+"""EfficientNet-Lite0 with an age head: a teacher, never exported.
 
 Tan & Le, ICML 2019, Table 1, in the Lite variant of the TensorFlow TPU repository: no
 squeeze-and-excitation, ReLU6 for swish, stem and head not scaled. The module names are those of the
@@ -78,12 +78,12 @@ class _Block(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """EfficientNet-Lite0 that tells an age, or another bounded value.
+    """EfficientNet-Lite0 that tells an age.
 
     Args:
         dropout: Before the last layer.
-        minimum: Least answer, years for ages.
-        maximum: Greatest answer.
+        minimum: Least age, years.
+        maximum: Greatest age, years.
     """
 
     def __init__(
@@ -129,11 +129,6 @@ class EfficientNetLite0(nn.Module):
         maps = self._activation(self._bn1(self._conv_head(maps)))
         logit = self.age(self._dropout(maps.mean(dim=(2, 3))))
         return self.minimum + (self.maximum - self.minimum) * torch.sigmoid(logit)
-
-
-def gender(**config: object) -> EfficientNetLite0:
-    """The same for gender: 0 female, 1 male."""
-    return EfficientNetLite0(**{"minimum": 0.0, "maximum": 1.0, **config})  # type: ignore[arg-type]
 
 
 def age(**config: object) -> EfficientNetLite0:

@@ -116,36 +116,28 @@ _MODELS = (
 MODELS: Mapping[str, ModelSpec] = {spec.id: spec for spec in _MODELS}
 
 
-def _teacher(model_id: str, title: str, factory: str, output: Output) -> ModelSpec:
-    return ModelSpec(
-        id=model_id,
-        title=title,
-        factory=f"agecompact.models.efficientnet_lite:{factory}",
+# Networks that others learn from. They are trained and measured like the models, and never shipped.
+TEACHERS: Mapping[str, ModelSpec] = {
+    "efficientnet-lite0": ModelSpec(
+        id="efficientnet-lite0",
+        title="EfficientNet-Lite0 (age)",
+        factory="agecompact.models.efficientnet_lite:age",
         # 127 and 128 of 255, as its ImageNet weights were trained.
         contract=Contract(
-            (Crop("face"),), 128, 128, "RGB", output, mean=(127.0,) * 3, std=(128.0,) * 3
+            (Crop("face"),),
+            128,
+            128,
+            "RGB",
+            Output("age", "years", 1.0, 95.0),
+            mean=(127.0, 127.0, 127.0),
+            std=(128.0, 128.0, 128.0),
         ),
         source="Tan & Le, EfficientNet, ICML 2019, Lite variant",
         parameters=3_372_289,
         counts_statistics=False,
         folded_parameters=3_351_281,
-    )
-
-
-_TEACHERS = (
-    _teacher(
-        "efficientnet-lite0", "EfficientNet-Lite0 (age)", "age", Output("age", "years", 1.0, 95.0)
     ),
-    _teacher(
-        "efficientnet-lite0-gender",
-        "EfficientNet-Lite0 (gender)",
-        "gender",
-        Output("gender", "score", 0.0, 1.0),
-    ),
-)
-
-# Networks that others learn from. They are trained and measured like the models, and never shipped.
-TEACHERS: Mapping[str, ModelSpec] = {spec.id: spec for spec in _TEACHERS}
+}
 
 
 def get(model_id: str) -> ModelSpec:
