@@ -40,6 +40,9 @@ published = pytest.mark.skipif(
 INTERFACE: dict[str, Any] = json.loads(
     (Path(__file__).parent.parent / "data" / "nn-dataset-interface.json").read_text()
 )
+# Resizing by torch rounds some pixels to the next level. How far that moves an answer is up to the
+# released weights; that channels exchanged move it further is asserted beside each use.
+ROUNDING = {"years": 0.1, "score": 0.01}
 PRM = {"lr": 1e-3, "momentum": 0.9, "dropout": 0.2}
 CPU = torch.device("cpu")
 MODELS = list(registry.MODELS)
@@ -124,7 +127,10 @@ def test_without_agecompact_it_answers_as_our_network(model_id: str, tmp_path: P
     assert done.returncode == 0, done.stderr
     network = weights.network()
     expected = [ours(network, weights.contract, chip(size)) for size in sides]
-    assert [float(line) for line in done.stdout.split()] == pytest.approx(expected, abs=0.02)
+    rounding = ROUNDING[weights.contract.output.unit]
+    assert [float(line) for line in done.stdout.split()] == pytest.approx(expected, abs=rounding)
+    exchanged = [ours(network, weights.contract, chip(size)[..., ::-1].copy()) for size in sides]
+    assert exchanged != pytest.approx(expected, abs=rounding)
 
 
 @pytest.mark.parametrize("model_id", MODELS)
@@ -534,4 +540,5 @@ def test_the_published_onnx_export_answers_alike(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     told = float(done.stdout.split()[-1])
-    assert told == pytest.approx(ours(weights.network(), weights.contract, chip(200)), abs=0.02)
+    expected = ours(weights.network(), weights.contract, chip(200))
+    assert told == pytest.approx(expected, abs=ROUNDING["years"])
