@@ -209,6 +209,11 @@ class Contract:
         """A face chip (uint8 HWC BGR) as named input tensors, batch 1."""
         return self.tensors(self.crop(chip))
 
+    def batch(self, chips: Sequence[Image]) -> dict[str, Tensor]:
+        """Face chips (uint8 HWC BGR) as named input tensors, `stack`ed; at least one."""
+        crops = [self.crop(chip) for chip in chips]
+        return {name: self.stack([crop[name] for crop in crops]) for name in self.input_names}
+
     def to_json(self) -> str:
         """Canonical JSON, the form that is written into artefacts."""
         return canonical_json({"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)})

@@ -121,10 +121,7 @@ def predict(
         unreadable = len(chunk) - len(readable)
         if not readable:
             return _Batch((), unreadable, None)
-        crops = [contract.crop(chip) for _, chip in chips if chip is not None]
-        inputs = {
-            name: contract.stack([crop[name] for crop in crops]) for name in contract.input_names
-        }
+        inputs = contract.batch([chip for _, chip in chips if chip is not None])
         return _Batch(readable, unreadable, model.stage(inputs))
 
     chunks = (faces[start : start + BATCH] for start in range(0, len(faces), BATCH))

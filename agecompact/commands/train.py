@@ -7,17 +7,17 @@ import importlib.metadata
 import os
 import platform
 import shlex
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from agecompact.commands.common import emit, json_option, progress, screen
+from agecompact.commands.common import emit, json_option, screen
 from agecompact.commands.dataset import DataChoice, data_options, load, split_file_of
+from agecompact.commands.training import bar, training_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from lightning_fabric import Fabric
     from rich.console import Console
@@ -36,15 +36,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--recipe", "recipe_name", required=True, help="A recipe's name, or a TOML file.")
 @data_options
 @click.option("--out", type=_PATH, required=True, help="Folder of weights, logs and state.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override the recipe.")
-@click.option("--epochs", type=click.IntRange(1), help="Length, in place of the recipe's.")
-@click.option("--start", type=_PATH, help="Weights to go on from.")
-@click.option("--teacher", type=_PATH, help="Weights of the teacher of a recipe that distils.")
-@click.option("--backbone", help="ImageNet state dict: a file, or 'torchvision' to download it.")
-@click.option("--seed", "training_seed", type=click.IntRange(0), default=42, show_default=True)
-@click.option("--accelerator", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads of a process.")
-@click.option("--workers", type=click.IntRange(0), default=0, help="Processes that feed it.")
+@training_options
 @click.option("--restart", is_flag=True, help="Forget the state of an interrupted training in OUT.")
 @json_option
 def command(
@@ -162,17 +154,13 @@ def _watch(console: Console, out: Path, fabric: Fabric) -> Any:
     from agecompact.training import logs
     from agecompact.training.watch import Watch
 
-    def steps(title: str, total: int) -> AbstractContextManager[Callable[[str], None]]:
-        # Off a terminal an epoch is one line, which the training says itself.
-        if not console.is_terminal or not fabric.is_global_zero:
-            return nullcontext(lambda _: None)
-        return progress(console, title, total)
-
     def report(history: Sequence[Epoch]) -> None:
         if fabric.is_global_zero:
             logs.write(out, history)
 
-    return Watch(say=lambda line: console.print(line, markup=False), progress=steps, report=report)
+    return Watch(
+        say=lambda line: console.print(line, markup=False), progress=bar(console), report=report
+    )
 
 
 def _data(choice: DataChoice, survey: Survey, trained: Trained) -> dict[str, Any]:

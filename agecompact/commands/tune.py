@@ -7,19 +7,19 @@ import hashlib
 import os
 import shlex
 from collections import Counter
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from agecompact.commands.common import emit, json_option, progress, screen
+from agecompact.commands.common import emit, json_option, screen
 from agecompact.commands.dataset import DataChoice, data_options, load
+from agecompact.commands.training import bar, training_options
 from agecompact.errors import UsageError
 from agecompact.files import canonical_json, make_folder, sha256_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from rich.console import Console
     from rich.table import Table
@@ -63,15 +63,7 @@ _PATH = click.Path(path_type=Path)
     required=True,
     help="Finished trials of the whole study after which to stop.",
 )
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override the recipe.")
-@click.option("--epochs", type=click.IntRange(1), help="Length, in place of the recipe's.")
-@click.option("--start", type=_PATH, help="Weights to go on from.")
-@click.option("--teacher", type=_PATH, help="Weights of the teacher of a recipe that distils.")
-@click.option("--backbone", help="ImageNet state dict: a file, or 'torchvision' to download it.")
-@click.option("--seed", "training_seed", type=int, default=42, show_default=True)
-@click.option("--accelerator", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads of the process.")
-@click.option("--workers", type=click.IntRange(0), default=0, help="Processes that feed it.")
+@training_options
 @json_option
 def command(
     recipe_name: str,
@@ -249,10 +241,7 @@ def _watch(console: Console, number: int, folder: Path, report: Report, epochs: 
     from agecompact.training import logs
     from agecompact.training.watch import Watch
 
-    def steps(title: str, total: int) -> AbstractContextManager[Callable[[str], None]]:
-        if not console.is_terminal:
-            return nullcontext(lambda _: None)
-        return progress(console, f"trial {number}, {title}", total)
+    show = bar(console)
 
     def after(history: Sequence[Epoch]) -> None:
         logs.write(folder, history)
@@ -260,7 +249,7 @@ def _watch(console: Console, number: int, folder: Path, report: Report, epochs: 
 
     return Watch(
         say=lambda line: console.print(f"trial {number}, {line}", markup=False),
-        progress=steps,
+        progress=lambda title, total: show(f"trial {number}, {title}", total),
         report=after,
     )
 

@@ -73,8 +73,4 @@ def inputs(contract: Contract, images: Sequence[Image]) -> tuple[Tensor, ...]:
     """
     import torch
 
-    crops = [contract.crop(image) for image in images]
-    return tuple(
-        torch.from_numpy(contract.stack([crop[name] for crop in crops]))
-        for name in contract.input_names
-    )
+    return tuple(torch.from_numpy(tensor) for tensor in contract.batch(images).values())

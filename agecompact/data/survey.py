@@ -15,14 +15,11 @@ import numpy as np
 
 from agecompact.data import duplicates, fingerprints, registry
 from agecompact.data.cache import Say, to_stderr
-from agecompact.data.decoding import decode
 from agecompact.data.face import Face, Target, target_of
 from agecompact.data.fingerprints import Fingerprint
 from agecompact.data.framing import Framing
 from agecompact.data.listing import Listing, Record
 from agecompact.errors import UsageError
-
-__all__ = ["Listing", "Record", "Survey", "decode", "survey"]
 
 _AT_ONCE = 1024
 

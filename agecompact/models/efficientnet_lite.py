@@ -96,12 +96,12 @@ class EfficientNetLite0(nn.Module):
         self._activation = nn.ReLU6()
         blocks = []
         channels = _STEM
-        self._stage_ends = set()
+        self._stage_ends = []
         for row in _TABLE_1:
             for repeat in range(row.repeats):
                 blocks.append(_Block(channels, row, row.stride if repeat == 0 else 1))
                 channels = row.outputs
-            self._stage_ends.add(len(blocks) - 1)
+            self._stage_ends.append(len(blocks) - 1)
         self._blocks = nn.ModuleList(blocks)
         self._conv_head = nn.Conv2d(channels, _HEAD, 1, bias=False)
         self._bn1 = _norm(_HEAD)
@@ -110,15 +110,19 @@ class EfficientNetLite0(nn.Module):
         nn.init.trunc_normal_(self.age.weight, std=0.02)
         nn.init.zeros_(self.age.bias)
 
+    def block_outputs(self, face: Tensor) -> list[Tensor]:
+        """The linear outputs of the sixteen blocks, NCHW."""
+        maps = self._activation(self._bn0(self._conv_stem(face)))
+        outputs = []
+        for block in self._blocks:
+            maps = block(maps)
+            outputs.append(maps)
+        return outputs
+
     def stages(self, face: Tensor) -> list[Tensor]:
         """The linear outputs of the seven stages, NCHW, at strides 2, 4, 8, 16, 16, 32, 32."""
-        maps = self._activation(self._bn0(self._conv_stem(face)))
-        out = []
-        for index, block in enumerate(self._blocks):
-            maps = block(maps)
-            if index in self._stage_ends:
-                out.append(maps)
-        return out
+        outputs = self.block_outputs(face)
+        return [outputs[end] for end in self._stage_ends]
 
     def forward(self, face: Tensor) -> Tensor:
         """Age in years, `(N, 1)`, of RGB faces `(N, 3, H, W)` with sides divisible by 32."""

@@ -59,7 +59,7 @@ def transplant(
         _copy(features[0], teacher._conv_stem, teacher._bn0, stem, None)
         inputs: Tensor | None = stem
         maps = features[0](seen)
-        targets = _block_outputs(teacher, seen_by_teacher)
+        targets = teacher.block_outputs(seen_by_teacher)
         for index, counterpart in _COUNTERPARTS.items():
             block = features[index]
             inputs = _block(block.block, blocks[counterpart], inputs)
@@ -68,15 +68,6 @@ def transplant(
             maps = block(maps)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
-
-
-def _block_outputs(teacher: Any, face: Tensor) -> list[Tensor]:
-    maps = teacher._activation(teacher._bn0(teacher._conv_stem(face)))
-    outputs = []
-    for block in teacher._blocks:
-        maps = block(maps)
-        outputs.append(maps)
-    return outputs
 
 
 def _refit(block: Any, maps: Tensor, target: Tensor) -> None:
