@@ -137,9 +137,13 @@ def command(
         done = study.finished(study.outcomes(shared))
         where = f"study '{shared.study_name}' in {shown(url)}"
         if done >= trials:
-            console.print(f"{where} has {done} finished trials: nothing to do", markup=False)
+            console.print(
+                f"{where} has {done} finished trials: nothing to do", markup=False, soft_wrap=True
+            )
         else:
-            console.print(f"{where}: {done} of {trials} trials are finished", markup=False)
+            console.print(
+                f"{where}: {done} of {trials} trials are finished", markup=False, soft_wrap=True
+            )
             _, split = load(choice, target_of_contract(contract), console)
             identity = {
                 "recipe": dataclasses.asdict(recipe),
