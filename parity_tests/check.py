@@ -15,12 +15,14 @@ from agecompact.files import sha256_of
 from agecompact.manifest import Build, Entry
 from agecompact.metadata import MetadataError
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
-from agecompact.runtimes.registry import BY_SUFFIX, read_metadata
+from agecompact.runtimes.registry import read_metadata
 from parity_tests import inputs
 from parity_tests.compare import Answers, difference, spread
 from parity_tests.tolerances import MIN_SPREAD_YEARS, TOLERANCES, in_units
 
 SCHEMA_VERSION = 1
+
+_RUNTIMES = {"onnx": "onnxruntime", "tflite": "litert", "coreml": "coreml"}
 
 Status = Literal["passed", "failed", "skipped"]
 
@@ -125,7 +127,7 @@ def _check(
     path = build.path(entry)
     unit = build.manifest.contract.output.unit
     tolerance = in_units(TOLERANCES[entry.precision].max_years, unit)
-    runtime = BY_SUFFIX[path.suffix].name
+    runtime = _RUNTIMES[entry.format]
     sha256 = sha256_of(path) if path.exists() else None
 
     def verdict(status: Status, kind: str | None, reason: str, **figures: Any) -> Result:

@@ -26,6 +26,29 @@ class Placement:
     fallback_ops: Mapping[str, int]
 
 
+@dataclass(frozen=True)
+class Step:
+    """One op of a model, as it ran.
+
+    Attributes:
+        op: Its type in the runtime's own words: `Conv`, `CONV_2D`, `conv`, `Conv2d`.
+        output: Name of the tensor it wrote.
+        inputs: Names of the activations it read, constants left out.
+        scope: Path of the PyTorch module it comes from, such as `stage1.0.conv`; empty if unknown.
+        value: What it wrote, batch axis kept, in the runtime's own layout and dtype.
+    """
+
+    op: str
+    output: str
+    inputs: tuple[str, ...]
+    scope: str
+    value: Array
+
+
+# The steps of one inference, each after those it reads.
+Trace = tuple[Step, ...]
+
+
 class Session(Protocol):
     """A loaded model, inputs and outputs bound by name."""
 
@@ -34,6 +57,12 @@ class Session(Protocol):
 
     def prepare(self, inputs: Arrays) -> Callable[[], None]:
         """Binds the inputs once and returns the bare inference, for timing."""
+
+    def trace(self, inputs: Arrays) -> Trace:
+        """Runs one batch and keeps what every op wrote.
+
+        The kernels are those of `infer`, as far as the runtime allows.
+        """
 
     def fixed_batch(self) -> int | None:
         """How many images one call takes, or None where it takes as many as it is given."""

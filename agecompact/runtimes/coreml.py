@@ -17,7 +17,7 @@ import numpy as np
 
 from agecompact import metadata
 from agecompact.errors import BackendMissingError, UsageError, missing_extra
-from agecompact.runtimes.base import Array, Arrays, Placement
+from agecompact.runtimes.base import Array, Arrays, Placement, Trace
 
 MODEL_FILE = Path("Data/com.apple.CoreML/model.mlmodel")
 
@@ -43,6 +43,11 @@ class _Session:
     def prepare(self, inputs: Arrays) -> Callable[[], None]:
         bound = self._bind(inputs)
         return lambda: self._model.predict(bound)
+
+    def trace(self, inputs: Arrays) -> Trace:  # noqa: ARG002 - nothing can be told.
+        raise UsageError(
+            "Core ML does not tell what its ops write", fix="use the reference runtime"
+        )
 
     def fixed_batch(self) -> int | None:
         return 1

@@ -17,7 +17,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from agecompact.runtimes.base import Array, Arrays, Placement
+from agecompact.errors import UsageError
+from agecompact.runtimes.base import Array, Arrays, Placement, Step, Trace
+from agecompact.runtimes.registry import Runtime, runtime_of
 
 FailureKind = Literal["missing", "load", "run", "crash", "timeout"]
 
@@ -104,13 +106,22 @@ class RuntimeProcess:
     """A context manager around one worker process, which serves one model file.
 
     Args:
-        path: The model file; its suffix chooses the runtime.
+        path: The model file.
+        runtime: What opens it; the one that users mean by such a file where none is given.
         threads: Threads for the runtime.
         timeout_s: Longest wait for any one reply.
     """
 
-    def __init__(self, path: Path, *, threads: int = 1, timeout_s: float = 120.0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        runtime: Runtime | None = None,
+        *,
+        threads: int = 1,
+        timeout_s: float = 120.0,
+    ) -> None:
         self._path = path
+        self._runtime = runtime
         self._threads = threads
         self._timeout_s = timeout_s
         self._numbers = itertools.count()
@@ -144,7 +155,11 @@ class RuntimeProcess:
         Raises:
             RuntimeFailure: The runtime is missing, refused the file, died or took too long.
         """
-        reply = self._ask("open", path=str(self._path), threads=self._threads)
+        try:
+            runtime = self._runtime or runtime_of(self._path)
+        except UsageError as error:
+            raise RuntimeFailure("load", str(error)) from None
+        reply = self._ask("open", path=str(self._path), runtime=runtime.name, threads=self._threads)
         placement = Placement(**reply["placement"]) if reply["placement"] else None
         return Opened(reply["init_ms"], reply["version"], placement, reply["fixed_batch"])
 
@@ -190,6 +205,24 @@ class RuntimeProcess:
             staged.remove()
         with np.load(outputs, allow_pickle=False) as arrays:
             return Ran({name: arrays[name] for name in arrays.files}, reply["model_ms"])
+
+    def trace(self, sample: Arrays) -> Trace:
+        """What every op wrote on the first sample (as `stage` takes it).
+
+        Raises:
+            RuntimeFailure: The runtime failed, died or took too long.
+        """
+        values = Path(self._folder.name) / "values.npz"
+        staged = self.stage(sample)
+        try:
+            reply = self._ask("trace", inputs=staged.to_json(), values=str(values))
+        finally:
+            staged.remove()
+        with np.load(values, allow_pickle=False) as arrays:
+            return tuple(
+                Step(op, output, tuple(inputs), scope, arrays[str(i)])
+                for i, (op, output, inputs, scope) in enumerate(reply["steps"])
+            )
 
     def prepare(self, sample: Arrays) -> float:
         """Binds one sample (as `stage` takes it) for `time`; returns the first inference in ms."""

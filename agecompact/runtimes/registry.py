@@ -21,12 +21,14 @@ class Runtime:
         suffix: Of the files it opens.
         module: Its module, loaded when first used.
         extra: The extra of `pyproject.toml` that installs it, or None for the base.
+        label: What users are told ran the file.
     """
 
     name: str
     suffix: str
     module: str
     extra: str | None
+    label: str
 
     def load(self) -> Backend:
         """Imports the backend.
@@ -37,30 +39,52 @@ class Runtime:
         return cast(Backend, import_extra(self.module, self.extra or "all"))
 
 
+# Of the runtimes that open the same files the first is the one that users mean.
+_CORE_ML = (
+    Runtime("coreml", ".mlpackage", "agecompact.runtimes.coreml", "coreml", "Core ML, CPU"),
+    Runtime("mil", ".mlpackage", "agecompact.runtimes.mil", "coreml", "reference runtime"),
+    Runtime(
+        "mil-float32",
+        ".mlpackage",
+        "agecompact.runtimes.mil.float32",
+        "coreml",
+        "reference runtime, float32 arithmetic",
+    ),
+)
 _RUNTIMES = (
-    Runtime("pytorch", ".safetensors", "agecompact.runtimes.pytorch", None),
-    Runtime("onnxruntime", ".onnx", "agecompact.runtimes.onnxruntime", None),
-    Runtime("litert", ".tflite", "agecompact.runtimes.litert", "tflite"),
-    Runtime("coreml", ".mlpackage", "agecompact.runtimes.coreml", "coreml"),
+    Runtime("pytorch", ".safetensors", "agecompact.runtimes.pytorch", None, "PyTorch"),
+    Runtime("onnxruntime", ".onnx", "agecompact.runtimes.onnxruntime", None, "ONNX Runtime"),
+    Runtime("litert", ".tflite", "agecompact.runtimes.litert", "tflite", "LiteRT"),
+    *_CORE_ML,
 )
 
-BY_SUFFIX: Mapping[str, Runtime] = {runtime.suffix: runtime for runtime in _RUNTIMES}
+BY_NAME: Mapping[str, Runtime] = {runtime.name: runtime for runtime in _RUNTIMES}
 
 
-def runtime_of(path: Path) -> Runtime:
-    """The runtime that opens a file, by its suffix.
+def runtimes_of(path: Path) -> tuple[Runtime, ...]:
+    """Every runtime that opens a file, by its suffix; the one that users mean comes first.
 
     Raises:
         UsageError: No such file, or no runtime opens files of that kind.
     """
-    if path.suffix not in BY_SUFFIX:
+    found = tuple(runtime for runtime in _RUNTIMES if runtime.suffix == path.suffix)
+    if not found:
+        known = dict.fromkeys(runtime.suffix for runtime in _RUNTIMES)
         raise UsageError(
-            f"cannot tell what {path} is",
-            why=f"its name ends in none of {', '.join(BY_SUFFIX)}",
+            f"cannot tell what {path} is", why=f"its name ends in none of {', '.join(known)}"
         )
     if not path.exists():
         raise UsageError(f"no file at {path}")
-    return BY_SUFFIX[path.suffix]
+    return found
+
+
+def runtime_of(path: Path) -> Runtime:
+    """The runtime that users mean by a file: of a Core ML package, Core ML itself.
+
+    Raises:
+        UsageError: No such file, or no runtime opens files of that kind.
+    """
+    return runtimes_of(path)[0]
 
 
 def read_metadata(path: Path) -> ArtifactMetadata:

@@ -20,7 +20,7 @@ import numpy as np
 
 from agecompact.errors import AgecompactError, BackendMissingError, UsageError
 from agecompact.runtimes.base import Array, Session
-from agecompact.runtimes.registry import runtime_of
+from agecompact.runtimes.registry import BY_NAME
 
 _NS_PER_MS = 1e6
 _LINUX_STATUS = Path("/proc/self/status")
@@ -42,8 +42,8 @@ class _Worker:
         self._run: Callable[[], None] | None = None
         self._rss_before_bytes = 0
 
-    def open(self, path: str, threads: int) -> dict[str, Any]:
-        backend = runtime_of(Path(path)).load()
+    def open(self, path: str, runtime: str, threads: int) -> dict[str, Any]:
+        backend = BY_NAME[runtime].load()
         self._rss_before_bytes = _peak_rss_bytes()
         started = time.perf_counter_ns()
         self._session = backend.open_session(path, threads)
@@ -70,6 +70,15 @@ class _Worker:
         with Path(outputs).open("wb") as stream:
             np.savez(stream, **{name: np.stack(values) for name, values in collected.items()})  # type: ignore[arg-type]
         return {"model_ms": spent_ns / _NS_PER_MS}
+
+    def trace(self, inputs: Mapping[str, str], values: str) -> dict[str, Any]:
+        """Runs the first sample and keeps what every op wrote."""
+        assert self._session is not None
+        steps = self._session.trace(next(_samples(inputs)))
+        with Path(values).open("wb") as stream:
+            np.savez(stream, **{str(i): step.value for i, step in enumerate(steps)})  # type: ignore[arg-type]
+        told = [(step.op, step.output, step.inputs, step.scope) for step in steps]
+        return {"steps": told}
 
     def prepare(self, inputs: Mapping[str, str]) -> dict[str, Any]:
         """Binds the first sample and runs it once: the first inference, with its lazy set-up."""
