@@ -11,8 +11,10 @@ BUILD ?= build
 MODELS := ssrnet ssrnet-gender c3ae-plain c3ae mobileagenet
 MANIFESTS := $(MODELS:%=$(BUILD)/%/manifest.json)
 EXPORT_SOURCES := $(wildcard agecompact/*.py agecompact/models/*.py export/*.py)
-PARITY_SOURCES := $(wildcard agecompact/runtimes/*.py parity_tests/*.py)
-BENCH_SOURCES := $(wildcard agecompact/runtimes/*.py android_bench/*.py)
+PARITY_SOURCES := $(wildcard agecompact/runtimes/*.py agecompact/runtimes/*/*.py \
+  agecompact/runtimes/*/*/*.py parity_tests/*.py parity_tests/*/*.py)
+BENCH_SOURCES := $(wildcard agecompact/runtimes/*.py agecompact/latency/*.py android_bench/*.py \
+  android_bench/*/*.py)
 
 # PyPI's torch for Linux carries gigabytes of CUDA. The CPU build comes from what pip is configured
 # with, else from PyTorch's own index; on macOS PyPI's build is the CPU build.
@@ -21,7 +23,10 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint export parity bench report setup clean clean-venv
+# It also holds what other devices measured, which a bench that fails must not take along.
+.PRECIOUS: $(BUILD)/latency.json
+.PHONY: demo test lint export parity golden bench bench-arm bench-android bench-ios bench-ios-app \
+  arm-bundle mil-conformance report setup clean clean-venv
 
 demo: report
 
@@ -66,10 +71,36 @@ parity: $(BUILD)/parity.json
 $(BUILD)/parity.json: $(MANIFESTS) $(PARITY_SOURCES)
 	$(BIN)/agecompact parity $(BUILD)
 
+# What every bench replays on its device: inputs and PyTorch's answers.
+golden: $(MODELS:%=$(BUILD)/%/golden/golden.json)
+
+$(BUILD)/%/golden/golden.json: $(BUILD)/%/manifest.json $(PARITY_SOURCES)
+	$(BIN)/agecompact parity freeze $(BUILD)/$*
+
 bench: $(BUILD)/latency.json
 
-$(BUILD)/latency.json: $(MANIFESTS) $(BENCH_SOURCES)
+$(BUILD)/latency.json: $(MANIFESTS) $(BENCH_SOURCES) | golden
 	$(BIN)/agecompact bench $(BUILD) --on host
+
+# LiteRT for ARM, an emulator and the runner that both it and a phone run; cached, without root.
+arm-bundle: $(READY)
+	$(BIN)/python -m android_bench.emulated.bundle
+
+CORES ?= cortex-a53 cortex-a76
+bench-arm: $(MANIFESTS) arm-bundle golden
+	$(BIN)/agecompact bench $(BUILD) $(CORES:%=--on emulated:%)
+
+bench-android: $(MANIFESTS) arm-bundle golden
+	$(BIN)/agecompact bench $(BUILD) --on adb$(if $(SERIAL),:$(SERIAL))
+
+bench-ios: $(MANIFESTS) golden
+	$(BIN)/agecompact bench $(BUILD) --on ios$(if $(DEVICE),:$(DEVICE))
+
+bench-ios-app:
+	xcodebuild build -project ios_bench/AgecompactApp/AgecompactApp.xcodeproj -scheme AgecompactApp \
+	  -configuration Release -destination 'generic/platform=iOS' \
+	  -derivedDataPath ios_bench/AgecompactApp/DerivedData -allowProvisioningUpdates \
+	  DEVELOPMENT_TEAM=$(TEAM) PRODUCT_BUNDLE_IDENTIFIER=$(BUNDLE)
 
 report: $(BUILD)/parity.json $(BUILD)/latency.json
 	@$(BIN)/agecompact report $(BUILD)

@@ -179,7 +179,7 @@ class Contract:
         filters = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR}
         size = (self.width, self.height)
         batch: Tensor = np.empty((len(images), self.height, self.width, 3), self.dtype)
-        table = self._table()
+        table = self.table()
         for place, image in zip(batch, images, strict=True):
             if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
                 raise UsageError(
@@ -192,7 +192,7 @@ class Contract:
             place[:] = resized if self.dtype == "uint8" else cv2.LUT(resized, table)
         return batch if self.layout == "NHWC" else np.transpose(batch, (0, 3, 1, 2))  # type: ignore[return-value]
 
-    def _table(self) -> npt.NDArray[np.float32]:
+    def table(self) -> npt.NDArray[np.float32]:
         """What each of the 256 levels becomes in each channel, `(1, 256, 3)` in `color_order`."""
         low, high = self.value_range
         levels = np.arange(256, dtype=np.float32)[np.newaxis, :, np.newaxis]

@@ -13,7 +13,7 @@ from agecompact.errors import AgecompactError, UsageError
 from agecompact.files import canonical_json, pretty_json, read_json, sha256_of, size_of, write_text
 from agecompact.runtimes import registry as runtimes
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILE_NAME = "manifest.json"
 
 
@@ -45,6 +45,23 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class NotMade:
+    """An artefact that was asked for and whose conversion failed, in an export that went on.
+
+    Attributes:
+        file: The name that it would have.
+        format: As in `Entry`.
+        precision: As in `Entry`.
+        reason: What the converter said.
+    """
+
+    file: str
+    format: str
+    precision: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Manifest:
     """A build of one model.
 
@@ -57,6 +74,7 @@ class Manifest:
         folded_parameters: Parameters with BN folded, which is what artefacts store.
         macs: Multiply-accumulates for one face.
         artifacts: The artefacts, in the order of the target registry.
+        not_made: Artefacts whose conversion failed.
     """
 
     model: str
@@ -67,6 +85,7 @@ class Manifest:
     folded_parameters: int
     macs: int
     artifacts: tuple[Entry, ...]
+    not_made: tuple[NotMade, ...] = ()
 
     def to_json(self) -> str:
         """JSON for the file."""
@@ -91,7 +110,8 @@ class Manifest:
         try:
             contract = Contract.from_json(canonical_json(value.pop("contract")))
             artifacts = tuple(Entry(**entry) for entry in value.pop("artifacts"))
-            return cls(contract=contract, artifacts=artifacts, **value)
+            not_made = tuple(NotMade(**entry) for entry in value.pop("not_made"))
+            return cls(contract=contract, artifacts=artifacts, not_made=not_made, **value)
         except (KeyError, TypeError) as error:
             raise UsageError("the manifest cannot be read", why=str(error)) from None
 

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agecompact.files import read_json
+from agecompact.latency import store
+from agecompact.latency.record import Record
+from agecompact.latency.validity import judged
 from agecompact.manifest import read_builds
 
-HEADINGS = ("model", "artefact", "size", "parity max", "parity p99", "latency", "status")
-NUMERIC = frozenset(HEADINGS[2:6])
+HEADINGS = (
+    "model",
+    "artefact",
+    "size",
+    "parity max",
+    "parity p99",
+    "latency",
+    "instructions",
+    "on device",
+    "status",
+)
+NUMERIC = frozenset(HEADINGS[2:8])
 
 
 @dataclass(frozen=True)
@@ -25,7 +39,11 @@ class Row:
         max_years: Greatest error against PyTorch; None when not compared here.
         p99_years: 99th percentile of the error.
         unit: Unit of both.
-        ratio: Latency over the model's float32 TFLite file; None when not measured here.
+        ratio: Latency over the model's float32 TFLite file, both on one host and with the same
+            threads; None when not measured here.
+        ratio_invalid: Why that may not be believed; empty otherwise.
+        instructions: A text an emulated core: instructions per inference, and the core.
+        on_device: A text a device: the median latency there, and its name.
         status: `passed`, `failed: <kind>`, `not run here` or `not checked`.
     """
 
@@ -36,6 +54,9 @@ class Row:
     p99_years: float | None
     unit: str
     ratio: float | None
+    ratio_invalid: str
+    instructions: tuple[str, ...]
+    on_device: tuple[str, ...]
     status: str
 
     def cells(self) -> tuple[str, ...]:
@@ -47,7 +68,9 @@ class Row:
             f"{self.file_bytes / 1e3:,.1f} kB",
             _or_dash(self.max_years, f"{{:.1e}} {unit}"),
             _or_dash(self.p99_years, f"{{:.1e}} {unit}"),
-            _or_dash(self.ratio, "{:.2f}x"),
+            _marked(_or_dash(self.ratio, "{:.2f}x"), self.ratio_invalid),
+            ", ".join(self.instructions) or "-",
+            ", ".join(self.on_device) or "-",
             self.status,
         )
 
@@ -64,12 +87,13 @@ def rows(root: Path) -> tuple[Row, ...]:
     """
     builds = read_builds(root)
     parity = _by_artifact(root / "parity.json", "results")
-    latency = _by_artifact(root / "latency.json", "records")
+    measured = _measured(root / store.FILE_NAME)
     found = []
     for build in builds:
         for entry in build.manifest.artifacts:
             verdict = parity.get((entry.file, entry.sha256), {})
-            record = latency.get((entry.file, entry.sha256), {})
+            records = measured.get((entry.file, entry.sha256), [])
+            ratio = next((r for r in records if _is_like_its_reference(r)), None)
             found.append(
                 Row(
                     model=build.manifest.model,
@@ -78,7 +102,10 @@ def rows(root: Path) -> tuple[Row, ...]:
                     max_years=verdict.get("max_years"),
                     p99_years=verdict.get("p99_years"),
                     unit=build.manifest.contract.output.unit,
-                    ratio=record.get("ratio_to_reference"),
+                    ratio=ratio.ratio.median if ratio and ratio.ratio else None,
+                    ratio_invalid=_why_invalid(ratio) if ratio else "",
+                    instructions=tuple(_count(r) for r in records if r.instructions),
+                    on_device=tuple(_time(r) for r in records if r.source == "device"),
                     status=_status(verdict),
                 )
             )
@@ -100,6 +127,48 @@ def _by_artifact(path: Path, key: str) -> dict[tuple[str, str], dict[str, Any]]:
         return {}
     items = read_json(path, what=path.stem).get(key, [])
     return {(item["artifact"], item["sha256"]): item for item in items}
+
+
+def _measured(path: Path) -> dict[tuple[str, str], list[Record]]:
+    """Records by file and hash, judged by the rules of today."""
+    found: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in store.read(path) if path.is_file() else ():
+        found[record.artifact.file, record.artifact.sha256].append(judged(record))
+    return found
+
+
+def _is_like_its_reference(record: Record) -> bool:
+    runtime, ratio = record.runtime, record.ratio
+    return ratio is not None and (runtime.threads, runtime.batch) == (ratio.reference_threads, 1)
+
+
+def _count(record: Record) -> str:
+    assert record.instructions is not None
+    told = f"{record.instructions.total / 1e6:.2f}M {record.machine.cpu}{_how(record)}"
+    return _marked(told, _why_invalid(record))
+
+
+def _time(record: Record) -> str:
+    device = record.machine.name or record.machine.cpu
+    if record.latency is None:
+        return f"- {device}{_how(record)}"
+    told_ms = record.latency.p50_ms or record.latency.mean_ms
+    return _marked(f"{told_ms:.2f} ms {device}{_how(record)}", _why_invalid(record))
+
+
+def _how(record: Record) -> str:
+    """What is worth saying of how it ran; nothing of one thread and one face."""
+    runtime = record.runtime
+    threads = f" {runtime.threads} threads" if (runtime.threads or 1) > 1 else ""
+    return threads + (f" batch {runtime.batch}" if runtime.batch > 1 else "")
+
+
+def _why_invalid(record: Record) -> str:
+    return ", ".join(reason.rule for reason in record.reasons)
+
+
+def _marked(told: str, why_invalid: str) -> str:
+    return f"{told} (invalid: {why_invalid})" if why_invalid else told
 
 
 def _status(verdict: dict[str, Any]) -> str:

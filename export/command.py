@@ -9,7 +9,7 @@ import click
 
 from agecompact import checkpoints, manifest
 from agecompact.commands.common import emit, json_option, progress, screen
-from agecompact.errors import GateError, UsageError
+from agecompact.errors import ConversionError, GateError, UsageError
 from agecompact.models import registry
 from export import pipeline, targets
 from export.job import InputKind
@@ -35,6 +35,9 @@ _OUT = Path("build")
     show_default=True,
     help="Inputs of Core ML packages; images normalise inside the graph.",
 )
+@click.option(
+    "--keep-going", is_flag=True, help="Note a conversion that fails, make the others, exit 4."
+)
 @json_option
 def export(
     models: tuple[str, ...],
@@ -45,6 +48,7 @@ def export(
     out: Path,
     dynamic_batch: bool,
     input_kind: InputKind,
+    keep_going: bool,
     json_target: str | None,
 ) -> None:
     """Convert weights to ONNX, TFLite and Core ML.
@@ -59,12 +63,17 @@ def export(
     stages = len({target.format for target in chosen})
     with progress(console, "export", len(sources) * stages) as step:
         for source in sources:
-            request = pipeline.Request(source, chosen, out, dynamic_batch, input_kind)
+            request = pipeline.Request(source, chosen, out, dynamic_batch, input_kind, keep_going)
             written.append(pipeline.export(request, step))
     for made in written:
         for entry in made.artifacts:
             console.print(f"{out / made.model / entry.file}  {entry.bytes:,} bytes")
     emit([json.loads(made.to_json()) for made in written], json_target)
+    if missing := [each for made in written for each in made.not_made]:
+        raise ConversionError(
+            f"{len(missing)} artefacts were not made",
+            why="\n     ".join(f"{each.file}: {each.reason}" for each in missing),
+        )
 
 
 @click.command()

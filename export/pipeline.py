@@ -40,6 +40,7 @@ class Request:
         out: The build root; artefacts go to `out/<model>/`.
         dynamic_batch: Leave the batch axis of the ONNX file open.
         input_kind: Kind of a Core ML package's inputs.
+        keep_going: Where a conversion fails, note it in the manifest and make the others.
     """
 
     weights: Path
@@ -47,6 +48,7 @@ class Request:
     out: Path
     dynamic_batch: bool = False
     input_kind: InputKind = "tensor"
+    keep_going: bool = False
 
 
 def export(request: Request, report: Report = lambda _: None) -> manifest.Manifest:
@@ -65,7 +67,7 @@ def export(request: Request, report: Report = lambda _: None) -> manifest.Manife
     Raises:
         UsageError: The weights cannot be read, or something else stands in `out/<model>/`.
         BackendMissingError: A converter's extra is not installed.
-        ConversionError: A converter failed; says which, and why.
+        ConversionError: A converter failed, unless told to keep going; says which, and why.
         OutputError: `out` cannot be written to or is full.
     """
     # Imports torch, which a misspelt format should not have to wait for.
@@ -86,7 +88,7 @@ def export(request: Request, report: Report = lambda _: None) -> manifest.Manife
                 shutil.copyfile(
                     checkpoints.card_path(request.weights), checkpoints.card_path(copied)
                 )
-            entries = _run_stages(request, copied, scratch, report)
+            entries, not_made = _run_stages(request, copied, scratch, report)
             written = manifest.Manifest(
                 model=weights.model_id,
                 weights=copied.name,
@@ -96,6 +98,7 @@ def export(request: Request, report: Report = lambda _: None) -> manifest.Manife
                 folded_parameters=measured.folded_parameters,
                 macs=measured.macs,
                 artifacts=tuple(entries),
+                not_made=tuple(not_made),
             )
             _publish(written, scratch, request.out / weights.model_id)
     finally:
@@ -105,12 +108,18 @@ def export(request: Request, report: Report = lambda _: None) -> manifest.Manife
 
 def _run_stages(
     request: Request, weights: Path, scratch: Path, report: Report
-) -> list[manifest.Entry]:
+) -> tuple[list[manifest.Entry], list[manifest.NotMade]]:
     entries: list[manifest.Entry] = []
+    not_made: list[manifest.NotMade] = []
     made: dict[str, Path] = {}
     for stage in STAGES.values():
-        precisions = tuple(t.precision for t in request.targets if t.format == stage.format)
-        if not precisions:
+        wanted = [t for t in request.targets if t.format == stage.format]
+        if not wanted:
+            continue
+        precisions = tuple(t.precision for t in wanted)
+        if stage.needs and stage.needs not in made:
+            reason = f"it is converted from {stage.needs}, which was not made"
+            not_made += [_not_made(t, weights.stem, reason) for t in wanted]
             continue
         report(f"{weights.stem}: {stage.format} {', '.join(precisions)}")
         folder = scratch / stage.format
@@ -124,18 +133,30 @@ def _run_stages(
             input_kind=request.input_kind if stage.format == "coreml" else "tensor",
         )
         started = time.monotonic()
-        artifacts = _convert(stage, job, scratch)
+        try:
+            artifacts = _convert(stage, job, scratch)
+            for artifact in artifacts:
+                _reject_unreadable(folder / artifact["file"])
+        except ConversionError as error:
+            if not request.keep_going:
+                raise
+            reason = f"{error.what}: {error.why}"
+            not_made += [_not_made(t, weights.stem, reason) for t in wanted]
+            continue
         seconds = round(time.monotonic() - started, 1)
         for artifact in artifacts:
             path = folder / artifact["file"]
             made.setdefault(stage.format, path)
-            _reject_unreadable(path)
             entries.append(
                 manifest.Entry(
                     sha256=sha256_of(path), bytes=size_of(path), conversion_s=seconds, **artifact
                 )
             )
-    return entries
+    return entries, not_made
+
+
+def _not_made(target: Target, model_id: str, reason: str) -> manifest.NotMade:
+    return manifest.NotMade(target.file_name(model_id), target.format, target.precision, reason)
 
 
 def _convert(stage: Stage, job: Job, scratch: Path) -> list[dict[str, Any]]:

@@ -19,14 +19,13 @@ from agecompact.contract import Contract
 from agecompact.models import registry
 from agecompact.models.complexity import example_inputs
 from export.job import Artifact, Job, metadata_for, versions_of
+from export.mixed_precision import computes_in_float16
 from export.targets import Precision, get
 
 _TOOLS = ("torch", "coremltools")
 # Said out loud: for iOS 16 and newer coremltools would make the interface float16, whose steps
 # above 64 years are 0.0625.
 _FLOAT = np.float32
-# Ops that move values, or normalise pixels, on the way from an input to the first layer.
-_PASS_ON = frozenset({"concat", "pad", "cast", "mul", "add"})
 _LICENCE = "Code: Apache-2.0."
 
 
@@ -108,23 +107,7 @@ def _inputs(ct: Any, contract: Contract, as_image: bool) -> list[Any]:
 def _compute_precision(ct: Any, precision: Precision) -> Any:
     if precision == "float32":
         return ct.precision.FLOAT32
-    # The layer that reads raw pixels makes nearly all of a plain cast's error: see export.float16.
-    return ct.transform.FP16ComputePrecision(op_selector=lambda op: not _reads_input(op))
-
-
-def _reads_input(op: Any) -> bool:
-    """Whether a MIL op weighs the program's inputs, directly or through ops that only move them."""
-    sources = [value for name in ("x", "values") for value in _as_tuple(op.inputs.get(name))]
-    return any(
-        source.op is None or (source.op.op_type in _PASS_ON and _reads_input(source.op))
-        for source in sources
-    )
-
-
-def _as_tuple(value: Any) -> tuple[Any, ...]:
-    if value is None:
-        return ()
-    return tuple(value) if isinstance(value, list | tuple) else (value,)
+    return ct.transform.FP16ComputePrecision(op_selector=computes_in_float16())
 
 
 def _describe(model: Any, described: metadata.ArtifactMetadata) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from agecompact import checkpoints, metadata
 from agecompact.errors import ConversionError
 from agecompact.models.complexity import example_inputs
+from export.exact_folding import fold_exactly
 from export.job import Artifact, Job, metadata_for, versions_of
 from export.targets import get
 
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
 # The exporter's native minimum: below it, it falls back to a version converter, silently.
 OPSET = 18
 MAX_BATCH = 64
+
+# Where the exporter tells a node's modules.
+_SCOPES = "pkg.torch.onnx.name_scopes"
 
 _TOOLS = ("torch", "onnx", "onnxscript")
 
@@ -41,8 +47,9 @@ def convert(job: Job) -> tuple[Artifact, ...]:
     if job.dynamic_batch:
         batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
         dynamic["dynamic_shapes"] = tuple({0: batch} for _ in contract.crops)
+    network = weights.network()
     program = torch.onnx.export(
-        weights.network(),
+        network,
         # With batch 1 the exporter would take the open axis for a constant.
         example_inputs(contract, 2 if job.dynamic_batch else 1),
         dynamo=True,
@@ -54,6 +61,8 @@ def convert(job: Job) -> tuple[Artifact, ...]:
     )
     assert program is not None
     model = program.model_proto
+    _name_nodes(model)
+    fold_exactly(model, network)
     _strip_traces(model)
     target = get("onnx", "float32")
     versions = versions_of(*_TOOLS)
@@ -66,6 +75,22 @@ def convert(job: Job) -> tuple[Artifact, ...]:
     # Deterministic serialisation: the same weights and versions give the same bytes.
     path.write_bytes(model.SerializeToString(deterministic=True))
     return (Artifact(path.name, "onnx", "float32", "torch.onnx", versions, _opset(model)),)
+
+
+def _name_nodes(model: onnx.ModelProto) -> None:
+    """Names each node after the module it comes from: `trunk.0.bn/Conv`, or `Concat` at the root.
+
+    A node that stands for several functions, as a convolution does once BN is folded into it, bears
+    the last one's module. Localisation tells faults by these paths.
+    """
+    often: Counter[str] = Counter()
+    for node in model.graph.node:
+        scopes = next((p.value for p in node.metadata_props if p.key == _SCOPES), "[]")
+        # A list as Python writes it: the enclosing modules, outermost first, then the function.
+        path = next(reversed(ast.literal_eval(scopes)[:-1]), "")
+        name = f"{path}/{node.op_type}" if path else node.op_type
+        often[name] += 1
+        node.name = name if often[name] == 1 else f"{name}:{often[name]}"
 
 
 def _strip_traces(model: onnx.ModelProto) -> None:

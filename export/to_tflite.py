@@ -18,6 +18,7 @@ from agecompact.contract import Contract
 from agecompact.errors import ConversionError
 from export.float16 import store_half
 from export.job import Artifact, Job, metadata_for, versions_of
+from export.stepwise_mean import split_means
 from export.targets import Precision, get
 
 # Constants of a TFLite file start on 16-byte boundaries (schema.fbs, `Buffer.data`).
@@ -90,6 +91,7 @@ def _finish(content: bytes, precision: Precision, described: metadata.ArtifactMe
             "the TFLite graph has subgraphs", why="only plain graphs are expected"
         )
     graph = model.subgraphs[0]
+    split_means(model, schema)
     if precision == "float16":
         store_half(model, schema)
     _check_interface(graph, described.contract)

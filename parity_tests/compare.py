@@ -1,4 +1,4 @@
-"""Two rows of answers, compared: pure numbers, no runtimes."""
+"""Answers, compared: pure numbers, no runtimes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+# `(samples, values)`: one value a sample for the models of this project.
 Answers = npt.NDArray[np.float64]
 
 
@@ -27,9 +28,15 @@ class Difference:
     worst: int
 
 
+def errors(reference: Answers, candidate: Answers) -> npt.NDArray[np.float64]:
+    """Absolute error of each sample, `(samples,)`: of several values, the greatest."""
+    worst: npt.NDArray[np.float64] = np.abs(candidate - reference).max(axis=1)
+    return worst
+
+
 def difference(reference: Answers, candidate: Answers) -> Difference:
-    """Compares finite answers of equal shape `(samples,)`."""
-    error = np.abs(candidate - reference)
+    """Compares finite answers of equal shape."""
+    error = errors(reference, candidate)
     return Difference(
         max=float(error.max()),
         p99=float(np.percentile(error, 99)),
@@ -39,5 +46,5 @@ def difference(reference: Answers, candidate: Answers) -> Difference:
 
 
 def spread(answers: Answers) -> float:
-    """Standard deviation of the answers: near zero when a network ignores its input."""
-    return float(answers.std())
+    """Standard deviation over the samples: near zero when a network ignores its input."""
+    return float(answers.std(axis=0).max())

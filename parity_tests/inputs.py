@@ -6,8 +6,9 @@ or a wrong scale in an artefact's contract show up as years.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class Sample:
     Attributes:
         name: Says what it shows, for reports.
         crops: By input name, uint8 HWC BGR images, not resized.
-        group: `face`, `noise` or `edge`.
+        group: `face`, `noise`, `edge`, `extreme`, `user` or `searched`.
     """
 
     name: str
@@ -54,6 +55,21 @@ def standard(contract: Contract) -> tuple[Sample, ...]:
         }
         samples.append(Sample(f"noise {i}", crops, "noise"))
     return tuple(samples)
+
+
+def fixed(contract: Contract, images: Sequence[Path] = ()) -> tuple[Sample, ...]:
+    """What every artefact is asked: the standard set, extremes, and a user's images.
+
+    Args:
+        contract: Crops the images.
+        images: Files of the user, each a face chip.
+
+    Raises:
+        UsageError: An image cannot be read.
+    """
+    samples = [Sample(n, contract.crop(chip), "extreme") for n, chip in _extremes()]
+    samples += [Sample(path.name, contract.crop(faces.read_image(path)), "user") for path in images]
+    return (*standard(contract), *samples)
 
 
 def portrait() -> Image:
@@ -103,3 +119,17 @@ def _edges() -> Iterator[tuple[str, Image]]:
         yield name, np.full((_CHIP_SIDE, _CHIP_SIDE, 3), bgr, np.uint8)
     ramp = np.linspace(0, 255, _CHIP_SIDE).astype(np.uint8)
     yield "ramp", np.repeat(np.tile(ramp, (_CHIP_SIDE, 1))[:, :, None], 3, axis=2)
+
+
+def _extremes() -> Iterator[tuple[str, Image]]:
+    """Pictures that drive activations further than any face does."""
+    side = _CHIP_SIDE
+    rows, columns = np.indices((side, side))
+    for name, cell in (("pixel", 1), ("coarse", side // 8)):
+        chequer = ((rows // cell + columns // cell) % 2 * 255).astype(np.uint8)
+        yield f"chequer, {name}", np.repeat(chequer[:, :, None], 3, axis=2)
+    random = np.random.default_rng(20_180_714)
+    yield "salt and pepper", (random.integers(0, 2, (side, side, 3)) * 255).astype(np.uint8)
+    spot = np.zeros((side, side, 3), np.uint8)
+    spot[side // 2 - 8 : side // 2 + 8, side // 2 - 8 : side // 2 + 8] = 255
+    yield "spot", spot

@@ -5,11 +5,11 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 
-from parity_tests.check import Result
+from parity_tests.results import Result
 
 
 def to_junit(results: Sequence[Result]) -> str:
-    """One test suite, one test case an artefact."""
+    """One test suite, one test case an artefact in a runtime."""
     statuses = [result.status for result in results]
     suite = ET.Element(
         "testsuite",
@@ -18,11 +18,20 @@ def to_junit(results: Sequence[Result]) -> str:
         failures=str(statuses.count("failed")),
         errors="0",
         skipped=str(statuses.count("skipped")),
+        time=f"{sum(result.seconds for result in results):.3f}",
     )
     for result in results:
-        case = ET.SubElement(suite, "testcase", classname=result.model, name=result.artifact)
+        case = ET.SubElement(
+            suite,
+            "testcase",
+            classname=result.model,
+            name=f"{result.artifact} [{result.label}]",
+            time=f"{result.seconds:.3f}",
+        )
         if result.status == "failed":
-            ET.SubElement(case, "failure", type=result.kind or "", message=result.reason)
+            failure = ET.SubElement(case, "failure", type=result.kind or "", message=result.reason)
+            if result.localisation:
+                failure.text = "\n".join(result.localisation["lines"])
         elif result.status == "skipped":
             ET.SubElement(case, "skipped", message=result.reason)
     ET.indent(suite)

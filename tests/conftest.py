@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
@@ -17,16 +18,36 @@ import pytest
 from agecompact import manifest
 from agecompact.errors import AgecompactError
 from export import pipeline, targets
-from tests.support import Agecompact, BuildOf, CopyBuild, random_weights
+from tests.support import REPOSITORY, Agecompact, BuildOf, CopyBuild, random_weights
 
 
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One folder for the whole run, whichever of xdist's workers asks."""
+    """One folder for the whole run, whichever of xdist's workers asks.
+
+    With `AGECOMPACT_TEST_BUILDS` set, a folder in that one which lasts from run to run, until the
+    code that makes builds changes.
+    """
+    if kept := os.environ.get("AGECOMPACT_TEST_BUILDS"):
+        folder = Path(kept) / _digest_of_what_makes_builds()
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
     folder.mkdir(exist_ok=True)
     return folder
+
+
+def _digest_of_what_makes_builds() -> str:
+    sources = [
+        REPOSITORY / "requirements.lock",
+        REPOSITORY / "tests" / "support.py",
+        REPOSITORY / "parity_tests" / "inputs.py",
+        *sorted((REPOSITORY / "export").glob("*.py")),
+        *sorted((REPOSITORY / "agecompact").glob("*.py")),
+        *sorted((REPOSITORY / "agecompact" / "models").glob("*.py")),
+    ]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
 
 
 @pytest.fixture(scope="session")

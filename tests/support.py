@@ -15,6 +15,9 @@ from agecompact import checkpoints
 from agecompact.manifest import Build
 from agecompact.models import registry
 from parity_tests import inputs
+from parity_tests.check import check_builds
+from parity_tests.plan import Plan
+from parity_tests.results import Result
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -46,6 +49,11 @@ class Agecompact(Protocol):
         env: Mapping[str, str] | None = None,
         prefix: Sequence[str] = (),
     ) -> subprocess.CompletedProcess[str]: ...
+
+
+def verdicts_on(build: Build) -> tuple[Result, ...]:
+    """The verdicts on one build by the fixed inputs alone, without a look for culprits."""
+    return check_builds([build], Plan(budget=None, localise="never"))
 
 
 def random_network(model_id: str, seed: int = SEED) -> nn.Module:

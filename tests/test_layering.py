@@ -11,6 +11,7 @@ _MAY_IMPORT = {
     "export": {"agecompact", "export"},
     "parity_tests": {"agecompact", "export", "parity_tests"},
     "android_bench": {"agecompact", "android_bench"},
+    "ios_bench": {"agecompact", "ios_bench"},
 }
 
 

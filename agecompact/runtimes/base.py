@@ -27,6 +27,27 @@ class Placement:
 
 
 @dataclass(frozen=True)
+class Port:
+    """One input or output, as the file declares it.
+
+    Attributes:
+        shape: Batch axis included; None where an axis is open.
+        dtype: Name of the NumPy dtype.
+    """
+
+    shape: tuple[int | None, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What a file takes and gives, by name, in the file's own order."""
+
+    inputs: Mapping[str, Port]
+    outputs: Mapping[str, Port]
+
+
+@dataclass(frozen=True)
 class Step:
     """One op of a model, as it ran.
 
@@ -63,6 +84,9 @@ class Session(Protocol):
 
         The kernels are those of `infer`, as far as the runtime allows.
         """
+
+    def interface(self) -> Interface:
+        """What the file declares that it takes and gives."""
 
     def fixed_batch(self) -> int | None:
         """How many images one call takes, or None where it takes as many as it is given."""

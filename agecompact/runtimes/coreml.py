@@ -17,15 +17,19 @@ import numpy as np
 
 from agecompact import metadata
 from agecompact.errors import BackendMissingError, UsageError, missing_extra
-from agecompact.runtimes.base import Array, Arrays, Placement, Trace
+from agecompact.runtimes.base import Array, Arrays, Interface, Placement, Port, Trace
 
 MODEL_FILE = Path("Data/com.apple.CoreML/model.mlmodel")
 
+# ArrayFeatureType.ArrayDataType of Core ML's FeatureTypes.proto.
+_DTYPES = {65552: "float16", 65568: "float32", 65600: "float64", 131104: "int32", 131080: "int8"}
+
 
 class _Session:
-    def __init__(self, model: Any, image_inputs: frozenset[str]) -> None:
+    def __init__(self, model: Any, specification: Any) -> None:
         self._model = model
-        self._image_inputs = image_inputs
+        self._interface = interface_of(specification)
+        self._image_inputs = image_inputs(specification)
 
     def _bind(self, inputs: Arrays) -> dict[str, Any]:
         from PIL import Image
@@ -49,6 +53,9 @@ class _Session:
             "Core ML does not tell what its ops write", fix="use the reference runtime"
         )
 
+    def interface(self) -> Interface:
+        return self._interface
+
     def fixed_batch(self) -> int | None:
         return 1
 
@@ -57,7 +64,7 @@ class _Session:
 
 
 @cache
-def _model_proto() -> ModuleType:
+def model_proto() -> ModuleType:
     """The protobuf module of Core ML's model format.
 
     `import coremltools` pulls in torch and TensorFlow where they are installed, which takes
@@ -83,7 +90,7 @@ def read_specification(path: str) -> Any:
         UsageError: The folder is no package, or its specification is broken.
         BackendMissingError: coremltools is not installed.
     """
-    proto = _model_proto()
+    proto = model_proto()
     try:
         content = (Path(path) / MODEL_FILE).read_bytes()
         specification = proto.Model()
@@ -91,6 +98,32 @@ def read_specification(path: str) -> Any:
     except Exception as error:  # protobuf's DecodeError has moved between versions.
         raise UsageError(f"{path} is no Core ML package", why=str(error)) from None
     return specification
+
+
+def image_inputs(specification: Any) -> frozenset[str]:
+    """Names of the inputs that take pictures, not tensors."""
+    return frozenset(
+        feature.name
+        for feature in specification.description.input
+        if feature.type.WhichOneof("Type") == "imageType"
+    )
+
+
+def interface_of(specification: Any) -> Interface:
+    """What a package declares; a picture counts as uint8, NHWC, as the contract has it."""
+
+    def port(feature: Any) -> Port:
+        if feature.type.WhichOneof("Type") == "imageType":
+            image = feature.type.imageType
+            return Port((1, int(image.height), int(image.width), 3), "uint8")
+        array = feature.type.multiArrayType
+        return Port(tuple(int(side) for side in array.shape), _DTYPES[array.dataType])
+
+    description = specification.description
+    return Interface(
+        {feature.name: port(feature) for feature in description.input},
+        {feature.name: port(feature) for feature in description.output},
+    )
 
 
 def read_metadata(path: str) -> str | None:
@@ -132,13 +165,8 @@ def open_session(path: str, threads: int) -> _Session:  # noqa: ARG001 - Core ML
         )
     import coremltools as ct
 
-    specification = read_specification(path)
-    images = frozenset(
-        feature.name
-        for feature in specification.description.input
-        if feature.type.WhichOneof("Type") == "imageType"
-    )
-    return _Session(ct.models.MLModel(path, compute_units=ct.ComputeUnit.CPU_ONLY), images)
+    model = ct.models.MLModel(path, compute_units=ct.ComputeUnit.CPU_ONLY)
+    return _Session(model, read_specification(path))
 
 
 def version() -> str:

@@ -8,20 +8,22 @@ from importlib.metadata import version as distribution_version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from agecompact import metadata
 from agecompact.errors import UsageError
-from agecompact.runtimes.base import Array, Arrays, Placement
+from agecompact.runtimes.base import Array, Arrays, Interface, Placement, Port, Trace
 
 SIGNATURE = "serving_default"
 _FILE_IDENTIFIER = b"TFL3"
 
 
 class _Session:
-    def __init__(self, interpreter: Interpreter, path: str) -> None:
+    def __init__(self, interpreter: Interpreter, path: str, threads: int) -> None:
         self._interpreter = interpreter
+        self._path, self._threads = path, threads
         signatures = interpreter.get_signature_list()
         if SIGNATURE not in signatures:
             raise UsageError(
@@ -32,7 +34,12 @@ class _Session:
         details = runner.get_input_details()
         self._inputs = {n: d["index"] for n, d in details.items()}
         self._batch = int(next(iter(details.values()))["shape"][0])
-        self._outputs = {n: d["index"] for n, d in runner.get_output_details().items()}
+        outputs = runner.get_output_details()
+        self._outputs = {n: d["index"] for n, d in outputs.items()}
+        self._interface = Interface(
+            _ports(details, interpreter.get_input_details()),
+            _ports(outputs, interpreter.get_output_details()),
+        )
 
     def _feed(self, inputs: Arrays) -> None:
         if set(inputs) != set(self._inputs):
@@ -50,11 +57,28 @@ class _Session:
         invoke: Callable[[], None] = self._interpreter.invoke
         return invoke
 
+    def trace(self, inputs: Arrays) -> Trace:
+        from agecompact.runtimes import litert_trace
+
+        return litert_trace.trace(_parse(self._path), self._threads, inputs, self._inputs)
+
+    def interface(self) -> Interface:
+        return self._interface
+
     def fixed_batch(self) -> int | None:
         return self._batch
 
     def placement(self) -> Placement | None:
         return _placement(self._interpreter._get_ops_details(), list(self._outputs.values()))
+
+
+def _ports(named: dict[str, Any], placed: list[dict[str, Any]]) -> dict[str, Port]:
+    """By the signature's names, in the order of the subgraph, by which others bind them."""
+    order = [int(tensor["index"]) for tensor in placed]
+    return {
+        name: Port(tuple(int(side) for side in d["shape"]), np.dtype(d["dtype"]).name)
+        for name, d in sorted(named.items(), key=lambda item: order.index(int(item[1]["index"])))
+    }
 
 
 def _placement(ops: list[dict[str, Any]], outputs: list[int]) -> Placement:
@@ -132,7 +156,7 @@ def open_session(path: str, threads: int) -> _Session:
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise UsageError(f"{path} is no model that LiteRT loads", why=str(error)) from None
-    return _Session(interpreter, path)
+    return _Session(interpreter, path, threads)
 
 
 def version() -> str:

@@ -10,12 +10,23 @@ import onnxruntime as ort
 
 from agecompact import metadata
 from agecompact.errors import UsageError
-from agecompact.runtimes.base import Array, Arrays, Placement
+from agecompact.runtimes.base import Array, Arrays, Interface, Placement, Port, Trace
+
+_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(uint8)": "uint8",
+    "tensor(int8)": "int8",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+}
 
 
 class _Session:
-    def __init__(self, session: ort.InferenceSession) -> None:
+    def __init__(self, session: ort.InferenceSession, path: str) -> None:
         self._session = session
+        self._path = path
         self._outputs = [output.name for output in session.get_outputs()]
 
     def infer(self, inputs: Arrays) -> dict[str, Array]:
@@ -29,8 +40,28 @@ class _Session:
             binding.bind_output(name)
         return lambda: self._session.run_with_iobinding(binding)
 
+    def trace(self, inputs: Arrays) -> Trace:
+        import onnx
+
+        from agecompact.runtimes import onnxruntime_trace
+
+        model = onnx.load_model(self._path)
+        return onnxruntime_trace.trace(model, self._session.get_session_options(), inputs)
+
+    def interface(self) -> Interface:
+        def ports(arguments: Any) -> dict[str, Port]:
+            return {
+                a.name: Port(
+                    # An open axis has a name, or nothing, in place of a number.
+                    tuple(side if isinstance(side, int) else None for side in a.shape),
+                    _DTYPES.get(a.type, a.type),
+                )
+                for a in arguments
+            }
+
+        return Interface(ports(self._session.get_inputs()), ports(self._session.get_outputs()))
+
     def fixed_batch(self) -> int | None:
-        # An open axis has a name, or nothing, in place of a number.
         axis = self._session.get_inputs()[0].shape[0]
         return axis if isinstance(axis, int) else None
 
@@ -85,7 +116,7 @@ def describe(path: str) -> dict[str, Any]:
 
 def open_session(path: str, threads: int) -> _Session:
     """Loads an `.onnx` file on the CPU provider."""
-    return _Session(_load(path, threads))
+    return _Session(_load(path, threads), path)
 
 
 def version() -> str:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from agecompact.errors import UsageError
-from agecompact.runtimes.base import Array, Arrays, Placement, Step, Trace
+from agecompact.runtimes.base import Array, Arrays, Interface, Placement, Port, Step, Trace
 from agecompact.runtimes.registry import Runtime, runtime_of
 
 FailureKind = Literal["missing", "load", "run", "crash", "timeout"]
@@ -52,12 +52,14 @@ class Opened:
         version: The runtime and its version.
         placement: What the delegate took, or None where the runtime does not tell.
         fixed_batch: How many images one call takes, or None where it takes any number.
+        interface: What the file takes and gives.
     """
 
     init_ms: float
     version: str
     placement: Placement | None
     fixed_batch: int | None
+    interface: Interface
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,13 @@ class RuntimeProcess:
             raise RuntimeFailure("load", str(error)) from None
         reply = self._ask("open", path=str(self._path), runtime=runtime.name, threads=self._threads)
         placement = Placement(**reply["placement"]) if reply["placement"] else None
-        return Opened(reply["init_ms"], reply["version"], placement, reply["fixed_batch"])
+        return Opened(
+            reply["init_ms"],
+            reply["version"],
+            placement,
+            reply["fixed_batch"],
+            Interface(_ports(reply["interface"]["inputs"]), _ports(reply["interface"]["outputs"])),
+        )
 
     def infer(self, samples: Arrays) -> Mapping[str, Array]:
         """Runs many samples.
@@ -270,3 +278,7 @@ class RuntimeProcess:
         self._log.seek(0)
         lines = [line for line in self._log.read().splitlines() if line.strip()]
         return RuntimeFailure("crash", f"{how}: {' | '.join(lines[-_LAST_LINES:])}")
+
+
+def _ports(told: Mapping[str, Any]) -> dict[str, Port]:
+    return {name: Port(tuple(port["shape"]), port["dtype"]) for name, port in told.items()}

@@ -15,7 +15,8 @@ from agecompact import checkpoints
 from agecompact.contract import Contract
 from agecompact.metadata import ArtifactMetadata
 from agecompact.models import complexity
-from agecompact.runtimes.base import Array, Arrays, Placement
+from agecompact.runtimes import pytorch_trace
+from agecompact.runtimes.base import Array, Arrays, Interface, Placement, Port, Trace
 
 
 class _Session:
@@ -38,6 +39,18 @@ class _Session:
                 self._network(*bound)
 
         return run
+
+    def trace(self, inputs: Arrays) -> Trace:
+        names = self._contract.input_names
+        return pytorch_trace.trace(self._network, dict(zip(names, self._bind(inputs), strict=True)))
+
+    def interface(self) -> Interface:
+        contract = self._contract
+        shape = (None, *contract.input_shape[1:])
+        return Interface(
+            {name: Port(shape, contract.dtype) for name in contract.input_names},
+            {contract.output.name: Port((None, 1), "float32")},
+        )
 
     def fixed_batch(self) -> int | None:
         return None

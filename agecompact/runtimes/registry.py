@@ -61,21 +61,9 @@ _RUNTIMES = (
 BY_NAME: Mapping[str, Runtime] = {runtime.name: runtime for runtime in _RUNTIMES}
 
 
-def runtimes_of(path: Path) -> tuple[Runtime, ...]:
-    """Every runtime that opens a file, by its suffix; the one that users mean comes first.
-
-    Raises:
-        UsageError: No such file, or no runtime opens files of that kind.
-    """
-    found = tuple(runtime for runtime in _RUNTIMES if runtime.suffix == path.suffix)
-    if not found:
-        known = dict.fromkeys(runtime.suffix for runtime in _RUNTIMES)
-        raise UsageError(
-            f"cannot tell what {path} is", why=f"its name ends in none of {', '.join(known)}"
-        )
-    if not path.exists():
-        raise UsageError(f"no file at {path}")
-    return found
+def of_suffix(suffix: str) -> tuple[Runtime, ...]:
+    """Every runtime that opens files of a suffix; the one that users mean by them comes first."""
+    return tuple(runtime for runtime in _RUNTIMES if runtime.suffix == suffix)
 
 
 def runtime_of(path: Path) -> Runtime:
@@ -84,7 +72,15 @@ def runtime_of(path: Path) -> Runtime:
     Raises:
         UsageError: No such file, or no runtime opens files of that kind.
     """
-    return runtimes_of(path)[0]
+    found = of_suffix(path.suffix)
+    if not found:
+        known = dict.fromkeys(runtime.suffix for runtime in _RUNTIMES)
+        raise UsageError(
+            f"cannot tell what {path} is", why=f"its name ends in none of {', '.join(known)}"
+        )
+    if not path.exists():
+        raise UsageError(f"no file at {path}")
+    return found[0]
 
 
 def read_metadata(path: Path) -> ArtifactMetadata:

@@ -54,6 +54,7 @@ class _Worker:
             "version": backend.version(),
             "fixed_batch": self._session.fixed_batch(),
             "placement": asdict(placement) if placement else None,
+            "interface": asdict(self._session.interface()),
         }
 
     def infer(self, inputs: Mapping[str, str], outputs: str) -> dict[str, Any]:

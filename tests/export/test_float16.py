@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from parity_tests import check
+from tests.support import verdicts_on
 
 
 def _weights(path):
@@ -56,5 +56,5 @@ def test_the_first_layers_stay_whole_and_little_else(stored):
 @pytest.mark.parametrize("model", ["ssrnet", "c3ae", "c3ae-plain"])
 def test_the_error_is_far_below_the_gate(copy_build, model):
     build = copy_build(model, "float16.tflite")
-    (result,) = check.check_build(build)
+    (result,) = verdicts_on(build)
     assert result.max_years < 0.03

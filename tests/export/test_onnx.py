@@ -35,6 +35,15 @@ def test_it_is_one_file_without_traces(exported: Path) -> None:
     assert not list(exported.parent.glob("*.data"))
 
 
+def test_every_convolution_is_named_after_its_module(exported: Path) -> None:
+    names = [n.name for n in onnx.load(exported).graph.node]
+    assert len(set(names)) == len(names)
+    modules = dict(registry.build(exported.parent.name).named_modules())
+    convolutions = [name for name in names if name.endswith("/Conv")]
+    assert len(convolutions) == CONVOLUTIONS.get(exported.parent.name, 62)
+    assert all(name.removesuffix("/Conv") in modules for name in convolutions)
+
+
 def test_its_interface_is_the_contracts(exported: Path) -> None:
     model = onnx.load(exported)
     contract = registry.get(exported.parent.name).contract

@@ -91,7 +91,7 @@ def _without_uuids(package: Path) -> list[Any]:
 def test_the_manifest_tells_what_lies_there(build_of: BuildOf) -> None:
     folder = build_of("ssrnet").folder
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert manifest["schema_version"] == 1
+    assert manifest["schema_version"] == 2
     listed = [entry["file"] for entry in manifest["artifacts"]]
     assert listed == [
         "ssrnet_float32.onnx",

@@ -97,10 +97,10 @@ def test_a_manifest_of_another_schema_is_refused(copy_build: CopyBuild) -> None:
     path = build.folder / "manifest.json"
     path.write_text(
         path.read_text().replace(
-            '"schema_version": 1,\n  "weights"', '"schema_version": 2,\n  "weights"'
+            '"schema_version": 2,\n  "weights"', '"schema_version": 3,\n  "weights"'
         )
     )
-    with pytest.raises(UsageError, match="schema version 2"):
+    with pytest.raises(UsageError, match="schema version 3"):
         read_builds(build.folder)
 
 

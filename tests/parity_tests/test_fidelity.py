@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from parity_tests.check import Result, check_build
 from parity_tests.inputs import standard
-from tests.support import Agecompact, BuildOf, CopyBuild
+from parity_tests.markdown import to_markdown
+from parity_tests.results import Result, passed
+from tests.support import Agecompact, BuildOf, CopyBuild, verdicts_on
 
 MODELS = ("ssrnet", "c3ae-plain", "c3ae", "mobileagenet")
 KEYS = {
@@ -22,25 +24,32 @@ KEYS = {
     "max_years",
     "p99_years",
     "mean_years",
-    "tolerance_years",
+    "tolerance",
 }
 
 
 @pytest.fixture(scope="module", params=MODELS)
 def results(request: pytest.FixtureRequest, build_of: BuildOf) -> dict[str, Result]:
-    found = check_build(build_of(request.param))
+    found = verdicts_on(build_of(request.param))
     prefix = f"{request.param}_"
-    return {result.artifact.removeprefix(prefix): result for result in found}
+    return {f"{r.artifact.removeprefix(prefix)} {r.runtime}": r for r in found}
 
 
 @pytest.mark.parametrize(
-    ("file", "most_years"),
-    [("float32.onnx", 1e-4), ("float32.tflite", 1e-4), ("float16.tflite", 0.1)],
+    ("check", "most_years"),
+    [
+        ("float32.onnx onnxruntime", 1e-4),
+        ("float32.tflite litert", 1e-4),
+        ("float32.mlpackage mil", 1e-3),
+        ("float16.tflite litert", 0.1),
+        ("float16.mlpackage mil", 0.1),
+        ("float16.mlpackage mil-float32", 0.1),
+    ],
 )
 def test_it_answers_as_pytorch_does(
-    results: dict[str, Result], file: str, most_years: float
+    results: dict[str, Result], check: str, most_years: float
 ) -> None:
-    result = results[file]
+    result = results[check]
     assert (result.status, result.kind) == ("passed", None)
     assert result.max_years is not None
     assert result.p99_years is not None
@@ -65,15 +74,14 @@ def test_the_command_writes_the_documented_json_and_junit(
     assert done.returncode == 0, done.stderr
     written = json.loads((build.folder / "parity.json").read_text())
     assert json.loads(done.stdout) == written
-    assert written["schema_version"] == 1
+    assert written["schema_version"] == 2
     assert written["passed"] is True
     assert all(row.keys() >= KEYS for row in written["results"])
-    statuses = {row["artifact"]: row["status"] for row in written["results"]}
-    tolerances = {row["artifact"]: row["tolerance_years"] for row in written["results"]}
-    assert statuses.pop("ssrnet_float32.mlpackage") in ("skipped", "passed")
-    assert set(statuses.values()) == {"passed"}
-    assert tolerances["ssrnet_float32.onnx"] == 1e-3
-    assert tolerances["ssrnet_float16.tflite"] == 0.1
+    statuses = {row["runtime"]: row["status"] for row in written["results"]}
+    gates = {row["runtime"]: row["tolerance"]["max"] for row in written["results"]}
+    assert statuses.pop("coreml") in ("skipped", "passed")
+    assert statuses == {"onnxruntime": "passed", "litert": "passed", "mil": "passed"}
+    assert gates["onnxruntime"] < gates["mil"] < gates["litert"]
     assert _counts(build.folder)["failures"] == 0
 
 
@@ -83,26 +91,38 @@ def test_a_failure_is_named_and_exits_1(copy_build: CopyBuild, agecompact: Ageco
     harmed.write_bytes(harmed.read_bytes()[:5000])
     done = agecompact("parity", build.folder)
     assert done.returncode == 1
-    assert "ssrnet_float32.onnx: load: " in done.stderr
+    assert "ssrnet_float32.onnx in ONNX Runtime: load: " in done.stderr
     assert "Traceback" not in done.stderr
     assert json.loads((build.folder / "parity.json").read_text())["passed"] is False
     counts = _counts(build.folder)
-    assert (counts["tests"], counts["failures"], counts["errors"]) == (2, 1, 0)
+    # The package is asked of Core ML and of the reference runtime.
+    assert (counts["tests"], counts["failures"], counts["errors"]) == (3, 1, 0)
     case = ET.parse(build.folder / "parity.xml").find("testcase/failure")
     assert case is not None
     assert case.get("type") == "load"
 
 
-def test_what_nothing_ran_has_not_passed(copy_build: CopyBuild, agecompact: Agecompact) -> None:
-    build = copy_build("ssrnet", ".mlpackage")
-    statuses = {result.status for result in check_build(build)}
-    if statuses != {"skipped"}:
-        pytest.skip("Core ML runs here")
-    done = agecompact("parity", build.folder)
+def test_what_nothing_ran_has_not_passed(copy_build: CopyBuild) -> None:
+    skipped = [
+        replace(result, status="skipped", kind="missing")
+        for result in verdicts_on(copy_build("ssrnet", ".onnx"))
+    ]
+    assert skipped
+    assert not passed(skipped)
+    assert "failed" in to_markdown(skipped).splitlines()[0]
+
+
+def test_a_pull_request_sees_failures_first(copy_build: CopyBuild, agecompact: Agecompact) -> None:
+    build = copy_build("ssrnet", "float32.onnx", "float16.tflite")
+    harmed = build.folder / "ssrnet_float16.tflite"
+    harmed.write_bytes(harmed.read_bytes()[:5000])
+    summary = build.folder / "summary.md"
+    done = agecompact("parity", build.folder, "--markdown", summary, "--no-search")
     assert done.returncode == 1
-    assert "no artefact could be run on this machine" in done.stderr
-    counts = _counts(build.folder)
-    assert (counts["tests"], counts["failures"], counts["skipped"]) == (2, 0, 2)
+    lines = summary.read_text().splitlines()
+    assert lines[0] == "### Parity failed: 1 of 2 checks agree with PyTorch"
+    rows = [line for line in lines if line.startswith("| ssrnet")]
+    assert ["**failed: load**" in row for row in rows] == [True, False]
 
 
 def _counts(folder: Path) -> dict[str, int]:

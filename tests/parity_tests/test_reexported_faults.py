@@ -14,7 +14,8 @@ from agecompact.files import sha256_of, size_of
 from agecompact.models import c3ae, mobilenetv3, registry, ssrnet
 from export import to_onnx
 from export.job import Job
-from parity_tests.check import Result, check_build
+from parity_tests.results import Result
+from tests.support import CopyBuild, verdicts_on
 
 TORCH_EPSILON = 1e-5
 FAMILIES = (ssrnet, c3ae, mobilenetv3)
@@ -41,7 +42,7 @@ def convert_and_check(weights: Path, folder: Path) -> Result:
     described = manifest.Manifest(
         read.model_id, weights.name, read.sha256, read.contract, 0, 0, 0, (entry,)
     )
-    (result,) = check_build(manifest.Build(folder, described))
+    (result,) = verdicts_on(manifest.Build(folder, described))
     return result
 
 
@@ -72,9 +73,8 @@ def test_dead_weights_fail_even_where_pytorch_agrees(tmp_path: Path) -> None:
     assert "33.5" in result.reason
 
 
-def test_without_a_reference_nothing_can_pass(tmp_path: Path) -> None:
-    (tmp_path / "w.safetensors").write_text("no weights")
-    contract = registry.get("ssrnet").contract
-    described = manifest.Manifest("ssrnet", "w.safetensors", "", contract, 0, 0, 0, ())
-    with pytest.raises(GateError, match="no reference for 'ssrnet'"):
-        check_build(manifest.Build(tmp_path, described))
+def test_without_a_reference_nothing_can_pass(copy_build: CopyBuild) -> None:
+    build = copy_build("ssrnet", ".onnx")
+    build.weights.write_text("no weights")
+    with pytest.raises(GateError, match=r"ssrnet\.safetensors gives no reference"):
+        verdicts_on(build)

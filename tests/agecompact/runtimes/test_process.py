@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
-from parity_tests import check
-from tests.support import BuildOf, CopyBuild
+from agecompact.runtimes.registry import Runtime
+from parity_tests import side
+from tests.support import BuildOf, CopyBuild, verdicts_on
 
 # Enough for a busy machine to start Python.
 PATIENCE_S = 5
@@ -81,12 +82,13 @@ def test_parity_fails_it_with_its_kind(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def impatient(path: Path) -> RuntimeProcess:
-        return RuntimeProcess(path, timeout_s=PATIENCE_S if path.suffix == ".onnx" else 120)
+    def impatient(path: Path, runtime: Runtime, **_: object) -> RuntimeProcess:
+        patience_s = PATIENCE_S if path.suffix == ".onnx" else 120
+        return RuntimeProcess(path, runtime, timeout_s=patience_s)
 
     monkeypatch.setenv("PYTHONPATH", stand_in(tmp_path / "stand-in", action))
-    monkeypatch.setattr(check, "RuntimeProcess", impatient)
-    (result,) = check.check_build(copy_build("ssrnet", ".onnx"))
+    monkeypatch.setattr(side, "RuntimeProcess", impatient)
+    (result,) = verdicts_on(copy_build("ssrnet", ".onnx"))
     assert (result.status, result.kind) == ("failed", kind)
 
 

@@ -1,0 +1,203 @@
+"""Frozen dataclasses that hold only what their annotations allow, and their form in JSON.
+
+A record goes from one machine to another, and from Swift to Python: a figure of the wrong type, a 0
+that stands for "failed", or a NaN is refused where it enters, not found in a table.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
+
+from agecompact.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Range:
+    """Where a number lies. `above` excludes its bound, the other two hold theirs."""
+
+    above: float | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """What a text matches from its start to its end."""
+
+    expression: str
+
+
+Ms = Annotated[float, Range(above=0)]
+Seconds = Annotated[float, Range(above=0)]
+Megahertz = Annotated[float, Range(above=0)]
+Celsius = Annotated[float, Range(at_least=-40, at_most=150)]
+NotNegative = Annotated[float, Range(at_least=0)]
+Positive = Annotated[float, Range(above=0)]
+Count = Annotated[int, Range(at_least=0)]
+AtLeastOne = Annotated[int, Range(at_least=1)]
+Text = Annotated[str, Pattern(r"[^\x00]*\S[^\x00]*")]
+Sha256 = Annotated[str, Pattern(r"[0-9a-f]{64}")]
+Hexadecimal = Annotated[str, Pattern(r"[0-9a-f]+")]
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Base of a dataclass whose fields are checked when it is made.
+
+    Raises:
+        UsageError: A field is not what its annotation says.
+    """
+
+    def __post_init__(self) -> None:
+        for name, hint in hints_of(cast(Any, type(self))).items():
+            _check(getattr(self, name), hint, f"{type(self).__name__}.{name}")
+
+    def refuse(self, what: str, why: str = "") -> None:
+        """Refuses fields that contradict each other.
+
+        Raises:
+            UsageError: Always.
+        """
+        raise UsageError(f"{type(self).__name__}: {what}", why=why)
+
+
+@cache
+def hints_of(kind: Any) -> Mapping[str, Any]:
+    """Annotations of a dataclass, evaluated, by field name."""
+    from typing import get_type_hints
+
+    hints = get_type_hints(kind, include_extras=True)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+
+
+def optional(hint: Any) -> Any | None:
+    """What `X | None` holds besides None; None where the hint is of another form."""
+    if get_origin(hint) in (Union, types.UnionType):
+        (inner,) = (arm for arm in get_args(hint) if arm is not type(None))
+        return inner
+    return None
+
+
+def encode(value: Any) -> Any:
+    """A checked dataclass as JSON values; every field is told, an unknown one as null."""
+    if dataclasses.is_dataclass(value):
+        return {f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, tuple):
+        return [encode(item) for item in value]
+    if isinstance(value, Mapping):
+        return {name: encode(item) for name, item in value.items()}
+    return value
+
+
+def decode(kind: type[_T], value: Any) -> _T:
+    """Reads what `encode` wrote; a field that is left out has its default, which is unknown.
+
+    Raises:
+        UsageError: A field is unknown, missing, of a wrong type or out of its range.
+    """
+    return cast(_T, _decode(kind, value, kind.__name__))
+
+
+def _decode(hint: Any, value: Any, where: str) -> Any:
+    if get_origin(hint) is Annotated:
+        return _decode(get_args(hint)[0], value, where)
+    if (inner := optional(hint)) is not None:
+        return None if value is None else _decode(inner, value, where)
+    if dataclasses.is_dataclass(hint):
+        return _decode_fields(cast(type, hint), value, where)
+    if get_origin(hint) is tuple:
+        items = _expect(value, list, where)
+        return tuple(_decode(get_args(hint)[0], v, f"{where}[{i}]") for i, v in enumerate(items))
+    if isinstance(get_origin(hint), type) and issubclass(get_origin(hint), Mapping):
+        entries = _expect(value, dict, where)
+        return {k: _decode(get_args(hint)[1], v, f"{where}[{k!r}]") for k, v in entries.items()}
+    # JSON has one kind of number, and writers spell 5.0 as 5.
+    if hint is float and type(value) is int:
+        return float(value)
+    return value
+
+
+def _decode_fields(kind: type, value: Any, where: str) -> Any:
+    fields = _expect(value, dict, where)
+    hints = hints_of(kind)
+    if unknown := set(fields) - set(hints):
+        raise UsageError(f"{where} has unknown fields", why=", ".join(sorted(unknown)))
+    missing = [
+        field.name
+        for field in dataclasses.fields(kind)
+        if field.default is dataclasses.MISSING and field.name not in fields
+    ]
+    if missing:
+        raise UsageError(f"{where} lacks fields", why=", ".join(missing))
+    return kind(**{k: _decode(hints[k], v, f"{where}.{k}") for k, v in fields.items()})
+
+
+def _expect(value: Any, kind: type, where: str) -> Any:
+    if not isinstance(value, kind):
+        raise UsageError(f"{where} is {value!r}", why=f"it should be {_JSON_NAMES[kind]}")
+    return value
+
+
+_JSON_NAMES: Mapping[Any, str] = {list: "a list", dict: "an object"}
+_PLAIN: Mapping[Any, tuple[type, ...]] = {
+    float: (int, float),
+    int: (int,),
+    str: (str,),
+    bool: (bool,),
+}
+
+
+def _check(value: Any, hint: Any, where: str) -> None:
+    if get_origin(hint) is Annotated:
+        base, *limits = get_args(hint)
+        _check(value, base, where)
+        for limit in limits:
+            _check_limit(value, limit, where)
+    elif (inner := optional(hint)) is not None:
+        if value is not None:
+            _check(value, inner, where)
+    elif get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise UsageError(f"{where} is {value!r}", why=f"known: {', '.join(get_args(hint))}")
+    elif get_origin(hint) is tuple:
+        _check_type(value, (tuple,), where)
+        for i, item in enumerate(value):
+            _check(item, get_args(hint)[0], f"{where}[{i}]")
+    elif isinstance(get_origin(hint), type) and issubclass(get_origin(hint), Mapping):
+        _check_type(value, (Mapping,), where)
+        for name, item in value.items():
+            _check(name, str, where)
+            _check(item, get_args(hint)[1], f"{where}[{name!r}]")
+    else:
+        _check_type(value, _PLAIN.get(hint, (hint,)), where)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"{where} is {value!r}", why="an unknown figure is null")
+
+
+def _check_type(value: Any, allowed: tuple[type, ...], where: str) -> None:
+    # A bool is an int to Python, and never a figure.
+    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+        wanted = " or ".join(kind.__name__ for kind in allowed)
+        raise UsageError(f"{where} is {value!r}", why=f"it should be {wanted}")
+
+
+def _check_limit(value: Any, limit: Range | Pattern, where: str) -> None:
+    if isinstance(limit, Pattern):
+        if not re.fullmatch(limit.expression, value):
+            raise UsageError(f"{where} is {value!r}", why=f"it does not match {limit.expression}")
+        return
+    if limit.above is not None and not value > limit.above:
+        raise UsageError(f"{where} is {value!r}", why=f"not above {limit.above:g}; null if unknown")
+    if limit.at_least is not None and not value >= limit.at_least:
+        raise UsageError(f"{where} is {value!r}", why=f"less than {limit.at_least:g}")
+    if limit.at_most is not None and not value <= limit.at_most:
+        raise UsageError(f"{where} is {value!r}", why=f"more than {limit.at_most:g}")

@@ -1,0 +1,106 @@
+"""What every op of a TFLite graph gave, as `Step`s.
+
+Of the two ways to see between the ops, this rewrites the FlatBuffer, in memory, so that every
+tensor that depends on the inputs is an output of the subgraph: XNNPACK then runs the same kernels
+on the same plan and must hand each tensor out. The other, `experimental_preserve_all_tensors`,
+keeps only what the interpreter itself writes: of a graph that XNNPACK takes in one piece, nothing,
+and without the delegate other kernels with other rounding would be traced. What changes here is
+that XNNPACK fuses no ops across the tensors it hands out, which leaves the arithmetic as it is: the
+answers of all released models are the same to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+
+from agecompact.runtimes.base import Array, Arrays, Step, Trace
+
+_OPS = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
+_ACTIVATIONS = {
+    code: name
+    for name, code in vars(schema.ActivationFunctionType).items()
+    if isinstance(code, int) and code
+}
+
+
+def trace(model: Any, threads: int, inputs: Arrays, indices: Mapping[str, int]) -> Trace:
+    """Runs a model once and keeps what every op gave.
+
+    Args:
+        model: A `schema.ModelT`; its first subgraph's outputs are extended.
+        threads: For the interpreter.
+        inputs: One batch, NHWC, by input name.
+        indices: The tensors that those names mean.
+
+    Returns:
+        The steps in the order of execution. `op` names a fused activation too, `CONV_2D+RELU`.
+        A quantised tensor's value is what it stands for, float32, and its stored type is told in
+        the op: `CONV_2D[int8]`.
+    """
+    graph = model.subgraphs[0]
+    live = {int(i) for i in graph.inputs}
+    ops = []
+    for op in graph.operators:  # In execution order, by the format's rule.
+        reads = tuple(dict.fromkeys(int(i) for i in op.inputs if int(i) in live))
+        if reads:
+            live.update(int(i) for i in op.outputs)
+            ops.append((_kind(model, op), reads, [int(i) for i in op.outputs]))
+    answers = [int(i) for i in graph.outputs]
+    graph.outputs = [*answers, *(i for _, _, outs in ops for i in outs if i not in answers)]
+    # The signature, where there is one, would have to name the new outputs too.
+    model.signatureDefs = []
+    interpreter = Interpreter(model_content=_packed(model), num_threads=threads)
+    interpreter.allocate_tensors()
+    for name, index in indices.items():
+        interpreter.set_tensor(index, inputs[name])
+    interpreter.invoke()
+    names = _names(graph) | {index: name for name, index in indices.items()}
+    details = {d["index"]: d for d in interpreter.get_tensor_details()}
+    steps = []
+    for kind, reads, outs in ops:
+        for index in outs:
+            stored = interpreter.get_tensor(index)
+            value = _dequantised(stored, details[index]["quantization_parameters"])
+            op = kind if value is stored else f"{kind}[{stored.dtype}]"
+            steps.append(Step(op, names[index], tuple(names[i] for i in reads), "", value))
+    return tuple(steps)
+
+
+def _names(graph: Any) -> dict[int, str]:
+    """Tensors' names by index; what the format leaves free, two of one name, gets its index."""
+    names = {index: tensor.name.decode() for index, tensor in enumerate(graph.tensors)}
+    often = Counter(names.values())
+    return {i: name if often[name] == 1 else f"{name}:{i}" for i, name in names.items()}
+
+
+def _kind(model: Any, op: Any) -> str:
+    code = model.operatorCodes[op.opcodeIndex]
+    kind = _OPS[max(code.builtinCode, code.deprecatedBuiltinCode)]
+    fused = _ACTIVATIONS.get(getattr(op.builtinOptions, "fusedActivationFunction", 0))
+    return f"{kind}+{fused}" if fused else kind
+
+
+def _dequantised(stored: Array, parameters: Any) -> Array:
+    """What the integers of a quantised tensor stand for; any other tensor as it is."""
+    scales, zeros = parameters["scales"], parameters["zero_points"]
+    if not len(scales):
+        return stored
+    shape = [1] * stored.ndim
+    if len(scales) > 1:
+        shape[parameters["quantized_dimension"]] = -1
+    centred = stored.astype(np.float32) - zeros.astype(np.float32).reshape(shape)
+    value: Array = centred * scales.astype(np.float32).reshape(shape)
+    return value
+
+
+def _packed(model: Any) -> bytes:
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())

@@ -1,0 +1,11 @@
+"""Latency on an Android device over adb.
+
+`client` runs adb, `devices` says which device is meant, `device` and `heat` what it is and how it
+fares; `session` is a working folder there; `runner_engine` and `benchmark_model_engine` run
+artefacts in it; `measure` makes records of that, and `ledger` keeps them. `ai_benchmark` serves the
+app of that name, which no cable reaches.
+"""
+
+from android_bench.adb.measure import measure_build
+
+__all__ = ["measure_build"]

@@ -1,0 +1,145 @@
+"""The verbs `bench adb` and `bench ai-benchmark`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agecompact.commands.common import emit, json_option, progress, screen
+from agecompact.errors import GateError
+from agecompact.latency import store
+from agecompact.latency.circumstances import Machine
+from agecompact.latency.record import Record
+from agecompact.latency.validity import judged
+from agecompact.manifest import Build, read_builds
+from android_bench import tables
+from android_bench.adb import ai_benchmark
+from android_bench.adb.ai_benchmark import ACCELERATIONS, Typed
+from android_bench.adb.delegates import DELEGATES
+from android_bench.adb.measure import measure
+from android_bench.adb.options import ALL, ENGINES, FASTEST, Options
+from android_bench.artifacts import measured_files
+
+_PATH = click.Path(path_type=Path)
+_BUILD = click.argument("build", type=_PATH, default=Path("build"))
+_DEFAULTS = Options()
+
+
+@click.command("adb")
+@_BUILD
+@click.option(
+    "--serial",
+    envvar="ANDROID_SERIAL",
+    show_envvar=True,
+    help="Of the device; not needed where there is but one.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default=_DEFAULTS.engine,
+    show_default=True,
+    help="agecompact's own runner, or your benchmark_model.",
+)
+@click.option("--benchmark-model", type=_PATH, help="Your benchmark_model, built for Android.")
+@click.option(
+    "--delegate", type=click.Choice(tuple(DELEGATES)), default=_DEFAULTS.delegate, show_default=True
+)
+@click.option(
+    "--cores",
+    metavar="MASK",
+    default=FASTEST,
+    show_default=True,
+    help=f"Cores to pin to, as taskset takes them; '{ALL}' pins to none.",
+)
+@click.option("--threads", type=click.IntRange(1), multiple=True, default=(1,), show_default=True)
+@click.option("--runs", type=click.IntRange(1), default=_DEFAULTS.runs, show_default=True)
+@click.option("--warmup", type=click.IntRange(1), default=_DEFAULTS.warmup, show_default=True)
+@click.option("--profile", is_flag=True, help="Tell times by op too, where the engine does.")
+@click.option(
+    "--ledger", type=_PATH, help="Folder that remembers what was measured, to go on after a break."
+)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=_DEFAULTS.timeout_s,
+    show_default=True,
+    help="Longest that one file may take, in seconds.",
+)
+@json_option
+def adb(build: Path, json_target: str | None, **options: Any) -> None:
+    """Measure a build's TFLite files on an Android device.
+
+    Adds to latency.json in the build folder. Exits with 1 if nothing could be measured.
+    """
+    console = screen(json_target)
+    settings = Options(**options)
+    builds = read_builds(build)
+    found: list[Record] = []
+    with progress(console, "bench adb", sum(len(measured_files(b)) for b in builds)) as step:
+        for each in builds:
+            found += [judged(record) for record in measure(each, settings, step)]
+    _tell(build, found, json_target)
+    if all(record.failure is not None for record in found):
+        why = (found[0].failure or "") if found else "the build holds no TFLite file"
+        raise GateError("nothing could be measured", why=why)
+
+
+def _tell(build: Path, found: list[Record], json_target: str | None) -> None:
+    records = store.add(build / store.FILE_NAME, found)
+    emit(store.to_json(records), json_target)
+    for table in tables.measured(found):
+        screen(json_target).print(table)
+
+
+@click.group("ai-benchmark")
+def ai_benchmark_group() -> None:
+    """Have the AI Benchmark app measure a build, and enter what it shows."""
+
+
+@ai_benchmark_group.command("export")
+@_BUILD
+@click.option("--out", type=_PATH, default=Path("ai-benchmark"), show_default=True)
+def _export(build: Path, out: Path) -> None:
+    """Write the file that the app takes, and instructions."""
+    for each in read_builds(build):
+        screen().print(str(ai_benchmark.export(each, out)))
+
+
+@ai_benchmark_group.command("enter")
+@_BUILD
+@click.option("--device", required=True, help="What people call the phone.")
+@click.option("--android", required=True, help="Its version of Android.")
+@click.option("--soc", help="Its system on a chip.")
+@click.option("--acceleration", type=click.Choice(tuple(ACCELERATIONS)), required=True)
+@click.option("--runs", type=click.IntRange(1), required=True)
+@click.option("--mean-ms", type=float, required=True)
+@click.option("--std-ms", type=float)
+@click.option("--min-ms", type=float)
+@click.option("--max-ms", type=float)
+@click.option("--init-ms", type=float)
+@click.option("--warmup", type=click.IntRange(0))
+@click.option("--threads", type=click.IntRange(1))
+@click.option("--version", help="The app's version.")
+@json_option
+def _enter(
+    build: Path,
+    device: str,
+    android: str,
+    soc: str | None,
+    json_target: str | None,
+    **typed: Any,
+) -> None:
+    """Enter what the app showed for the model of one build folder."""
+    machine = Machine(cpu=soc or "unknown", os=f"Android {android}", name=device, soc=soc)
+    found = [judged(ai_benchmark.entered(_only(build), machine, Typed(**typed)))]
+    _tell(build, found, json_target)
+
+
+def _only(build: Path) -> Build:
+    builds = read_builds(build)
+    if len(builds) > 1:
+        raise click.UsageError(f"{build} holds several models; name the folder of one")
+    return builds[0]

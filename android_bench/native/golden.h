@@ -1,0 +1,50 @@
+/* A golden pack: inputs, and PyTorch's answers to them, in files that C reads without a library.
+ *
+ * golden.txt holds one item a line:
+ *
+ *   agecompact-golden 1
+ *   model NAME
+ *   samples N
+ *   height H
+ *   width W
+ *   input NAME FILE     uint8, N x H x W x 3: cropped, resized, in the model's colour order
+ *   table FILE          float32, 3 x 256: what each level becomes in each channel
+ *   output NAME FILE    float32, N: what PyTorch answered
+ *   end
+ *
+ * Numbers in files are little-endian; a FILE stands in the pack's own folder. */
+#ifndef AGECOMPACT_GOLDEN_H
+#define AGECOMPACT_GOLDEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { GOLDEN_NAME_BYTES = 128, GOLDEN_MAX_TENSORS = 16, GOLDEN_LEVELS = 256, GOLDEN_CHANNELS = 3 };
+
+typedef struct {
+  char name[GOLDEN_NAME_BYTES];
+  void *values; /* uint8_t of an input, float of an output. */
+} GoldenTensor;
+
+typedef struct {
+  char model[GOLDEN_NAME_BYTES];
+  size_t samples, height, width;
+  size_t num_inputs, num_outputs;
+  GoldenTensor inputs[GOLDEN_MAX_TENSORS], outputs[GOLDEN_MAX_TENSORS];
+  float table[GOLDEN_CHANNELS][GOLDEN_LEVELS];
+} Golden;
+
+/* Reads a pack.
+ *
+ * Returns NULL, or what is wrong with it, in memory that stands until the next call. */
+const char *golden_read(const char *folder, Golden *golden);
+
+/* Floats of one input sample. */
+size_t golden_input_floats(const Golden *golden);
+
+/* Writes one sample of one input as the model takes it, through the table. */
+void golden_fill(const Golden *golden, size_t input, size_t sample, bool channels_first,
+                 float *tensor);
+
+#endif

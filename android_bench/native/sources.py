@@ -1,0 +1,74 @@
+"""The C sources and how they are compiled."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from agecompact.errors import BackendMissingError
+
+FOLDER = Path(__file__).parent
+RUNNER = ("runner.c", "options.c", "golden.c", "litert.c", "fail.c")
+PLUGIN = ("count_plugin.c",)
+
+_STRICT = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror")
+
+
+def digest() -> str:
+    """SHA-256 over all C sources and headers, names included."""
+    total = hashlib.sha256()
+    for path in sorted(FOLDER.glob("*.[ch]")):
+        total.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return total.hexdigest()
+
+
+def compile_runner(
+    compiler: Sequence[str], out: Path, *, environment: Mapping[str, str] | None = None
+) -> None:
+    """Compiles the runner.
+
+    Args:
+        compiler: The compiler and options of its own, such as `aarch64-linux-gnu-gcc`.
+        out: The program to write.
+        environment: Environment variables of the compiler; by default this process's.
+
+    Raises:
+        BackendMissingError: The compiler is not here, or refused the sources.
+    """
+    _compile([*compiler, *_STRICT, *_paths(RUNNER), "-o", str(out), "-ldl"], environment)
+
+
+def compile_plugin(compiler: Sequence[str], out: Path) -> None:
+    """Compiles the counting plugin, which runs inside qemu and so on this machine.
+
+    Args:
+        compiler: The compiler for this machine.
+        out: The shared library to write.
+
+    Raises:
+        BackendMissingError: The compiler is not here, or refused the source.
+    """
+    shared = ["-shared", "-fPIC", "-fvisibility=hidden"]
+    _compile([*compiler, *_STRICT, *shared, *_paths(PLUGIN), "-o", str(out)], None)
+
+
+def _paths(names: Sequence[str]) -> list[str]:
+    return [str(FOLDER / name) for name in names]
+
+
+def _compile(command: Sequence[str], environment: Mapping[str, str] | None) -> None:
+    try:
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False, timeout=300
+        )
+    except FileNotFoundError:
+        raise BackendMissingError(
+            f"cannot compile the ARM runner: no {command[0]} here",
+            fix="apt-get install gcc libc6-dev",
+        ) from None
+    if done.returncode != 0:
+        raise BackendMissingError(
+            f"{command[0]} cannot compile the ARM runner", why=done.stderr.strip()[-2000:]
+        )

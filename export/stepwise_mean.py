@@ -1,0 +1,78 @@
+"""Means of TFLite graphs, taken over one axis after the other.
+
+TFLite's kernels add one value after the other, in float32. Over both axes of a 31 x 31 map that is
+961 additions, each rounded, and on images without contrast all are rounded the same way: it alone
+cost C3AE 3e-4 years. Over the columns and then over the rows it is 62.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+
+# NHWC: rows, columns.
+_ROWS, _COLUMNS = 1, 2
+# Below this many values a mean rounds no worse than a convolution does.
+_MANY = 64
+
+
+def split_means(model: Any, schema: Any) -> None:
+    """Replaces each mean over rows and columns by one over columns and one over rows, in place.
+
+    Args:
+        model: A `schema.ModelT` with one subgraph, float32.
+        schema: `ai_edge_litert.schema_py_generated`.
+    """
+    graph = model.subgraphs[0]
+    operators = []
+    for op in graph.operators:
+        if _is_wide_mean(model, schema, graph, op):
+            operators.append(_over_columns(model, schema, graph, op))
+        operators.append(op)
+    graph.operators = operators
+
+
+def _is_wide_mean(model: Any, schema: Any, graph: Any, op: Any) -> bool:
+    if model.operatorCodes[op.opcodeIndex].builtinCode != schema.BuiltinOperator.MEAN:
+        return False
+    source, axes = (graph.tensors[i] for i in op.inputs)
+    stored = model.buffers[axes.buffer].data
+    if stored is None or len(source.shape) != 4 or not op.builtinOptions.keepDims:
+        return False
+    over = {int(axis) % 4 for axis in np.asarray(stored, np.uint8).view("<i4")}
+    return over == {_ROWS, _COLUMNS} and source.shape[_ROWS] * source.shape[_COLUMNS] > _MANY
+
+
+def _over_columns(model: Any, schema: Any, graph: Any, op: Any) -> Any:
+    """The mean over columns, before an op that then takes only that over rows."""
+    source, whole = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
+    partial = schema.TensorT()
+    partial.name = whole.name + b"_columns"
+    partial.type, partial.buffer = source.type, 0
+    partial.shape = np.array([*source.shape[:_COLUMNS], 1, source.shape[-1]], np.int32)
+    graph.tensors.append(partial)
+    made = len(graph.tensors) - 1
+    first = copy.deepcopy(op)
+    first.inputs = [op.inputs[0], _axis(model, schema, graph, _COLUMNS)]
+    first.outputs = [made]
+    op.inputs = [made, _axis(model, schema, graph, _ROWS)]
+    return first
+
+
+def _axis(model: Any, schema: Any, graph: Any, axis: int) -> int:
+    """Index of a constant tensor that holds one axis; made where there is none yet."""
+    name = f"axis_{axis}".encode()
+    for index, tensor in enumerate(graph.tensors):
+        if tensor.name == name:
+            return index
+    buffer = schema.BufferT()
+    buffer.data = np.array([axis], "<i4").view(np.uint8)
+    tensor = schema.TensorT()
+    tensor.name, tensor.type = name, schema.TensorType.INT32
+    tensor.shape = np.array([1], np.int32)
+    tensor.buffer = len(model.buffers)
+    model.buffers.append(buffer)
+    graph.tensors.append(tensor)
+    return len(graph.tensors) - 1

@@ -1,0 +1,47 @@
+import BenchCoreML
+import Foundation
+import SwiftUI
+import UIKit
+
+/// `agecompact-bench` on a device: measures what its arguments name, relative to the app's own
+/// folder, and ends with the command's exit code.
+@main
+struct AgecompactApp: App {
+    private let arguments = Array(CommandLine.arguments.dropFirst())
+
+    var body: some Scene {
+        WindowGroup {
+            // Begun only once there is a window: in the background the system gives less of the
+            // processor.
+            Text(arguments.isEmpty ? "Start me with: agecompact bench --on ios" : "Measuring…")
+                .padding()
+                .task { await measure() }
+        }
+    }
+
+    @MainActor
+    private func measure() async {
+        guard let package = arguments.first else { return }
+        UIApplication.shared.isIdleTimerDisabled = true
+        FileManager.default.changeCurrentDirectoryPath(NSHomeDirectory())
+        Jobs.removeAll(but: package)
+        let arguments = arguments
+        exit(await Task.detached { await Command.run(arguments) }.value)
+    }
+}
+
+/// Folders that the driver left in `Documents`, one a run.
+private enum Jobs {
+    private static let folder = "Documents"
+    private static let prefix = "agecompact-"
+
+    /// Removes all but the one that holds the package.
+    static func removeAll(but package: String) {
+        let files = FileManager.default
+        for name in (try? files.contentsOfDirectory(atPath: folder)) ?? [] {
+            let job = "\(folder)/\(name)"
+            guard name.hasPrefix(prefix), !package.hasPrefix("\(job)/") else { continue }
+            try? files.removeItem(atPath: job)
+        }
+    }
+}

@@ -1,0 +1,104 @@
+import Foundation
+
+/// An `.mlpackage` on disk, named as `agecompact/files.py` names it.
+public struct ModelPackage: Equatable, Sendable {
+    public let place: URL
+    /// Hash of the sorted `<sha256>  <relative path>` lines of its files.
+    public let sha256: String
+    /// The sum over its files.
+    public let bytes: Int
+
+    /// - Throws: `BenchError.unreadable`.
+    public init(_ place: URL) throws {
+        self.place = place
+        var isFolder: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: place.path, isDirectory: &isFolder),
+            isFolder.boolValue
+        else {
+            throw BenchError.unreadable(file: place.path, why: "there is no such package")
+        }
+        var total = 0
+        var lines: [String] = []
+        for path in try ModelPackage.files(in: place) {
+            let content = try readFile(place.appendingPathComponent(path))
+            total += content.count
+            lines.append("\(SHA256.hash(content))  \(path)\n")
+        }
+        guard total > 0 else {
+            throw BenchError.unreadable(file: place.path, why: "it holds no bytes")
+        }
+        bytes = total
+        sha256 = SHA256.hash(Data(lines.joined().utf8))
+    }
+
+    /// Paths relative to a folder, in Python's order: part by part, by code point.
+    private static func files(in folder: URL) throws -> [String] {
+        guard let paths = FileManager.default.enumerator(atPath: folder.path) else {
+            throw BenchError.unreadable(file: folder.path, why: "it cannot be listed")
+        }
+        let files = paths.compactMap { $0 as? String }.filter { path in
+            var isFolder: ObjCBool = false
+            let whole = folder.appendingPathComponent(path).path
+            return FileManager.default.fileExists(atPath: whole, isDirectory: &isFolder)
+                && !isFolder.boolValue
+        }
+        return files.sorted { mine, theirs in
+            mine.split(separator: "/").map { Array($0.utf8) }
+                .lexicographicallyPrecedes(theirs.split(separator: "/").map { Array($0.utf8) }) {
+                    $0.lexicographicallyPrecedes($1)
+                }
+        }
+    }
+}
+
+/// What a package says of itself under the key `agecompact`.
+public struct SelfDescription: Decodable, Equatable, Sendable {
+    public static let key = "agecompact"
+
+    /// What goes in, as far as a bench must know.
+    public struct Contract: Decodable, Equatable, Sendable {
+        public let colorOrder: ColorOrder
+
+        enum CodingKeys: String, CodingKey {
+            case colorOrder = "color_order"
+        }
+    }
+
+    public let model: String
+    public let precision: String
+    public let weightsSha256: String
+    public let contract: Contract
+
+    enum CodingKeys: String, CodingKey {
+        case model
+        case precision
+        case weightsSha256 = "weights_sha256"
+        case contract
+    }
+
+    /// Nil where the text is missing or not of that form.
+    public init?(_ text: String?) {
+        guard let text,
+            let told = try? JSONDecoder().decode(SelfDescription.self, from: Data(text.utf8))
+        else { return nil }
+        self = told
+    }
+}
+
+/// Channel order of a model's pixels.
+public enum ColorOrder: String, Decodable, Equatable, Sendable {
+    case bgr = "BGR"
+    case rgb = "RGB"
+
+    /// Pixels of three channels as a 32BGRA picture takes them, opaque.
+    public func bgra(_ pixels: ArraySlice<UInt8>) -> [UInt8] {
+        var picture: [UInt8] = []
+        picture.reserveCapacity(pixels.count / 3 * 4)
+        for start in stride(from: pixels.startIndex, to: pixels.endIndex, by: 3) {
+            let pixel = [pixels[start], pixels[start + 1], pixels[start + 2]]
+            picture += self == .bgr ? pixel : pixel.reversed()
+            picture.append(255)
+        }
+        return picture
+    }
+}

@@ -1,0 +1,69 @@
+#if canImport(CoreML)
+import BenchCore
+import CoreML
+import Foundation
+
+extension ComputeUnit {
+    /// Core ML's own value.
+    public var coreML: MLComputeUnits {
+        switch self {
+        case .cpuOnly: return .cpuOnly
+        case .cpuAndGPU: return .cpuAndGPU
+        case .cpuAndNeuralEngine: return .cpuAndNeuralEngine
+        case .all: return .all
+        }
+    }
+
+    /// What a model is loaded with.
+    public var configuration: MLModelConfiguration {
+        let configuration = MLModelConfiguration()
+        configuration.computeUnits = coreML
+        return configuration
+    }
+}
+
+/// A package as Core ML compiled it on this machine.
+public struct CompiledModel {
+    /// The `.mlmodelc` folder, in a temporary place.
+    public let place: URL
+    /// What compiling took.
+    public let compileMs: Double
+
+    /// - Throws: `BenchError.unsupportedModel`.
+    public init(_ package: URL) async throws {
+        let watch = Stopwatch()
+        do {
+            place = try await MLModel.compileModel(at: package)
+        } catch {
+            throw BenchError.unsupportedModel(
+                file: package.lastPathComponent, why: "it does not compile: \(oneLine(error))")
+        }
+        compileMs = watch.elapsedMs
+    }
+
+    /// Loads it.
+    ///
+    /// - Throws: `BenchError.unsupportedModel`.
+    public func load(_ unit: ComputeUnit) throws -> MLModel {
+        do {
+            return try MLModel(contentsOf: place, configuration: unit.configuration)
+        } catch {
+            throw BenchError.unsupportedModel(
+                file: place.lastPathComponent, why: "it does not load: \(oneLine(error))")
+        }
+    }
+
+    /// Removes the folder.
+    public func remove() {
+        try? FileManager.default.removeItem(at: place)
+    }
+}
+
+extension MLModel {
+    /// What the package says of itself; nil if agecompact did not write it.
+    public var selfDescription: SelfDescription? {
+        let own = modelDescription.metadata[.creatorDefinedKey] as? [String: String]
+        return SelfDescription(own?[SelfDescription.key])
+    }
+}
+#endif

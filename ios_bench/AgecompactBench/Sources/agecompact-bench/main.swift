@@ -1,0 +1,4 @@
+import BenchCoreML
+import Foundation
+
+exit(await Command.run(Array(CommandLine.arguments.dropFirst())))

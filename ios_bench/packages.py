@@ -1,0 +1,51 @@
+"""The Core ML packages of a build, as a record holds them."""
+
+from __future__ import annotations
+
+from agecompact import golden
+from agecompact.errors import UsageError
+from agecompact.files import sha256_of, size_of
+from agecompact.latency.record import Artifact
+from agecompact.manifest import Build, Entry
+
+
+def packages_of(build: Build) -> tuple[Entry, ...]:
+    """The Core ML entries of a build's manifest.
+
+    Raises:
+        UsageError: There are none.
+    """
+    entries = tuple(entry for entry in build.manifest.artifacts if entry.format == "coreml")
+    if not entries:
+        raise UsageError(
+            f"{build.folder} holds no Core ML package",
+            why="a Mac and a phone are measured with Core ML alone",
+            fix=f"agecompact export {build.manifest.model} --format coreml",
+        )
+    return entries
+
+
+def described(build: Build, entry: Entry) -> Artifact:
+    """A package, hashed and measured as it lies there now.
+
+    Raises:
+        UsageError: It is missing.
+    """
+    path = build.path(entry)
+    if not path.is_dir():
+        raise UsageError(f"{path} is missing", fix=f"agecompact export {build.manifest.model}")
+    return Artifact(
+        model=build.manifest.model,
+        file=entry.file,
+        format="coreml",
+        precision=entry.precision,
+        sha256=sha256_of(path),
+        file_bytes=size_of(path),
+        parameters=build.manifest.parameters,
+        macs=build.manifest.macs,
+    )
+
+
+def has_golden_pack(build: Build) -> bool:
+    """Whether the answers can be compared there and then."""
+    return (build.folder / golden.FOLDER / golden.FILE_NAME).is_file()

@@ -1,0 +1,258 @@
+"""Which tensor of a candidate is which tensor of the reference.
+
+Converters fold batch norms, fuse activations, drop identities, insert transposes and split ops, so
+neither names nor counts can be relied on. Four things can: a tensor depends on the inputs that its
+counterpart depends on; its shape is that shape in another layout; where nothing is wrong its values
+are those values; and where something is, its op still does the same kind of work on the same
+inputs, or stands between the same tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Literal
+
+import numpy as np
+
+from parity_tests.graph import Graph
+from parity_tests.layouts import View, same_rank, squeezed, views
+from parity_tests.opkinds import AFFINE, ARITHMETIC, INPUT, NORM, OTHER, alike
+
+# Below this distance a tensor is taken for another whatever its op is called.
+_NEAR = 0.02
+# Below this one, where the ops do the same kind of work.
+_LIKE = 0.5
+# Farther down the graph than this many fitting tensors a counterpart is not looked for.
+_REACH = 24
+# Distances closer than this are no distance apart: a relu of positive values, a reshape.
+_TIE = 1.01
+_ROUNDING = 1e-7
+
+How = Literal["name", "value", "place"]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One tensor of the reference and its counterpart.
+
+    Attributes:
+        reference: Index of the step that wrote it.
+        candidate: Index of the candidate's step.
+        view: How the candidate's tensor is laid beside it; None where their shapes do not allow it.
+        distance: RMS of the difference in units of the reference's spread.
+        how: What told: the module's path, the values, or the place in the graph.
+    """
+
+    reference: int
+    candidate: int
+    view: View | None
+    distance: float
+    how: How
+
+
+def align(reference: Graph, candidate: Graph) -> tuple[Pair, ...]:
+    """Pairs the steps of two graphs that saw the same samples.
+
+    Returns:
+        At most one pair for each tensor of the reference, or crop of one, in the reference's order;
+        the last tensors of both are always a pair.
+    """
+    matcher = _Matcher(reference, candidate)
+    matcher.by_value()
+    matcher.by_place()
+    matcher.by_neighbours()
+    return matcher.pairs()
+
+
+def distance(reference: Sequence[np.ndarray], candidate: Sequence[np.ndarray], view: View) -> float:
+    """RMS difference of tensors over the samples, in units of the reference's spread."""
+    squares, total, second, count = 0.0, 0.0, 0.0, 0
+    for r, c in zip(reference, candidate, strict=True):
+        mine = np.asarray(view.of_reference(r), np.float32)
+        with np.errstate(all="ignore"):
+            error = np.asarray(view.of_candidate(c), np.float32) - mine
+            squares += float(np.square(error).sum(dtype=np.float64))
+            total += float(mine.sum(dtype=np.float64))
+            second += float(np.square(mine).sum(dtype=np.float64))
+        count += mine.size
+    if not count or not np.isfinite(squares):
+        return inf
+    mean_square = second / count
+    variance = max(mean_square - (total / count) ** 2, 0.0)
+    # A constant tensor has no spread: a thousandth of its size stands in for it.
+    scale = max(variance**0.5, 1e-3 * mean_square**0.5)
+    if scale == 0.0:
+        return 0.0 if squares == 0.0 else inf
+    return float((squares / count) ** 0.5 / scale)
+
+
+class _Matcher:
+    def __init__(self, reference: Graph, candidate: Graph) -> None:
+        self._reference, self._candidate = reference, candidate
+        self._found: dict[int, Pair] = {}
+        self._hidden = _folded(reference, candidate)
+        self._skipped = _folded(candidate, reference)
+        self._match_inputs()
+
+    def _match_inputs(self) -> None:
+        mine = [i for i, s in enumerate(self._reference.steps) if s.op == INPUT]
+        theirs = [j for j, s in enumerate(self._candidate.steps) if s.op == INPUT]
+        names = {self._reference.steps[i].output: i for i in mine}
+        for place, j in enumerate(theirs):
+            i = names.get(self._candidate.steps[j].output)
+            if i is None and place < len(mine):
+                i = mine[place]
+            if i is not None:
+                self._found[j] = self._nearest_view(i, j, "name")
+
+    def by_value(self) -> None:
+        """Pairs what agrees, or is of one module and kind, in the candidate's order."""
+        for j, step in enumerate(self._candidate.steps):
+            if step.op == INPUT or j in self._skipped:
+                continue
+            reachable = self._reachable(j)
+            named = [i for i in reachable if self._same_module(i, j)]
+            if len(named) == 1:
+                self._found[j] = self._nearest_view(named[0], j, "name")
+            elif best := self._closest(reachable, j):
+                self._found[j] = best
+        self._drop_rivals()
+
+    def by_place(self) -> None:
+        """Pairs ops of one kind that read the same tensors, where values no longer tell."""
+        taken = {pair.reference for pair in self._found.values()}
+        for j in range(len(self._candidate)):
+            kind = self._candidate.kind(j)
+            if j in self._found or j in self._skipped or kind in (OTHER, INPUT):
+                continue
+            reads = self._reads(j)
+            options = [
+                self._nearest_view(i, j, "place")
+                for i in range(len(self._reference))
+                if i not in taken
+                and i not in self._hidden
+                and self._fits(i, kind)
+                and set(self._reference.nearest(i, taken)) == reads
+            ]
+            if options:
+                best = min(options, key=self._unlikeness)
+                self._found[j] = best
+                taken.add(best.reference)
+
+    def by_neighbours(self) -> None:
+        """Pairs what is left between the same tensors: an activation made of other ops, say."""
+        taken = {pair.reference for pair in self._found.values()}
+        options = []
+        for j in set(range(len(self._candidate))) - set(self._found) - self._skipped:
+            reads = self._reads(j)
+            readers = self._candidate.nearest_readers(j, self._found)
+            read_by = {self._found[q].reference for q in readers}
+            for i in set(range(len(self._reference))) - taken - self._hidden:
+                around = (
+                    self._reference.nearest(i, taken),
+                    self._reference.nearest_readers(i, taken),
+                )
+                if (set(around[0]), set(around[1])) == (reads, read_by):
+                    options.append(self._nearest_view(i, j, "place"))
+        for pair in sorted(options, key=lambda p: (p.distance, p.reference, p.candidate)):
+            if pair.distance < _LIKE and pair.reference not in taken:
+                taken.add(pair.reference)
+                self._found[pair.candidate] = pair
+
+    def pairs(self) -> tuple[Pair, ...]:
+        """What was found, in the reference's order."""
+        last, final = len(self._reference) - 1, len(self._candidate) - 1
+        self._found = {
+            j: p for j, p in self._found.items() if (p.reference == last) <= (j == final)
+        }
+        self._found[final] = self._nearest_view(last, final, "name")
+        return tuple(sorted(self._found.values(), key=lambda p: (p.reference, p.candidate)))
+
+    def _fits(self, i: int, kind: str) -> bool:
+        mine = self._reference.kind(i)
+        return mine == kind if kind in ARITHMETIC else alike(mine, kind)
+
+    def _same_module(self, i: int, j: int) -> bool:
+        scope = self._candidate.steps[j].scope
+        same = bool(scope) and scope == self._reference.steps[i].scope
+        return same and self._fits(i, self._candidate.kind(j))
+
+    def _reads(self, j: int) -> set[int]:
+        """The reference's tensors that a step of the candidate depends on most nearly."""
+        return {self._found[q].reference for q in self._candidate.nearest(j, self._found)}
+
+    def _reachable(self, j: int) -> list[int]:
+        """Steps of the reference that depend on all that a step of the candidate depends on."""
+        needed = sum(1 << i for i in self._reads(j))
+        return [
+            i
+            for i, bits in enumerate(self._reference.ancestors)
+            if bits & needed == needed
+            and i not in self._hidden
+            and self._reference.steps[i].op != INPUT
+        ]
+
+    def _closest(self, reachable: Sequence[int], j: int) -> Pair | None:
+        shape = self._candidate.steps[j].value.shape
+        fitting = [i for i in reachable if views(shape, self._reference.steps[i].value.shape)]
+        # A flat tensor that has a flat counterpart is held to it: read as its unflattened source,
+        # in whichever order fits, a wrong order of flattening would go unseen.
+        exact = [
+            i for i in fitting if squeezed(self._reference.steps[i].value.shape) == squeezed(shape)
+        ]
+        ranked = [i for i in fitting if same_rank(self._reference.steps[i].value.shape, shape)]
+        fitting = (exact if len(squeezed(shape)) < 3 and exact else ranked or fitting)[:_REACH]
+        kind = self._candidate.kind(j)
+        options = [
+            pair
+            for pair in (self._nearest_view(i, j, "value") for i in fitting)
+            if pair.distance < _NEAR or (pair.distance < _LIKE and self._fits(pair.reference, kind))
+        ]
+        if not options:
+            return None
+        least = min(pair.distance for pair in options)
+        tied = [p for p in options if p.distance <= least * _TIE + _ROUNDING]
+        return min(tied, key=lambda p: (not self._fits(p.reference, kind), p.reference))
+
+    def _unlikeness(self, pair: Pair) -> tuple[bool, bool, float, int]:
+        """Orders ops of one kind in a row, a reshape and a permutation: shape, then value."""
+        mine = self._reference.steps[pair.reference].value.shape
+        theirs = self._candidate.steps[pair.candidate].value.shape
+        other_shape = squeezed(mine) != squeezed(theirs)
+        return pair.view is None, other_shape, pair.distance, pair.reference
+
+    def _nearest_view(self, i: int, j: int, how: How) -> Pair:
+        mine, theirs = self._reference.values(i), self._candidate.values(j)
+        best = Pair(i, j, None, inf, how)
+        for view in views(theirs[0].shape, mine[0].shape):
+            far = distance(mine, theirs, view)
+            if best.view is None or far < best.distance:
+                best = Pair(i, j, view, far, how)
+        return best
+
+    def _drop_rivals(self) -> None:
+        """Of several tensors taken for one, keeps the closest, else the first."""
+        kept: dict[tuple[int, int | None], Pair] = {}
+        for pair in self._found.values():
+            key = (pair.reference, pair.view.crop if pair.view else None)
+            rival = kept.get(key)
+            if rival is None or pair.distance * _TIE + _ROUNDING < rival.distance:
+                kept[key] = pair
+        self._found = {pair.candidate: pair for pair in kept.values()}
+
+
+def _folded(graph: Graph, other: Graph) -> set[int]:
+    """Convolutions that only a batch norm reads, where the other graph has no batch norms."""
+    if any(other.kind(i) == NORM for i in range(len(other))):
+        return set()
+    readers: dict[int, list[int]] = {}
+    for index, parents in enumerate(graph.parents):
+        for parent in parents:
+            readers.setdefault(parent, []).append(index)
+    return {
+        index
+        for index, by in readers.items()
+        if graph.kind(index) == AFFINE and [graph.kind(i) for i in by] == [NORM]
+    }

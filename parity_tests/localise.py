@@ -1,0 +1,174 @@
+"""Where an error is born: the first op that disagrees though what it reads agrees.
+
+Two graphs that saw the same inputs are laid beside each other tensor by tensor (`alignment`). The
+error of each tensor is measured in the error that rounding alone makes there (`rounding`), so that
+what a network amplifies by itself accuses nobody: of a right conversion that ratio stays near 1 all
+the way. `jump` tells from the ratios which op is accused, `suspicion` of what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from agecompact.runtimes.base import Array, Trace
+from parity_tests.alignment import Pair, align
+from parity_tests.graph import Graph, with_inputs
+from parity_tests.jump import birthplace, carried_on
+from parity_tests.localisation import Birth, Localisation, Row, as_json, lines
+from parity_tests.meter import Meter
+from parity_tests.opkinds import INPUT, kind_of
+from parity_tests.recompute import Values
+from parity_tests.scene import Link, Scene
+from parity_tests.suspicion import suspect
+
+__all__ = ["Birth", "Localisation", "Row", "as_json", "lines", "localise", "with_inputs"]
+
+
+def localise(
+    reference: Sequence[Trace],
+    candidate: Sequence[Trace],
+    *,
+    precision: str,
+    rounding: Mapping[str, float] | None = None,
+    state: Mapping[str, Array] | None = None,
+) -> Localisation:
+    """Finds the op where a candidate's error is born.
+
+    Args:
+        reference: Its traces, one a sample, each with its inputs (`graph.with_inputs`).
+        candidate: The candidate's traces on the same samples, likewise.
+        precision: Of the candidate: `float32` or `float16`.
+        rounding: By the reference's tensor, the RMS error that rounding makes there
+            (`rounding.Evidence`). Without it, as of a foreign pair, a rule of thumb stands in, and
+            only errors far beyond rounding are told.
+        state: The reference's weights by name; without them fewer suspicions can be tried.
+    """
+    mine, theirs = Graph(reference), Graph(candidate)
+    pairs = align(mine, theirs)
+    meter = Meter(mine, theirs, precision, rounding or {})
+    kept = _one_a_tensor(pairs, meter)
+    ratios = {i: meter.ratio(pair) for i, pair in kept.items()}
+    reads = {i: mine.nearest(i, kept) for i in kept}
+    rows = tuple(_row(mine, theirs, kept, i, ratios, reads[i], meter) for i in kept)
+    order = list(kept)
+    carried = carried_on(order, ratios, reads)
+    added = [
+        r.ratio / max(r.inputs_ratio, 1.0) * (i in carried) for i, r in zip(kept, rows, strict=True)
+    ]
+    most = int(np.argmax([a if np.isfinite(a) else 1e300 for a in added]))
+    guilty = birthplace(order, ratios, reads, carried)
+    if guilty is None:
+        return Localisation(precision, rows, None, most, _harmless(rows, most))
+    scene = _scene(mine, theirs, kept, guilty, reads[guilty], meter, state or {})
+    found = suspect(scene)
+    row = rows[order.index(guilty)]
+    birth = Birth(
+        row=order.index(guilty),
+        scope=row.scope if found is None or found.scope is None else found.scope,
+        op=row.op,
+        candidate_op=row.candidate_op,
+        candidate_tensor=row.candidate_tensor,
+        suspicion="unknown" if found is None else found.name,
+        evidence="" if found is None else found.evidence,
+    )
+    return Localisation(precision, rows, birth, most, _accusation(birth))
+
+
+def _one_a_tensor(pairs: Sequence[Pair], meter: Meter) -> dict[int, Pair]:
+    """The pair of each tensor of the reference; of several crops of one, the worst."""
+    kept: dict[int, Pair] = {}
+    for pair in pairs:
+        rival = kept.get(pair.reference)
+        if rival is None or meter.ratio(pair) > meter.ratio(rival):
+            kept[pair.reference] = pair
+    return kept
+
+
+def _row(
+    mine: Graph,
+    theirs: Graph,
+    kept: Mapping[int, Pair],
+    index: int,
+    ratios: Mapping[int, float],
+    reads: Sequence[int],
+    meter: Meter,
+) -> Row:
+    pair = kept[index]
+    step, other = mine.steps[index], theirs.steps[pair.candidate]
+    error = meter.error(pair)
+    return Row(
+        scope=step.scope,
+        op=step.op,
+        tensor=step.output,
+        covers=tuple(mine.steps[i].op for i in mine.between(index, kept)),
+        candidate_op=other.op,
+        candidate_tensor=other.output,
+        matched_by=pair.how,
+        max_abs=None if error is None else error[0],
+        relative=pair.distance if np.isfinite(pair.distance) else None,
+        ratio=ratios[index],
+        inputs_ratio=max((ratios[i] for i in reads), default=0.0),
+    )
+
+
+def _scene(
+    mine: Graph,
+    theirs: Graph,
+    kept: Mapping[int, Pair],
+    index: int,
+    reads: Sequence[int],
+    meter: Meter,
+    state: Mapping[str, Array],
+) -> Scene:
+    pair = kept[index]
+    both = meter.values(pair)
+
+    def stacked(i: int) -> Values:
+        return np.stack([np.asarray(v, np.float64) for v in mine.values(i)])
+
+    def link(i: int) -> Link:
+        step = mine.steps[i]
+        name = step.output if step.op == INPUT else step.op
+        return Link(name, kind_of(step.op), step.scope, stacked(i))
+
+    chain = mine.between(index, kept)
+    upstream = [i for i in mine.between(index, set()) if mine.steps[i].value.ndim == 4]
+    sizes = {stacked(i)[0].size for i in (*reads, index)}
+    return Scene(
+        reference=stacked(index) if both is None else both[0],
+        candidate=None if both is None else both[1],
+        candidate_shape=theirs.steps[pair.candidate].value.shape,
+        candidate_op=theirs.steps[pair.candidate].op,
+        sources={mine.steps[i].output: stacked(i) for i in reads},
+        chain=tuple(link(i) for i in chain),
+        rounding=meter.floor(index),
+        state=state,
+        layouts={
+            mine.steps[i].output: stacked(i)
+            for i in reversed(upstream)
+            if mine.steps[i].value.size in sizes and kind_of(mine.steps[i].op) != "view"
+        },
+        rivals={s.output: stacked(i) for i, s in enumerate(mine.steps) if s.op == INPUT},
+    )
+
+
+def _place(scope: str, op: str) -> str:
+    return f"{scope} ({op})" if scope else op
+
+
+def _accusation(birth: Birth) -> str:
+    told = f"{birth.suspicion}: {birth.evidence}" if birth.evidence else "cause unknown"
+    return (
+        f"born at {_place(birth.scope, birth.op)}, {birth.candidate_op} "
+        f"'{birth.candidate_tensor}': {told}"
+    )
+
+
+def _harmless(rows: Sequence[Row], most: int) -> str:
+    row = rows[most]
+    return (
+        f"no single op: rounding accumulates; {_place(row.scope, row.op)} adds the most, "
+        f"{row.ratio:.1f} times what rounding makes there"
+    )

@@ -1,0 +1,68 @@
+"""Ops of every runtime by what they do, so that `CONV_2D` and `conv2d` are told to be alike."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+AFFINE = "affine"
+NORM = "norm"
+POOL = "pool"
+REDUCE = "reduce"
+CONCAT = "concat"
+VIEW = "view"
+SOFTMAX = "softmax"
+INPUT = "input"
+OTHER = "other"
+
+# Of each kind the names, in lower case without underscores, digits and what is fused.
+_NAMES: Mapping[str, str] = {
+    AFFINE: "conv convd depthwiseconvd transposeconv fusedconv linear gemm matmul addmm "
+    "fullyconnected",
+    NORM: "batchnorm batchnormalization",
+    POOL: "avgpoold averagepool averagepoold avgpool maxpool maxpoold lpool",
+    REDUCE: "mean reducemean sum reducesum globalaveragepool adaptiveavgpoold",
+    CONCAT: "cat concat concatenation stack pack",
+    VIEW: "reshape view flatten permute transpose squeeze unsqueeze expanddims identity dropout "
+    "slice stridedslice slicebyindex slicebysize split unbind getitem gather clone contiguous "
+    "dequantize quantize cast",
+    SOFTMAX: "softmax",
+    INPUT: "input",
+    "relu": "relu",
+    "relu6": "clip clamp clampmin clampmax",
+    "hardswish": "hardswish",
+    "hardsigmoid": "hardsigmoid sigmoidhard",
+    "sigmoid": "sigmoid logistic",
+    "tanh": "tanh",
+    "pad": "pad padv mirrorpad",
+    "add": "add radd iadd",
+    "sub": "sub rsub",
+    "mul": "mul rmul imul",
+    "div": "div truediv realdiv",
+}
+_KINDS = {name: kind for kind, names in _NAMES.items() for name in names.split()}
+_RELU6 = {"relu6", "relun1to1", "relu0to1"}
+
+ACTIVATIONS = frozenset(("relu", "relu6", "hardswish", "hardsigmoid", "sigmoid", "tanh"))
+ARITHMETIC = frozenset(("add", "sub", "mul", "div"))
+
+
+def kind_of(op: str) -> str:
+    """What an op does last: `affine`, `relu`, `view` and so on; `other` for what is not known.
+
+    Args:
+        op: As a runtime names it; of `CONV_2D+RELU` the last part counts, of `CONV_2D[int8]` all
+            but the brackets.
+    """
+    name = re.sub(r"\[.*\]", "", op).split("+")[-1].lower().replace("_", "").replace(".", "")
+    if name in _RELU6:
+        return "relu6"
+    return _KINDS.get(re.sub(r"\d", "", name), OTHER)
+
+
+def alike(one: str, other: str) -> bool:
+    """Whether two kinds may be the same op: a convolution may hold a batch norm, say."""
+    affine = {AFFINE, NORM}
+    clipping = {"relu", "relu6"}
+    pooling = {POOL, REDUCE}
+    return one == other or any({one, other} <= group for group in (affine, clipping, pooling))

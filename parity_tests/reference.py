@@ -1,0 +1,118 @@
+"""The side that artefacts are held to: of a build, PyTorch."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from threading import Lock
+
+from agecompact.contract import Contract
+from agecompact.errors import GateError
+from agecompact.evaluation import target_of_contract
+from agecompact.manifest import Build
+from agecompact.runtimes import registry
+from parity_tests import inputs
+from parity_tests.compare import Answers
+from parity_tests.inputs import Sample
+from parity_tests.plan import Plan
+from parity_tests.results import Failure
+from parity_tests.side import Side
+from parity_tests.task import mean_absolute_error
+
+
+class Reference:
+    """Answers to the fixed inputs, asked for once whichever thread needs them first.
+
+    Args:
+        path: The model file: of a build, its copy of the weights.
+        contract: How images become its inputs.
+        plan: Says the inputs.
+        values: Values of an answer; None takes any number.
+    """
+
+    def __init__(
+        self, path: Path, contract: Contract, plan: Plan, *, values: int | None = 1
+    ) -> None:
+        self.contract = contract
+        self._path = path
+        self._plan = plan
+        self._values = values
+        self._stack = ExitStack()
+        self._lock = Lock()
+
+    @classmethod
+    def of_build(cls, build: Build, plan: Plan) -> Reference:
+        """PyTorch float32, on the weights that a build was made from."""
+        return cls(build.weights, build.manifest.contract, plan)
+
+    def __enter__(self) -> Reference:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @cached_property
+    def samples(self) -> tuple[Sample, ...]:
+        """The fixed inputs."""
+        return inputs.fixed(self.contract, self._plan.images)
+
+    @property
+    def weights(self) -> Path | None:
+        """The weights file of its PyTorch network; None of a foreign model."""
+        return self._path if self._path.suffix == ".safetensors" else None
+
+    @property
+    def side(self) -> Side:
+        """The model itself."""
+        with self._lock:
+            return self._side
+
+    @property
+    def answers(self) -> Answers:
+        """Its answers to the fixed inputs."""
+        with self._lock:
+            return self._answers
+
+    @property
+    def mae(self) -> float:
+        """Its mean absolute error on the labelled faces."""
+        with self._lock:
+            return self._mae
+
+    @cached_property
+    def _side(self) -> Side:
+        side = Side(
+            self._path,
+            registry.of_suffix(self._path.suffix)[0],
+            self.contract,
+            values=self._values,
+            threads=self._plan.threads,
+            timeout_s=self._plan.timeout_s,
+        )
+        try:
+            return self._stack.enter_context(side)
+        except Failure as failure:
+            raise self._useless(failure) from None
+
+    @cached_property
+    def _answers(self) -> Answers:
+        try:
+            return self._side.answers(self.samples)
+        except Failure as failure:
+            raise self._useless(failure) from None
+
+    @cached_property
+    def _mae(self) -> float:
+        labelled = self._plan.labelled[target_of_contract(self.contract)]
+        try:
+            return mean_absolute_error(self._side, labelled)
+        except Failure as failure:
+            raise self._useless(failure) from None
+
+    def _useless(self, failure: Failure) -> GateError:
+        return GateError(
+            f"{self._path.name} gives no reference to hold anything to",
+            why=f"{failure.kind}: {failure}",
+            fix="check it with: agecompact verify, or agecompact inspect",
+        )

@@ -1,0 +1,116 @@
+"""Small networks converted and compressed by coremltools, once a run."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+# Large enough for a palette of 64 and for blocks of 8.
+_CHANNELS = 32
+
+
+class _Small(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, _CHANNELS, 3, 2, bias=False)
+        self.norm = nn.BatchNorm2d(_CHANNELS)
+        self.second = nn.Conv2d(_CHANNELS, _CHANNELS, 3, groups=4)
+        self.age = nn.Linear(_CHANNELS, 16)
+
+    def forward(self, face: Tensor) -> Tensor:
+        maps = torch.nn.functional.hardswish(self.norm(self.first(face)))
+        return torch.tanh(self.age(self.second(maps).mean((2, 3))))
+
+
+def _palette(bits: int) -> Any:
+    """Lloyd's algorithm in one dimension: scikit-learn's k-means is not needed."""
+
+    def table(weight: Any) -> Any:
+        flat = np.asarray(weight, np.float64).reshape(-1)
+        entries = np.quantile(flat, (np.arange(1 << bits) + 0.5) / (1 << bits))
+        for _ in range(10):
+            indices = np.abs(flat[:, None] - entries).argmin(1)
+            entries = np.array(
+                [
+                    flat[indices == i].mean() if (indices == i).any() else e
+                    for i, e in enumerate(entries)
+                ]
+            )
+        lut = entries.astype(weight.dtype)
+        nearest = np.abs(flat[:, None] - lut.astype(np.float64)).argmin(1)
+        return lut, nearest.astype(np.uint8)
+
+    return table
+
+
+def _convert(ct: Any, target: Any, precision: Any) -> Any:
+    torch.manual_seed(0)
+    network = _Small().eval()
+    for buffer in (network.norm.running_mean, network.norm.running_var):
+        assert isinstance(buffer, Tensor)
+        nn.init.uniform_(buffer, 0.5, 1.5)
+    traced = torch.jit.trace(network, torch.rand(1, 3, 24, 24))  # type: ignore[no-untyped-call]
+    return ct.convert(
+        traced,
+        inputs=[ct.TensorType(name="face", shape=(1, 3, 24, 24), dtype=np.float32)],
+        outputs=[ct.TensorType(name="age", dtype=np.float32)],
+        minimum_deployment_target=target,
+        compute_precision=precision,
+        skip_model_load=True,
+    )
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Packages by name: target, precision, compression, as `16-float32-int8`. Read only."""
+    ct = pytest.importorskip("coremltools")
+    import coremltools.optimize.coreml as cto
+
+    folder = tmp_path_factory.mktemp("mil")
+    targets = {"16": ct.target.iOS16, "18": ct.target.iOS18}
+    precisions = {"float32": ct.precision.FLOAT32, "float16": ct.precision.FLOAT16}
+    common = {"weight_threshold": 256}
+
+    def quantized(model: Any, **options: Any) -> Any:
+        config = cto.OpLinearQuantizerConfig(**options, **common)
+        return cto.linear_quantize_weights(model, cto.OptimizationConfig(config))
+
+    def palettized(model: Any, **options: Any) -> Any:
+        config = cto.OpPalettizerConfig(**options, **common)
+        return cto.palettize_weights(model, cto.OptimizationConfig(config))
+
+    def pruned(model: Any) -> Any:
+        config = cto.OpMagnitudePrunerConfig(target_sparsity=0.6, **common)
+        return cto.prune_weights(model, cto.OptimizationConfig(config))
+
+    found: dict[str, Path] = {}
+
+    def keep(name: str, model: Any) -> None:
+        found[name] = folder / f"{name}.mlpackage"
+        model.save(str(found[name]))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for target, level in targets.items():
+            for precision, arithmetic in precisions.items():
+                plain = _convert(ct, level, arithmetic)
+                name = f"{target}-{precision}"
+                keep(name, plain)
+                keep(f"{name}-int8", quantized(plain, mode="linear_symmetric"))
+                keep(f"{name}-uint8", quantized(plain, mode="linear", dtype="uint8"))
+                for bits in (4, 6):
+                    table = _palette(bits)
+                    keep(f"{name}-lut{bits}", palettized(plain, mode="custom", lut_function=table))
+                keep(f"{name}-uniform6", palettized(plain, mode="uniform", nbits=6))
+                keep(f"{name}-pruned", pruned(plain))
+                if target == "18":
+                    block = {"granularity": "per_block", "block_size": 8}
+                    mode = {"mode": "linear_symmetric", "dtype": "int4"}
+                    keep(f"{name}-int4", quantized(plain, **mode, **block))
+    return found

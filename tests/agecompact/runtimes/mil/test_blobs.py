@@ -1,0 +1,132 @@
+"""Blob files: what is written comes back; what is broken is a `UsageError` and nothing else."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agecompact.errors import UsageError
+from agecompact.runtimes.mil.blobs import BlobFile, unpack
+from agecompact.runtimes.mil.dtypes import BY_NAME, DType
+from tests.agecompact.runtimes.mil.authoring import Author
+
+STORED = [dtype for dtype in BY_NAME.values() if dtype.blob is not None]
+
+
+def packed(values: list[int], bits: int) -> tuple[bytes, int]:
+    """Elements of some bits as stored, and how many bits of padding follow."""
+    rows = [[value >> bit & 1 for bit in range(bits)] for value in values]
+    flat = np.array(rows, np.uint8).reshape(-1)
+    return np.packbits(flat, bitorder="little").tobytes(), -flat.size % 8
+
+
+def one_blob(content: bytes, dtype: DType, padding_bits: int = 0) -> tuple[bytes, int]:
+    author = Author()
+    offset = author.add_blob(content, dtype, padding_bits)
+    return bytes(author.blobs), offset
+
+
+@pytest.mark.parametrize("dtype", STORED, ids=lambda dtype: dtype.name)
+def test_every_type_comes_back(dtype: DType) -> None:
+    random = np.random.default_rng(0)
+    bits = random.integers(0, 2, 37 * dtype.bits, dtype=np.uint8)
+    content, offset = one_blob(
+        np.packbits(bits, bitorder="little").tobytes(), dtype, -bits.size % 8
+    )
+    values = BlobFile("weight.bin", content).read(offset, dtype, 37)
+    assert values.dtype == dtype.numpy
+    assert values.shape == (37,)
+    if dtype.kind == "int":
+        unsigned = bits.reshape(37, -1).astype(np.uint64) @ (
+            np.uint64(1) << np.arange(dtype.bits, dtype=np.uint64)
+        )
+        assert (values.astype(np.int64) % (1 << dtype.bits) == unsigned.astype(np.int64)).all()
+
+
+def test_int4_has_a_sign() -> None:
+    content, padding = packed([0x7, 0x8, 0xF, 0x0, 0x1], 4)
+    assert padding == 4
+    assert unpack(content, BY_NAME["int4"], 5).tolist() == [7, -8, -1, 0, 1]
+
+
+def test_an_index_may_lie_across_bytes() -> None:
+    content, _ = packed([1, 2, 3, 4, 5, 6, 7, 0, 5], 3)
+    assert unpack(content, BY_NAME["uint3"], 9).tolist() == [1, 2, 3, 4, 5, 6, 7, 0, 5]
+
+
+def test_it_reads_what_coremltools_writes(tmp_path_factory: pytest.TempPathFactory) -> None:
+    storage = pytest.importorskip("coremltools.libmilstoragepython")
+    path = tmp_path_factory.mktemp("blobs") / "weight.bin"
+    writer = storage._BlobStorageWriter(str(path))
+    floats = np.linspace(-3, 3, 11, dtype=np.float32)
+    halves = floats.astype(np.float16)
+    nibbles = np.array([1, -2, 3, -4, 5], np.int8)
+    places = [
+        writer.write_float_data(floats),
+        writer.write_fp16_data(halves.view(np.uint16)),
+        writer.write_int4_data(nibbles),
+    ]
+    del writer
+    file = BlobFile("weight.bin", path.read_bytes())
+    assert file.count == 3
+    np.testing.assert_array_equal(file.read(places[0], BY_NAME["fp32"], 11), floats)
+    np.testing.assert_array_equal(file.read(places[1], BY_NAME["fp16"], 11), halves)
+    np.testing.assert_array_equal(file.read(places[2], BY_NAME["int4"], 5), nibbles)
+
+
+def test_what_is_broken_is_told() -> None:
+    content, offset = one_blob(np.zeros(4, np.float32).tobytes(), BY_NAME["fp32"])
+    fp32 = BY_NAME["fp32"]
+
+    def read(data: bytes, place: int = offset, dtype: DType = fp32, elements: int = 4) -> None:
+        BlobFile("weight.bin", data).read(place, dtype, elements)
+
+    read(content)
+    for broken, why in (
+        ((content[:32],), "no header"),
+        ((b"\x01" + b"\0" * 63,), "version"),
+        ((content[:-1],), "not all in the file"),
+        ((content, offset + 1), "not inside"),
+        ((content, 1 << 40), "not inside"),
+        ((content, 0), "not inside"),
+        ((content, offset, BY_NAME["fp16"], 8), "has type 2"),
+        ((content, offset, fp32, 5), "the program says 5"),
+        ((content[:64] + b"\0" * 4 + content[68:],), "starts with 0x0"),
+    ):
+        with pytest.raises(UsageError) as refusal:
+            read(*broken)
+        assert why in refusal.value.why
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    edits=st.lists(st.tuples(st.integers(0, 191), st.integers(0, 255)), max_size=6),
+    cut=st.integers(0, 192),
+    offset=st.integers(0, 1 << 64),
+    elements=st.integers(0, 1 << 64),
+    dtype=st.sampled_from(list(BY_NAME.values())),
+)
+def test_no_bytes_crash_it(
+    edits: list[tuple[int, int]], cut: int, offset: int, elements: int, dtype: DType
+) -> None:
+    whole, place = one_blob(np.arange(16, dtype=np.float32).tobytes(), BY_NAME["fp32"])
+    content = bytearray(whole)
+    for at, byte in edits:
+        content[at] = byte
+    for where in (place, offset):
+        with suppress(UsageError):
+            BlobFile("weight.bin", bytes(content[:cut])).read(where, dtype, elements)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=300))
+def test_noise_is_no_blob_file(content: bytes) -> None:
+    with suppress(UsageError):
+        file = BlobFile("weight.bin", content)
+        for offset in range(0, len(content) + 64, 64):
+            with suppress(UsageError):
+                file.read(offset, BY_NAME["fp32"], 1)

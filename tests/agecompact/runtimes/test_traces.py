@@ -1,0 +1,117 @@
+"""A trace is what the model did: its last value is the answer, its scopes are the modules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import helper
+from torch import Tensor, nn
+
+from agecompact.runtimes import pytorch_trace
+from agecompact.runtimes.base import Trace
+from agecompact.runtimes.registry import BY_NAME, read_metadata
+from parity_tests import inputs
+from tests.support import BuildOf
+
+RUNTIMES = {"safetensors": "pytorch", "onnx": "onnxruntime", "tflite": "litert"}
+
+
+def traced_and_answered(path: Path) -> tuple[Trace, np.ndarray]:
+    session = BY_NAME[RUNTIMES[path.suffix[1:]]].load().open_session(str(path), 1)
+    contract = read_metadata(path).contract
+    sample = next(s for s in inputs.standard(contract) if s.name == "face")
+    fed = contract.tensors(sample.crops)
+    return session.trace(fed), session.infer(fed)[contract.output.name]
+
+
+@pytest.mark.parametrize("model_id", ["ssrnet", "c3ae", "mobileagenet"])
+@pytest.mark.parametrize("file", [".safetensors", "_float32.onnx", "_float32.tflite"])
+def test_it_ends_with_the_answer_to_the_last_bit(
+    model_id: str, file: str, build_of: BuildOf
+) -> None:
+    steps, answer = traced_and_answered(build_of(model_id).folder / f"{model_id}{file}")
+    np.testing.assert_array_equal(steps[-1].value.reshape(1, 1), answer)
+    known = {"face", "outer", "middle", "inner"}
+    for step in steps:
+        assert step.inputs, step.output
+        assert known.issuperset(step.inputs), step.output
+        known.add(step.output)
+    assert len({step.output for step in steps}) == len(steps)
+
+
+def test_pytorchs_steps_are_functions_by_module(build_of: BuildOf) -> None:
+    build = build_of("ssrnet")
+    steps, _ = traced_and_answered(build.weights)
+    told = {(step.scope, step.op) for step in steps}
+    assert {
+        ("x_stream.blocks.0.0", "conv2d"),
+        ("x_stream.blocks.0.1", "batch_norm"),
+        ("stages.1.s", "flatten"),
+        ("stages.2", "tanh"),
+        ("", "div"),
+    } <= told
+    pools = [step for step in steps if step.scope == "x_stream.pool"]
+    assert [step.value.shape[-1] for step in pools] == [31, 14, 6]
+
+
+def test_onnx_nodes_keep_their_modules(build_of: BuildOf) -> None:
+    steps, _ = traced_and_answered(build_of("c3ae").folder / "c3ae_float32.onnx")
+    told = {(step.scope, step.op) for step in steps}
+    assert {("trunk.0.bn", "Conv"), ("trunk.0.se.squeeze", "Conv"), ("", "Concat")} <= told
+
+
+def test_tflites_fused_activations_are_told(build_of: BuildOf) -> None:
+    steps, _ = traced_and_answered(build_of("c3ae").folder / "c3ae_float32.tflite")
+    assert {"CONV_2D", "CONV_2D+RELU", "MEAN"} <= {step.op for step in steps}
+
+
+class _Shared(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = nn.Linear(2, 2)
+
+    def forward(self, one: Tensor, other: Tensor) -> Tensor:
+        return self.trunk(one) - self.trunk(other)  # type: ignore[no-any-return]
+
+
+def test_a_module_called_twice_is_two_steps() -> None:
+    given = {"one": torch.ones(1, 2), "other": torch.zeros(1, 2)}
+    steps = pytorch_trace.trace(_Shared().eval(), given)
+    assert [(step.output, step.inputs) for step in steps] == [
+        ("trunk/linear", ("one",)),
+        ("trunk/linear:2", ("other",)),
+        ("sub", ("trunk/linear", "trunk/linear:2")),
+    ]
+
+
+def test_a_change_reaches_what_follows() -> None:
+    given = {"one": torch.ones(1, 2), "other": torch.zeros(1, 2)}
+    steps = pytorch_trace.trace(_Shared().eval(), given, lambda value: value * 0 + 3)
+    assert all((step.value == 3).all() for step in steps)
+
+
+def test_constants_are_no_inputs(tmp_path: Path) -> None:
+    from agecompact.runtimes import onnxruntime
+
+    one = helper.make_tensor("one", onnx.TensorProto.FLOAT, [1], [1.0])
+    graph = helper.make_graph(
+        [
+            helper.make_node("Constant", [], ["two"], value_float=2.0),
+            helper.make_node("Add", ["two", "one"], ["three"]),
+            helper.make_node("Mul", ["x", "three"], ["y"], "/head/head.0/Mul"),
+        ],
+        "g",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])],
+        [one],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(model, tmp_path / "m.onnx")
+    session = onnxruntime.open_session(str(tmp_path / "m.onnx"), 1)
+    (step,) = session.trace({"x": np.float32([2.0])})
+    assert (step.op, step.inputs, step.scope) == ("Mul", ("x",), "head.0")
+    assert step.value == 6.0

@@ -1,0 +1,195 @@
+"""The runner in C, compiled for this machine: what it answers, and how it says what is wrong."""
+
+import os
+import subprocess
+
+import numpy as np
+import pytest
+
+from agecompact import golden
+from agecompact.errors import BackendMissingError
+from agecompact.runtimes.registry import read_metadata
+from android_bench.native import sources
+from android_bench.native.failure import RunnerFailure
+from android_bench.native.output import parse
+
+from .conftest import SAMPLES, random_chips
+
+DUMPER = """
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "golden.h"
+static Golden golden;
+int main(int count, char **words) {
+  (void)count;
+  const char *wrong = golden_read(words[1], &golden);
+  if (wrong != NULL) return puts(wrong), 1;
+  size_t floats = golden_input_floats(&golden);
+  float *tensor = malloc(floats * sizeof *tensor);
+  for (size_t sample = 0; sample < golden.samples; ++sample)
+    for (size_t input = 0; input < golden.num_inputs; ++input) {
+      golden_fill(&golden, input, sample, words[2][0] == 'C', tensor);
+      fwrite(tensor, sizeof *tensor, floats, stdout);
+    }
+  return 0;
+}
+"""
+
+
+@pytest.fixture
+def run(runner, library, artefact, pack):
+    def call(**changes):
+        options = {"library": library, "model": artefact, "golden": pack, **changes}
+        words = [
+            str(word)
+            for name, value in options.items()
+            if value is not None
+            for word in (f"--{name}", value)
+        ]
+        done = subprocess.run([runner, *words], capture_output=True, text=True, check=False)
+        return parse(done.stdout, done.returncode)
+
+    return call
+
+
+def kind_of(run, **changes):
+    with pytest.raises(RunnerFailure) as failure:
+        run(**changes)
+    return failure.value.kind
+
+
+def test_it_answers_what_pytorch_answers(run, pack):
+    told = run(warmup=1, runs=3, threads=2)
+    assert len(told.samples_ns) == 3
+    assert told.threads == 2
+    assert told.model == "ssrnet"
+    assert told.fully_accelerated is True
+    assert told.peak_rss_bytes > 1 << 20
+    (answers,) = told.outputs.values()
+    (expected,) = golden.read(pack).outputs.values()
+    assert len(answers) == SAMPLES
+    assert np.abs(np.array(answers) - expected).max() < 1e-4
+    assert np.ptp(answers) > 1, "all samples answer the same: the pack proves nothing"
+
+
+def test_it_replays_as_many_samples_as_asked_for(run):
+    (answers,) = run(samples=2).outputs.values()
+    assert len(answers) == 2
+
+
+def test_it_runs_on_the_cores_that_it_is_told(run):
+    core = min(os.sched_getaffinity(0))
+    assert run(cores=f"{1 << core:x}").cores == 1 << core
+    assert kind_of(run, cores="8000000000000000") == "cores"
+
+
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
+def test_the_tensors_are_those_of_the_contract(compiler, pack, artefact, tmp_path, layout):
+    (tmp_path / "dump.c").write_text(DUMPER)
+    command = [compiler, "-std=c11", "-g", "-fsanitize=address,undefined", f"-I{sources.FOLDER}"]
+    command += ["dump.c", str(sources.FOLDER / "golden.c"), "-o", "dump"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    # The pack's memory is kept to the end of the process, which is no leak.
+    done = subprocess.run(
+        [tmp_path / "dump", pack, layout[1]],
+        env={"ASAN_OPTIONS": "detect_leaks=0"},
+        capture_output=True,
+        check=True,
+    )
+    told = np.frombuffer(done.stdout, "<f4")
+    contract = read_metadata(artefact).contract
+    assert contract.layout == "NHWC"
+    axes = (0, 3, 1, 2) if layout == "NCHW" else (0, 1, 2, 3)
+    expected = [
+        np.transpose(tensor, axes).ravel()
+        for chip in random_chips()
+        for tensor in contract.apply(chip).values()
+    ]
+    np.testing.assert_array_equal(told, np.concatenate(expected))
+    np.testing.assert_array_equal(
+        golden.read(pack).tensors("NHWC")["face"][:, 0],
+        np.concatenate([contract.apply(chip)["face"] for chip in random_chips()]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "instead"),
+    [
+        ("agecompact-golden 1", "agecompact-golden 2"),
+        ("end\n", ""),
+        ("end\n", "unknown 1\nend\n"),
+        ("samples 3", "samples 4"),
+        ("samples 3", "samples 0"),
+        ("samples 3", "samples -3"),
+        ("samples 3", "samples 99999999999999999999"),
+        ("samples 3\n", ""),
+        ("height 64", "height 63"),
+        ("height 64", "height"),
+        ("table table.f32", "table face.u8"),
+        ("table table.f32", "table ../golden/table.f32"),
+        ("table table.f32", "table missing"),
+        ("input face face.u8", "input face"),
+        ("input face face.u8\n", ""),
+        ("output age answers.f32\n", ""),
+        ("input face face.u8\n", "input face face.u8\n" * 17),
+    ],
+)
+def test_a_harmed_pack_is_refused(run, own_pack, told, instead):
+    text = (own_pack / "golden.txt").read_text()
+    assert told in text
+    (own_pack / "golden.txt").write_text(text.replace(told, instead))
+    assert kind_of(run, golden=own_pack) == "golden"
+
+
+def test_a_pack_of_another_input_does_not_match(run, own_pack):
+    text = (own_pack / "golden.txt").read_text()
+    (own_pack / "golden.txt").write_text(text.replace("input face ", "input eyes "))
+    assert kind_of(run, golden=own_pack) == "mismatch"
+
+
+def test_a_pack_of_another_size_does_not_match(run, own_pack):
+    # The same bytes of pixels, as twice as many samples of half the height.
+    text = (own_pack / "golden.txt").read_text()
+    harmed = text.replace("height 64", "height 32").replace("samples 3", "samples 6")
+    (own_pack / "golden.txt").write_text(harmed)
+    answers = own_pack / "answers.f32"
+    answers.write_bytes(answers.read_bytes() * 2)
+    assert kind_of(run, golden=own_pack) == "mismatch"
+
+
+def test_what_is_missing_or_broken_is_named(run, tmp_path):
+    broken = tmp_path / "broken.tflite"
+    broken.write_bytes(b"no FlatBuffer" * 100)
+    assert kind_of(run, golden=tmp_path) == "golden"
+    assert kind_of(run, model=tmp_path / "none.tflite") == "model"
+    assert kind_of(run, model=broken) == "model"
+    assert kind_of(run, library=tmp_path / "none.so") == "library"
+    assert kind_of(run, library="libm.so.6") == "library"
+    assert kind_of(run, signature="other") == "mismatch"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"runs": 0},
+        {"runs": "two"},
+        {"runs": -1},
+        {"threads": 0},
+        {"threads": 65},
+        {"layout": "HWC"},
+        {"accelerator": "tpu"},
+        {"cores": "zz"},
+        {"unknown": 1},
+        {"model": None},
+    ],
+)
+def test_a_wrong_option_is_refused(run, changes):
+    assert kind_of(run, **changes) == "usage"
+
+
+def test_without_a_compiler_the_error_says_how_to_get_one(tmp_path):
+    with pytest.raises(BackendMissingError, match="no-such-gcc") as missing:
+        sources.compile_runner(("no-such-gcc",), tmp_path / "runner")
+    assert "apt-get install" in missing.value.fix
+    assert missing.value.exit_code == 3

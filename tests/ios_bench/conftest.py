@@ -1,0 +1,75 @@
+"""A build with Core ML packages that nothing here runs, and what passes for a Mac."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from agecompact import manifest
+from agecompact.contract import Contract, Crop, Output
+from agecompact.files import sha256_of, size_of
+from agecompact.manifest import Build, Entry, Manifest
+from tests.ios_bench import fixtures
+
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture
+def saved() -> Callable[[str], str]:
+    """A saved output of a tool, by name."""
+    return lambda name: (DATA / name).read_text()
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Build:
+    """Two packages and a golden pack."""
+    folder = tmp_path / "build" / "c3ae"
+    entries = []
+    for precision in ("float32", "float16"):
+        package = folder / f"c3ae_{precision}.mlpackage"
+        shutil.copytree(fixtures.FOLDER / "sample.package", package)
+        (package / "Data/precision").write_text(precision)
+        entries.append(
+            Entry(
+                file=package.name,
+                format="coreml",
+                precision=precision,
+                sha256=sha256_of(package),
+                bytes=size_of(package),
+                converter="coremltools",
+                versions={},
+                opset=None,
+                conversion_s=1.0,
+            )
+        )
+    shutil.copytree(fixtures.FOLDER / "golden", folder / "golden")
+    contract = Contract(
+        crops=(Crop("face"),),
+        height=2,
+        width=3,
+        color_order="BGR",
+        output=Output("age", "years"),
+    )
+    made = Manifest(
+        model="c3ae",
+        weights="c3ae.safetensors",
+        weights_sha256="0" * 64,
+        contract=contract,
+        parameters=39741,
+        folded_parameters=39000,
+        macs=21_000_000,
+        artifacts=tuple(entries),
+    )
+    manifest.write(folder, made)
+    return Build(folder, made)
+
+
+@pytest.fixture
+def on_a_mac(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passes for a Mac with Xcode, as far as the drivers look."""
+    monkeypatch.setattr("ios_bench.mac.sys", SimpleNamespace(platform="darwin"))
+    monkeypatch.setattr("ios_bench.devices.shutil.which", lambda name: f"/usr/bin/{name}")

@@ -1,0 +1,209 @@
+"""The Mac's driver, against runners that fail in every way that a runner of GitHub has."""
+
+import sys
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+
+import pytest
+
+from agecompact.errors import BackendMissingError, ExitCode, UsageError
+from agecompact.latency.validity import judged
+from agecompact.manifest import Build
+from ios_bench import mac, settings, tool
+from ios_bench.settings import COMPUTE_UNITS
+from tests.ios_bench import fake_runner, fixtures
+
+
+@dataclass(frozen=True)
+class Settings:
+    rounds: int = 2
+    place: str | None = None
+
+
+@pytest.fixture
+def runner(request, tmp_path, monkeypatch):
+    """A runner of the named temper."""
+    request.getfixturevalue("on_a_mac")
+
+    def make(mode):
+        path = tmp_path / "agecompact-bench"
+        path.write_text(f'#!/bin/sh\nexec {sys.executable} {fake_runner.__file__} "{mode}" "$@"\n')
+        path.chmod(0o755)
+        monkeypatch.setenv(mac.RUNNER_VARIABLE, str(path))
+
+    return make
+
+
+def test_measures_every_package_on_every_unit(runner, build):
+    runner("is well")
+    reported = []
+    records = mac.measure_build(build, Settings(), reported.append)
+    assert reported == [entry.file for entry in build.manifest.artifacts]
+    assert [(r.artifact.precision, r.runtime.delegate.asked) for r in records] == [
+        (precision, unit) for precision in ("float32", "float16") for unit in COMPUTE_UNITS
+    ]
+    for record in records:
+        assert record.failure is None
+        assert record.artifact.model == "c3ae"
+        assert record.artifact.parameters == 39741
+
+
+def test_a_hang_is_a_record_with_a_reason(runner, build, monkeypatch):
+    runner("hangs on all")
+    monkeypatch.setattr(settings, "_TIMEOUT_S", 1)
+    monkeypatch.setattr(mac, "_GRACE_S", 3.0)
+    request = replace(settings.of_mac(Settings(place="cpuOnly,all")), timeout_s=1)
+    here = mac.this_mac()
+    entry = build.manifest.artifacts[0]
+    well, hung = (here.measure(build, entry, unit, request) for unit in request.compute_units)
+    assert well.failure is None
+    assert hung.failure == "no answer within 1 s"
+    assert hung.machine == here.machine
+    assert [reason.rule for reason in judged(hung).reasons] == ["not-measured"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "failure"),
+    [
+        ("aborts", "the runner failed: ended by SIGABRT"),
+        ("is cut off", "cannot read latency record"),
+        ("writes nothing", "the runner failed: cannot measure it: it does not load"),
+        ("writes nothing and is content", "no latency record"),
+        ("finds no Core ML", "the runner found no Core ML"),
+        ("measures another file", "the runner measured another file"),
+        ("measures another unit", "the runner measured another compute unit: all, not cpuOnly"),
+    ],
+)
+def test_a_runner_that_fails_is_a_record_with_a_reason(runner, build, mode, failure):
+    runner(mode)
+    records = mac.measure_build(build, Settings(place="cpuOnly"))
+    assert len(records) == 2
+    for record in records:
+        assert record.failure is not None
+        assert failure in record.failure
+        assert record.latency is None
+        assert record.runtime.delegate.asked == "cpuOnly"
+
+
+def test_a_figure_that_errs_is_kept_for_the_verdict(runner, build):
+    runner("errs beyond its tolerance")
+    records = mac.measure_build(build, Settings(place="cpuOnly"))
+    assert all(record.failure is None for record in records)
+
+
+def test_the_runner_is_told_all(build):
+    seen = []
+
+    def run(command, timeout_s):
+        seen.append((command, timeout_s))
+        return tool.Completed(1)
+
+    here = mac.Mac(mac.Path("runner"), fixtures.full_record().machine, run)
+    request = settings.Request(runs=70, warmup_runs=3, timeout_s=9)
+    here.measure(build, build.manifest.artifacts[0], "cpuAndGPU", request)
+    ((command, timeout_s),) = seen
+    assert command[1] == str(build.folder / "c3ae_float32.mlpackage")
+    options = dict(zip(command[2::2], command[3::2], strict=True))
+    assert options.pop("--out").endswith("record.json")
+    assert options == {
+        "--compute-unit": "cpuAndGPU",
+        "--runs": "70",
+        "--warmup": "3",
+        "--timeout": "9",
+        "--golden": str(build.folder / "golden"),
+    }
+    assert timeout_s > 9
+
+
+def test_where_there_is_no_mac(build):
+    if sys.platform == "darwin":
+        pytest.skip("this is a Mac")
+    with pytest.raises(BackendMissingError) as caught:
+        mac.measure_build(build, Settings())
+    assert caught.value.exit_code == ExitCode.ENVIRONMENT
+    assert "macOS" in caught.value.why
+    assert "Mac" in caught.value.fix
+
+
+@pytest.mark.usefixtures("on_a_mac")
+def test_where_there_is_no_swift(build, monkeypatch):
+    monkeypatch.delenv(mac.RUNNER_VARIABLE, raising=False)
+    monkeypatch.setattr(mac, "shutil", SimpleNamespace(which=lambda _: None))
+    with pytest.raises(BackendMissingError, match="cannot be built") as caught:
+        mac.measure_build(build, Settings())
+    assert caught.value.fix == "xcode-select --install"
+
+
+@pytest.mark.usefixtures("on_a_mac")
+def test_a_runner_that_does_not_build(monkeypatch):
+    monkeypatch.delenv(mac.RUNNER_VARIABLE, raising=False)
+    monkeypatch.setattr(mac, "shutil", SimpleNamespace(which=lambda _: "/usr/bin/swift"))
+    with pytest.raises(BackendMissingError, match="does not build") as caught:
+        mac.this_mac(lambda *_: tool.Completed(1, stderr="error: no such module 'CoreML'\n"))
+    assert "no such module" in caught.value.why
+
+
+@pytest.mark.usefixtures("on_a_mac")
+def test_a_built_runner_is_found(monkeypatch):
+    monkeypatch.delenv(mac.RUNNER_VARIABLE, raising=False)
+    monkeypatch.setattr(mac, "shutil", SimpleNamespace(which=lambda _: "/usr/bin/swift"))
+
+    def run(command, _):
+        if "--show-bin-path" in command:
+            return tool.Completed(0, "/place/release\n")
+        if command[0] == "swift":
+            return tool.Completed(0)
+        assert command == ["/place/release/agecompact-bench", "--machine"]
+        return tool.Completed(0, '{"cpu": "Apple M2", "os": "macOS 15.5.0", "cores": 8}')
+
+    here = mac.this_mac(run)
+    assert here.machine.cpu == "Apple M2"
+
+
+@pytest.mark.parametrize("told", ["", "{", '{"cpu": 1}'])
+@pytest.mark.usefixtures("on_a_mac")
+def test_a_machine_that_cannot_be_read(tmp_path, monkeypatch, told):
+    path = tmp_path / "agecompact-bench"
+    path.touch()
+    monkeypatch.setenv(mac.RUNNER_VARIABLE, str(path))
+    with pytest.raises(BackendMissingError, match="does not run here"):
+        mac.this_mac(lambda *_: tool.Completed(0, told))
+
+
+@pytest.mark.usefixtures("on_a_mac")
+def test_a_runner_that_is_no_program(tmp_path, monkeypatch):
+    path = tmp_path / "agecompact-bench"
+    path.touch()
+    monkeypatch.setenv(mac.RUNNER_VARIABLE, str(path))
+    with pytest.raises(BackendMissingError, match="does not run here"):
+        mac.this_mac()
+
+
+@pytest.mark.usefixtures("on_a_mac")
+def test_a_named_runner_that_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setenv(mac.RUNNER_VARIABLE, str(tmp_path / "none"))
+    with pytest.raises(BackendMissingError, match="no runner"):
+        mac.this_mac()
+
+
+def test_an_unknown_unit_is_named(build):
+    with pytest.raises(UsageError, match="compute unit 'cpuonly'") as caught:
+        mac.measure_build(build, Settings(place="cpuonly"))
+    assert "cpuOnly" in caught.value.fix
+
+
+def test_a_build_without_packages(build):
+    bare = Build(build.folder, replace(build.manifest, artifacts=()))
+    with pytest.raises(UsageError, match="no Core ML package"):
+        mac.measure_build(bare, Settings())
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="this is a Mac")
+@pytest.mark.parametrize("where", ["mac", "mac:cpuOnly", "ios", "ios:Bench phone/cpuOnly"])
+def test_the_command_line_where_there_is_no_mac(agecompact, build, where):
+    told = agecompact("bench", build.folder, "--on", where)
+    assert told.returncode == ExitCode.ENVIRONMENT
+    assert "nothing can be measured here" in told.stderr
+    assert "Mac" in told.stderr
+    assert "Traceback" not in told.stderr
+    assert not (build.folder / "latency.json").exists()

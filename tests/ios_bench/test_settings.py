@@ -1,0 +1,51 @@
+from dataclasses import dataclass
+
+import pytest
+
+from agecompact.errors import UsageError
+from ios_bench import settings
+from ios_bench.settings import COMPUTE_UNITS
+from tests.ios_bench import swift_source
+
+
+@dataclass(frozen=True)
+class Settings:
+    rounds: int = 20
+    place: str | None = None
+    compute_units: tuple[str, ...] = ()
+
+
+def test_the_units_are_those_of_the_runner():
+    source = (swift_source.CORE / "ComputeUnit.swift").read_bytes()
+    assert swift_source.types_of(source)["ComputeUnit"].cases == COMPUTE_UNITS
+
+
+def test_a_mac_is_measured_on_all_units_unless_some_are_named():
+    assert settings.of_mac(Settings()).compute_units == COMPUTE_UNITS
+    assert settings.of_mac(Settings(place="all,cpuOnly")).compute_units == ("all", "cpuOnly")
+    assert settings.of_mac(Settings(compute_units=("all",))).compute_units == ("all",)
+
+
+@pytest.mark.parametrize(
+    ("place", "device", "units"),
+    [
+        (None, None, COMPUTE_UNITS),
+        ("Bench phone", "Bench phone", COMPUTE_UNITS),
+        ("Bench phone/cpuOnly", "Bench phone", ("cpuOnly",)),
+        ("/all,cpuOnly", None, ("all", "cpuOnly")),
+    ],
+)
+def test_a_device_and_its_units(place, device, units):
+    request = settings.of_device(Settings(place=place))
+    assert (request.device, request.compute_units) == (device, units)
+
+
+def test_the_default_is_a_thousand_inferences():
+    assert settings.of_mac(Settings()).runs == 1000
+
+
+@pytest.mark.parametrize("read", [settings.of_mac, settings.of_device])
+def test_an_unknown_unit(read):
+    place = "ane" if read is settings.of_mac else "phone/ane"
+    with pytest.raises(UsageError, match="compute unit 'ane'"):
+        read(Settings(place=place))

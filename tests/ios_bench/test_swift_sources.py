@@ -1,0 +1,164 @@
+"""What of the Swift package can be checked without a compiler, on any machine."""
+
+import json
+import re
+
+import pytest
+
+from agecompact.latency import schema, validity
+from tests.ios_bench import swift_source
+from tests.ios_bench.swift_source import CORE, PACKAGE, ROOT
+
+_SCHEMA = json.loads(schema.PATH.read_text())
+_FILES = swift_source.swift_files()
+_RECORD_FILES = ("Record", "Artifact", "Machine", "Figures", "ForeignFigures")
+_PLAIN = {"integer": "Int", "number": "Double", "string": "String", "boolean": "Bool"}
+# Enums of the schema have no name in it; Swift's have.
+_ENUMS = {
+    ("Record", "source"): "Source",
+    ("Artifact", "format"): "Format",
+    ("Thermal", "status"): "ThermalStatus",
+    ("OutputError", "unit"): "Unit",
+    ("Modelled", "kind"): "ModelledKind",
+}
+
+
+def _swift_types():
+    sources = [(CORE / f"{name}.swift").read_bytes() for name in _RECORD_FILES]
+    return {name: t for source in sources for name, t in swift_source.types_of(source).items()}
+
+
+_TYPES = _swift_types()
+
+
+def _swift_type(told, place):
+    if "anyOf" in told:
+        (inner,) = (arm for arm in told["anyOf"] if arm != {"type": "null"})
+        return f"{_swift_type(inner, place)}?"
+    if "enum" in told:
+        return _ENUMS[place]
+    if "$ref" in told:
+        return told["$ref"].rpartition("/")[2]
+    if told["type"] == "array":
+        return f"[{_swift_type(told['items'], place)}]"
+    if told["type"] == "object":
+        return f"[String: {_swift_type(told['additionalProperties'], place)}]"
+    return _PLAIN[told["type"]]
+
+
+def test_there_are_swift_files():
+    assert len(_FILES) > 30
+
+
+@pytest.mark.parametrize("path", _FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_its_syntax_is_whole(path):
+    assert swift_source.faults(path.read_bytes()) == []
+
+
+@pytest.mark.parametrize("path", _FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_missing_brace_is_found(path):
+    source = path.read_bytes().rstrip()
+    harmed = (
+        source[: source.rindex(b"}")] + source[source.rindex(b"}") + 1 :]
+        if b"}" in source
+        else b"{"
+    )
+    assert swift_source.faults(harmed)
+
+
+@pytest.mark.parametrize("name", _SCHEMA["$defs"])
+def test_the_swift_record_is_the_schemas(name):
+    wanted = {
+        key: _swift_type(told, (name, key))
+        for key, told in _SCHEMA["$defs"][name]["properties"].items()
+    }
+    assert _TYPES[name].properties == wanted
+
+
+@pytest.mark.parametrize(("place", "name"), _ENUMS.items(), ids=str)
+def test_the_swift_enums_are_the_schemas(place, name):
+    kind, key = place
+    told = _SCHEMA["$defs"][kind]["properties"][key]
+    values = told["enum"] if "enum" in told else told["anyOf"][0]["enum"]
+    assert sorted(_TYPES[name].cases) == sorted(values)
+
+
+def test_every_enum_of_the_schema_is_known():
+    text = json.dumps(_SCHEMA["$defs"])
+    assert text.count('"enum"') == len(_ENUMS)
+
+
+def test_the_schema_versions_are_one():
+    version = _SCHEMA["properties"]["schema_version"]["const"]
+    told = swift_source.constants_of((CORE / "RecordFile.swift").read_bytes())
+    assert int(told["schemaVersion"]) == version
+
+
+@pytest.mark.parametrize(
+    ("swift", "python"),
+    [
+        ("minTimedRuns", validity.MIN_TIMED_RUNS),
+        ("minWarmupRuns", validity.MIN_WARMUP_RUNS),
+        ("maxDeviceSpread", validity.MAX_DEVICE_SPREAD),
+    ],
+)
+def test_the_notes_have_the_bounds_of_the_verdict(swift, python):
+    told = swift_source.constants_of((CORE / "Validity.swift").read_bytes())
+    assert float(told[swift]) == python
+
+
+def test_a_drifting_key_is_found():
+    source = (CORE / "Figures.swift").read_bytes()
+    harmed = source.replace(b'"elapsed_s"', b'"elapsed_ms"')
+    assert swift_source.types_of(harmed)["Latency"].properties != _TYPES["Latency"].properties
+
+
+def test_a_drifting_type_is_found():
+    source = (CORE / "Figures.swift").read_bytes()
+    harmed = source.replace(b"public var p90Ms: Double?", b"public var p90Ms: Int?")
+    assert swift_source.types_of(harmed)["Latency"].properties["p90_ms"] == "Int?"
+
+
+def test_a_property_without_a_key_is_found():
+    source = (CORE / "Figures.swift").read_bytes()
+    with pytest.raises(AssertionError):
+        swift_source.types_of(source.replace(b'        case samplesMs = "samples_ms"\n', b""))
+
+
+def test_every_newer_interface_is_listed():
+    """Of what the oldest supported system lacks, this alone is used, and asked for before."""
+    found = {
+        path.name: versions
+        for path in _FILES
+        if "fake_coreml" not in path.parts
+        if (versions := swift_source.availabilities(path.read_bytes()))
+    }
+    assert found == {"ComputePlan.swift": {"iOS 17.4, macOS 14.4, *"}}
+    readme = (ROOT / "ios_bench/README.md").read_text()
+    assert "`MLComputePlan` (iOS 17.4, macOS 14.4)" in readme
+
+
+def test_the_core_needs_foundation_alone():
+    imports = {
+        line.split()[1]
+        for path in CORE.glob("*.swift")
+        for line in path.read_text().splitlines()
+        if line.startswith("import ")
+    }
+    assert imports <= {"Foundation", "Dispatch"}
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("Sources/*/*.swift")), ids=lambda p: p.name)
+def test_library_code_forces_nothing(path):
+    code = re.sub(r'"(?:\\.|[^"\\])*"|//[^\n]*', "", path.read_text())
+    assert not re.search(r"\btry!|\bas!|[\w\])]!(?!=)", code)
+
+
+def test_files_are_small():
+    assert {p.name: n for p in _FILES if (n := len(p.read_text().splitlines())) >= 300} == {}
+
+
+def test_no_core_ml_where_there_is_none():
+    for path in (PACKAGE / "Sources/BenchCoreML").glob("*.swift"):
+        text = path.read_text()
+        assert "import CoreML" not in text or text.startswith("#if canImport(CoreML)"), path

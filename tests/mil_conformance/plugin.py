@@ -1,0 +1,181 @@
+"""A pytest plugin that makes coremltools' tests predict on the reference runtime.
+
+Off macOS those tests convert and then compare nothing. Here `MLModel.predict` saves the package and
+runs it, and the checks for macOS say yes, so that the expected outputs which Apple wrote into the
+tests are what the kernels are held to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from agecompact.runtimes import mil
+from agecompact.runtimes.base import Array, Port
+from agecompact.runtimes.mil.dtypes import FP16
+from tests.mil_conformance import explanations
+
+# The newest that any test asks for.
+_MACOS = (26, 0)
+
+# For what is declared float16 the tests allow 0.5, which hides nearly anything, or of programs of
+# mixed types the 1e-4 of float32, which is less than a step of float16.
+_FLOAT16_TOLERANCE = 1e-2
+
+
+class Conformance:
+    """The plugin: one a run.
+
+    Args:
+        per_test: Of the parameters of one test, how many are drawn; the draw is always the same.
+        whole: Whether every suite runs, so that an explanation that nothing needed is a fault.
+    """
+
+    def __init__(self, *, per_test: int, whole: bool) -> None:
+        self._per_test = per_test
+        self._whole = whole
+        self._ledger = explanations.read()
+        self._predicted: set[str] = set()
+        self._unexplained: list[tuple[str, str]] = []
+        self._current = ""
+        self.stale = 0
+
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
+        """Draws from the parameters of each test: all 12,000 sets of them take hours."""
+        groups: dict[str, list[pytest.Item]] = {}
+        for item in items:
+            groups.setdefault(item.nodeid.partition("[")[0], []).append(item)
+        drawn: set[pytest.Item] = set()
+        for name, group in groups.items():
+            chosen = random.Random(name.rpartition("/")[2])
+            drawn.update(chosen.sample(group, min(self._per_test, len(group))))
+        left = [item for item in items if item not in drawn]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item in drawn]
+
+    def predict(self, model: Any, data: Mapping[str, Any], state: Any = None) -> dict[str, Array]:
+        """Stands for `MLModel.predict`."""
+        if state is not None:
+            raise NotImplementedError("the reference runtime runs no stateful model")
+        self._predicted.add(self._current)
+        with tempfile.TemporaryDirectory() as folder:
+            path = str(Path(folder) / "model.mlpackage")
+            model.save(path)
+            session = mil.open_session(path, threads=1)
+            ports = session.interface().inputs
+            return session.infer({name: _fit(data[name], ports[name]) for name in data})
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        """Gives every test the same random numbers, whichever ran before it."""
+        import torch
+
+        self._current = _id_of(item)
+        random.seed(0)
+        np.random.seed(0)
+        torch.manual_seed(0)
+        yield
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Iterator[None]:
+        """Explains failures, and fails what is explained and passes."""
+        outcome: Any = yield
+        report = outcome.get_result()
+        test = _id_of(item)
+        if report.failed:
+            reason = self._ledger.explain(test, report.longreprtext)
+            if reason:
+                report.outcome, report.wasxfail = "skipped", reason
+            else:
+                errors = [x[1:].strip() for x in report.longreprtext.splitlines() if x[:2] == "E "]
+                self._unexplained.append((test, " | ".join(errors[:4])))
+        elif report.when == "call" and report.passed and (why := self._ledger.should_fail(test)):
+            report.outcome = "failed"
+            report.longrepr = f"passes, though explained.toml says: {why}"
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Counts what ran, by reason, and names explanations that nothing needed."""
+        line = terminalreporter.write_line
+        stats = terminalreporter.stats
+        passed = {_short(report.nodeid) for report in stats.get("passed", [])}
+        line(f"ran on the reference runtime and passed: {len(passed & self._predicted)}")
+        line(f"passed without a prediction: {len(passed - self._predicted)}")
+        for test, error in self._unexplained:
+            line(f"unexplained: {test}: {error}")
+        for reason, count in self._ledger.by_reason().most_common():
+            line(f"explained: {count:5} {reason}")
+        if self._whole:
+            for explanation in self._ledger.unused():
+                self.stale += 1
+                line(f"not needed: {explanation.tests} {explanation.error}")
+
+
+def _id_of(item: pytest.Item) -> str:
+    return _short(item.nodeid)
+
+
+def _short(node_id: str) -> str:
+    """`iOS14/test_pool.py::...`, wherever coremltools lies."""
+    path, sep, rest = node_id.partition("::")
+    return "/".join(path.split("/")[-2:]) + sep + rest
+
+
+def _fit(value: Any, port: Port) -> Array:
+    """A value as the package declares it: the tests give float32 for everything."""
+    if isinstance(value, Image.Image):
+        return np.asarray(value.convert("RGB"))[np.newaxis]
+    array = np.asarray(value).astype(port.dtype)
+    return array.reshape(()) if port.shape == () and array.size == 1 else array
+
+
+def _declares_float16(model: Any) -> bool:
+    main = model.get_spec().mlProgram.functions["main"]
+    types = [
+        output.type
+        for op in main.block_specializations[main.opset].operations
+        for output in op.outputs
+    ]
+    types += [value.type for value in main.inputs]
+    return any(type_.tensorType.dataType == FP16.number for type_ in types)
+
+
+@contextlib.contextmanager
+def redirected(plugin: Conformance) -> Iterator[None]:
+    """Makes coremltools believe that it predicts on macOS, for as long as it lasts."""
+    os.environ.setdefault("PYMIL_TEST_TARGETS", "mlprogram")
+    os.environ.setdefault("INCLUDE_MIL_FP32_UNIT_TESTS", "1")
+    import coremltools as ct
+    from coremltools.models import utils
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(utils, "_macos_version", lambda: _MACOS)
+        from coremltools.converters.mil import testing_utils
+
+        compare = testing_utils.compare_backend
+
+        def compare_tightly(mlmodel: Any, *arguments: Any, **named: Any) -> Any:
+            tolerances = {"atol": named.pop("atol", 1e-4), "rtol": named.pop("rtol", 1e-5)}
+            if _declares_float16(mlmodel):
+                tolerances = {name: max(_FLOAT16_TOLERANCE, x) for name, x in tolerances.items()}
+            named["dtype"] = "fp32"
+            return compare(mlmodel, *arguments, **named, **tolerances)
+
+        def predict(model: Any, data: Any, state: Any = None) -> dict[str, Array]:
+            return plugin.predict(model, data, state)
+
+        patch.setattr(testing_utils, "_IS_MACOS", True)
+        # Before any test imports it by name.
+        patch.setattr(testing_utils, "compare_backend", compare_tightly)
+        patch.setattr(ct.models.MLModel, "predict", predict)
+        yield

@@ -1,0 +1,46 @@
+"""The schema that other languages read says what the dataclasses say, and real reports keep it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from parity_tests import schema
+from parity_tests.check import check_builds
+from parity_tests.plan import Plan
+from parity_tests.results import as_json
+from tests.support import CopyBuild
+
+
+@pytest.fixture(scope="module")
+def validator() -> Any:
+    jsonschema = pytest.importorskip("jsonschema")
+    generated = schema.generate()
+    jsonschema.Draft202012Validator.check_schema(generated)
+    return jsonschema.Draft202012Validator(generated)
+
+
+def test_the_file_is_what_the_dataclasses_say() -> None:
+    command = "python -m parity_tests.schema"
+    assert json.loads(schema.PATH.read_text()) == schema.generate(), f"{command} writes it anew"
+
+
+def test_every_field_is_described() -> None:
+    definitions = schema.generate()["$defs"]
+    assert definitions.keys() == {"Result", "Tolerance"}
+    for name, definition in definitions.items():
+        assert all(field["description"] for field in definition["properties"].values()), name
+
+
+def test_a_real_report_conforms_and_a_changed_one_does_not(
+    copy_build: CopyBuild, validator: Any
+) -> None:
+    build = copy_build("ssrnet", "float32.onnx", ".mlpackage")
+    results = check_builds([build], Plan(localise="always"))
+    assert {result.status for result in results} <= {"passed", "skipped"}
+    content = json.loads(json.dumps(as_json(results)))
+    validator.validate(content)
+    content["results"][0]["max_ms"] = 1.0
+    assert not validator.is_valid(content)
