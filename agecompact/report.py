@@ -44,7 +44,8 @@ class Row:
         ratio_invalid: Why that may not be believed; empty otherwise.
         instructions: A text an emulated core: instructions per inference, and the core.
         on_device: A text a device: the median latency there, and its name.
-        status: `passed`, `failed: <kind>`, `not run here` or `not checked`.
+        status: `passed`, `failed: <kind>`, `not run here` or `not checked`; where a runtime stood
+            in for Core ML, which.
     """
 
     model: str
@@ -86,7 +87,7 @@ def rows(root: Path) -> tuple[Row, ...]:
         UsageError: No build there, or a file that cannot be read.
     """
     builds = read_builds(root)
-    parity = _by_artifact(root / "parity.json", "results")
+    parity = _verdicts(root / "parity.json")
     measured = _measured(root / store.FILE_NAME)
     found = []
     for build in builds:
@@ -122,11 +123,24 @@ def to_markdown(table: Sequence[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _by_artifact(path: Path, key: str) -> dict[tuple[str, str], dict[str, Any]]:
+def _verdicts(path: Path) -> dict[tuple[str, str], dict[str, Any]]:
+    """By file and hash the verdict that counts, of the runtimes that the file was asked of.
+
+    That is the first failure; without one the first that passed, which is the nearest to a phone's;
+    and only where none ran, that none did.
+    """
     if not path.is_file():
         return {}
-    items = read_json(path, what=path.stem).get(key, [])
-    return {(item["artifact"], item["sha256"]): item for item in items}
+    told: dict[tuple[str, str], dict[str, Any]] = {}
+    for verdict in read_json(path, what=path.stem).get("results", []):
+        key = verdict["artifact"], verdict["sha256"]
+        if key not in told or _weight(verdict) > _weight(told[key]):
+            told[key] = verdict
+    return told
+
+
+def _weight(verdict: dict[str, Any]) -> int:
+    return ("skipped", "passed", "failed").index(verdict["status"])
 
 
 def _measured(path: Path) -> dict[tuple[str, str], list[Record]]:
@@ -176,9 +190,9 @@ def _status(verdict: dict[str, Any]) -> str:
         return "not checked"
     if verdict["kind"] == "missing":
         return "not run here"
-    return (
-        verdict["status"] if verdict["kind"] is None else f"{verdict['status']}: {verdict['kind']}"
-    )
+    told = verdict["status"] if verdict["kind"] is None else f"failed: {verdict['kind']}"
+    # What stands in for Core ML is never taken for it.
+    return f"{told} ({verdict['label']})" if verdict["runtime"].startswith("mil") else told
 
 
 def _or_dash(value: float | None, form: str) -> str:

@@ -38,6 +38,8 @@ def build(tmp_path):
         {
             "artifact": entry.file,
             "sha256": entry.sha256,
+            "runtime": "coreml" if entry.format == "mlpackage" else entry.format,
+            "label": "a runtime",
             "status": status,
             "kind": kind,
             "max_years": error,
@@ -59,6 +61,27 @@ def test_one_row_an_artefact_with_what_each_stop_said(build):
         ("1.5 kB", "4.2e+00 y", "4.2e+00 y", "-", "-", "-", "failed: mismatch"),
         ("1.5 kB", "-", "-", "-", "-", "-", "not run here"),
     ]
+
+
+def test_what_stood_in_for_core_ml_counts_and_is_named(build):
+    content = json.loads((build / "parity.json").read_text())
+    skipped = content["results"][2]
+    passed = {
+        **skipped,
+        "runtime": "mil",
+        "label": "reference runtime",
+        "status": "passed",
+        "kind": None,
+        "max_years": 2e-4,
+    }
+    failed = {**passed, "runtime": "mil-float32", "status": "failed", "kind": "mismatch"}
+    content["results"] += [passed]
+    (build / "parity.json").write_text(json.dumps(content))
+    told = report.rows(build)[2]
+    assert (told.max_years, told.status) == (2e-4, "passed (reference runtime)")
+    content["results"] += [failed]
+    (build / "parity.json").write_text(json.dumps(content))
+    assert report.rows(build)[2].status == "failed: mismatch (reference runtime)"
 
 
 def _measured(build, *held):

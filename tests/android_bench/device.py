@@ -38,7 +38,7 @@ SERIAL = "localhost:6555"
 _PORT = "6555"
 _CPU = "cortex-a76"
 _STORAGE = "48m"
-_START_S = 20.0
+_START_S = 60.0
 _PROGRAMS = "usr/lib/android-sdk/platform-tools"
 _LIBRARIES = ("usr/lib/{}/android", "usr/lib/{}", "lib/{}")
 
@@ -205,6 +205,16 @@ while :; do
 done
 """
 
+# Ends the phone when its standard input ends, and so with whatever becomes of this process.
+_GUARD = """
+exec 3<&0
+"$@" 3<&- &
+phone=$!
+(cat <&3 > /dev/null; kill -9 "$phone" 2> /dev/null) &
+exec 3<&-
+wait "$phone"
+"""
+
 # adbd runs what it is told with `sh -c`; scripts are run with the script as the first word.
 _SHELL = f"""#!/usr/bin/bash
 [ "$1" = -c ] || exec /usr/bin/dash "$@"
@@ -338,10 +348,10 @@ class Phone:
         unshare = shutil.which("unshare")
         if unshare is None:
             raise BackendMissingError("no unshare here", fix="apt-get install util-linux")
-        # --kill-child: whatever becomes of this process, nothing of it stays.
-        command = [unshare, "--map-root-user", "--net", "--mount", "--pid", "--fork"]
+        command = ["sh", "-c", _GUARD, "guard", unshare, "--map-root-user", "--net", "--mount"]
+        command += ["--pid", "--fork", "--kill-child", "sh", "-c", _INNER]
         self._process = subprocess.Popen(
-            [*command, "--kill-child", "sh", "-c", _INNER],
+            command,
             env={
                 "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
                 "PHONE": str(self.home),
@@ -354,7 +364,7 @@ class Phone:
                 "PROGRAMS": _PROGRAMS,
                 "STORAGE": _STORAGE,
             },
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=(self.home / "inner.log").open("wb"),
         )
@@ -376,7 +386,8 @@ class Phone:
 
     def _stop(self) -> None:
         if self._process is not None:
-            self._process.kill()
+            assert self._process.stdin is not None
+            self._process.stdin.close()
             self._process.wait()
         shutil.rmtree(self.home, ignore_errors=True)
 

@@ -174,17 +174,19 @@ def test_a_ledger_goes_on_where_it_was_cut_off(phone, build, tmp_path):
 
 @pytest.mark.parametrize("returns", [True, False])
 def test_a_device_that_leaves_midway_is_told_and_outlived(phone, build, returns, tmp_path):
-    phone.launch_with(f"#!/usr/bin/dash\n{_STARTED}\n")
+    once = phone.device / "once"
+    once.unlink(missing_ok=True)
+    before = f"[ -e /device/once ] || {{ touch /device/once; {_STARTED}; }}; sleep 0.1"
+    options = _tool(tmp_path, "composed_tflite_2", before)
 
     def leave() -> None:
         phone.unplug()
-        phone.launch_with()
         if returns:
             time.sleep(1)
             phone.plug_in()
 
     thread = _when_started(phone, leave)
-    first, second = measure(build, replace(_FEW, wait_s=10.0 if returns else 1.0))
+    first, second = measure(build, replace(options, wait_s=60.0 if returns else 1.0))
     thread.join()
     assert first.failure.startswith("gone: ")
     assert (second.failure is None) == returns
@@ -192,7 +194,7 @@ def test_a_device_that_leaves_midway_is_told_and_outlived(phone, build, returns,
         assert second.failure.startswith("gone: ")
         # What it left there is removed by whoever comes next.
         phone.plug_in()
-        measure(build, _tool(tmp_path, "composed_tflite_2"))
+        measure(build, options)
     assert not _runs_forever()
 
 

@@ -44,11 +44,6 @@ class BlobFile:
         if version != _VERSION:
             raise self._broken(f"its version is {version}, not {_VERSION}")
 
-    @property
-    def count(self) -> int:
-        """How many blobs the header says there are."""
-        return int(_HEADER.unpack_from(self.content)[0])
-
     def read(self, offset: int, dtype: DType, elements: int) -> Array:
         """One blob, its elements unpacked.
 

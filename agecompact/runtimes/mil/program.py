@@ -96,7 +96,8 @@ class Op:
     Attributes:
         kind: Its type in MIL: `conv`.
         name: Its own name; that of what it writes where it has none.
-        inputs: By parameter: names of values, or constants written in place.
+        inputs: By parameter, in the order of their names: names of values, or constants written in
+            place.
         outputs: What it writes.
         attributes: Constants by name, the op's own name left out.
     """
@@ -165,7 +166,7 @@ def read_program(specification: Any) -> Program:
 
 def _op(op: Any) -> Op:
     first = op.outputs[0].name if op.outputs else ""
-    attributes = {name: _constant(value, op.type) for name, value in op.attributes.items()}
+    attributes = {name: _constant(value, op.type) for name, value in sorted(op.attributes.items())}
     own = attributes.pop("name", None)
     name = own.data[0] if own is not None and isinstance(own.data, tuple) and own.data else first
     where = f"op '{name}' ({op.type})"
@@ -174,9 +175,10 @@ def _op(op: Any) -> Op:
             f"{where} cannot run",
             why="it holds blocks of its own, which the reference runtime does not run",
         )
+    # A protobuf map has no order of its own.
     inputs = {
         parameter: tuple(_binding(binding, where) for binding in argument.arguments)
-        for parameter, argument in op.inputs.items()
+        for parameter, argument in sorted(op.inputs.items())
     }
     outputs = tuple(_named(value, where) for value in op.outputs)
     return Op(op.type, str(name), inputs, outputs, attributes)

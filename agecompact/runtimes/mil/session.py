@@ -12,7 +12,7 @@ from torch import Tensor
 
 from agecompact.errors import UsageError
 from agecompact.runtimes.base import Array, Arrays, Interface, Placement, Port, Step, Trace
-from agecompact.runtimes.mil import kernels
+from agecompact.runtimes.mil import kernels  # noqa: F401 - importing registers them.
 from agecompact.runtimes.mil.execute import Plan, prepare, run, to_array, to_tensor
 from agecompact.runtimes.mil.package import read_package
 from agecompact.runtimes.mil.program import Named, Op, TensorType, read_program
@@ -42,7 +42,6 @@ class MilSession:
     """
 
     def __init__(self, path: str, *, round_to_declared: bool) -> None:
-        assert kernels
         package = read_package(path)
         self._plan: Plan = prepare(read_program(package.specification), package)
         self._rounds = round_to_declared

@@ -70,7 +70,7 @@ def test_it_answers_what_pytorch_answers(run, pack):
     (expected,) = golden.read(pack).outputs.values()
     assert len(answers) == SAMPLES
     assert np.abs(np.array(answers) - expected).max() < 1e-4
-    assert np.ptp(answers) > 1, "all samples answer the same: the pack proves nothing"
+    assert np.ptp(answers) > 0.1, "all samples answer the same: the pack proves nothing"
 
 
 def test_it_replays_as_many_samples_as_asked_for(run):
