@@ -31,8 +31,8 @@ _Floats = npt.NDArray[np.float64]
 # How many roundings to the stored type lie between the choice of a step and its value: of the scale
 # and of the product.
 _ROUNDINGS = 2.0
-# The same for a palette: coremltools chooses entries in the stored type, (w - min) / span * entries,
-# and rounds the palette itself after that.
+# The same for a palette: coremltools chooses entries in the stored type, (w - min) / span *
+# entries, and rounds the palette itself after that.
 _PALETTE_ROUNDINGS = 4.0
 
 

@@ -26,7 +26,9 @@ _OPTIONS = (
     click.option("--start", type=_PATH, help="Weights to go on from."),
     click.option("--teacher", type=_PATH, help="Weights of the teacher of a recipe that distils."),
     click.option(
-        "--backbone", help="ImageNet state dict: a file, or 'torchvision' to download it."
+        "--backbone",
+        help="Published weights: ImageNet's, a state dict or 'torchvision' to download it, or "
+        "FaceRes's graph.",
     ),
     click.option("--seed", "training_seed", type=click.IntRange(0), default=42, show_default=True),
     click.option("--accelerator", type=click.Choice(["auto", "cpu", "cuda"]), default="auto"),

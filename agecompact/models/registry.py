@@ -137,6 +137,26 @@ TEACHERS: Mapping[str, ModelSpec] = {
         counts_statistics=False,
         folded_parameters=3_351_281,
     ),
+    "faceres": ModelSpec(
+        id="faceres",
+        title="FaceRes (MobileNetV1, age)",
+        factory="agecompact.models.mobilenetv1:age",
+        # ImageNet's: within half a level of the means that its published weights were trained with.
+        contract=Contract(
+            (Crop("face"),),
+            160,
+            160,
+            "RGB",
+            Output("age", "years", 0.0, 99.0),
+            value_range=(0.0, 1.0),
+            mean=(0.485, 0.456, 0.406),
+            std=(0.229, 0.224, 0.225),
+        ),
+        source="Howard et al., MobileNets, arXiv 1704.04861; Savchenko, PeerJ CS 5:e197, 2019",
+        parameters=3_495_076,
+        counts_statistics=False,
+        folded_parameters=3_484_132,
+    ),
 }
 
 

@@ -1,7 +1,8 @@
 """What a student learns from a teacher: its answers, and its maps.
 
 Answers are taken from the teacher through its own contract, so that a student of 64 pixels learns
-from a teacher that saw 128. Maps are compared where the two networks have them of the same shape.
+from a teacher that saw 128. Maps, or the features of the two heads, are compared where the two
+networks have them of the same shape.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from agecompact.errors import UsageError
 from agecompact.files import atomic_path
 from agecompact.models.efficientnet_lite import EfficientNetLite0
 from agecompact.models.mobileagenet import MobileAgeNet
+from agecompact.models.mobilenetv1 import MobileNetV1
 from agecompact.training.feed import Views
 
 _BATCH = 64
@@ -107,28 +109,35 @@ class Hints:
     """The distance between a student's maps and its teacher's (Romero et al., FitNets, ICLR 2015).
 
     Args:
-        student: A MobileAgeNet; its stages' outputs are recorded at each forward pass.
+        student: A MobileAgeNet; what is compared is recorded at each forward pass.
         student_contract: How its inputs are normalised.
-        teacher: With an EfficientNet-Lite0, whose maps have the same channels and strides.
+        teacher: With an EfficientNet-Lite0, whose maps have the same channels and strides, or with
+            a MobileNetV1, whose head's first layer is as wide.
 
     Raises:
-        UsageError: The networks have no maps of the same shapes.
+        UsageError: The networks have nothing of the same shape.
     """
 
     def __init__(self, student: nn.Module, student_contract: Contract, teacher: Teacher) -> None:
         if not isinstance(student, MobileAgeNet) or not isinstance(
-            teacher.network, EfficientNetLite0
+            teacher.network, EfficientNetLite0 | MobileNetV1
         ):
             raise UsageError(
                 "no hints for this pair of networks",
-                why="maps of the same shapes are known of mobileagenet and efficientnet-lite0 only",
+                why="maps of the same shapes are known of mobileagenet with efficientnet-lite0 or "
+                "faceres only",
                 fix="set the stages' hints to 0",
             )
         self._teacher = teacher.network
+        self._size = (teacher.contract.height, teacher.contract.width)
         self._normalise = _renormalisation(student_contract, teacher.contract)
         self._maps: dict[int, Tensor] = {}
-        for index in _STUDENT_STAGES:
-            student.features[index].register_forward_hook(self._recorder(index))
+        modules = [student.head[0]]
+        if isinstance(teacher.network, EfficientNetLite0):
+            modules = [student.features[index] for index in _STUDENT_STAGES]
+        self._count = len(modules)
+        for index, module in enumerate(modules):
+            module.register_forward_hook(self._recorder(index))
 
     def _recorder(self, index: int) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def record(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -143,17 +152,27 @@ class Hints:
             face: What the student saw.
 
         Returns:
-            The mean over stages of the squared distance relative to the teacher's power, and the
+            The mean over maps of the squared distance relative to the teacher's power, and the
             teacher's answer `(N, 1)`.
         """
         with torch.no_grad():
-            maps = self._teacher.stages(self._normalise(face))
-            told = self._teacher.answer(maps[-1])
+            maps, told = self._taught(self._normalise(face))
         distances = [
             F.mse_loss(self._maps[index].float(), taught.float()) / taught.float().square().mean()
-            for index, taught in zip(_STUDENT_STAGES, maps, strict=False)
+            for index, taught in enumerate(maps[: self._count])
         ]
         return torch.stack(distances).mean(), told
+
+    def _taught(self, face: Tensor) -> tuple[list[Tensor], Tensor]:
+        """The teacher's maps and its answer."""
+        if isinstance(self._teacher, EfficientNetLite0):
+            maps = self._teacher.stages(face)
+            return maps, self._teacher.answer(maps[-1])
+        # Features of a head have no size: the teacher sees faces of the one that it was trained on.
+        if face.shape[2:] != self._size:
+            face = F.interpolate(face, self._size, mode="bilinear", antialias=True)
+        hidden = self._teacher.hidden(face)
+        return [hidden], self._teacher.answer(hidden)
 
 
 def _renormalisation(source: Contract, target: Contract) -> Callable[[Tensor], Tensor]:

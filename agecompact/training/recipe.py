@@ -105,8 +105,8 @@ class Recipe:
             process, rounded up: two parts on one process are what two processes do.
         loss: A name of `losses.LOSSES`.
         stages: In turn; their shares add up to 1.
-        start: `scratch`; `backbone`, from ImageNet weights of the network's trunk; or `teacher`,
-            from the teacher's weights as far as they fit.
+        start: `scratch`; `backbone`, from published weights of the network's trunk; or
+            `teacher`, from the teacher's weights as far as they fit.
         augmentation: Changes to each chip.
         labels: Bounds that ages are clamped to, years.
         clip_norm: Bound on the gradient's norm.

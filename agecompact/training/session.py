@@ -34,7 +34,7 @@ class Given:
     Attributes:
         start: To go on from, in place of what the recipe says.
         teacher: To learn from, or to start from.
-        backbone: ImageNet's: a path, or `start.TORCHVISION`.
+        backbone: Published: a path, or `start.TORCHVISION`.
     """
 
     start: Weights | None = None
@@ -100,7 +100,7 @@ def train(
     """
     contract = registry.get(recipe.model).contract
     stride = math.ceil(len(split.train) / TRANSPLANT_FACES)
-    sample = batches.load(split.train[::stride], cache).images if recipe.start == "teacher" else ()
+    sample = batches.load(split.train[::stride], cache).images if recipe.start != "scratch" else ()
     network, origin = network_for(
         recipe,
         mean=float(labels(split.train, target_of_contract(contract)).mean()),

@@ -1,4 +1,4 @@
-"""Where a training starts: random weights, ImageNet's, a teacher's, or weights of one's own."""
+"""Where a training starts: random or published weights, a teacher's, or weights of one's own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from agecompact.files import sha256_of
 from agecompact.models import registry
 from agecompact.models.efficientnet_lite import EfficientNetLite0
 from agecompact.models.mobileagenet import MobileAgeNet
-from agecompact.training import losses
+from agecompact.models.mobilenetv1 import MobileNetV1
+from agecompact.training import faceres, losses
 from agecompact.training.feed import sized
 from agecompact.training.recipe import Recipe
 from agecompact.training.transplant import transplant
@@ -48,11 +49,11 @@ def network_for(
         recipe: Which network, and how it starts.
         mean: Of the training part's labels; untrained heads begin there.
         seed: Of random weights.
-        chips: Some faces to fit a transplanted trunk on, uint8 HWC BGR; `TRANSPLANT_FACES` of the
-            training part are plenty.
+        chips: Some faces to fit a transplanted trunk or FaceRes's norms on, uint8 HWC BGR;
+            `TRANSPLANT_FACES` of the training part are plenty.
         start: Weights to go on from, in place of what the recipe says.
         teacher: The teacher's weights.
-        backbone: ImageNet weights: a path, or `TORCHVISION`.
+        backbone: Published weights, ImageNet's or FaceRes's: a path, or `TORCHVISION`.
 
     Raises:
         UsageError: What the recipe starts from is not given or does not fit.
@@ -68,9 +69,13 @@ def network_for(
     if recipe.start == "backbone":
         if backbone is None:
             raise UsageError(
-                "the recipe starts from ImageNet weights",
-                fix=f"name a state dict with --backbone FILE, or --backbone {TORCHVISION}",
+                "the recipe starts from published weights",
+                fix=f"name them with --backbone FILE, or ImageNet's with --backbone {TORCHVISION}",
             )
+        if isinstance(network, MobileNetV1):
+            contract = sized(registry.get(recipe.model).contract, recipe.stages[0].side)
+            seen = batches.inputs(contract, chips)[0]
+            return network, {"backbone": faceres.fill(network, Path(backbone), seen)}
         state, origin = _torchvision() if backbone == TORCHVISION else _state_dict(Path(backbone))
         _fill_trunk(network, state, backbone)
         return network, {"backbone": origin}

@@ -59,7 +59,7 @@ def recipe(model_id: str = "c3ae-plain", **changes: Any) -> Recipe:
     """The model's recipe, shortened; all its stages on small images, where the network allows."""
     full = recipes.load(_RECIPES.get(model_id, model_id))
     stages = changes.pop("stages", full.stages)
-    if model_id in ("mobileagenet", "efficientnet-lite0"):
+    if model_id in ("mobileagenet", *registry.TEACHERS):
         stages = tuple(dataclasses.replace(s, side=SIDE, hints=s.hints) for s in stages)
     if "distillation" not in changes:
         stages = tuple(dataclasses.replace(s, hints=0.0) for s in stages)

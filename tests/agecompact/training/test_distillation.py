@@ -19,6 +19,7 @@ from agecompact.errors import UsageError
 from agecompact.models import registry
 from agecompact.models.efficientnet_lite import STAGE_CHANNELS, EfficientNetLite0
 from agecompact.models.mobileagenet import MobileAgeNet
+from agecompact.models.mobilenetv1 import MobileNetV1
 from agecompact.training import losses
 from agecompact.training.augment import Augmentation
 from agecompact.training.distillation import Hints, Teacher, answers, teacher_of
@@ -201,9 +202,38 @@ def test_the_teacher_sees_a_students_face_as_its_own_contract_makes_it() -> None
     assert torch.allclose(hints._normalise(seen), seen_by_teacher, atol=1e-5)
 
 
+def test_faceres_hints_at_the_heads_features_whatever_size_the_student_sees() -> None:
+    torch.manual_seed(2)
+    network = MobileNetV1().eval().requires_grad_(False)
+    teacher = Teacher(network, sized(registry.get("faceres").contract, 64), "ab")
+    student = MobileAgeNet()
+    hints = Hints(student, registry.get("mobileagenet").contract, teacher)
+    small_face = torch.rand(2, 3, 64, 64)
+    # Both contracts normalise alike, and a face enlarged by whole factors comes back unchanged.
+    large_face = small_face.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    for face in (small_face, large_face):
+        student(face)
+        distance, told = hints.compare(face)
+        assert torch.allclose(told, network(small_face), atol=0.05)
+        own = hints._maps[0]
+        taught = network.hidden(small_face)
+        expected = (own - taught).square().mean() / taught.square().mean()
+        assert distance.item() == pytest.approx(expected.item(), rel=0.02)
+        distance.backward()
+        assert not told.requires_grad
+    first = next(student.features.parameters())
+    assert first.grad is not None
+    assert first.grad.abs().sum() > 0
+
+
 @pytest.mark.parametrize(
     ("student", "teacher"),
-    [("ssrnet", "efficientnet-lite0"), ("mobileagenet", "mobileagenet"), ("c3ae", "ssrnet")],
+    [
+        ("ssrnet", "efficientnet-lite0"),
+        ("ssrnet", "faceres"),
+        ("mobileagenet", "mobileagenet"),
+        ("c3ae", "ssrnet"),
+    ],
 )
 def test_pairs_without_maps_of_one_shape_are_refused(student: str, teacher: str) -> None:
     taught_by = Teacher(registry.build(teacher), registry.get(teacher).contract, "ab")

@@ -49,7 +49,7 @@ def test_recipes_can_be_carried_out(name: str) -> None:
 def test_recipes_cite_what_they_follow(name: str) -> None:
     assert any(
         work in recipes.load(name).source
-        for work in ("SSR-Net", "C3AE", "MobileAgeNet", "Tan & Le")
+        for work in ("SSR-Net", "C3AE", "MobileAgeNet", "Tan & Le", "Savchenko")
     )
 
 
