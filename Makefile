@@ -26,7 +26,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # It also holds what other devices measured, which a bench that fails must not take along.
 .PRECIOUS: $(BUILD)/latency.json
 .PHONY: demo test lint export parity golden bench bench-arm bench-android bench-ios bench-ios-app \
-  arm-bundle mil-conformance report setup clean clean-venv
+  arm-bundle adb-loopback mil-conformance report setup clean clean-venv
 
 demo: report
 
@@ -85,6 +85,10 @@ $(BUILD)/latency.json: $(MANIFESTS) $(BENCH_SOURCES) | golden
 # LiteRT for ARM, an emulator and the runner that both it and a phone run; cached, without root.
 arm-bundle: $(READY)
 	$(BIN)/python -m android_bench.emulated.bundle
+
+# A real adb client and a real adbd for the tests, which start them in a namespace of their own.
+adb-loopback: $(READY)
+	$(BIN)/python -m tests.android_bench.adb.packages
 
 CORES ?= cortex-a53 cortex-a76
 bench-arm: $(MANIFESTS) arm-bundle golden

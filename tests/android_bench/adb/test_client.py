@@ -3,22 +3,13 @@
 import subprocess
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agecompact.errors import BackendMissingError, UsageError
 from android_bench.adb import client, devices, program
 from android_bench.adb.client import connect
 from android_bench.adb.failure import AdbFailure, kind_of
-from tests.android_bench.adb_fakes import FolderAdb
-
-
-@pytest.fixture
-def folder_adb(tmp_path):
-    folder = tmp_path / "folder-adb"
-    folder.mkdir()
-    return FolderAdb(folder)
-
 
 _LISTED = """\
 * daemon not running; starting now at tcp:5037
@@ -170,6 +161,7 @@ def test_a_command_that_goes_on_is_a_timeout(folder_adb):
     assert caught.value.kind == "timeout"
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.text(st.characters(codec="ascii", exclude_characters="\0\n\r"), min_size=1))
 def test_words_reach_the_devices_shell_whole(word):
     printed = subprocess.run(

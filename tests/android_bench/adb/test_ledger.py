@@ -4,11 +4,13 @@ import json
 from dataclasses import replace
 
 import pytest
+from click.testing import CliRunner
 
 from agecompact.errors import UsageError
+from agecompact.latency import store
 from agecompact.latency.circumstances import Machine
 from agecompact.latency.validity import judged
-from android_bench.adb import ai_benchmark, delegates
+from android_bench.adb import ai_benchmark, command, delegates
 from android_bench.adb.ai_benchmark import Typed
 from android_bench.adb.ledger import Key, Ledger
 from android_bench.adb.options import Options
@@ -107,3 +109,18 @@ def test_ai_benchmark_gets_its_file_and_its_result_is_a_record(copy_build, tmp_p
 def test_ai_benchmark_needs_the_float32_file(copy_build, tmp_path):
     with pytest.raises(UsageError, match="no float32 TFLite"):
         ai_benchmark.export(copy_build("ssrnet", "float16.tflite"), tmp_path)
+
+
+def test_what_the_app_showed_is_entered_by_command(copy_build, tmp_path):
+    build = copy_build("ssrnet", "float32.tflite")
+    out = str(tmp_path / "out")
+    run = CliRunner()
+    exported = run.invoke(command.ai_benchmark_group, ["export", str(build.folder), "--out", out])
+    assert exported.exit_code == 0, exported.output
+    words = ["enter", str(build.folder), "--device", "Pixel 6", "--android", "14"]
+    words += ["--acceleration", "xnnpack", "--runs", "50", "--mean-ms", "3.5", "--warmup", "5"]
+    entered = run.invoke(command.ai_benchmark_group, words)
+    assert entered.exit_code == 0, entered.output
+    (record,) = store.read(build.folder / store.FILE_NAME)
+    assert record.valid
+    assert (record.source, record.machine.name) == ("device", "Pixel 6")

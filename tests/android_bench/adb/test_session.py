@@ -10,14 +10,6 @@ from agecompact.errors import UsageError
 from android_bench.adb import client
 from android_bench.adb.failure import AdbFailure
 from android_bench.adb.session import Session
-from tests.android_bench.adb_fakes import FolderAdb
-
-
-@pytest.fixture
-def folder_adb(tmp_path):
-    folder = tmp_path / "folder-adb"
-    folder.mkdir()
-    return FolderAdb(folder)
 
 
 def test_nothing_stays_on_the_device(folder_adb, tmp_path):

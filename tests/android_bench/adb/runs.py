@@ -1,0 +1,71 @@
+"""Ways to run a build on the phone, and what to do meanwhile."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from agecompact.latency.record import Record
+from agecompact.latency.validity import judged
+from agecompact.manifest import Build
+from android_bench.adb.measure import measure
+from android_bench.adb.options import Options
+from tests.android_bench.adb.phone import Phone
+
+DATA = Path(__file__).parent.parent.parent / "data/benchmark_model"
+# Emulated, an inference takes a second or two.
+FEW = Options(runs=1, warmup=1)
+# So long that no other program's is the same.
+FOREVER = f"sleep {100_000 + os.getpid()}"
+STARTED = f"touch /device/started; exec {FOREVER}"
+
+
+def tool(folder: Path, name: str, before: str = "sleep 0.1") -> Options:
+    """Options of a `benchmark_model` that prints a saved output, after as long as it tells of."""
+    path = folder / "benchmark_model"
+    saved = (DATA / f"{name}.txt").read_text()
+    path.write_text(
+        "#!/bin/sh\n"
+        '[ "$1" = --help ] && { echo "Flags: --graph= --use_xnnpack= --use_gpu="; exit 1; }\n'
+        f"{before}\ncat <<'SAVED'\n{saved}SAVED\n"
+    )
+    return Options(
+        engine="benchmark-model", benchmark_model=path, runs=50, warmup=5, wait_s=FEW.wait_s
+    )
+
+
+def only(build: Build, options: Options) -> Record:
+    """The record of a build of one TFLite file, judged."""
+    (record,) = measure(build, options)
+    return judged(record)
+
+
+def runs_forever() -> bool:
+    """Whether a program that should have been killed still runs."""
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    return FOREVER in listed.stdout.splitlines()
+
+
+def when_started(phone: Phone, action: Callable[[], None]) -> threading.Thread:
+    """Does something as soon as a program runs on the phone."""
+    started = phone.device / "started"
+    started.unlink(missing_ok=True)
+
+    def wait() -> None:
+        until = time.monotonic() + 60
+        while not started.exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        action()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+def reasons(record: Record) -> dict[str, str]:
+    """Why a record may not be believed, by rule."""
+    return {reason.rule: reason.text for reason in record.reasons}

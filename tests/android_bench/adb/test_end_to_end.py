@@ -1,0 +1,119 @@
+"""A real adb client, a real adbd, and the ARM runner behind it; see `phone`."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+
+from agecompact.latency import store
+from agecompact.latency.validity import judged
+from android_bench.adb import command
+from android_bench.adb.measure import measure
+from tests.android_bench.adb.phone import SERIAL
+from tests.android_bench.adb.runs import (
+    DATA,
+    FEW,
+    STARTED,
+    only,
+    runs_forever,
+    tool,
+    when_started,
+)
+
+pytestmark = pytest.mark.usefixtures("phone")
+
+
+def test_the_arm_runner_is_pushed_pinned_run_and_told(build):
+    reported = []
+    records = [judged(r) for r in measure(build, FEW, reported.append)]
+    assert [r.artifact.file for r in records] == ["ssrnet_float32.tflite", "ssrnet_float16.tflite"]
+    assert {"ssrnet.safetensors", *(r.artifact.file for r in records)} == set(reported)
+    exact, coarse = records
+    assert (exact.latency.timed_runs, exact.latency.warmup_runs) == (1, 1)
+    # The phone's fastest core is this machine's last.
+    assert exact.runtime.core_mask == f"{1 << max(os.sched_getaffinity(0)):x}"
+    assert exact.runtime.delegate.got == "xnnpack"
+    assert exact.machine.name == "Debian adbd on loopback"
+    assert exact.conditions.governor == "schedutil"
+    assert exact.conditions.before.battery_temperature_c == 31.2
+    assert exact.conditions.after.cpu_frequency_mhz == 2802
+    assert exact.memory.peak_rss_bytes > 1e6
+    assert exact.output_error.max_error < 1e-4
+    assert "wrong-output" not in {reason.rule for reason in exact.reasons}
+    # The tolerance of the float16 file was set to what it cannot keep.
+    assert "wrong-output" in {reason.rule for reason in coarse.reasons}
+
+
+def test_the_command_writes_latency_json(small):
+    root = small.folder.parent
+    words = [str(root), "--serial", SERIAL, "--runs", "1", "--warmup", "1"]
+    ran = CliRunner().invoke(command.adb, words)
+    assert ran.exit_code == 0, ran.output
+    (record,) = store.read(root / store.FILE_NAME)
+    assert record.source == "device"
+    # One run is no percentile.
+    assert "too-few-runs" in {reason.rule for reason in record.reasons}
+
+
+def test_a_ledger_goes_on_where_it_was_cut_off(phone, build, tmp_path):
+    ran = phone.device / "ran"
+    ran.unlink(missing_ok=True)
+    # The second file finds its tool broken.
+    before = "sleep 0.1; echo ran >> /device/ran; [ $(wc -l < /device/ran) = 2 ] && exit 9"
+    options = replace(tool(tmp_path, "composed_tflite_2", before), ledger=tmp_path / "ledger")
+    first = measure(build, options)
+    assert first[0].failure is None
+    assert first[1].failure.endswith("(exit code 9)")
+    second = measure(build, options)
+    assert second[0] == first[0]
+    assert second[1].failure is None
+    assert ran.read_text().split() == ["ran"] * 3
+
+
+def test_the_users_benchmark_model(small, tmp_path):
+    record = only(small, tool(tmp_path, "composed_tflite_2_percentiles"))
+    assert record.valid, record.reasons
+    assert record.runtime.name == "benchmark_model"
+    assert (record.latency.timed_runs, record.latency.warmup_runs) == (50, 5)
+    assert (record.latency.mean_ms, record.latency.p50_ms) == pytest.approx((0.3551, 0.356))
+    assert record.startup.first_inference_ms == pytest.approx(0.627)
+    assert record.runtime.delegate.partitions == 1
+    assert record.unknown["output_error"]
+
+
+def test_the_profile_is_pulled(small, tmp_path):
+    csv = (DATA / "composed_profile.csv").read_text()
+    before = (
+        'sleep 0.1; for flag; do case "$flag" in --op_profiling_output_file=*) '
+        f"cat > \"${{flag#*=}}\" <<'CSV'\n{csv}CSV\n;; esac; done"
+    )
+    options = replace(tool(tmp_path, "composed_tflite_2", before), profile=True)
+    # Its help does not tell of profiling.
+    assert "no profile" in only(small, options).unknown["profile"]
+    options.benchmark_model.write_text(
+        options.benchmark_model.read_text()
+        .replace("Flags: --graph=", "no flags")
+        .replace("--use_xnnpack= --use_gpu=", "told")
+    )
+    record = only(small, options)
+    assert [op.kind for op in record.profile][:1] == ["TfLiteXNNPackDelegate"]
+
+
+def test_ctrl_c_leaves_nothing_behind(phone, small):
+    phone.launch_with(f"#!/usr/bin/dash\n{STARTED}\n")
+    (phone.device / "started").unlink(missing_ok=True)
+    run = subprocess.Popen(
+        [sys.executable, "-m", "agecompact", "bench", str(small.folder.parent), "--on", "adb"],
+        env={**os.environ, "ADB": str(phone.adb)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    when_started(phone, lambda: run.send_signal(signal.SIGINT)).join()
+    run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert phone.run("shell", "ls -A /data/local/tmp").stdout == ""
+    assert not runs_forever()

@@ -1,0 +1,120 @@
+"""What goes wrong with a device and with what runs there, each over a real adb and adbd."""
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from android_bench.adb.measure import measure
+from tests.android_bench.adb.phone import LAUNCH
+from tests.android_bench.adb.runs import (
+    FEW,
+    FOREVER,
+    STARTED,
+    only,
+    reasons,
+    runs_forever,
+    tool,
+    when_started,
+)
+
+pytestmark = pytest.mark.usefixtures("phone")
+
+
+@pytest.mark.parametrize("returns", [True, False])
+def test_a_device_that_leaves_midway_is_told_and_outlived(phone, build, returns, tmp_path):
+    once = phone.device / "once"
+    once.unlink(missing_ok=True)
+    before = f"[ -e /device/once ] || {{ touch /device/once; {STARTED}; }}; sleep 0.1"
+    options = tool(tmp_path, "composed_tflite_2", before)
+
+    def leave() -> None:
+        phone.unplug()
+        if returns:
+            time.sleep(1)
+            phone.plug_in()
+
+    thread = when_started(phone, leave)
+    first, second = measure(build, replace(options, wait_s=60.0 if returns else 1.0))
+    thread.join()
+    assert first.failure.startswith("gone: ")
+    assert (second.failure is None) == returns
+    if not returns:
+        assert second.failure.startswith("gone: ")
+        # What it left there is removed by whoever comes next.
+        phone.plug_in()
+        measure(build, options)
+    assert not runs_forever()
+
+
+def test_full_storage_is_told_and_what_was_pushed_is_removed(phone, small):
+    phone.run("shell", "dd if=/dev/zero of=/data/local/tmp/full bs=1M count=40")
+    try:
+        failure = only(small, FEW).failure
+    finally:
+        left = phone.run("shell", "ls -A /data/local/tmp; rm -f /data/local/tmp/full").stdout
+    assert failure.startswith("no-space: cannot push ")
+    assert "No space left on device" in failure
+    assert left.split() == ["full"]
+
+
+def test_truncated_output_is_no_result(phone, small):
+    phone.launch_with(LAUNCH.replace("exec ", "").rstrip() + " | head -c 120\n")
+    assert only(small, FEW).failure.startswith("truncated: ")
+
+
+def test_a_crash_of_the_runner_is_told_with_its_signal(phone, small):
+    phone.launch_with("#!/usr/bin/dash\necho 'last words' >&2\nkill -SEGV $$\n")
+    assert only(small, FEW).failure == "crash: signal 11: last words"
+
+
+def test_a_runner_that_hangs_is_killed(phone, small):
+    phone.launch_with(f"#!/usr/bin/dash\nexec {FOREVER}\n")
+    assert only(small, replace(FEW, timeout_s=2.0)).failure.startswith("timeout: ")
+    assert not runs_forever()
+
+
+def test_a_device_that_grows_hot_is_not_believed(small, tmp_path):
+    hot = tool(tmp_path, "composed_tflite_2", "sleep 0.1; echo 3 > /device/heat")
+    record = only(small, hot)
+    assert reasons(record) == {"throttled": "thermal status 'severe' after the run"}
+
+
+def test_the_warm_up_is_not_taken_for_the_run(small, tmp_path):
+    record = only(small, tool(tmp_path, "composed_tflite_2_ends_after_warmup"))
+    assert record.failure.startswith("truncated: it ends after its warm-up")
+
+
+def test_scientific_notation(small, tmp_path):
+    slow = tool(tmp_path, "composed_tflite_2_scientific", "sleep 4")
+    assert only(small, slow).latency.mean_ms == pytest.approx(1296.25)
+
+
+def test_a_time_in_another_unit_does_not_fit_into_the_run(small, tmp_path):
+    # Three runs of 1.3 s that took no time at all.
+    record = only(small, tool(tmp_path, "composed_tflite_2_scientific"))
+    assert "do not fit into" in record.failure
+
+
+@pytest.mark.parametrize(
+    ("name", "delegate", "text"),
+    [
+        ("unconsumed_gpu", "gpu", "the tool does not know --use_gpu"),
+        ("nnapi_took_nothing", "nnapi", "nnapi was applied and took no piece of the graph"),
+    ],
+)
+def test_a_refused_delegate_is_recorded_as_refused(small, tmp_path, name, delegate, text):
+    options = replace(tool(tmp_path, f"composed_tflite_2_{name}"), delegate=delegate)
+    record = only(small, options)
+    assert record.runtime.delegate.asked == delegate
+    assert record.runtime.delegate.got == "none"
+    assert record.unknown["delegate"] == f"refused: {text}"
+    assert reasons(record)["delegate-refused"] == f"asked for {delegate}, got none"
+
+
+def test_a_delegate_that_fails_leaves_no_figure(small, tmp_path):
+    failed = tool(tmp_path, "composed_tflite_2_gpu_failed", "trap 'exit 1' EXIT")
+    record = only(small, replace(failed, delegate="gpu"))
+    assert record.failure == "the delegate 'gpu' was refused: Failed to apply GPU delegate."
+    assert record.latency is None
+    assert record.runtime.delegate.got == "none"
