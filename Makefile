@@ -58,6 +58,10 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Apple's own op tests on the reference runtime for Core ML; about ten minutes of a core.
+mil-conformance: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.mil_conformance
+
 export: $(MANIFESTS)
 
 # make export-ssrnet, export-c3ae, ...

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from agecompact.runtimes.base import Arrays, Trace
-from parity_tests.graph import with_inputs
 from parity_tests.inputs import Sample
-from parity_tests.localisation import Localisation, as_json, lines
-from parity_tests.localise import localise
+from parity_tests.localisation.findings import Localisation, as_json, lines
+from parity_tests.localisation.graph import with_inputs
+from parity_tests.localisation.localise import localise
 from parity_tests.reference import Reference
 from parity_tests.results import Failure
 from parity_tests.side import Side
@@ -47,7 +47,7 @@ def _localised(
         right = with_inputs(reference.side.trace(sample), given)
         return localise([right], [candidate], precision=precision)
     # Imports torch, which a parity run without failures does not need in this process.
-    from parity_tests.rounding import evidence
+    from parity_tests.localisation.rounding import evidence
 
     seen = evidence(reference.weights, [given], precision)
     return localise(

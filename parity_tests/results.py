@@ -80,7 +80,7 @@ class Result:
         searched: How many inputs the search tried.
         mae_years: |MAE(artefact) - MAE(PyTorch)| on labelled faces; None where none were given.
         faces: How many labelled faces.
-        localisation: Where the error is born, as `parity_tests.localise` tells it; None unless
+        localisation: Where the error is born, as `parity_tests.localisation` tells it; None unless
             asked for.
         seconds: What the check took.
     """

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from agecompact import checkpoints
 from agecompact.runtimes import pytorch_trace
 from agecompact.runtimes.base import Array, Arrays, Trace
-from parity_tests.graph import rms, with_inputs
+from parity_tests.localisation.graph import rms, with_inputs
 
 # The largest relative error of one rounding: half of the last place.
 UNITS: Mapping[str, float] = {"float32": 2.0**-24, "float16": 2.0**-11}

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from agecompact.runtimes.base import Array
-from parity_tests.opkinds import ACTIVATIONS, AFFINE, NORM
-from parity_tests.recompute import Values
+from parity_tests.localisation.opkinds import ACTIVATIONS, AFFINE, NORM
+from parity_tests.localisation.recompute import Values
 
 # A hypothesis explains an error when it leaves at most this part of it.
 _LEFT = 0.05
@@ -37,7 +37,7 @@ class Link:
 
     Attributes:
         op: As the reference names it.
-        kind: What it does (`parity_tests.opkinds`).
+        kind: What it does (`parity_tests.localisation.opkinds`).
         scope: Its module's path.
         values: What it wrote in the reference, `(samples, *shape)`, float64.
     """

@@ -11,10 +11,18 @@ from itertools import permutations
 
 import numpy as np
 
-from parity_tests import suspicion_affine
-from parity_tests.opkinds import ACTIVATIONS, CONCAT, INPUT, POOL, REDUCE, SOFTMAX, VIEW
-from parity_tests.recompute import Values, found_pool_window, orders, pool, windows
-from parity_tests.scene import FUNCTIONS, Finding, Scene
+from parity_tests.localisation import suspicion_affine
+from parity_tests.localisation.opkinds import (
+    ACTIVATIONS,
+    CONCAT,
+    INPUT,
+    POOL,
+    REDUCE,
+    SOFTMAX,
+    VIEW,
+)
+from parity_tests.localisation.recompute import Values, found_pool_window, orders, pool, windows
+from parity_tests.localisation.scene import FUNCTIONS, Finding, Scene
 
 _HALF_MAX = 65_504.0
 

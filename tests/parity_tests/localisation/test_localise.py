@@ -19,10 +19,15 @@ from agecompact.runtimes.registry import BY_NAME, read_metadata
 from export import to_coreml, to_onnx
 from export.job import Job
 from parity_tests import inputs
-from parity_tests.graph import with_inputs
-from parity_tests.localise import Localisation, localise
-from parity_tests.rounding import Evidence, evidence
-from tests.parity_tests.graph_faults import EDITED, EXPORTED, Fault, cast_before_folding
+from parity_tests.localisation.graph import with_inputs
+from parity_tests.localisation.localise import Localisation, localise
+from parity_tests.localisation.rounding import Evidence, evidence
+from tests.parity_tests.localisation.graph_faults import (
+    EDITED,
+    EXPORTED,
+    Fault,
+    cast_before_folding,
+)
 from tests.support import BuildOf, random_network
 
 SAMPLES = ("face, wide", "noise 3")

@@ -13,15 +13,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from agecompact.runtimes.base import Array, Trace
-from parity_tests.alignment import Pair, align
-from parity_tests.graph import Graph, with_inputs
-from parity_tests.jump import birthplace, carried_on
-from parity_tests.localisation import Birth, Localisation, Row, as_json, lines
-from parity_tests.meter import Meter
-from parity_tests.opkinds import INPUT, kind_of
-from parity_tests.recompute import Values
-from parity_tests.scene import Link, Scene
-from parity_tests.suspicion import suspect
+from parity_tests.localisation.alignment import Pair, align
+from parity_tests.localisation.findings import Birth, Localisation, Row, as_json, lines
+from parity_tests.localisation.graph import Graph, with_inputs
+from parity_tests.localisation.jump import birthplace, carried_on
+from parity_tests.localisation.meter import Meter
+from parity_tests.localisation.opkinds import INPUT, kind_of
+from parity_tests.localisation.recompute import Values
+from parity_tests.localisation.scene import Link, Scene
+from parity_tests.localisation.suspicion import suspect
 
 __all__ = ["Birth", "Localisation", "Row", "as_json", "lines", "localise", "with_inputs"]
 

@@ -16,9 +16,9 @@ from typing import Literal
 
 import numpy as np
 
-from parity_tests.graph import Graph
-from parity_tests.layouts import View, same_rank, squeezed, views
-from parity_tests.opkinds import AFFINE, ARITHMETIC, INPUT, NORM, OTHER, alike
+from parity_tests.localisation.graph import Graph
+from parity_tests.localisation.layouts import View, same_rank, squeezed, views
+from parity_tests.localisation.opkinds import AFFINE, ARITHMETIC, INPUT, NORM, OTHER, alike
 
 # Below this distance a tensor is taken for another whatever its op is called.
 _NEAR = 0.02

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from agecompact.runtimes.base import Step, Trace
-from parity_tests.alignment import align
-from parity_tests.graph import Graph
-from parity_tests.layouts import views
+from parity_tests.localisation.alignment import align
+from parity_tests.localisation.graph import Graph
+from parity_tests.localisation.layouts import views
 
 RANDOM = np.random.default_rng(0)
 MAPS = RANDOM.normal(size=(1, 4, 6, 5)).astype(np.float32)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from parity_tests.alignment import Pair
-from parity_tests.graph import Graph, rms
-from parity_tests.recompute import Values
-from parity_tests.rounding import UNITS
+from parity_tests.localisation.alignment import Pair
+from parity_tests.localisation.graph import Graph, rms
+from parity_tests.localisation.recompute import Values
+from parity_tests.localisation.rounding import UNITS
 
 # Without the network, rounding is taken for this many units of the tensor's size.
 _UNITS_OF_SIZE = {"float32": 16.0, "float16": 4.0}

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from parity_tests.opkinds import ACTIVATIONS, AFFINE, NORM
-from parity_tests.recompute import (
+from parity_tests.localisation.opkinds import ACTIVATIONS, AFFINE, NORM
+from parity_tests.localisation.recompute import (
     Values,
     Window,
     along,
@@ -19,7 +19,7 @@ from parity_tests.recompute import (
     scale_and_shift,
     windows,
 )
-from parity_tests.scene import Finding, Link, Scene, channels_text
+from parity_tests.localisation.scene import Finding, Link, Scene, channels_text
 
 # Of what affine tests leave unexplained, in units of the spread.
 _FITS = 1e-3

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from agecompact.runtimes.base import Array, Arrays, Step, Trace
-from parity_tests.opkinds import INPUT, kind_of
+from parity_tests.localisation.opkinds import INPUT, kind_of
 
 
 def with_inputs(trace: Trace, inputs: Arrays) -> Trace:

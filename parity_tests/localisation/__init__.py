@@ -1,0 +1,1 @@
+"""Where an error is born: the tensors of two models, side by side."""
