@@ -7,6 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BUILD ?= build
+# Tests at once; `auto` is one a core.
+JOBS ?= auto
 
 MODELS := ssrnet ssrnet-gender c3ae-plain c3ae mobileagenet
 MANIFESTS := $(MODELS:%=$(BUILD)/%/manifest.json)
@@ -50,8 +52,9 @@ $(READY): requirements.lock pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# A file's tests stay together: they share what their fixtures make.
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .
