@@ -15,14 +15,20 @@ from parity_tests.results import Result
 from parity_tests.verdict import Candidate, check, not_made
 
 
-def candidates(build: Build) -> tuple[Candidate, ...]:
-    """Every artefact of a build in every runtime that has something to tell of it."""
+def candidates(build: Build, plan: Plan) -> tuple[Candidate, ...]:
+    """Every artefact of a build in every runtime that is to tell of it."""
+    left_out = {
+        runtime
+        for unit, runtime in registry.COMPUTE_UNITS.items()
+        if unit not in plan.compute_units
+    }
     return tuple(
         Candidate(build, entry, runtime)
         for entry in build.manifest.artifacts
         for runtime in registry.of_suffix(Path(entry.file).suffix)
         # Of a float32 file the reference runtime's two arithmetics are one.
-        if (runtime.name, entry.precision) != ("mil-float32", "float32")
+        if runtime.name not in left_out
+        and (runtime.name, entry.precision) != ("mil-float32", "float32")
     )
 
 
@@ -57,7 +63,7 @@ def check_builds(
         futures = []
         for build in builds:
             reference = stack.enter_context(Reference.of_build(build, plan))
-            futures += [pool.submit(judge, each, reference) for each in candidates(build)]
+            futures += [pool.submit(judge, each, reference) for each in candidates(build, plan)]
         try:
             return (*unmade, *(future.result() for future in futures))
         finally:

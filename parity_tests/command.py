@@ -69,7 +69,7 @@ def check(
     console = screen(json_target)
     targets = {target_of_contract(each.manifest.contract) for each in builds}
     plan = replace(plan, labelled=labelled(targets, console, **data))
-    with progress(console, "parity", sum(len(candidates(each)) for each in builds)) as step:
+    with progress(console, "parity", sum(len(candidates(each, plan)) for each in builds)) as step:
         found = check_builds(
             builds, plan, lambda r: step(f"{r.artifact} in {r.label}: {_verdict(r)}")
         )

@@ -35,7 +35,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         builds = read_builds(metafunc.config.getoption("--build"))
     except AgecompactError as error:
         raise pytest.UsageError(str(error)) from None
-    found = [each for build in builds for each in candidates(build)]
+    found = [each for build in builds for each in candidates(build, Plan())]
     ids = [f"{each.entry.file}-{each.runtime.name}" for each in found]
     metafunc.parametrize("candidate", found, ids=ids, scope="session")
 

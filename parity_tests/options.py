@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agecompact.errors import UsageError
+from agecompact.runtimes.registry import COMPUTE_UNITS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,6 +41,15 @@ _OPTIONS = (
         default=True,
         show_default=True,
         help="Look for the input that disagrees most.",
+    ),
+    click.option(
+        "--compute-unit",
+        "compute_units",
+        type=click.Choice(tuple(COMPUTE_UNITS)),
+        multiple=True,
+        default=("cpuOnly",),
+        show_default=True,
+        help="Of a real Core ML; repeatable.",
     ),
     click.option(
         "--threads", type=click.IntRange(1), default=1, show_default=True, help="For each runtime."
@@ -82,6 +92,7 @@ def plan_options(function: Callable[..., Any]) -> Callable[..., Any]:
         tolerances: Path | None,
         localise: bool | None,
         search: bool,
+        compute_units: tuple[str, ...],
         threads: int,
         jobs: int | None,
         timeout_s: float,
@@ -97,6 +108,7 @@ def plan_options(function: Callable[..., Any]) -> Callable[..., Any]:
             budget=Budget() if search else None,
             localise=_LOCALISE[localise],
             timeout_s=timeout_s,
+            compute_units=compute_units,
             threads=threads,
             jobs=jobs or os.cpu_count() or 1,
         )

@@ -29,6 +29,8 @@ class Plan:
         budget: Of the search for the worst input; None leaves it out.
         localise: When to look for the op where an error is born.
         labelled: Labelled faces for the end-task gate, by what is known of them; none leave it out.
+        compute_units: Of a real Core ML, keys of `registry.COMPUTE_UNITS`; a Mac without a Neural
+            Engine may hang on what names one.
         timeout_s: Longest wait for any one answer of a runtime.
         threads: Threads for each runtime.
         jobs: Artefacts checked at once.
@@ -39,6 +41,7 @@ class Plan:
     budget: Budget | None = Budget()  # noqa: RUF009 - frozen.
     localise: Localise = "mismatch"
     labelled: Mapping[Target, Labelled] = field(default_factory=dict)
+    compute_units: tuple[str, ...] = ("cpuOnly",)
     timeout_s: float = 120.0
     threads: int = 1
     jobs: int = os.cpu_count() or 1

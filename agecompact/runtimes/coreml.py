@@ -157,6 +157,10 @@ def open_session(path: str, threads: int) -> _Session:  # noqa: ARG001 - Core ML
     Raises:
         BackendMissingError: This is no Mac.
     """
+    return _open(path, "CPU_ONLY")
+
+
+def _open(path: str, unit: str) -> _Session:
     if sys.platform != "darwin":
         raise BackendMissingError(
             "not run here",
@@ -165,10 +169,33 @@ def open_session(path: str, threads: int) -> _Session:  # noqa: ARG001 - Core ML
         )
     import coremltools as ct
 
-    model = ct.models.MLModel(path, compute_units=ct.ComputeUnit.CPU_ONLY)
+    model = ct.models.MLModel(path, compute_units=ct.ComputeUnit[unit])
     return _Session(model, read_specification(path))
 
 
 def version() -> str:
     """Version of the package that drives Core ML."""
     return f"coremltools {distribution_version('coremltools')}"
+
+
+class _OnUnit:
+    """This backend on other compute units than the CPU.
+
+    Args:
+        unit: Name of a `coremltools.ComputeUnit`.
+    """
+
+    read_metadata = staticmethod(read_metadata)
+    describe = staticmethod(describe)
+    version = staticmethod(version)
+
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
+
+    def open_session(self, path: str, threads: int) -> _Session:  # noqa: ARG002 - as above.
+        return _open(path, self._unit)
+
+
+CPU_AND_GPU = _OnUnit("CPU_AND_GPU")
+CPU_AND_NE = _OnUnit("CPU_AND_NE")
+ALL = _OnUnit("ALL")

@@ -24,17 +24,9 @@ class _Session:
     def __init__(self, interpreter: Interpreter, path: str, threads: int) -> None:
         self._interpreter = interpreter
         self._path, self._threads = path, threads
-        signatures = interpreter.get_signature_list()
-        if SIGNATURE not in signatures:
-            raise UsageError(
-                f"{path} has no signature '{SIGNATURE}'",
-                why="without one, inputs could only be bound by position, which converters reorder",
-            )
-        runner = interpreter.get_signature_runner(SIGNATURE)
-        details = runner.get_input_details()
+        details, outputs = _named(interpreter, path)
         self._inputs = {n: d["index"] for n, d in details.items()}
         self._batch = int(next(iter(details.values()))["shape"][0])
-        outputs = runner.get_output_details()
         self._outputs = {n: d["index"] for n, d in outputs.items()}
         self._interface = Interface(
             _ports(details, interpreter.get_input_details()),
@@ -70,6 +62,29 @@ class _Session:
 
     def placement(self) -> Placement | None:
         return _placement(self._interpreter._get_ops_details(), list(self._outputs.values()))
+
+
+def _named(interpreter: Interpreter, path: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Inputs and outputs by the names that the signature gives them.
+
+    A stranger's file may have no signature; then its tensors' own names stand in. Never their
+    positions, which converters reorder.
+    """
+    signatures = list(interpreter.get_signature_list())
+    if not signatures:
+        return (
+            {d["name"]: d for d in interpreter.get_input_details()},
+            {d["name"]: d for d in interpreter.get_output_details()},
+        )
+    if SIGNATURE not in signatures and len(signatures) > 1:
+        raise UsageError(
+            f"{path} has no signature '{SIGNATURE}'",
+            why=f"it has {', '.join(signatures)}: which one is meant cannot be told",
+        )
+    runner = interpreter.get_signature_runner(
+        SIGNATURE if SIGNATURE in signatures else signatures[0]
+    )
+    return runner.get_input_details(), runner.get_output_details()
 
 
 def _ports(named: dict[str, Any], placed: list[dict[str, Any]]) -> dict[str, Port]:

@@ -19,7 +19,7 @@ class Runtime:
     Attributes:
         name: As results name it.
         suffix: Of the files it opens.
-        module: Its module, loaded when first used.
+        module: Its module, loaded when first used, or `module:object`.
         extra: The extra of `pyproject.toml` that installs it, or None for the base.
         label: What users are told ran the file.
     """
@@ -36,12 +36,31 @@ class Runtime:
         Raises:
             BackendMissingError: Its extra is not installed.
         """
-        return cast(Backend, import_extra(self.module, self.extra or "all"))
+        module, _, attribute = self.module.partition(":")
+        loaded = import_extra(module, self.extra or "all")
+        return cast(Backend, getattr(loaded, attribute) if attribute else loaded)
 
 
 # Of the runtimes that open the same files the first is the one that users mean.
 _CORE_ML = (
     Runtime("coreml", ".mlpackage", "agecompact.runtimes.coreml", "coreml", "Core ML, CPU"),
+    Runtime(
+        "coreml-gpu",
+        ".mlpackage",
+        "agecompact.runtimes.coreml:CPU_AND_GPU",
+        "coreml",
+        "Core ML, CPU and GPU",
+    ),
+    Runtime(
+        "coreml-ane",
+        ".mlpackage",
+        "agecompact.runtimes.coreml:CPU_AND_NE",
+        "coreml",
+        "Core ML, CPU and Neural Engine",
+    ),
+    Runtime(
+        "coreml-all", ".mlpackage", "agecompact.runtimes.coreml:ALL", "coreml", "Core ML, all units"
+    ),
     Runtime("mil", ".mlpackage", "agecompact.runtimes.mil", "coreml", "reference runtime"),
     Runtime(
         "mil-float32",
@@ -57,6 +76,14 @@ _RUNTIMES = (
     Runtime("litert", ".tflite", "agecompact.runtimes.litert", "tflite", "LiteRT"),
     *_CORE_ML,
 )
+
+# Core ML's compute units, as Apple spells them, and the runtime of each.
+COMPUTE_UNITS: Mapping[str, str] = {
+    "cpuOnly": "coreml",
+    "cpuAndGPU": "coreml-gpu",
+    "cpuAndNeuralEngine": "coreml-ane",
+    "all": "coreml-all",
+}
 
 BY_NAME: Mapping[str, Runtime] = {runtime.name: runtime for runtime in _RUNTIMES}
 

@@ -66,6 +66,27 @@ def test_a_wrong_stranger_fails_and_the_op_is_told(
     assert "Conv" in result.localisation["born_at"]["candidate_op"]
 
 
+def test_a_tflite_file_without_metadata_and_signature(
+    build_of: BuildOf, contract: Path, tmp_path: Path
+) -> None:
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    folder = build_of("ssrnet").folder
+    content = (folder / "ssrnet_float32.tflite").read_bytes()
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    model.signatureDefs = []
+    model.metadata = []
+    graph = model.subgraphs[0]
+    graph.tensors[graph.inputs[0]].name = b"serving_default_input:0"
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    candidate = tmp_path / "theirs.tflite"
+    candidate.write_bytes(bytes(builder.Output()))
+    result = check_pair(folder / "ssrnet_float32.onnx", candidate, contract, QUICK)
+    assert (result.status, result.kind) == ("passed", None), result.reason
+
+
 def test_without_metadata_and_contract_nobody_can_feed_it(
     build_of: BuildOf, tmp_path: Path
 ) -> None:

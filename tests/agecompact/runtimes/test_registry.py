@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from agecompact.errors import UsageError
+from agecompact.errors import BackendMissingError, UsageError
 from agecompact.metadata import MetadataError
-from agecompact.runtimes.registry import read_metadata, runtime_of
+from agecompact.runtimes.registry import BY_NAME, COMPUTE_UNITS, read_metadata, runtime_of
+from parity_tests.check import candidates
+from parity_tests.plan import Plan
 from tests.support import BuildOf
 
 SUFFIXES = {
@@ -59,3 +62,23 @@ def test_every_artefact_of_a_build_tells_the_same(build_of: BuildOf) -> None:
         for entry in build.manifest.artifacts
     }
     assert layouts == {"onnx": "NCHW", "tflite": "NHWC", "coreml": "NCHW"}
+
+
+def test_each_compute_unit_is_a_runtime_that_reads_on_every_platform(build_of: BuildOf) -> None:
+    package = build_of("ssrnet").folder / "ssrnet_float32.mlpackage"
+    for name in COMPUTE_UNITS.values():
+        backend = BY_NAME[name].load()
+        assert backend.read_metadata(str(package)) is not None
+        if sys.platform != "darwin":
+            with pytest.raises(BackendMissingError):
+                backend.open_session(str(package), 1)
+
+
+def test_parity_asks_the_compute_units_that_it_is_told(build_of: BuildOf) -> None:
+    def asked(*units: str) -> set[str]:
+        plan = Plan(compute_units=units)
+        return {each.runtime.name for each in candidates(build_of("ssrnet"), plan)}
+
+    assert asked("cpuOnly") & set(COMPUTE_UNITS.values()) == {"coreml"}
+    assert asked("cpuOnly", "all") - asked("cpuOnly") == {"coreml-all"}
+    assert {"mil", "mil-float32"} <= asked()
