@@ -52,9 +52,10 @@ $(READY): requirements.lock pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# A file's tests stay together: they share what their fixtures make.
+# A file's tests stay together: they share what their fixtures make. One thread each: more would
+# only wait for each other.
 test: lint
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .
