@@ -289,7 +289,8 @@ def test_an_artifact_that_fails_while_it_runs_is_told(
         "class SessionOptions: pass\n"
         "class InferenceSession:\n"
         "    def __init__(self, *_, **__): pass\n"
-        "    def get_inputs(self): return [type('Input', (), {'shape': [1]})]\n"
+        "    def get_inputs(self):\n"
+        "        return [type('Input', (), {'name': 'face', 'shape': [1], 'type': 'tensor(float)'})]\n"
         "    def get_outputs(self): return []\n"
         f"    def run(self, *_): {action}\n"
     )
