@@ -290,7 +290,8 @@ def test_an_artifact_that_fails_while_it_runs_is_told(
         "class InferenceSession:\n"
         "    def __init__(self, *_, **__): pass\n"
         "    def get_inputs(self):\n"
-        "        return [type('Input', (), {'name': 'face', 'shape': [1], 'type': 'tensor(float)'})]\n"
+        "        port = {'name': 'face', 'shape': [1], 'type': 'tensor(float)'}\n"
+        "        return [type('Input', (), port)]\n"
         "    def get_outputs(self): return []\n"
         f"    def run(self, *_): {action}\n"
     )
