@@ -176,21 +176,38 @@ class Contract:
         """
         import cv2
 
-        filters = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR}
-        size = (self.width, self.height)
         batch: Tensor = np.empty((len(images), self.height, self.width, 3), self.dtype)
         table = self.table()
         for place, image in zip(batch, images, strict=True):
-            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-                raise UsageError(
-                    "an input image is uint8 HWC with three channels",
-                    why=f"got {image.dtype} of shape {image.shape}",
-                )
-            resized = cv2.resize(image, size, interpolation=filters[self.interpolation])
-            if self.color_order == "RGB":
-                cv2.cvtColor(resized, cv2.COLOR_BGR2RGB, dst=resized)
-            place[:] = resized if self.dtype == "uint8" else cv2.LUT(resized, table)
+            pixels = self.pixels(image)
+            place[:] = pixels if self.dtype == "uint8" else cv2.LUT(pixels, table)
         return batch if self.layout == "NHWC" else np.transpose(batch, (0, 3, 1, 2))  # type: ignore[return-value]
+
+    def pixels(self, image: Image) -> Image:
+        """One crop when only the table is left to apply: resized, in the model's colour order.
+
+        Args:
+            image: uint8 HWC, BGR, any size.
+
+        Returns:
+            uint8 HWC of the model's size.
+
+        Raises:
+            UsageError: The image is not uint8 HWC with three channels.
+        """
+        import cv2
+
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise UsageError(
+                "an input image is uint8 HWC with three channels",
+                why=f"got {image.dtype} of shape {image.shape}",
+            )
+        filters = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR}
+        size = (self.width, self.height)
+        resized = cv2.resize(image, size, interpolation=filters[self.interpolation])
+        if self.color_order == "RGB":
+            cv2.cvtColor(resized, cv2.COLOR_BGR2RGB, dst=resized)
+        return resized  # type: ignore[return-value]
 
     def table(self) -> npt.NDArray[np.float32]:
         """What each of the 256 levels becomes in each channel, `(1, 256, 3)` in `color_order`."""

@@ -9,7 +9,6 @@ from typing import Literal
 
 from agecompact.contract import Contract
 from agecompact.errors import UsageError
-from agecompact.files import sha256_of
 from agecompact.metadata import MetadataError
 from agecompact.runtimes.base import Interface
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
@@ -18,7 +17,7 @@ from parity_tests.plan import Plan
 from parity_tests.reference import Reference
 from parity_tests.results import Failure, Result
 from parity_tests.side import Side
-from parity_tests.verdict import failed, judge
+from parity_tests.verdict import failed, judge, unjudged
 
 
 def check_pair(
@@ -49,25 +48,14 @@ def check_pair(
     theirs = _fitted(reference, runtime_of(reference), _said(reference, contract))
     opener = runtime or runtime_of(candidate)
     started = time.monotonic()
-    unit = theirs.output.unit
-    result = Result(
+    result = unjudged(
+        candidate,
+        opener,
+        plan,
         model=reference.name,
-        artifact=candidate.name,
+        format_=candidate.suffix.removeprefix("."),
         precision=precision,
-        runtime=opener.name,
-        label=opener.label,
-        status="passed",
-        kind=None,
-        reason="",
-        unit=unit,
-        tolerance=plan.tolerances.of(
-            unit=unit,
-            format=candidate.suffix.removeprefix("."),
-            precision=precision,
-            runtime=opener.name,
-            model=reference.name,
-        ),
-        sha256=sha256_of(candidate),
+        unit=theirs.output.unit,
     )
     try:
         mine = _fitted(candidate, opener, _said(candidate, contract))

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -108,23 +107,12 @@ def _write_arrays(
     folder: Path, contract: Contract, samples: Sequence[Sample], answers: npt.NDArray[np.float64]
 ) -> None:
     for name in contract.input_names:
-        images = np.stack([_pixels(contract, sample, name) for sample in samples])
+        images = np.stack([contract.pixels(sample.crops[name]) for sample in samples])
         (folder / _IMAGES.format(name=name)).write_bytes(images.tobytes())
-    table = contract.table().reshape(256, 3).T
+    table = contract.table()[0].T
     (folder / _TABLE).write_bytes(np.ascontiguousarray(table, "<f4").tobytes())
     told = np.ascontiguousarray(answers, "<f4")
     (folder / _ANSWERS.format(name=contract.output.name)).write_bytes(told.tobytes())
-
-
-def _pixels(contract: Contract, sample: Sample, name: str) -> npt.NDArray[np.uint8]:
-    """A crop as it is when only the table is left to apply: resized, in the model's colours."""
-    filters = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR}
-    resized = cv2.resize(
-        sample.crops[name],
-        (contract.width, contract.height),
-        interpolation=filters[contract.interpolation],
-    )
-    return np.asarray(resized[..., ::-1] if contract.color_order == "RGB" else resized, np.uint8)
 
 
 def _index(build: Build, samples: Sequence[Sample], plan: Plan) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from agecompact.contract import Contract
+from agecompact.contract import Contract, Unit
 from agecompact.errors import AgecompactError, BackendMissingError
 from agecompact.evaluation import target_of_contract
 from agecompact.files import sha256_of
@@ -28,6 +28,8 @@ from parity_tests.weights import compare_weights
 
 # Failures of the answers themselves, which have an op where they are born.
 _NUMERIC = frozenset({"not-finite", "degenerate", "mismatch"})
+# What the weights of a model's other Core ML packages are held to.
+_WHOLE = ("coreml", "float32")
 
 
 @dataclass(frozen=True)
@@ -118,12 +120,32 @@ def judge(result: Result, side: Side, reference: Reference, plan: Plan) -> Resul
 
 
 def _blank(build: Build, entry: Entry | NotMade, runtime: Runtime, plan: Plan) -> Result:
-    path = build.folder / entry.file
-    unit = build.manifest.contract.output.unit
-    return Result(
+    return unjudged(
+        build.folder / entry.file,
+        runtime,
+        plan,
         model=build.manifest.model,
-        artifact=entry.file,
+        format_=entry.format,
         precision=entry.precision,
+        unit=build.manifest.contract.output.unit,
+    )
+
+
+def unjudged(
+    path: Path,
+    runtime: Runtime,
+    plan: Plan,
+    *,
+    model: str,
+    format_: str,
+    precision: str,
+    unit: Unit,
+) -> Result:
+    """What stands in a result before anything is asked of the file, its gates among it."""
+    return Result(
+        model=model,
+        artifact=path.name,
+        precision=precision,
         runtime=runtime.name,
         label=runtime.label,
         status="passed",
@@ -131,11 +153,7 @@ def _blank(build: Build, entry: Entry | NotMade, runtime: Runtime, plan: Plan) -
         reason="",
         unit=unit,
         tolerance=plan.tolerances.of(
-            unit=unit,
-            format=entry.format,
-            precision=entry.precision,
-            runtime=runtime.name,
-            model=build.manifest.model,
+            unit=unit, format=format_, precision=precision, runtime=runtime.name, model=model
         ),
         sha256=sha256_of(path) if path.exists() else None,
     )
@@ -185,17 +203,11 @@ def _intact(result: Result, candidate: Candidate) -> None:
 
     A float16 package is held to the float32 one beside it, weight by weight.
     """
-    whole = next(
-        (
-            each
-            for each in candidate.build.manifest.artifacts
-            if (each.format, each.precision) == ("coreml", "float32")
-        ),
-        None,
-    )
-    if candidate.entry.format == "coreml" and whole not in (None, candidate.entry):
-        assert whole is not None
-        if faults := compare_weights(candidate.path, candidate.build.path(whole)):
+    build, entry = candidate.build, candidate.entry
+    for whole in build.manifest.artifacts:
+        if (whole.format, whole.precision) != _WHOLE or entry.format != "coreml" or whole == entry:
+            continue
+        if faults := compare_weights(candidate.path, build.path(whole)):
             first = faults[0]
             where = f"{first.op}.{first.parameter}: " if first.op else ""
             raise Failure("weights", f"{where}{first.reason}; {len(faults)} such")
