@@ -14,7 +14,7 @@ from agecompact.runtimes.base import Interface
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
 from agecompact.runtimes.registry import Runtime, read_metadata, runtime_of
 from parity_tests.plan import Plan
-from parity_tests.reference import Reference
+from parity_tests.reference import Reference, useless
 from parity_tests.results import Failure, Result
 from parity_tests.side import Side
 from parity_tests.verdict import failed, judge, unjudged
@@ -42,10 +42,12 @@ def check_pair(
 
     Raises:
         UsageError: A file is missing or of no known kind, or nobody says the contract.
-        GateError: The reference gives no usable answer.
-        Failure: The reference does not open.
+        GateError: The reference does not open, or gives no usable answer.
     """
-    theirs = _fitted(reference, runtime_of(reference), _said(reference, contract))
+    try:
+        theirs = _fitted(reference, runtime_of(reference), _said(reference, contract))
+    except Failure as failure:
+        raise useless(reference, failure) from None
     opener = runtime or runtime_of(candidate)
     started = time.monotonic()
     result = unjudged(

@@ -93,14 +93,14 @@ class Reference:
         try:
             return self._stack.enter_context(side)
         except Failure as failure:
-            raise self._useless(failure) from None
+            raise useless(self._path, failure) from None
 
     @cached_property
     def _answers(self) -> Answers:
         try:
             return self._side.answers(self.samples)
         except Failure as failure:
-            raise self._useless(failure) from None
+            raise useless(self._path, failure) from None
 
     @cached_property
     def _mae(self) -> float:
@@ -108,11 +108,13 @@ class Reference:
         try:
             return mean_absolute_error(self._side, labelled)
         except Failure as failure:
-            raise self._useless(failure) from None
+            raise useless(self._path, failure) from None
 
-    def _useless(self, failure: Failure) -> GateError:
-        return GateError(
-            f"{self._path.name} gives no reference to hold anything to",
-            why=f"{failure.kind}: {failure}",
-            fix="check it with: agecompact verify, or agecompact inspect",
-        )
+
+def useless(path: Path, failure: Failure) -> GateError:
+    """The error for a reference that gives nothing to hold anything to."""
+    return GateError(
+        f"{path.name} gives no reference to hold anything to",
+        why=f"{failure.kind}: {failure}",
+        fix="check it with: agecompact verify, or agecompact inspect",
+    )

@@ -155,3 +155,16 @@ def test_a_file_that_is_not_there_is_the_users_mistake(
     done = agecompact("parity", "--reference", gone, "--candidate", folder / "ssrnet_float32.onnx")
     assert done.returncode == 2
     assert f"no file at {gone}" in done.stderr
+
+
+def test_a_reference_that_does_not_open_is_told_without_a_traceback(
+    build_of: BuildOf, contract: Path, tmp_path: Path, agecompact: Agecompact
+) -> None:
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"no model")
+    candidate = build_of("ssrnet").folder / "ssrnet_float32.onnx"
+    pair = ("--reference", broken, "--candidate", candidate, "--contract", contract)
+    done = agecompact("parity", *pair)
+    assert done.returncode == 1
+    assert "broken.onnx gives no reference" in done.stderr
+    assert "Traceback" not in done.stderr
