@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from agecompact import __version__, checkpoints, metadata
 from agecompact.contract import Contract
 from agecompact.models import registry
-from agecompact.models.complexity import example_inputs
+from agecompact.models.complexity import example_inputs, fold_batch_norm
 from export.job import Artifact, Job, metadata_for, versions_of
 from export.mixed_precision import computes_in_float16
 from export.targets import Precision, get
@@ -59,7 +59,8 @@ def convert(job: Job) -> tuple[Artifact, ...]:
     warnings.filterwarnings("ignore")
     weights = checkpoints.read(job.weights)
     contract = weights.contract
-    network = weights.network()
+    # Its constants are then the converter's own inputs, bit by bit, and parity holds them to these.
+    network = fold_batch_norm(weights.network())
     changes: dict[str, Any] = {}
     if job.input_kind == "image":
         network = _FromImage(network, contract).eval()

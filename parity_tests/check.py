@@ -35,7 +35,7 @@ def candidates(build: Build, plan: Plan) -> tuple[Candidate, ...]:
 def check_builds(
     builds: Sequence[Build], plan: Plan, report: Callable[[Result], None] = lambda _: None
 ) -> tuple[Result, ...]:
-    """Checks every artefact of builds against PyTorch float32.
+    """Checks every artefact of builds against PyTorch.
 
     Args:
         builds: What to check.

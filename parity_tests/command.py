@@ -53,7 +53,7 @@ def check(
     json_target: str | None,
     **data: Any,
 ) -> None:
-    """Hold every artefact of a build to PyTorch float32.
+    """Hold every artefact of a build to PyTorch.
 
     Writes parity.json and parity.xml (JUnit) into the build folder. Exits 1 when an artefact fails.
     """
@@ -179,7 +179,7 @@ def _show(found: Sequence[Result], console: Console) -> None:
 def _table(found: Sequence[Result]) -> Table:
     from rich.table import Table
 
-    table = Table(title="Error against PyTorch float32")
+    table = Table(title="Error against PyTorch")
     for heading in ("artefact", "runtime", *_FIGURES, "allowed", "unit", "verdict"):
         side: Literal["left", "right"] = "right" if heading in _FIGURES else "left"
         table.add_column(heading, justify=side, overflow="fold")

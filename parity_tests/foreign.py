@@ -13,6 +13,7 @@ from agecompact.metadata import MetadataError
 from agecompact.runtimes.base import Interface
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
 from agecompact.runtimes.registry import Runtime, read_metadata, runtime_of
+from export.targets import TARGETS
 from parity_tests.plan import Plan
 from parity_tests.reference import Reference, useless
 from parity_tests.results import Failure, Result
@@ -55,7 +56,7 @@ def check_pair(
         opener,
         plan,
         model=reference.name,
-        format_=candidate.suffix.removeprefix("."),
+        format_=_format(candidate),
         precision=precision,
         unit=theirs.output.unit,
     )
@@ -77,6 +78,12 @@ def check_pair(
     except Failure as failure:
         result = failed(result, failure)
     return replace(result, seconds=round(time.monotonic() - started, 3))
+
+
+def _format(path: Path) -> str:
+    """As gates name it: of a Core ML package its format is not what its name ends in."""
+    known = (target.format for target in TARGETS if target.suffix == path.suffix)
+    return next(known, path.suffix.removeprefix("."))
 
 
 def _said(path: Path, given: Path | None) -> Contract:

@@ -24,7 +24,7 @@ from parity_tests.search import search
 from parity_tests.side import Side
 from parity_tests.task import mean_absolute_error
 from parity_tests.tolerances import min_spread
-from parity_tests.weights import compare_weights
+from parity_tests.weights import WeightFault, compare_given, compare_weights
 
 # Failures of the answers themselves, which have an op where they are born.
 _NUMERIC = frozenset({"not-finite", "degenerate", "mismatch"})
@@ -75,7 +75,7 @@ def check(candidate: Candidate, reference: Reference, plan: Plan) -> Result:
             result = replace(result, runtime_version=side.opened.version)
             result = judge(result, side, reference, plan)
         if result.status == "passed":
-            _intact(result, candidate)
+            _intact(result, candidate, reference)
     except Failure as failure:
         result = failed(result, failure)
     return replace(result, seconds=round(time.monotonic() - started, 3))
@@ -198,21 +198,30 @@ def _as_asked(candidate: Candidate) -> None:
         raise Failure("conversion", f"opset {opset}, where {candidate.entry.opset} was asked for")
 
 
-def _intact(result: Result, candidate: Candidate) -> None:
-    """Fails what answers rightly and yet is not what was built: answers hide a flipped bit.
-
-    A float16 package is held to the float32 one beside it, weight by weight.
-    """
-    build, entry = candidate.build, candidate.entry
-    for whole in build.manifest.artifacts:
-        if (whole.format, whole.precision) != _WHOLE or entry.format != "coreml" or whole == entry:
-            continue
-        if faults := compare_weights(candidate.path, build.path(whole)):
+def _intact(result: Result, candidate: Candidate, reference: Reference) -> None:
+    """Fails what answers rightly and yet is not what was built: answers hide a flipped bit."""
+    if candidate.entry.format == "coreml":
+        try:
+            faults = _weight_faults(candidate, reference)
+        except AgecompactError as error:
+            raise Failure("weights", f"nothing to hold its weights to: {error}") from None
+        if faults:
             first = faults[0]
             where = f"{first.op}.{first.parameter}: " if first.op else ""
             raise Failure("weights", f"{where}{first.reason}; {len(faults)} such")
     if result.sha256 != candidate.entry.sha256:
         raise Failure("integrity", "it is not the file that was built: its sha256 differs")
+
+
+def _weight_faults(candidate: Candidate, reference: Reference) -> tuple[WeightFault, ...]:
+    """Against the network itself and, of another precision, against the float32 package beside."""
+    build, entry = candidate.build, candidate.entry
+    wholes = [e for e in build.manifest.artifacts if (e.format, e.precision) == _WHOLE]
+    if (faults := compare_given(candidate.path, reference.parameters)) or entry in wholes:
+        return faults
+    return tuple(
+        fault for whole in wholes for fault in compare_weights(candidate.path, build.path(whole))
+    )
 
 
 def _reject_degenerate(reference: Answers, candidate: Answers, floor: float) -> None:

@@ -1,14 +1,17 @@
-"""Holds the weights inside a Core ML package to those of another, exactly.
+"""Holds the weights inside a Core ML package to those it was made from, exactly.
 
 An output's error drowns a flipped bit of one weight, and compression drowns the output's error. So
-the weights are compared themselves: a float16 package must hold the float32 package's weights, each
-rounded once; int8 the nearest of its 256 steps; a palette's index the nearest entry; a pruned
-tensor all but the smallest of them.
+the weights are compared themselves. Plain ones must be, bit by bit, what the converter was given:
+the network's parameters with batch norms folded, in a float16 package rounded once. Against another
+package of the network, float16 holds its weights rounded once; int8 the nearest of its 256 steps; a
+palette's index the nearest entry; a pruned tensor all but the smallest of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,13 +23,13 @@ from agecompact.runtimes.base import Array
 from agecompact.runtimes.mil.constants import CONST
 from agecompact.runtimes.mil.decoded import Decoded
 from agecompact.runtimes.mil.expressions import PREFIX
-from agecompact.runtimes.mil.graph import Graph, Source, Stored, read_graph, weights_digest
+from agecompact.runtimes.mil.graph import Graph, Source, Stored, read_graph
 
-__all__ = ["WeightFault", "compare_weights", "weights_digest"]
-
-FaultKind = Literal["graph", "form", "type", "value", "step", "palette", "pruning"]
+FaultKind = Literal["given", "graph", "form", "type", "value", "step", "palette", "pruning"]
 
 _Floats = npt.NDArray[np.float64]
+# A network's parameters by name.
+Named = Mapping[str, npt.NDArray[np.float32]]
 
 # How many roundings to the stored type lie between the choice of a step and its value: of the scale
 # and of the product.
@@ -34,6 +37,10 @@ _ROUNDINGS = 2.0
 # The same for a palette: coremltools chooses entries in the stored type, (w - min) / span *
 # entries, and rounds the palette itself after that.
 _PALETTE_ROUNDINGS = 4.0
+# Ops whose second operand is the network's own; scalars and indices of the others are the code's.
+_WEIGHTED = frozenset({"conv", "linear", "matmul"})
+# What the converter adds to a bias it was given: the 3 of hard-sigmoid, relu6(x + 3) / 6.
+_MERGED = np.float32(3.0)
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,8 @@ class WeightFault:
     """Something that a package does not have of the one it is held to.
 
     Attributes:
-        kind: `graph` (another op, link or shape), `form` (a compression that cannot be checked),
+        kind: `given` (not what the converter was given, or not all of it), `graph` (another op,
+            link or shape), `form` (a compression that cannot be checked),
             `type` (another element type or shape), `value` (not the rounded weight), `step` (not
             within half a quantisation step), `palette` (not the nearest entry) or `pruning` (a kept
             weight smaller than a dropped one).
@@ -56,6 +64,53 @@ class WeightFault:
     parameter: str
     reason: str
     elements: int = 0
+
+
+def compare_given(candidate: Path, given: Named) -> tuple[WeightFault, ...]:
+    """What a package's weights do not have of those that the converter was given.
+
+    Compared by hash, in both directions: each weight and bias of a convolution or a product must be
+    one of the network's parameters, and each of these must be there.
+
+    Args:
+        candidate: An `.mlpackage` in float32 or float16, not compressed.
+        given: The network's parameters by name, float32, batch norms folded.
+
+    Raises:
+        UsageError: The package is broken, or holds what the reference runtime does not read.
+        BackendMissingError: coremltools is not installed.
+    """
+    # Several, where tensors are alike: biases of zero.
+    names: defaultdict[bytes, set[str]] = defaultdict(set)
+    for name, tensor in given.items():
+        for form in (tensor, tensor + _MERGED):
+            # Too great for float16 is infinity on both sides.
+            with np.errstate(over="ignore"):
+                for stored_as in (form, form.astype(np.float16)):
+                    names[_hash(stored_as)].add(name)
+    found: set[str] = set()
+    faults = []
+    for node in read_graph(candidate).nodes:
+        for parameter, sources in node.reads.items():
+            for stored in sources:
+                if not isinstance(stored, Stored) or stored.value.type.dtype.kind != "float":
+                    continue
+                value = stored.value.array
+                known = names.get(_hash(value), set())
+                found |= known
+                if not known and node.kind in _WEIGHTED:
+                    reason = f"its {value.size} values are none that the converter was given"
+                    faults.append(WeightFault("given", node.name, parameter, reason, value.size))
+    lost = (
+        WeightFault("given", "", "", f"{name} is not in it", tensor.size)
+        for name, tensor in given.items()
+        if name not in found
+    )
+    return (*faults, *lost)
+
+
+def _hash(values: Array) -> bytes:
+    return hashlib.sha256(np.ascontiguousarray(values).tobytes()).digest()
 
 
 def compare_weights(candidate: Path, reference: Path) -> tuple[WeightFault, ...]:

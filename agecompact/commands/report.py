@@ -28,7 +28,7 @@ def command(build: Path, markdown: Path | None, json_target: str | None) -> None
     rows = report.rows(build)
     table = Table(
         title="From PyTorch to the phone",
-        caption="parity: error against PyTorch float32; latency: ratio to the float32 TFLite file "
+        caption="parity: error against PyTorch; latency: ratio to the float32 TFLite file "
         "on one host; instructions: per inference, counted on an emulated ARM core",
     )
     for heading in report.HEADINGS:

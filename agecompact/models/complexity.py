@@ -50,10 +50,13 @@ def measure(network: nn.Module, contract: Contract) -> Complexity:
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:
-    """A copy with every BN folded into the convolution before it, by torch's own pass."""
+    """A float32 copy with every BN folded into the convolution before it, by torch's own pass.
+
+    The products are formed in float64 and rounded once.
+    """
     from torch.fx.experimental.optimization import fuse
 
-    folded: nn.Module = fuse(copy.deepcopy(network).eval())
+    folded: nn.Module = fuse(copy.deepcopy(network).double().eval()).float()
     return folded
 
 

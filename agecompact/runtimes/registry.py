@@ -65,13 +65,20 @@ _CORE_ML = (
     Runtime(
         "mil-float32",
         ".mlpackage",
-        "agecompact.runtimes.mil.float32",
+        "agecompact.runtimes.mil:FLOAT32",
         "coreml",
         "reference runtime, float32 arithmetic",
     ),
 )
 _RUNTIMES = (
     Runtime("pytorch", ".safetensors", "agecompact.runtimes.pytorch", None, "PyTorch"),
+    Runtime(
+        "pytorch-float64",
+        ".safetensors",
+        "agecompact.runtimes.pytorch:FLOAT64",
+        None,
+        "PyTorch, float64 arithmetic",
+    ),
     Runtime("onnxruntime", ".onnx", "agecompact.runtimes.onnxruntime", None, "ONNX Runtime"),
     Runtime("litert", ".tflite", "agecompact.runtimes.litert", "tflite", "LiteRT"),
     *_CORE_ML,

@@ -10,6 +10,7 @@ from onnx import helper, numpy_helper
 from torch import nn
 
 from agecompact import checkpoints
+from agecompact.models.complexity import fold_batch_norm
 from export.exact_folding import fold_exactly
 from tests.support import BuildOf
 
@@ -36,28 +37,26 @@ def test_the_file_holds_the_float64_products_rounded_once(build_of: BuildOf) -> 
         np.testing.assert_allclose(stored[node.input[2]], bias, rtol=2**-24)
 
 
-class _One(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(1, 1, 1)
-        self.bn = nn.BatchNorm2d(1)
-
-
-@pytest.mark.parametrize(("name", "factor"), [("bn/Conv", 2.0), ("conv/Conv", 1.0)])
-def test_what_is_no_folded_batch_norm_is_left_alone(name: str, factor: float) -> None:
-    network = _One().eval()
-    weight = network.conv.weight.detach().numpy() * np.float32(factor)
-    bias = np.zeros(1, np.float32)
+@pytest.mark.parametrize(
+    ("path", "factor", "replaced"), [("0", 1.0, 1), ("0", 2.0, 0), ("other", 1.0, 0)]
+)
+def test_only_what_is_nearly_the_folded_convolution_is_replaced(
+    path: str, factor: float, replaced: int
+) -> None:
+    network = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1)).eval()
+    exact = fold_batch_norm(network).state_dict()
+    near = np.nextafter(exact["0.weight"].numpy(), np.float32(9)) * np.float32(factor)
     graph = helper.make_graph(
-        [helper.make_node("Conv", ["x", "conv.weight", "conv.bias"], ["y"], name)],
+        [helper.make_node("Conv", ["x", f"{path}.weight", f"{path}.bias"], ["y"])],
         "g",
         [],
         [],
         [
-            numpy_helper.from_array(weight, "conv.weight"),
-            numpy_helper.from_array(bias, "conv.bias"),
+            numpy_helper.from_array(near, f"{path}.weight"),
+            numpy_helper.from_array(exact["0.bias"].numpy(), f"{path}.bias"),
         ],
     )
     model = helper.make_model(graph)
-    assert fold_exactly(model, network) == 0
-    np.testing.assert_array_equal(numpy_helper.to_array(model.graph.initializer[0]), weight)
+    assert fold_exactly(model, network) == replaced
+    left = numpy_helper.to_array(model.graph.initializer[0])
+    np.testing.assert_array_equal(left, exact["0.weight"].numpy() if replaced else near)

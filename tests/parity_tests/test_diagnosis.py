@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from agecompact.runtimes.coreml import MODEL_FILE
 from parity_tests.check import check_builds
 from parity_tests.plan import Plan
 from parity_tests.results import as_json, read, write
 from tests.support import CopyBuild, verdicts_on
+from tests.weight_blobs import WEIGHT_FILE, blobs
 
 
 def spoil_a_convolution(path: Path) -> str:
@@ -55,12 +57,12 @@ def test_a_right_artefact_is_looked_into_only_when_asked(copy_build: CopyBuild) 
 
 def test_a_flipped_bit_that_no_answer_shows_is_found(copy_build: CopyBuild) -> None:
     build = copy_build("ssrnet", ".mlpackage")
-    package = build.folder / "ssrnet_float16.mlpackage"
-    blob = package / "Data/com.apple.CoreML/weights/weight.bin"
-    content = bytearray(blob.read_bytes())
-    # The last bit of the last weight's mantissa.
-    content[_last_blob(content)] ^= 1
-    blob.write_bytes(bytes(content))
+    file = build.folder / "ssrnet_float16.mlpackage" / WEIGHT_FILE
+    content = bytearray(file.read_bytes())
+    last = [blob for blob in blobs(content) if blob.dtype == "<f2" and blob.bytes > 64][-1]
+    # The last bit of the first weight's mantissa.
+    content[last.start] ^= 1
+    file.write_bytes(content)
     told = {
         (r.artifact, r.runtime): (r.status, r.kind)
         for r in verdicts_on(build)
@@ -70,16 +72,16 @@ def test_a_flipped_bit_that_no_answer_shows_is_found(copy_build: CopyBuild) -> N
     assert told["ssrnet_float32.mlpackage", "mil"] == ("passed", None)
 
 
-def _last_blob(content: bytes) -> int:
-    """Where the last float16 blob of a weight file begins."""
-    found = 0
-    for at in range(64, len(content), 64):
-        if content[at : at + 4] == (0xDEADBEEF).to_bytes(4, "little"):
-            kind, size, offset = np.frombuffer(content[at + 4 : at + 24], "<u4,<u8,<u8")[0]
-            if kind == 1 and size > 64:
-                found = int(offset)
-    assert found
-    return found
+def test_a_float16_package_without_a_readable_float32_one_is_not_passed(
+    copy_build: CopyBuild,
+) -> None:
+    build = copy_build("ssrnet", ".mlpackage")
+    model = build.folder / "ssrnet_float32.mlpackage" / MODEL_FILE
+    model.write_bytes(model.read_bytes()[:1000])
+    told = {r.artifact: r for r in verdicts_on(build) if r.runtime == "mil"}
+    assert told["ssrnet_float32.mlpackage"].kind == "load"
+    assert told["ssrnet_float16.mlpackage"].kind == "weights"
+    assert "nothing to hold its weights to" in told["ssrnet_float16.mlpackage"].reason
 
 
 def test_the_search_is_told_apart_from_the_fixed_inputs(copy_build: CopyBuild) -> None:

@@ -11,6 +11,7 @@ import pytest
 from onnx import helper
 
 from agecompact.errors import UsageError
+from agecompact.runtimes.registry import BY_NAME
 from parity_tests.foreign import check_pair
 from parity_tests.plan import Plan
 from tests.support import Agecompact, BuildOf
@@ -126,6 +127,25 @@ def test_several_answers_are_compared_each(contract: Path, tmp_path: Path) -> No
     assert check_pair(right, same, contract, QUICK).status == "passed"
     result = check_pair(right, wrong, contract, QUICK)
     assert (result.status, result.kind) == ("failed", "mismatch")
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_a_core_ml_package_has_core_mls_gates(precision: str, build_of: BuildOf) -> None:
+    pytest.importorskip("coremltools")
+    folder = build_of("ssrnet").folder
+    candidate = folder / f"ssrnet_{precision}.mlpackage"
+    result = check_pair(
+        folder / "ssrnet_float32.onnx",
+        candidate,
+        None,
+        QUICK,
+        runtime=BY_NAME["mil"],
+        precision=precision,
+    )
+    assert (result.status, result.kind) == ("passed", None), result.reason
+    gates = QUICK.tolerances.of(unit="years", format="coreml", precision=precision)
+    assert result.tolerance == gates
+    assert gates != QUICK.tolerances.of(unit="years", format="onnx", precision="float32")
 
 
 def test_the_command_checks_a_pair(build_of: BuildOf, agecompact: Agecompact) -> None:

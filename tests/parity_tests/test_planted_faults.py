@@ -19,6 +19,7 @@ from onnx import numpy_helper
 from agecompact import manifest
 from parity_tests.results import Result
 from tests.support import BuildOf, verdicts_on
+from tests.weight_blobs import WEIGHT_FILE, blobs
 
 Fault = Callable[[bytes], bytes]
 Verdicts = dict[str, Result]
@@ -199,28 +200,28 @@ def other_pool(operations: Any) -> None:
     argument.name = pads.outputs[0].name
 
 
-def _floats_of(content: bytes) -> tuple[bytearray, np.ndarray]:
-    """The largest blob of a weight file, float32, to be changed in place."""
-    changed = bytearray(content)
-    best: tuple[int, int] = (0, 0)
-    for at in range(64, len(content), 64):
-        if content[at : at + 4] == (0xDEADBEEF).to_bytes(4, "little"):
-            size, offset = np.frombuffer(content[at + 8 : at + 24], "<u8")
-            best = max(best, (int(size), int(offset)))
-    size, offset = best
-    return changed, np.frombuffer(memoryview(changed)[offset : offset + size], "<f4")
+def in_largest_blob(change: Callable[[np.ndarray], None]) -> Fault:
+    """Changes the largest tensor of a weight file."""
+
+    def fault(content: bytes) -> bytes:
+        changed = bytearray(content)
+        change(max(blobs(content), key=lambda blob: blob.bytes).within(changed))
+        return bytes(changed)
+
+    return fault
 
 
-def scaled_floats(content: bytes) -> bytes:
-    changed, floats = _floats_of(content)
-    floats *= np.float32(1.05)
-    return bytes(changed)
+def scale(values: np.ndarray) -> None:
+    values *= np.float32(1.05)
 
 
-def nan_floats(content: bytes) -> bytes:
-    changed, floats = _floats_of(content)
-    floats[0] = np.nan
-    return bytes(changed)
+def to_nan(values: np.ndarray) -> None:
+    values[0] = np.nan
+
+
+def flip_a_bit(values: np.ndarray) -> None:
+    """The last bit of the last weight's mantissa, which no answer shows."""
+    values.view(np.uint32)[-1] ^= 1
 
 
 def exchange_inputs(one: str, other: str) -> Callable[[onnx.GraphProto], None]:
@@ -253,7 +254,6 @@ SCALE_OF_255 = exchanged('"value_range":[0.0,1.0]', '"value_range":[0.0,255]')
 BOXES_EXCHANGED = exchanged('"left":0.12', '"left":0.24')
 
 MODEL_FILE = "Data/com.apple.CoreML/model.mlmodel"
-WEIGHT_FILE = "Data/com.apple.CoreML/weights/weight.bin"
 
 
 def other_weights(content: bytes) -> bytes:
@@ -295,8 +295,9 @@ FAULTS: dict[tuple[str, str, str], tuple[Fault, str]] = {
     ("ssrnet", "mlpackage", "truncated"): (half, "load"),
     ("ssrnet", "mlpackage", "text"): (lambda _: b"no model\n", "load"),
     ("ssrnet", "mlpackage", "weights-truncated"): (half, "load"),
-    ("ssrnet", "mlpackage", "weights-tampered"): (scaled_floats, "mismatch"),
-    ("ssrnet", "mlpackage", "weights-nan"): (nan_floats, "not-finite"),
+    ("ssrnet", "mlpackage", "weights-tampered"): (in_largest_blob(scale), "mismatch"),
+    ("ssrnet", "mlpackage", "weights-nan"): (in_largest_blob(to_nan), "not-finite"),
+    ("ssrnet", "mlpackage", "weights-bit"): (in_largest_blob(flip_a_bit), "weights"),
     ("ssrnet", "mlpackage", "no-such-op"): (in_mil(unheard_of_in_mil), "load"),
     ("ssrnet", "mlpackage", "colours-in-contract"): (BGR_SAID_RGB, "mismatch"),
     ("ssrnet", "mlpackage", "pool"): (in_mil(other_pool), "mismatch"),

@@ -7,12 +7,9 @@ and each constant by the op and the parameter that read it, so that two packages
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from agecompact.runtimes.mil.constants import (
     CONST,
@@ -162,40 +159,3 @@ def _constants(program: Program, package: Package) -> dict[str, Stored]:
         for place, output in enumerate(op.outputs):
             found[output.name] = Stored(output.name, decoded[output.name], op.kind, parts, place)
     return found
-
-
-def weights_digest(path: Path) -> str:
-    """A hash of every constant that a package computes with, by where it is read.
-
-    Names, metadata, casts and the order of blobs do not count; one bit of one weight does.
-    Compressed constants count as what they decompress to.
-
-    Args:
-        path: The package.
-
-    Returns:
-        SHA-256 of the graph with its constants, in hexadecimal.
-
-    Raises:
-        UsageError: The package is broken, or holds what the reference runtime does not read.
-        BackendMissingError: coremltools is not installed.
-    """
-    digest = hashlib.sha256()
-    graph = read_graph(path)
-    for node in graph.nodes:
-        digest.update(f"{node.kind}\n".encode())
-        for parameter, sources in sorted(node.reads.items()):
-            for source in sources:
-                digest.update(f"{parameter} {_told(source)}\n".encode())
-                if isinstance(source, Stored) and not isinstance(source.value.value, str):
-                    digest.update(np.ascontiguousarray(source.value.value).tobytes())
-    for name, given in graph.outputs.items():
-        digest.update(f"{name} {_told(given)}\n".encode())
-    return digest.hexdigest()
-
-
-def _told(source: Source | Stored) -> str:
-    if isinstance(source, Source):
-        return f"{source.origin}.{source.output}"
-    text = source.value.value
-    return f"{source.value.type} {text if isinstance(text, str) else ''}"

@@ -12,7 +12,7 @@ import pytest
 from agecompact.errors import UsageError
 from agecompact.runtimes import mil
 from agecompact.runtimes.base import Array
-from agecompact.runtimes.mil import float32, kernels
+from agecompact.runtimes.mil import kernels
 from agecompact.runtimes.mil.registry import kernel, known_kinds
 from tests.agecompact.runtimes.mil.authoring import Author, ramp
 
@@ -153,7 +153,7 @@ def test_float16_is_rounded_after_every_op_unless_told_otherwise(tmp_path: Path)
     rounded = mil.open_session(path, 1).infer({"x": values})["y"]
     # 100 * 1024 is no float16: Core ML overflows here too (coremltools issue 2110).
     assert rounded.tolist() == [1.0, np.inf]
-    exact = float32.open_session(path, 1).infer({"x": values})["y"]
+    exact = mil.FLOAT32.open_session(path, 1).infer({"x": values})["y"]
     np.testing.assert_array_equal(exact, values)
 
 

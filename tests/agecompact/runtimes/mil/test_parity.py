@@ -10,7 +10,6 @@ import pytest
 from agecompact.manifest import Build
 from agecompact.runtimes import mil, pytorch
 from agecompact.runtimes.base import Backend
-from agecompact.runtimes.mil import float32
 from agecompact.runtimes.mil.graph import read_graph
 from parity_tests import inputs
 from parity_tests.compare import Answers
@@ -42,7 +41,7 @@ def test_float32_packages_answer_as_pytorch_does(model: str, build_of: BuildOf) 
     build = build_of(model)
     path = packages_of(build)["float32"]
     reference = answers(pytorch, build.weights, build)
-    for backend in (mil, float32):
+    for backend in (mil, mil.FLOAT32):
         assert np.abs(answers(backend, path, build) - reference).max() <= 1e-3
 
 
@@ -52,7 +51,7 @@ def test_float16_packages_stay_near(model: str, build_of: BuildOf) -> None:
     build = build_of(model)
     path = packages_of(build)["float16"]
     reference = answers(pytorch, build.weights, build)
-    off = {b.version(): np.abs(answers(b, path, build) - reference) for b in (mil, float32)}
+    off = {b.version(): np.abs(answers(b, path, build) - reference) for b in (mil, mil.FLOAT32)}
     assert all(0 < errors.max() < 1 for errors in off.values()), off
     rounded, exact = (errors.mean() for errors in off.values())
     assert rounded != exact

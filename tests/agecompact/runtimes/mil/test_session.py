@@ -9,7 +9,7 @@ import pytest
 
 from agecompact.runtimes import mil
 from agecompact.runtimes.base import Port
-from agecompact.runtimes.mil import float32
+from agecompact.runtimes.mil import FLOAT32
 from agecompact.runtimes.process import RuntimeProcess
 from agecompact.runtimes.registry import BY_NAME
 from tests.agecompact.runtimes.mil.authoring import Author, ramp
@@ -61,7 +61,7 @@ def test_a_trace_tells_every_op_that_is_no_constant(tmp_path: Path) -> None:
     assert {step.value.dtype for step in steps} == {np.dtype(np.float16)}
     third_of = values.astype(np.float16) * np.float16(1 / 3)
     np.testing.assert_array_equal(steps[1].value, third_of)
-    exact = float32.open_session(path, 1).trace({"x": values})
+    exact = FLOAT32.open_session(path, 1).trace({"x": values})
     assert {step.value.dtype for step in exact} == {np.dtype(np.float32)}
     np.testing.assert_array_equal(exact[1].value, values * np.float32(np.float16(1 / 3)))
 
@@ -101,7 +101,7 @@ def test_an_op_may_write_several_values(tmp_path: Path) -> None:
 
 
 def test_it_is_never_called_core_ml() -> None:
-    for backend in (mil, float32):
+    for backend in (mil, FLOAT32):
         assert backend.version().startswith("reference runtime ")
         assert "core ml" not in backend.version().lower()
 

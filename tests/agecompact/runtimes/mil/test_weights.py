@@ -15,7 +15,7 @@ from agecompact.errors import UsageError
 from agecompact.runtimes.coreml import MODEL_FILE
 from agecompact.runtimes.mil.package import read_package
 from agecompact.runtimes.mil.program import BlobPlace, read_program
-from parity_tests.weights import compare_weights, weights_digest
+from parity_tests.weights import compare_weights
 from tests.agecompact.runtimes.mil.authoring import edited, operations
 
 WEIGHTS = MODEL_FILE.parent / "weights" / "weight.bin"
@@ -83,7 +83,6 @@ def test_one_flipped_mantissa_bit_is_found(
     harmed = flipped(package, tmp_path, "const", "val", 0)
     (fault,) = compare_weights(harmed, packages["16-float32"])
     assert (fault.kind, fault.elements) == ("value", 1)
-    assert weights_digest(harmed) != weights_digest(package)
 
 
 @pytest.mark.parametrize("compression", ["int8", "lut4", "pruned"])
@@ -155,19 +154,6 @@ def test_another_graph_is_found(
 ) -> None:
     harmed = edited(packages["16-float32"], tmp_path, change)
     assert compare_weights(harmed, packages["16-float32"])[0].kind == kind
-    assert weights_digest(harmed) != weights_digest(packages["16-float32"])
-
-
-def test_a_digest_is_of_the_weights_and_of_nothing_else(
-    packages: dict[str, Path], tmp_path: Path
-) -> None:
-    def renamed(specification: Any) -> None:
-        specification.description.metadata.userDefined["note"] = "another text"
-        specification.description.metadata.shortDescription = "another text"
-
-    package = packages["16-float32"]
-    assert weights_digest(edited(package, tmp_path, renamed)) == weights_digest(package)
-    assert len({weights_digest(path) for path in packages.values()}) >= len(packages) / 2
 
 
 def test_a_broken_package_is_an_error(packages: dict[str, Path], tmp_path: Path) -> None:

@@ -1,0 +1,47 @@
+"""Where the weights lie in a Core ML package's blob file, for tests that harm them.
+
+Read by the file's layout, not by the product's reader: magic numbers as coremltools'
+`MILBlob/Blob/StorageFormat.hpp` has them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+WEIGHT_FILE = Path("Data/com.apple.CoreML/weights/weight.bin")
+
+_SENTINEL = (0xDEADBEEF).to_bytes(4, "little")
+_ALIGNMENT = 64
+_DTYPES = {1: "<f2", 2: "<f4"}
+
+
+@dataclass(frozen=True)
+class Blob:
+    """One tensor of a blob file."""
+
+    dtype: str
+    start: int
+    bytes: int
+
+    def within(self, content: bytearray) -> npt.NDArray[np.floating]:
+        """Its values, to be changed in place."""
+        view: npt.NDArray[np.floating] = np.frombuffer(
+            memoryview(content)[self.start : self.start + self.bytes], self.dtype
+        )
+        return view
+
+
+def blobs(content: bytes) -> tuple[Blob, ...]:
+    """The float blobs of a blob file, in its order."""
+    found = []
+    for at in range(_ALIGNMENT, len(content), _ALIGNMENT):
+        if content[at : at + 4] == _SENTINEL:
+            kind, size, start = np.frombuffer(content[at + 4 : at + 24], "<u4,<u8,<u8")[0]
+            if int(kind) in _DTYPES:
+                found.append(Blob(_DTYPES[int(kind)], int(start), int(size)))
+    assert found
+    return tuple(found)
