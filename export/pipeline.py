@@ -20,6 +20,7 @@ from agecompact import checkpoints, manifest
 from agecompact.errors import AgecompactError, BackendMissingError, ConversionError, UsageError
 from agecompact.files import atomic_path, make_folder, output_errors, sha256_of, size_of
 from agecompact.runtimes import registry as runtimes
+from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
 from export.job import InputKind, Job
 from export.targets import STAGES, Stage, Target
 
@@ -218,12 +219,22 @@ def _environment() -> dict[str, str]:
 
 
 def _reject_unreadable(path: Path) -> None:
+    """Refuses a file that does not say what it is, or that its runtime refuses or dies of."""
     try:
         runtimes.read_metadata(path)
     except AgecompactError as error:
         raise ConversionError(
             f"the converter made a file that cannot be read back: {path.name}", why=str(error)
         ) from None
+    try:
+        with RuntimeProcess(path) as process:
+            process.open()
+    except RuntimeFailure as failure:
+        # Off a Mac no Core ML opens a package; what it answers, parity tells.
+        if failure.kind != "missing":
+            raise ConversionError(
+                f"the converter made a file that does not open: {path.name}", why=str(failure)
+            ) from None
 
 
 def _publish(written: manifest.Manifest, scratch: Path, folder: Path) -> None:

@@ -1,0 +1,121 @@
+"""int8 activations calibrated by a moving average, which clips what min and max would have kept.
+
+Each quantiser makes two files of one network from the same images. They differ in the calibration
+alone: the one that keeps the extremes is the control.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agecompact.contract import Tensor
+from agecompact.runtimes.registry import read_metadata
+from parity_tests import inputs, tolerances
+from parity_tests.foreign import check_pair
+from parity_tests.plan import Plan
+from parity_tests.results import Result
+from tests.support import BuildOf
+
+# What 8 bits cost these networks is a year or two; what clipping costs, tens.
+GATES = """
+[[rule]]
+max = 5.0
+p99 = 5.0
+mean = 1.0
+reason = "int8"
+"""
+
+
+def calibration_images(source: Path) -> list[dict[str, Tensor]]:
+    """All that parity asks later, so that only the calibrator is to blame for what is clipped."""
+    contract = read_metadata(source).contract
+    return [contract.tensors(sample.crops) for sample in inputs.fixed(contract)]
+
+
+def by_onnxruntime(source: Path, target: Path, *, moving_average: bool) -> None:
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
+
+    class Images(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._images = iter(calibration_images(source))
+
+        def get_next(self) -> dict[str, Tensor] | None:
+            return next(self._images, None)
+
+    quantize_static(
+        source,
+        target,
+        Images(),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        extra_options={"CalibMovingAverage": moving_average},
+    )
+
+
+def by_ai_edge_quantizer(source: Path, target: Path, *, moving_average: bool) -> None:
+    pytest.importorskip("ai_edge_quantizer", reason="ai-edge-quantizer is not installed")
+    from ai_edge_quantizer import calibrator, quantizer, recipe, recipe_manager
+    from ai_edge_quantizer.utils import qsv_utils
+
+    kept_float = [
+        {"regex": ".*", "operation": end, "algorithm_key": "no_quantize", "op_config": {}}
+        for end in ("INPUT", "OUTPUT")
+    ]
+    recipes = recipe_manager.RecipeManager()
+    recipes.load_quantization_recipe([*recipe.static_wi8_ai8(), *kept_float])
+    # The moving average is what its users get who choose nothing.
+    chosen = {} if moving_average else {"qsv_update_func": qsv_utils.min_max_update}
+    calibration = calibrator.Calibrator(source.read_bytes(), num_threads=1, **chosen)
+    calibration.calibrate({"serving_default": calibration_images(source)}, recipes)
+    made = quantizer.Quantizer(str(source), recipes.get_quantization_recipe())
+    made.quantize(calibration.get_model_qsvs()).export_model(str(target))
+
+
+QUANTISERS: dict[str, Callable[..., None]] = {
+    ".onnx": by_onnxruntime,
+    ".tflite": by_ai_edge_quantizer,
+}
+
+
+@pytest.fixture(scope="module", params=QUANTISERS)
+def verdicts(
+    request: pytest.FixtureRequest, build_of: BuildOf, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Result]:
+    """The verdicts on the file calibrated by `min-max` and on that by `moving average`."""
+    source = build_of("ssrnet").folder / f"ssrnet_float32{request.param}"
+    folder = tmp_path_factory.mktemp("int8")
+    (gates := folder / "gates.toml").write_text(GATES)
+    (contract := folder / "contract.json").write_text(read_metadata(source).contract.to_json())
+    plan = Plan(tolerances=tolerances.load(gates), budget=None)
+    found = {}
+    for name, moving_average in (("min-max", False), ("moving average", True)):
+        path = folder / f"{name}{source.suffix}"
+        QUANTISERS[source.suffix](source, path, moving_average=moving_average)
+        found[name] = check_pair(source, path, contract, plan)
+        print(f"{name}{source.suffix}: {found[name].max_years} years, {found[name].reason}")
+    return found
+
+
+def test_a_moving_average_fails_where_min_and_max_pass(verdicts: dict[str, Result]) -> None:
+    kept, clipped = verdicts["min-max"], verdicts["moving average"]
+    assert (kept.status, kept.kind) == ("passed", None)
+    assert (clipped.status, clipped.kind) == ("failed", "mismatch")
+    assert kept.max_years is not None
+    assert clipped.max_years is not None
+    assert clipped.max_years > 5 * kept.max_years
+
+
+def test_it_is_born_before_any_convolution_is_right(verdicts: dict[str, Result]) -> None:
+    found = verdicts["moving average"].localisation
+    assert found is not None
+    born = found["born_at"]
+    assert born is not None
+    # On average no picture is as bright as the brightest, so the very input is clipped. Accused is
+    # its quantiser or the convolution that reads it.
+    assert re.match("(de)?quantize|conv", born["candidate_op"], re.IGNORECASE)
+    before = {row["candidate_op"] for row in found["rows"][: born["row"]]}
+    assert not any("conv" in op.lower() for op in before)

@@ -1,0 +1,136 @@
+"""Weights that several branches share, behind Identity nodes: onnx2tf reorders the biases.
+
+It takes the 32 values of a bias for the sides of an NCHW shape and moves the second one to the end.
+Done as whoever knows no better does it: the trunk is called once a crop, the legacy exporter writes
+the graph, and no onnxsim on PATH takes out the Identity nodes that it leaves.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+import torch
+from torch import Tensor
+
+from agecompact import checkpoints, metadata
+from agecompact.manifest import Build, read_builds
+from agecompact.models import c3ae
+from agecompact.models.complexity import example_inputs
+from export import pipeline, targets
+from export.job import Artifact, Job, metadata_for
+from export.to_onnx import OPSET
+from parity_tests.foreign import check_pair
+from parity_tests.plan import Plan
+from parity_tests.results import Result
+from tests.support import verdicts_on
+
+
+class _ACallEachCrop(c3ae.C3AEFull):
+    """The same network, its crops not stacked: the exporter sees the shared trunk three times."""
+
+    def _context(self, crops: tuple[Tensor, ...]) -> Tensor:
+        return torch.cat([self._trunk_features(crop) for crop in crops], dim=1)
+
+
+def legacy_export(job: Job, *, identities: bool) -> Artifact:
+    weights = checkpoints.read(job.weights)
+    contract = weights.contract
+    stacked = weights.network()
+    assert isinstance(stacked, c3ae.C3AEFull)
+    network = _ACallEachCrop(stacked.config).eval()
+    network.load_state_dict(stacked.state_dict())
+    path = job.folder / targets.get("onnx", "float32").file_name(weights.model_id)
+    torch.onnx.export(
+        network,
+        example_inputs(contract, 1),
+        str(path),
+        dynamo=False,
+        opset_version=OPSET,
+        input_names=list(contract.input_names),
+        output_names=[contract.output.name],
+        # It merges equal initialisers, and leaves Identity nodes for them, only if they are no
+        # inputs.
+        keep_initializers_as_inputs=not identities,
+    )
+    model = onnx.load(path)
+    described = metadata_for(weights, targets.get("onnx", "float32"), {})
+    onnx.helper.set_model_props(model, {metadata.KEY: described.to_json()})
+    onnx.save(model, path)
+    return Artifact(path.name, "onnx", "float32", "torch.onnx, legacy", {}, OPSET)
+
+
+def naive_build(folder: Path, *, identities: bool) -> Build:
+    """A build of the released C3AE as the pipeline makes it, but for the exporter and PATH."""
+    convert: Callable[..., list[dict[str, Any]]] = pipeline._convert
+
+    def instead(stage: targets.Stage, job: Job, scratch: Path) -> list[dict[str, Any]]:
+        if stage.format == "onnx":
+            return [asdict(legacy_export(job, identities=identities))]
+        return convert(stage, job, scratch)
+
+    def without_onnxsim() -> dict[str, str]:
+        return {**os.environ, "PATH": str(folder), "CUDA_VISIBLE_DEVICES": ""}
+
+    chosen = targets.select(["onnx", "tflite"], ["fp32"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "_convert", instead)
+        patch.setattr(pipeline, "_environment", without_onnxsim)
+        pipeline.export(pipeline.Request(checkpoints.released_path("c3ae"), chosen, folder))
+    return read_builds(folder)[0]
+
+
+@pytest.fixture(scope="module")
+def harmed(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    return naive_build(tmp_path_factory.mktemp("harmed"), identities=True)
+
+
+def told(build: Build) -> dict[str, Result]:
+    return {result.runtime: result for result in verdicts_on(build)}
+
+
+def identities_of(build: Build) -> list[onnx.NodeProto]:
+    nodes = onnx.load(build.folder / "c3ae_float32.onnx").graph.node
+    return [node for node in nodes if node.op_type == "Identity"]
+
+
+def test_the_converted_file_is_off_by_years_where_the_onnx_file_is_right(harmed: Build) -> None:
+    assert identities_of(harmed)
+    results = told(harmed)
+    assert (results["onnxruntime"].status, results["onnxruntime"].kind) == ("passed", None)
+    wrong = results["litert"]
+    print(f"{wrong.max_years:.3g} years at most, {wrong.mean_years:.3g} on average")
+    assert (wrong.status, wrong.kind) == ("failed", "mismatch")
+    assert wrong.max_years is not None
+    assert wrong.max_years > 1
+
+
+def test_without_the_identities_the_same_way_leads_to_a_right_file(tmp_path: Path) -> None:
+    build = naive_build(tmp_path, identities=False)
+    assert not identities_of(build)
+    assert {name: (r.status, r.kind) for name, r in told(build).items()} == {
+        "onnxruntime": ("passed", None),
+        "litert": ("passed", None),
+    }
+
+
+def test_it_is_born_where_the_first_identity_is_read(harmed: Build) -> None:
+    source = harmed.folder / "c3ae_float32.onnx"
+    result = check_pair(source, source.with_suffix(".tflite"), None, Plan(budget=None))
+    assert result.kind == "mismatch"
+    assert result.localisation is not None
+    born = result.localisation["born_at"]
+    row = result.localisation["rows"][born["row"]]
+
+    graph = onnx.load(source).graph
+    hidden = {node.output[0] for node in identities_of(harmed)}
+    victim = next(node for node in graph.node if node.op_type == "Conv" and hidden & {*node.input})
+    # LiteRT has the activation in the convolution, so what it activates is what can be compared.
+    after = [node.output[0] for node in graph.node if victim.output[0] in node.input]
+    assert row["tensor"] in after
+    assert born["candidate_op"].startswith("CONV_2D")
