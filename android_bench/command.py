@@ -14,11 +14,11 @@ from agecompact.commands.common import emit, json_option, progress, screen
 from agecompact.commands.defaults import DefaultGroup
 from agecompact.errors import GateError, UsageError
 from agecompact.latency import store
+from agecompact.latency.artifacts import described, measured_files
 from agecompact.latency.record import Record
 from agecompact.latency.validity import judged
 from agecompact.manifest import read_builds
 from android_bench import tables
-from android_bench.artifacts import described, measured_files
 from android_bench.diff import Row, compare
 from android_bench.measurers import Settings, known_places, resolve
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from agecompact.contract import Contract
 from agecompact.errors import AgecompactError
+from agecompact.latency.artifacts import Measured
 from agecompact.latency.circumstances import Delegate, Runtime
 from agecompact.latency.record import Record
 from agecompact.latency.timing import Startup
@@ -18,7 +19,6 @@ from agecompact.latency.validity import MIN_TIMED_RUNS
 from agecompact.runtimes.base import Array
 from agecompact.runtimes.process import Opened, RuntimeFailure, RuntimeProcess
 from agecompact.runtimes.registry import read_metadata
-from android_bench.artifacts import Measured
 
 # Enough inferences a round to average out the timer, few enough that rounds alternate fast.
 _ROUND_MS = 30.0
@@ -55,11 +55,6 @@ class Contestant:
     elapsed_s: float = 0.0
     rounds_ms: list[list[float]] = field(default_factory=list)
 
-    @property
-    def variant(self) -> tuple[int, int]:
-        """Its threads, and faces an inference."""
-        return self.record.runtime.threads or 1, self.record.runtime.batch
-
     def take_round(self) -> None:
         """Times one round.
 
@@ -75,9 +70,7 @@ class Contestant:
         return tuple(sample for taken in self.rounds_ms for sample in taken)
 
 
-def enter(
-    stack: ExitStack, file: Measured, blank: Record, rounds: int
-) -> Contestant | Record | None:
+def enter(stack: ExitStack, file: Measured, blank: Record, rounds: int) -> Contestant | Record:
     """Loads a file in a process of its own and warms it up.
 
     Args:
@@ -87,8 +80,8 @@ def enter(
         rounds: Rounds to come, by which enough inferences are to be timed.
 
     Returns:
-        The contestant; its record with the failure, if it has one; None where the file takes no
-        such batch, which is no failure.
+        The contestant; or its record with the failure, in which the runtime has a version if it
+        loaded the file and the file takes no such batch.
     """
     threads, batch = blank.runtime.threads or 1, blank.runtime.batch
     try:
@@ -98,7 +91,8 @@ def enter(
         process = stack.enter_context(RuntimeProcess(file.path, threads=threads))
         opened = process.open()
         if opened.fixed_batch not in (None, batch):
-            return None
+            told = _told(blank.runtime, opened)
+            return replace(blank, runtime=told, failure=_refusal(file, opened.fixed_batch, batch))
         first_ms = process.prepare({name: tensor[np.newaxis] for name, tensor in sample.items()})
         cold_start_ms = (time.perf_counter() - started) * _MS_PER_S
         warm_ms = _warm(process)
@@ -114,6 +108,14 @@ def enter(
     wanted = max(round(_ROUND_MS / float(np.median(warm_ms))), -(-MIN_TIMED_RUNS // rounds))
     # The first inference warms as well.
     return Contestant(file, record, process, contract, wanted, 1 + len(warm_ms))
+
+
+def _refusal(file: Measured, fixed_batch: int | None, batch: int) -> str:
+    """Why a batch cannot be measured; only ONNX files can be made to take any."""
+    model = file.manifest.model
+    fix = f"; fix: agecompact export {model} --dynamic-batch"
+    why = f"its batch is fixed: it takes {fixed_batch} an inference, not {batch}"
+    return why + (fix if file.format == "onnx" else "")
 
 
 def _warm(process: RuntimeProcess) -> list[float]:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from agecompact import golden
 from agecompact.golden import GoldenPack
-from agecompact.latency import statistics
+from agecompact.latency.artifacts import Measured, described, measured_files
 from agecompact.latency.circumstances import Conditions, Runtime
 from agecompact.latency.figures import Memory
 from agecompact.latency.record import Record
-from agecompact.latency.timing import Latency, Ratio
+from agecompact.latency.timing import Latency
 from agecompact.manifest import Build
 from agecompact.runtimes.process import RuntimeFailure
 from agecompact.runtimes.registry import runtime_of
-from android_bench import profiling, replay
-from android_bench.artifacts import Measured, described, measured_files, reference_of
+from android_bench import paired, profiling, replay
 from android_bench.contest import Contestant, enter, face_like, race
 from android_bench.machine import conditions, thermal, this_machine
 from android_bench.measurers import Report, Settings
+from android_bench.paired import Paired, variant_of
 
 
 def measure_build(
@@ -35,8 +34,8 @@ def measure_build(
         report: Told each artefact's name as it is loaded.
 
     Returns:
-        A record for each file, thread count and batch that the file takes, in that order, the
-        weights file first. One that does not run here has its reason in `failure`.
+        A record for each file, thread count and batch, in that order, the weights file first. One
+        that does not run here, or takes no such batch, has its reason in `failure`.
 
     Raises:
         UsageError: A file is missing, or the golden pack there cannot be read.
@@ -50,26 +49,23 @@ def measure_build(
             report(file.path.name)
             for blank in _blanks(file, settings):
                 entered = enter(stack, file, blank, settings.rounds)
-                if isinstance(entered, Record):
-                    records.append(entered)
-                    # What does not load does not load with more threads either.
-                    break
-                if entered is not None:
+                if isinstance(entered, Contestant):
                     contestants.append(entered)
+                    continue
+                records.append(entered)
+                # What does not load does not load with more threads either.
+                if entered.runtime.version is None:
+                    break
         before = thermal()
         running, failed = race(contestants, settings.rounds)
         meanwhile = conditions(before, thermal())
-        reference = _reference(build, running, min(settings.threads))
+        reference = paired.reference(build, map(_paired, running), min(settings.threads))
         measured = [_finish(c, reference, meanwhile, pack) for c in running]
         if settings.profile:
             measured = [_profiled(r, c) for r, c in zip(measured, running, strict=True)]
     order = [file.path.name for file in files]
     records += [*failed, *measured]
-    return tuple(sorted(records, key=lambda r: (order.index(r.artifact.file), *_variant(r))))
-
-
-def _variant(record: Record) -> tuple[int, int]:
-    return record.runtime.threads or 1, record.runtime.batch
+    return tuple(sorted(records, key=lambda r: (order.index(r.artifact.file), *variant_of(r))))
 
 
 def _blanks(file: Measured, settings: Settings) -> list[Record]:
@@ -89,18 +85,13 @@ def _blanks(file: Measured, settings: Settings) -> list[Record]:
     ]
 
 
-def _reference(build: Build, running: Sequence[Contestant], threads: int) -> Contestant | None:
-    """The float32 TFLite file with the fewest threads, one face an inference."""
-    name = reference_of(build)
-    for contestant in running:
-        if contestant.file.path.name == name and contestant.variant == (threads, 1):
-            return contestant
-    return None
+def _paired(contestant: Contestant) -> Paired:
+    return Paired(contestant.record, contestant.rounds_ms)
 
 
 def _finish(
     contestant: Contestant,
-    reference: Contestant | None,
+    reference: Paired | None,
     meanwhile: Conditions,
     pack: GoldenPack | None,
 ) -> Record:
@@ -120,7 +111,7 @@ def _finish(
             model_rss_bytes=memory.peak_rss_bytes - memory.rss_before_load_bytes,
         ),
         conditions=meanwhile,
-        ratio=_ratio(contestant, reference),
+        ratio=paired.ratio(_paired(contestant), reference),
     )
     if pack is None:
         return record
@@ -138,23 +129,8 @@ def _finish(
     return replace(record, output_error=error)
 
 
-def _ratio(contestant: Contestant, reference: Contestant | None) -> Ratio | None:
-    if reference is None:
-        return None
-    told = statistics.paired_ratio(contestant.rounds_ms, reference.rounds_ms)
-    batch = contestant.record.runtime.batch
-    return Ratio(
-        reference=reference.file.path.name,
-        reference_sha256=reference.record.artifact.sha256,
-        reference_threads=reference.variant[0],
-        median=told.median / batch,
-        low=told.interval.low / batch if told.interval else None,
-        high=told.interval.high / batch if told.interval else None,
-    )
-
-
 def _profiled(record: Record, contestant: Contestant) -> Record:
-    threads, batch = contestant.variant
+    threads, batch = variant_of(record)
     inputs = face_like(contestant.contract, batch)
     told = profiling.take(contestant.file.path, record.runtime.name, threads, inputs)
     if told.reason is not None:

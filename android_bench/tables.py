@@ -37,12 +37,13 @@ def where(machine: Machine) -> str:
 
 def _times(machine: str, records: Sequence[Record]) -> Table:
     varied = _varied(records)
+    faces = ("ms/face",) if any(r.runtime.batch > 1 for r in records) else ()
     table = _table(
         f"Latency{_same_runs(records)}\n{machine}",
         "ratio: a face, to the model's float32 TFLite file on the fewest threads, paired by round "
         "(95 % interval)\ncold: start of a process to its first answer; error: on the golden pack",
         ("file", *varied),
-        ("ratio", "p50 ms", "p90 ms", "first ms", "cold ms", "MB", "error"),
+        ("ratio", *faces, "p50 ms", "p90 ms", "first ms", "cold ms", "MB", "error"),
         ("verdict",),
     )
     for r in records:
@@ -52,6 +53,7 @@ def _times(machine: str, records: Sequence[Record]) -> Table:
             r.artifact.file,
             *(read(r) for read in varied.values()),
             ratio(r),
+            *(_number(r.p50_face_ms, ".3f") for _ in faces),
             _number(r.latency.p50_ms if r.latency else None, ".3f"),
             _number(r.latency.p90_ms if r.latency else None, ".3f"),
             _number(startup.first_inference_ms, ".2f"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agecompact import golden
 from agecompact.errors import UsageError
-from agecompact.files import sha256_of, size_of
+from agecompact.latency import artifacts
 from agecompact.latency.record import Artifact
 from agecompact.manifest import Build, Entry
 
@@ -34,16 +34,7 @@ def described(build: Build, entry: Entry) -> Artifact:
     path = build.path(entry)
     if not path.is_dir():
         raise UsageError(f"{path} is missing", fix=f"agecompact export {build.manifest.model}")
-    return Artifact(
-        model=build.manifest.model,
-        file=entry.file,
-        format="coreml",
-        precision=entry.precision,
-        sha256=sha256_of(path),
-        file_bytes=size_of(path),
-        parameters=build.manifest.parameters,
-        macs=build.manifest.macs,
-    )
+    return artifacts.described(artifacts.Measured(path, "coreml", entry.precision, build.manifest))
 
 
 def has_golden_pack(build: Build) -> bool:

@@ -2,5 +2,6 @@
 
 `record` says what one holds, out of `circumstances` (where and with what), `timing` (times that
 were taken) and `figures` (what else can be told); `validity` whether it may be believed; `store`
-how `latency.json` keeps the records of several harnesses side by side.
+how `latency.json` keeps the records of several harnesses side by side. `artifacts` says which file
+was measured, and `size` what its bytes are.
 """

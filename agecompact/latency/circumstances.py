@@ -84,7 +84,8 @@ class Conditions(Checked):
         low_power_mode: Whether the system was saving its battery.
         load_average: Processes that wanted to run in the minute before, on average.
         before: How hot it was before the first timed inference.
-        after: And after the last.
+        after: And after the last; of several rounds in processes of their own, the worst that was
+            found after any.
     """
 
     governor: Text | None = None

@@ -135,6 +135,12 @@ class Record(Checked):
     valid: bool | None = None
     reasons: tuple[Reason, ...] = ()
 
+    @property
+    def p50_face_ms(self) -> float | None:
+        """Median latency a face; None where there is none."""
+        p50_ms = self.latency.p50_ms if self.latency is not None else None
+        return None if p50_ms is None else p50_ms / self.runtime.batch
+
     def __post_init__(self) -> None:
         super().__post_init__()
         own = _FIGURE[self.source]

@@ -55,6 +55,37 @@ def summarise(samples: Sequence[float]) -> Summary:
     )
 
 
+def median(values: Sequence[float]) -> float:
+    """Median of values, of which there is at least one."""
+    return float(np.median(values))
+
+
+def pooled_mean(counts: Sequence[int], means: Sequence[float]) -> float:
+    """Mean of all samples of several rounds, of which only counts and means are known."""
+    return math.fsum(n * mean for n, mean in zip(counts, means, strict=True)) / sum(counts)
+
+
+def pooled_std(
+    counts: Sequence[int], means: Sequence[float], stds: Sequence[float | None]
+) -> float | None:
+    """Standard deviation of all samples of several rounds, n - 1, within rounds and between them.
+
+    Args:
+        counts: Samples of each round.
+        means: Their means.
+        stds: Their standard deviations, n - 1; None for a round of a single sample.
+
+    Returns:
+        The deviation; None where a round of several samples tells none, or there is one sample.
+    """
+    rounds = list(zip(counts, means, stds, strict=True))
+    if sum(counts) < 2 or any(std is None and n > 1 for n, _, std in rounds):
+        return None
+    mean = pooled_mean(counts, means)
+    squares = math.fsum((n - 1) * (std or 0.0) ** 2 + n * (m - mean) ** 2 for n, m, std in rounds)
+    return math.sqrt(squares / (sum(counts) - 1))
+
+
 @dataclass(frozen=True)
 class PairedRatio:
     """One latency over another.

@@ -28,14 +28,18 @@ class Latency(Checked):
     """Latency of timed inferences: wall time on the processor that the record names.
 
     Attributes:
-        warmup_runs: Untimed inferences that were really made before, the first one included.
-        timed_runs: Timed inferences that were really made.
+        warmup_runs: Untimed inferences that were really made before, the first one included; in
+            each process, where every round has one of its own.
+        timed_runs: Timed inferences that were really made, in all rounds.
         rounds: Rounds in which they alternated with other artefacts'; None if they did not.
-        elapsed_s: Wall time of the timed inferences by another clock than theirs, pauses included.
-            Samples that add up to more are refused: they are in another unit than they say.
+        elapsed_s: Wall time by another clock than theirs that the timed inferences had, pauses
+            included. Of a program that is timed from without, it is that of its whole run less
+            what the program itself tells of its start and warm-up. Samples that add up to more are
+            refused: they are in another unit than they say.
         samples_ms: Every timed inference, in the order taken; None where a tool keeps them.
         mean_ms: Mean.
-        p50_ms: Median. With samples, every statistic here is `statistics.summarise`'s.
+        p50_ms: Median; without samples, the median of the medians that the rounds told. With
+            samples, every statistic here is `statistics.summarise`'s.
         p90_ms: 90th percentile.
         p99_ms: 99th percentile.
         std_ms: Standard deviation, n - 1.
@@ -43,7 +47,7 @@ class Latency(Checked):
         max_ms: Greatest.
     """
 
-    warmup_runs: Count
+    warmup_runs: Count | None
     timed_runs: AtLeastOne
     mean_ms: Ms
     p50_ms: Ms | None = None
@@ -92,7 +96,7 @@ class Latency(Checked):
         cls,
         samples_ms: tuple[float, ...],
         *,
-        warmup_runs: int,
+        warmup_runs: int | None,
         rounds: int | None = None,
         elapsed_s: float | None = None,
     ) -> Latency:

@@ -65,7 +65,11 @@ def too_few_processes(record: Record) -> str | None:
 
 def no_warmup(record: Record) -> str | None:
     """The first inference is among the timed ones."""
-    if record.latency is None or record.latency.warmup_runs >= MIN_WARMUP_RUNS:
+    if record.latency is None:
+        return None
+    if record.latency.warmup_runs is None:
+        return "nothing says that it was warm: the first inference may be among the timed ones"
+    if record.latency.warmup_runs >= MIN_WARMUP_RUNS:
         return None
     return "no warm-up run: the first inference is among the timed ones"
 
@@ -73,7 +77,9 @@ def no_warmup(record: Record) -> str | None:
 def spread_too_wide(record: Record) -> str | None:
     """The runs disagree more than what they are to tell."""
     if record.latency is not None:
-        return _wide_ratio(record) if record.source == "host" else _wide_latency(record.latency)
+        # A host's absolute times are told and never compared, a device's are.
+        wide = None if record.source == "host" else _wide_latency(record.latency)
+        return wide or _wide_ratio(record)
     if record.instructions is not None:
         return _wide_counts(record.instructions, record.runtime.threads or 1)
     return None
@@ -159,9 +165,12 @@ def slowed_down(record: Record) -> str | None:
 def delegate_refused(record: Record) -> str | None:
     """Something else computed the graph than was asked for, or nobody knows what did."""
     delegate = record.runtime.delegate
-    if delegate is None or record.failure is not None or delegate.got == delegate.asked:
+    if delegate is None or delegate.got == delegate.asked:
         return None
     if delegate.got is None:
+        # What failed before it came to its delegate says nothing of it.
+        if record.failure is not None:
+            return None
         return f"asked for {delegate.asked}, and nothing says that it ran"
     return f"asked for {delegate.asked}, got {delegate.got}"
 

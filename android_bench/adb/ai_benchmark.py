@@ -16,11 +16,11 @@ from pathlib import Path
 
 from agecompact.errors import UsageError
 from agecompact.files import atomic_path
+from agecompact.latency.artifacts import Measured, described, measured_files
 from agecompact.latency.circumstances import Delegate, Machine, Runtime
 from agecompact.latency.record import Record
 from agecompact.latency.timing import Latency, Startup
 from agecompact.manifest import Build
-from android_bench.artifacts import Measured, described, measured_files
 
 _MODEL = "model.tflite"
 _INSTRUCTIONS = "INSTRUCTIONS.txt"
@@ -149,7 +149,7 @@ def entered(build: Build, machine: Machine, typed: Typed) -> Record:
         )
     unknown = {"output_error": "AI Benchmark shows no outputs"}
     if typed.warmup is None:
-        unknown["warmup_runs"] = "AI Benchmark did not tell; 0 stands for none that is known of"
+        unknown["warmup_runs"] = "AI Benchmark did not tell"
     return Record(
         source="device",
         artifact=described(_float32(build)),
@@ -162,7 +162,7 @@ def entered(build: Build, machine: Machine, typed: Typed) -> Record:
             delegate=Delegate(asked=typed.acceleration, got=typed.acceleration),
         ),
         latency=Latency(
-            warmup_runs=typed.warmup or 0,
+            warmup_runs=typed.warmup,
             timed_runs=typed.runs,
             mean_ms=typed.mean_ms,
             std_ms=typed.std_ms,

@@ -19,7 +19,7 @@ from agecompact.latency.record import Record
 from agecompact.latency.timing import Latency, Startup
 from android_bench.adb import delegates
 from android_bench.adb.client import quoted
-from android_bench.adb.engine import EngineFailure, Plan, Subject
+from android_bench.adb.engine import EngineFailure, Plan, Subject, refused, timed_part_s
 from android_bench.adb.session import Ended, Session
 from android_bench.benchmark_model import delegation, flags, output, profile
 from android_bench.benchmark_model.delegation import Outcome
@@ -54,16 +54,10 @@ class BenchmarkModelEngine:
                 fix="download LiteRT's benchmark_model for android_arm64, --benchmark-model PATH",
             )
         self._program = program
+        # Asked for once: it is one program, whatever the device.
+        self._flags: frozenset[str] | None = None
         # The tool does not tell its version.
         self.version = f"{_PROGRAM} of sha256 {sha256_of(program)[:12]}"
-
-    def check(self, plan: Plan) -> None:
-        """Refuses a delegate that is not in the registry.
-
-        Raises:
-            UsageError: It is not.
-        """
-        delegates.named(plan.delegate)
 
     def measure(self, session: Session, subject: Subject, plan: Plan, blank: Record) -> Record:
         """Times an artefact, and profiles it in a second run if that is asked for.
@@ -78,33 +72,34 @@ class BenchmarkModelEngine:
         session.push(self._program, _PROGRAM, executable=True)
         file = subject.file.path
         session.push(file, file.name)
-        try:
-            return self._measure(session, file.name, plan, blank)
-        finally:
-            session.forget(file.name)
+        if self._flags is None:
+            self._flags = _known_flags(session)
+        return _measured(session, file.name, plan, blank, self._flags)
 
-    def _measure(self, session: Session, graph: str, plan: Plan, blank: Record) -> Record:
-        known = _known_flags(session)
-        family = flags.family_of(known)
-        delegate = delegates.named(plan.delegate)
-        wanted = delegate.flags.get(family)
-        if wanted is None:
-            return _refused(blank, plan, f"LiteRT's tool has no way to ask for {plan.delegate}")
-        counts = Counts(plan.threads, plan.runs, max(1, plan.warmup))
-        words = flags.command_line(f"./{_PROGRAM}", graph, counts, wanted)
-        ended = session.run(_pinned(words, plan), timeout_s=plan.timeout_s)
-        told = delegation.find(_text(ended).splitlines())
-        outcome = delegation.settle(plan.delegate, delegate.names_of_flags(family), told)
-        try:
-            parsed = output.parse(_text(ended))
-        except UnreadableOutputError as error:
-            if outcome.refusal is not None and error.kind == "failed":
-                return _refused(blank, plan, outcome.refusal)
-            raise EngineFailure(_with_exit_code(str(error), ended)) from None
-        if ended.exit_code != 0:
-            raise EngineFailure(_with_exit_code("it printed figures and then failed", ended))
-        record = _filled(blank, parsed, outcome, plan, ended)
-        return _profiled(session, record, words, known, plan) if plan.profile else record
+
+def _measured(
+    session: Session, graph: str, plan: Plan, blank: Record, known: frozenset[str]
+) -> Record:
+    family = flags.family_of(known)
+    delegate = delegates.named(plan.delegate)
+    wanted = delegate.flags.get(family)
+    if wanted is None:
+        return refused(blank, plan.delegate, f"LiteRT's tool has no way to ask for {plan.delegate}")
+    counts = Counts(plan.threads, plan.runs, max(1, plan.warmup))
+    words = flags.command_line(f"./{_PROGRAM}", graph, counts, wanted)
+    ended = session.run(_pinned(words, plan), timeout_s=plan.timeout_s)
+    told = delegation.find(_text(ended).splitlines())
+    outcome = delegation.settle(plan.delegate, delegate.names_of_flags(family), told)
+    try:
+        parsed = output.parse(_text(ended))
+    except UnreadableOutputError as error:
+        if outcome.refusal is not None and error.kind == "failed":
+            return refused(blank, plan.delegate, outcome.refusal)
+        raise EngineFailure(_with_exit_code(str(error), ended)) from None
+    if ended.exit_code != 0:
+        raise EngineFailure(_with_exit_code("it printed figures and then failed", ended))
+    record = _filled(blank, parsed, outcome, plan, ended)
+    return _profiled(session, record, words, known, plan) if plan.profile else record
 
 
 def _known_flags(session: Session) -> frozenset[str]:
@@ -126,14 +121,6 @@ def _with_exit_code(text: str, ended: Ended) -> str:
     return text if ended.exit_code == 0 else f"{text} (exit code {ended.exit_code})"
 
 
-def _refused(blank: Record, plan: Plan, why: str) -> Record:
-    return replace(
-        blank,
-        runtime=_with_delegate(blank.runtime, plan, Outcome("none")),
-        failure=f"the delegate '{plan.delegate}' was refused: {why}",
-    )
-
-
 def _with_delegate(runtime: Runtime, plan: Plan, outcome: Outcome) -> Runtime:
     delegate = Delegate(asked=plan.delegate, got=outcome.got, partitions=outcome.partitions)
     return replace(runtime, delegate=delegate)
@@ -147,6 +134,7 @@ def _filled(
     if outcome.refusal is not None:
         unknown["delegate"] = f"refused: {outcome.refusal}"
     footprint = parsed.footprint_bytes
+    untimed_ms = parsed.init_ms + parsed.warmup.count * parsed.warmup.mean_ms
     return replace(
         blank,
         failure=None,
@@ -159,7 +147,7 @@ def _filled(
             std_ms=timed.std_ms,
             min_ms=timed.min_ms,
             max_ms=timed.max_ms,
-            elapsed_s=ended.elapsed_s,
+            elapsed_s=timed_part_s(ended.elapsed_s, untimed_ms),
         ),
         startup=Startup(init_ms=parsed.init_ms, first_inference_ms=parsed.first_inference_ms),
         memory=Memory(model_rss_bytes=footprint) if footprint is not None else None,

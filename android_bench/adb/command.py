@@ -10,6 +10,7 @@ import click
 from agecompact.commands.common import emit, json_option, progress, screen
 from agecompact.errors import GateError
 from agecompact.latency import store
+from agecompact.latency.artifacts import measured_files
 from agecompact.latency.circumstances import Machine
 from agecompact.latency.record import Record
 from agecompact.latency.validity import judged
@@ -20,7 +21,6 @@ from android_bench.adb.ai_benchmark import ACCELERATIONS, Typed
 from android_bench.adb.delegates import DELEGATES
 from android_bench.adb.measure import measure
 from android_bench.adb.options import ALL, ENGINES, FASTEST, Options
-from android_bench.artifacts import measured_files
 
 _PATH = click.Path(path_type=Path)
 _BUILD = click.argument("build", type=_PATH, default=Path("build"))
@@ -56,6 +56,13 @@ _DEFAULTS = Options()
 @click.option("--threads", type=click.IntRange(1), multiple=True, default=(1,), show_default=True)
 @click.option("--runs", type=click.IntRange(1), default=_DEFAULTS.runs, show_default=True)
 @click.option("--warmup", type=click.IntRange(1), default=_DEFAULTS.warmup, show_default=True)
+@click.option(
+    "--rounds",
+    type=click.IntRange(1),
+    default=_DEFAULTS.rounds,
+    show_default=True,
+    help="Rounds in which the files take turns, among which the runs are divided.",
+)
 @click.option("--profile", is_flag=True, help="Tell times by op too, where the engine does.")
 @click.option(
     "--ledger", type=_PATH, help="Folder that remembers what was measured, to go on after a break."
@@ -66,12 +73,14 @@ _DEFAULTS = Options()
     type=click.FloatRange(min=0, min_open=True),
     default=_DEFAULTS.timeout_s,
     show_default=True,
-    help="Longest that one file may take, in seconds.",
+    help="Longest that a round of one file may take, in seconds.",
 )
 @json_option
 def adb(build: Path, json_target: str | None, **options: Any) -> None:
     """Measure a build's TFLite files on an Android device.
 
+    The files take turns, round by round, each time in a process of its own, and are told as a ratio
+    to the float32 file too. A delegate that is refused is a record that says so, not an error.
     Adds to latency.json in the build folder. Exits with 1 if nothing could be measured.
     """
     console = screen(json_target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from agecompact.errors import UsageError, unknown_name
+from agecompact.errors import unknown_name
 from android_bench.benchmark_model.flags import Family
 
 XNNPACK = "xnnpack"
@@ -31,7 +31,7 @@ class Delegate:
         return tuple(w[2:].partition("=")[0] for w in words if w.endswith("=true"))
 
 
-_BIONIC = "it is linked with glibc, and Android's drivers with Android's own C library"
+_BIONIC = "for it is linked with glibc, and Android's drivers with Android's own C library"
 
 DELEGATES: Mapping[str, Delegate] = {
     delegate.name: delegate
@@ -39,7 +39,7 @@ DELEGATES: Mapping[str, Delegate] = {
         Delegate(
             "none",
             {"tflite": ("--use_xnnpack=false",)},
-            runner="LiteRT's CPU accelerator is XNNPACK",
+            runner="for LiteRT's CPU accelerator is XNNPACK",
         ),
         Delegate(XNNPACK, {"tflite": ("--use_xnnpack=true",), "litert": ("--use_cpu=true",)}),
         Delegate(
@@ -63,17 +63,16 @@ def named(name: str) -> Delegate:
     return DELEGATES[name]
 
 
-def for_runner(name: str) -> Delegate:
-    """A delegate that agecompact's own runner can have.
+def refusal_by_runner(name: str) -> str | None:
+    """Why agecompact's own runner cannot have a delegate, and what can; None where it can have it.
 
     Raises:
-        UsageError: There is none of that name, or the runner cannot have it.
+        UsageError: There is none of that name.
     """
-    delegate = named(name)
-    if delegate.runner is not None:
-        raise UsageError(
-            f"agecompact's runner cannot have the delegate '{name}'",
-            why=delegate.runner,
-            fix=f"--engine benchmark-model --benchmark-model PATH --delegate {name}",
-        )
-    return delegate
+    why = named(name).runner
+    if why is None:
+        return None
+    return (
+        f"agecompact's runner cannot have it, {why}; "
+        f"fix: --engine benchmark-model --benchmark-model PATH --delegate {name}"
+    )

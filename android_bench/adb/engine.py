@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from agecompact.golden import GoldenPack
+from agecompact.latency.artifacts import Measured
+from agecompact.latency.circumstances import Delegate
 from agecompact.latency.record import Record
 from android_bench.adb.session import Session
-from android_bench.artifacts import Measured
+
+_MS_PER_S = 1e3
 
 
 class EngineFailure(Exception):  # noqa: N818 - a result to record, not a user's error.
@@ -18,7 +21,7 @@ class EngineFailure(Exception):  # noqa: N818 - a result to record, not a user's
 
 @dataclass(frozen=True)
 class Plan:
-    """How one artefact is to be run.
+    """How one artefact is to be run in one round.
 
     Attributes:
         threads: Threads for the runtime.
@@ -67,16 +70,10 @@ class Engine(Protocol):
         """Its version, as records hold it."""
         ...
 
-    def check(self, plan: Plan) -> None:
-        """Refuses what the engine can never do, before a device is touched.
-
-        Raises:
-            UsageError: It cannot do it.
-        """
-        ...
-
     def measure(self, session: Session, subject: Subject, plan: Plan, blank: Record) -> Record:
-        """Pushes what is needed, runs an artefact and fills its record.
+        """Pushes what is not there yet, runs an artefact and fills its record.
+
+        A delegate that is refused is no failure of the engine: the record says it.
 
         Args:
             session: The device.
@@ -89,3 +86,39 @@ class Engine(Protocol):
             AdbFailure: The device failed.
         """
         ...
+
+
+def refused(blank: Record, delegate: str, why: str) -> Record:
+    """The record of an artefact that did not run, because its delegate could not be had.
+
+    Args:
+        blank: The record of what is known before.
+        delegate: What was asked for, by registry name.
+        why: Why it could not be had.
+    """
+    # What asks for no delegate at all, and gets none of its wish, has nothing in its place.
+    told = Delegate(asked=delegate, got=None if delegate == "none" else "none")
+    return replace(
+        blank,
+        runtime=replace(blank.runtime, delegate=told),
+        failure=f"the delegate '{delegate}' was refused: {why}",
+    )
+
+
+def timed_part_s(elapsed_s: float, untimed_ms: float) -> float:
+    """What a program's run, timed from without, leaves for its timed inferences, in seconds.
+
+    Args:
+        elapsed_s: Wall time of the whole run.
+        untimed_ms: What the program tells of its start and its warm-up.
+
+    Raises:
+        EngineFailure: It leaves nothing.
+    """
+    left_s = elapsed_s - untimed_ms / _MS_PER_S
+    if left_s <= 0:
+        raise EngineFailure(
+            f"its start and warm-up of {untimed_ms:g} ms do not fit into {elapsed_s:g} s: "
+            "their unit is not ms"
+        )
+    return left_s

@@ -63,7 +63,25 @@ def thermal(client: Client, cores: Sequence[int]) -> Thermal:
     )
 
 
-def conditions(client: Client, cores: Sequence[int], before: Thermal, after: Thermal) -> Conditions:
+def worst(readings: Sequence[Thermal]) -> Thermal | None:
+    """The worst that several readings tell; None where there are none."""
+    if not readings:
+        return None
+    statuses = [r.status for r in readings if r.status is not None]
+    battery = [r.battery_temperature_c for r in readings if r.battery_temperature_c is not None]
+    cpu = [r.cpu_temperature_c for r in readings if r.cpu_temperature_c is not None]
+    clocks = [r.cpu_frequency_mhz for r in readings if r.cpu_frequency_mhz is not None]
+    return Thermal(
+        status=max(statuses, key=_STATUS.index, default=None),
+        battery_temperature_c=max(battery, default=None),
+        cpu_temperature_c=max(cpu, default=None),
+        cpu_frequency_mhz=min(clocks, default=None),
+    )
+
+
+def conditions(
+    client: Client, cores: Sequence[int], before: Thermal | None, after: Thermal
+) -> Conditions:
     """What a device was doing while something was timed on it.
 
     Raises:

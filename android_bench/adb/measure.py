@@ -8,22 +8,25 @@ from datetime import UTC, datetime
 
 from agecompact import golden
 from agecompact.errors import UsageError
+from agecompact.latency.artifacts import described, measured_files
 from agecompact.latency.circumstances import Delegate, Machine, Runtime, Thermal
 from agecompact.latency.record import Record
 from agecompact.latency.validity import judged
 from agecompact.manifest import Build
-from android_bench.adb import client, device, heat, program
+from android_bench import paired
+from android_bench.adb import client, delegates, device, heat, pooling, program, race
 from android_bench.adb.benchmark_model_engine import BenchmarkModelEngine
 from android_bench.adb.device import Facts
 from android_bench.adb.engine import Engine, EngineFailure, Plan, Subject
 from android_bench.adb.failure import AdbFailure
 from android_bench.adb.ledger import Key, Ledger
 from android_bench.adb.options import ALL, FASTEST, Options
+from android_bench.adb.race import Entrant
 from android_bench.adb.runner_engine import RunnerEngine
 from android_bench.adb.session import Session
-from android_bench.artifacts import described, measured_files
 from android_bench.emulated import stored
 from android_bench.measurers import Report, Settings
+from android_bench.paired import Paired
 
 
 def measure_build(
@@ -35,7 +38,7 @@ def measure_build(
         build: The build, a golden pack in it.
         settings: `place` is the device's serial. Batches other than 1 are left out: the artefacts
             take one face an inference.
-        report: Told each file's name.
+        report: Told each file's name as it comes to it.
 
     Returns:
         A record for each TFLite file and thread count; one that did not run has its reason in
@@ -46,15 +49,20 @@ def measure_build(
         AdbFailure: There is no device, or it cannot be used as it is.
         BackendMissingError: There is no adb, or no runner for ARM.
     """
-    options = Options(serial=settings.place, threads=settings.threads, profile=settings.profile)
+    options = Options(
+        serial=settings.place,
+        threads=settings.threads,
+        rounds=settings.rounds,
+        profile=settings.profile,
+    )
     return measure(build, options, report)
 
 
 def measure(build: Build, options: Options, report: Report = lambda _: None) -> tuple[Record, ...]:
-    """Measures a build's TFLite files on a device.
+    """Measures a build's TFLite files on a device, in alternating rounds.
 
-    A file that fails leaves a record with its reason, and the others are measured all the same. A
-    device that leaves is waited for, once for each file.
+    A file that fails leaves a record with its reason, and the others are measured all the same. So
+    does a delegate that is refused. A device that leaves is waited for, once for each file.
 
     Args:
         build: The build.
@@ -63,13 +71,12 @@ def measure(build: Build, options: Options, report: Report = lambda _: None) -> 
 
     Raises:
         UsageError: There are several devices and none was named, another harness measures there, or
-            the engine cannot do what is asked of it.
+            there is no such delegate.
         AdbFailure: There is no device, or it cannot be used as it is.
         BackendMissingError: There is no adb, or no runner for ARM.
     """
     engine = _engine(options)
-    for threads in options.threads:
-        engine.check(_plan(options, threads, None))
+    delegates.named(options.delegate)
     connected = client.connect(program.find(), options.named_serial())
     facts = device.query(connected)
     ledger = Ledger(options.ledger, connected.serial) if options.ledger is not None else None
@@ -89,7 +96,7 @@ def _plan(options: Options, threads: int, core_mask: str | None) -> Plan:
     return Plan(
         threads=threads,
         delegate=options.delegate,
-        runs=options.runs,
+        runs=options.runs_per_round,
         warmup=options.warmup,
         core_mask=core_mask,
         profile=options.profile,
@@ -117,32 +124,74 @@ class Harness:
     _given_up: bool = False
 
     def measure_all(self, build: Build, report: Report) -> tuple[Record, ...]:
-        """A record for each TFLite file and thread count of a build."""
+        """A record for each TFLite file and thread count of a build.
+
+        What the ledger knows is not run again, but for the reference: it runs beside whatever runs.
+        """
+        entrants = self._entrants(build)
+        known = {e: record for e in entrants if (record := self._known(e)) is not None}
+        threads = min(self.options.threads)
+        racing = [
+            e
+            for e in entrants
+            if e not in known
+            or (len(known) < len(entrants) and paired.is_reference(build, e.blank, threads))
+        ]
+        coming = {e.subject.file.path.name for e in racing}
+        for file in measured_files(build):
+            if file.path.name not in coming:
+                report(file.path.name)
+
+        def take(entrant: Entrant, number: int) -> Record:
+            name = entrant.subject.file.path.name
+            if name in coming:
+                coming.remove(name)
+                report(name)
+            return self._take(entrant, number)
+
+        race.run(racing, self.options.rounds, take, self.ledger)
+        for name in sorted(coming):
+            report(name)
+        ran = [Paired(e.blank, pooling.rounds_ms(e.rounds)) for e in racing if e.failure is None]
+        reference = paired.reference(build, ran, threads)
+        finished = {e: self._finished(e, known.get(e), reference) for e in racing}
+        return tuple({**known, **finished}[entrant] for entrant in entrants)
+
+    def _entrants(self, build: Build) -> list[Entrant]:
         folder = build.folder / golden.FOLDER
         pack = golden.read(folder) if (folder / golden.FILE_NAME).is_file() else None
-        records = []
+        entrants = []
         for file in measured_files(build):
-            report(file.path.name)
             if file.format != "tflite":
                 continue
-            for threads in self.options.threads:
-                records.append(self.measure_one(Subject(file, folder, pack), threads))
-        return tuple(records)
+            for threads in sorted(set(self.options.threads)):
+                plan = _plan(self.options, threads, self.core_mask(threads))
+                subject = Subject(file, folder, pack)
+                blank = self._blank(subject, plan)
+                entrants.append(Entrant(subject, plan, blank, self._key(blank, plan)))
+        return entrants
 
-    def measure_one(self, subject: Subject, threads: int) -> Record:
-        """A record of one file; the ledger's, if it has one."""
-        plan = _plan(self.options, threads, self.core_mask(threads))
-        blank = self._blank(subject, plan)
-        key = self._key(blank, plan)
-        known = self.ledger.find(key) if self.ledger is not None else None
-        if known is not None:
-            # The same bytes may have another name by now.
-            return replace(known, artifact=blank.artifact)
-        record = self._measured(subject, plan, blank)
-        # What failed, or may not be believed, is measured again next time.
-        if self.ledger is not None and judged(record).valid:
-            self.ledger.add(key, record)
-        return record
+    def _known(self, entrant: Entrant) -> Record | None:
+        record = self.ledger.find(entrant.key) if self.ledger is not None else None
+        # The same bytes may have another name by now.
+        return record and replace(record, artifact=entrant.blank.artifact)
+
+    def _finished(self, entrant: Entrant, known: Record | None, reference: Paired | None) -> Record:
+        """The record of a race that an entrant ran; the ledger's, if this one is not believed."""
+        if entrant.failure is not None:
+            record = entrant.failure
+        else:
+            mine = Paired(entrant.blank, pooling.rounds_ms(entrant.rounds))
+            ratio = paired.ratio(mine, reference)
+            record = replace(pooling.pooled(entrant.rounds), ratio=ratio)
+        valid = judged(record).valid
+        if self.ledger is not None:
+            if valid:
+                self.ledger.add(entrant.key, record)
+            elif not entrant.cut_off:
+                # What failed, or may not be believed, is measured anew next time.
+                self.ledger.forget(entrant.key)
+        return record if valid or known is None else known
 
     def core_mask(self, threads: int) -> str | None:
         """Mask of the cores to pin to; None leaves it to the system."""
@@ -152,20 +201,31 @@ class Harness:
             return device.fastest(self.facts.cores, threads)
         return self.options.cores.lower()
 
-    def _measured(self, subject: Subject, plan: Plan, blank: Record) -> Record:
+    def _take(self, entrant: Entrant, number: int) -> Record:
+        """One round of an entrant.
+
+        Raises:
+            AdbFailure: The device left. It was waited for, so that the others may run.
+        """
+        last = number == self.options.rounds - 1
+        plan = replace(entrant.plan, profile=entrant.plan.profile and last)
         try:
-            before = self._thermal(plan)
-            filled = self.engine.measure(self.session, subject, plan, blank)
+            # What was read after a round was read before the next.
+            before = None if entrant.rounds else self._thermal(plan)
+            filled = self.engine.measure(self.session, entrant.subject, plan, entrant.blank)
+            if filled.failure is not None:
+                return filled
             after = self._thermal(plan)
             told = heat.conditions(self.session.client, self._cores(plan), before, after)
             return replace(filled, conditions=told)
         except AdbFailure as failure:
             if failure.kind in ("gone", "offline"):
                 self._wait()
-            return replace(blank, failure=failure.reason)
+                raise
+            return replace(entrant.blank, failure=failure.reason)
         except (EngineFailure, UsageError) as failure:
             # A figure that a record refuses is no figure.
-            return replace(blank, failure=" ".join(str(failure).split("\n")))
+            return replace(entrant.blank, failure=" ".join(str(failure).split("\n")))
 
     def _wait(self) -> None:
         """Waits for a device that left, so that the next file may be measured.
@@ -216,4 +276,5 @@ class Harness:
             cores=plan.core_mask or "",
             delegate=plan.delegate,
             runs=plan.runs,
+            rounds=self.options.rounds,
         )

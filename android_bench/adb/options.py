@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from agecompact.errors import UsageError
+from android_bench.measurers import Settings
 
 EngineName = Literal["runner", "benchmark-model"]
 ENGINES: tuple[EngineName, ...] = ("runner", "benchmark-model")
@@ -29,11 +30,12 @@ class Options:
         cores: `fastest` for as many of the fastest clusters as there are threads, `all` to pin to
             none, or a hexadecimal mask as `taskset` takes it.
         threads: Thread counts, each measured by itself.
-        runs: Timed inferences.
-        warmup: Inferences before them, the first one included.
+        runs: Timed inferences of each file, in all of its rounds; each round makes as many.
+        warmup: Inferences before those of a round, the first one included.
+        rounds: Rounds in which the files take turns, each a process of its own.
         profile: Whether to ask for times by op besides.
         ledger: Folder of ledgers, for a run that goes on where it was cut off; None keeps none.
-        timeout_s: Longest that one artefact may take.
+        timeout_s: Longest that a round of one artefact may take.
         wait_s: Longest to wait for a device that left.
     """
 
@@ -45,6 +47,7 @@ class Options:
     threads: tuple[int, ...] = (1,)
     runs: int = 200
     warmup: int = 20
+    rounds: int = Settings.rounds
     profile: bool = False
     ledger: Path | None = None
     timeout_s: float = 600.0
@@ -64,6 +67,11 @@ class Options:
                 why="it is Google's, and no package carries it",
                 fix="--benchmark-model PATH",
             )
+
+    @property
+    def runs_per_round(self) -> int:
+        """Timed inferences in a round."""
+        return -(-self.runs // self.rounds)
 
     def named_serial(self, environment: Mapping[str, str] = os.environ) -> str | None:
         """The serial that was asked for, by option or by environment variable."""

@@ -22,7 +22,7 @@ from agecompact.latency.timing import Latency, Startup
 from agecompact.runtimes.registry import read_metadata
 from android_bench.adb import delegates
 from android_bench.adb.client import quoted
-from android_bench.adb.engine import EngineFailure, Plan, Subject
+from android_bench.adb.engine import EngineFailure, Plan, Subject, refused, timed_part_s
 from android_bench.adb.session import Ended, Session
 from android_bench.emulated.stored import LITERT, LOADER, RUNNER, Bundle
 from android_bench.native.failure import RunnerFailure
@@ -47,21 +47,18 @@ class RunnerEngine:
         self._bundle = bundle
         self.version = f"litert {bundle.index.litert}"
 
-    def check(self, plan: Plan) -> None:
-        """Refuses a delegate that the runner cannot have.
-
-        Raises:
-            UsageError: It cannot have it.
-        """
-        delegates.for_runner(plan.delegate)
-
     def measure(self, session: Session, subject: Subject, plan: Plan, blank: Record) -> Record:
         """Times an artefact and replays the golden pack in the same process.
+
+        A delegate that the runner cannot have leaves its refusal in the record.
 
         Raises:
             EngineFailure: The runner failed, crashed, or its answer was cut off.
             AdbFailure: The device failed.
         """
+        refusal = delegates.refusal_by_runner(plan.delegate)
+        if refusal is not None:
+            return refused(blank, plan.delegate, refusal)
         if subject.pack is None:
             raise EngineFailure("the runner feeds a golden pack, and the build has none")
         for path in sorted(self._bundle.guest.iterdir()):
@@ -75,8 +72,6 @@ class RunnerEngine:
             output = parse(ended.stdout, _exit_code(ended))
         except RunnerFailure as failure:
             raise EngineFailure(str(failure)) from None
-        finally:
-            session.forget(file.name)
         return _filled(blank, output, ended, plan, subject)
 
 
@@ -136,6 +131,7 @@ def _filled(
         fallback_ops={} if output.fully_accelerated else None,
     )
     rss = output.peak_rss_bytes
+    init_ms, first_ms = output.init_ns / _NS_PER_MS, output.first_inference_ns / _NS_PER_MS
     return replace(
         blank,
         failure=None,
@@ -143,12 +139,10 @@ def _filled(
         latency=Latency.of(
             tuple(ns / _NS_PER_MS for ns in output.samples_ns),
             warmup_runs=max(1, plan.warmup),
-            elapsed_s=ended.elapsed_s,
+            # It does not time the rest of its warm-up.
+            elapsed_s=timed_part_s(ended.elapsed_s, init_ms + first_ms),
         ),
-        startup=Startup(
-            init_ms=output.init_ns / _NS_PER_MS,
-            first_inference_ms=output.first_inference_ns / _NS_PER_MS,
-        ),
+        startup=Startup(init_ms=init_ms, first_inference_ms=first_ms),
         memory=Memory(peak_rss_bytes=rss) if rss is not None else None,
         output_error=output_error(output, subject.pack, blank.artifact.file),
     )

@@ -47,6 +47,8 @@ _FOOTPRINT = (
     re.compile(rf"(?:Memory footprint delta|Peak memory footprint).*overall=({NUMBER})\s*$"),
     re.compile(rf"Overall footprint: +({NUMBER}) MB\s*$"),
 )
+# A profile on the screen ends with rows of its own, which look like those of the runs.
+_PROFILED = re.compile(r"Timings \(microseconds\): |Memory \(bytes\): ")
 _FAILED = re.compile(
     r"(Benchmarking failed\.?|Failed to (?:load|initialize|allocate|apply|parse)\b.*|"
     r"failed to prepare\b.*|Disallowed CPU fallback detected\.?|Run failed)"
@@ -96,7 +98,11 @@ def parse(text: str) -> BenchmarkOutput:
         UnreadableOutputError: The run was cut off or failed, or contradicts itself.
     """
     lines = _whole_lines(text)
-    rows = [row for line in lines if (row := statistics.find(line)) is not None]
+    rows = [
+        row
+        for line in lines
+        if not _PROFILED.search(line) and (row := statistics.find(line)) is not None
+    ]
     summary = _summary(lines)
     if summary is None:
         raise _without_summary(lines, len(rows))

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from agecompact import golden
 from agecompact.errors import UsageError
+from agecompact.latency.artifacts import described, measured_files
 from agecompact.latency.circumstances import Delegate, Machine, Runtime
 from agecompact.latency.figures import Instructions
 from agecompact.latency.record import Artifact, Record
 from agecompact.manifest import Build
-from android_bench.artifacts import described, measured_files
 from android_bench.emulated import cpus, emulator, stored
 from android_bench.emulated.cpus import Cpu
 from android_bench.emulated.measure import EmulatedRun, measure

@@ -4,7 +4,10 @@
 float32 file of c3ae on a busy x86 host. Google's binaries for Android cannot be run here, so the
 files named `composed_*` hold figures that were really measured (ssrnet, float32, on that host, the
 50 fastest of 200 inferences; those of `scientific` and the profile are made up) in the words of the
-sources that print them:
+sources that print them. What people published of real runs, on phones and boards, is in
+`test_published_runs`: their figures in the same words, for no output of others is copied here. Of a
+delegate that fails, and of a flag that nobody consumed, no whole run was found to be published:
+what is here of them comes from the sources alone.
 
 - composed_tflite_1: tensorflow v1.13 to v2.1, lite/tools/benchmark/benchmark_model.cc; a real run
   is shown in github.com/yuenshome/yuenshome.github.io issue 77;
@@ -99,7 +102,7 @@ def test_the_warm_up_is_never_the_result():
 def test_scientific_notation_is_not_one_microsecond():
     told = parse(_saved("composed_tflite_2_scientific"))
     assert told.timed.mean_ms == pytest.approx(1296.25, rel=1e-3)
-    assert told.warmup.mean_ms == pytest.approx(1300.74, rel=1e-3)
+    assert told.warmup.mean_ms == pytest.approx(1312.34, rel=1e-5)
 
 
 def test_a_run_that_ends_after_its_warm_up_is_none():

@@ -8,11 +8,15 @@ import pytest
 from agecompact import golden
 from agecompact.files import sha256_of
 from agecompact.latency.validity import MIN_TIMED_RUNS, judged
+from agecompact.manifest import read_builds
 from agecompact.runtimes import pytorch
 from agecompact.runtimes.litert import _placement
-from android_bench import contest, host, tables
+from android_bench import host, paired, tables
 from android_bench.measurers import Settings
+from android_bench.paired import Paired
+from export import pipeline, targets
 from tests.golden_pack import write_pack
+from tests.support import random_weights
 
 _TOLERANCE_YEARS = 0.5
 
@@ -122,32 +126,64 @@ def test_outputs_are_held_to_the_golden_pack_and_batches_scale(copy_build):
     _write_golden(build, {"ssrnet_float32.tflite": _TOLERANCE_YEARS, "ssrnet_float16.tflite": 1e-9})
     measured = host.measure_build(build, Settings(batches=(1, 4), rounds=2))
     variants = [(r.artifact.file, r.runtime.threads, r.runtime.batch) for r in measured]
-    # TFLite files take one face an inference.
     assert variants == [
         ("ssrnet.safetensors", 1, 1),
         ("ssrnet.safetensors", 1, 4),
         ("ssrnet_float32.tflite", 1, 1),
+        ("ssrnet_float32.tflite", 1, 4),
         ("ssrnet_float16.tflite", 1, 1),
+        ("ssrnet_float16.tflite", 1, 4),
     ]
-    for record in measured:
+    ran = [record for record in measured if record.failure is None]
+    # TFLite files take one face an inference, and say so.
+    assert [r.runtime.batch for r in measured if r.failure is not None] == [4, 4]
+    for record in ran:
         error = record.output_error
         assert (error.unit, error.samples, error.not_finite) == ("years", 4, 0)
         assert error.max_error < _TOLERANCE_YEARS
         assert record.ratio.reference_threads == 1
-    half = judged(measured[-1])
+    half = judged(ran[-1])
     assert "wrong-output" in {reason.rule for reason in half.reasons}
-    assert "wrong-output" not in {reason.rule for reason in judged(measured[2]).reasons}
+    assert "wrong-output" not in {reason.rule for reason in judged(ran[2]).reasons}
+
+
+@pytest.fixture(scope="module")
+def open_batch(tmp_path_factory):
+    """A build of an ONNX file whose batch axis is open, and of the reference."""
+    folder = tmp_path_factory.mktemp("open-batch")
+    weights = random_weights(folder / "ssrnet.safetensors", "ssrnet")
+    chosen = [targets.get("onnx", "float32"), targets.get("tflite", "float32")]
+    pipeline.export(pipeline.Request(weights, chosen, folder / "build", dynamic_batch=True))
+    (build,) = read_builds(folder / "build")
+    return build
+
+
+def test_an_open_batch_is_measured_face_by_face(open_batch):
+    _write_golden(open_batch, {"ssrnet_float32.onnx": _TOLERANCE_YEARS})
+    measured = host.measure_build(open_batch, Settings(batches=(1, 2, 4), rounds=3))
+    scaled = [r for r in measured if r.artifact.format == "onnx"]
+    assert [r.runtime.batch for r in scaled] == [1, 2, 4]
+    for record in scaled:
+        assert record.failure is None
+        batch, latency = record.runtime.batch, record.latency
+        assert latency.timed_runs == len(latency.samples_ms) >= MIN_TIMED_RUNS
+        assert record.p50_face_ms == latency.p50_ms / batch
+        # Every face of the batch is held to PyTorch's answer.
+        assert record.output_error.max_error < _TOLERANCE_YEARS
+    # An inference takes longer the more faces it holds.
+    one, two, four = (r.latency.p50_ms for r in scaled)
+    assert one < two < four
+    # Ratios are a face's: that of four faces is near that of one, not four times as high.
+    assert scaled[2].ratio.median < 2 * scaled[0].ratio.median
+    (table,) = (t for t in tables.measured([judged(r) for r in measured]))
+    assert "ms/face" in [column.header for column in table.columns]
 
 
 def test_a_ratio_of_a_batch_is_a_face(records):
     single = records["ssrnet_float32.tflite"]
-    reference = contest.Contestant(None, single, None, None, 1, 1)
-    reference.rounds_ms += [[1.0], [1.0]]
     batch = replace(single, runtime=replace(single.runtime, batch=4))
-    contestant = contest.Contestant(None, batch, None, None, 1, 1)
-    contestant.rounds_ms += [[2.0], [2.0]]
-    reference.file = type("File", (), {"path": type("Path", (), {"name": "a.tflite"})})
-    assert host._ratio(contestant, reference).median == 0.5
+    told = paired.ratio(Paired(batch, ((2.0,), (2.0,))), Paired(single, ((1.0,), (1.0,))))
+    assert (told.median, told.low, told.high) == (0.5, 0.5, 0.5)
 
 
 def test_the_command_writes_latency_json_and_keeps_what_it_did_not_measure(agecompact, copy_build):
@@ -166,12 +202,26 @@ def test_the_command_writes_latency_json_and_keeps_what_it_did_not_measure(ageco
     lite = next(r for r in told["records"] if r["runtime"]["name"] == "litert")
     assert "no profiler" in lite["unknown"]["profile"]
 
-    # Of these files PyTorch's alone takes four faces.
+    # Of these files PyTorch's alone takes four faces, and the others say that they do not.
     run = agecompact("bench", "measure", root, "--rounds", 2, "--batch", 4)
     assert run.returncode == 0, run.stderr
     both = json.loads((root / "latency.json").read_text())["records"]
-    assert len(both) == len(told["records"]) + 1
-    assert [r["artifact"]["format"] for r in both if r["runtime"]["batch"] == 4] == ["pytorch"]
+    assert len(both) == len(told["records"]) + 3
+    four = {r["artifact"]["format"]: r for r in both if r["runtime"]["batch"] == 4}
+    assert four["pytorch"]["failure"] is None
+    fixed = "its batch is fixed: it takes 1 an inference, not 4"
+    assert four["tflite"]["failure"] == fixed
+    assert four["onnx"]["failure"] == f"{fixed}; fix: agecompact export ssrnet --dynamic-batch"
+    assert "its batch is fixed" in run.stdout
+
+
+def test_the_command_tells_what_the_bytes_of_every_file_are(agecompact, copy_build, tmp_path):
+    build = copy_build("ssrnet", ".onnx", ".tflite")
+    run = agecompact("bench", "size", build.folder.parent, "--json", tmp_path / "size.json")
+    assert run.returncode == 0, run.stderr
+    assert "ssrnet_float16.tflite" in run.stdout
+    assert "over bound" in run.stdout
+    assert (tmp_path / "size.json").exists()
 
 
 def test_an_unknown_place_suggests_the_nearest(agecompact, copy_build):

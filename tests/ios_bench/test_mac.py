@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from agecompact.errors import BackendMissingError, ExitCode, UsageError
+from agecompact.files import size_of
+from agecompact.latency import size
 from agecompact.latency.validity import judged
 from agecompact.manifest import Build
 from ios_bench import mac, settings, tool
@@ -46,6 +48,20 @@ def test_measures_every_package_on_every_unit(runner, build):
         assert record.failure is None
         assert record.artifact.model == "c3ae"
         assert record.artifact.parameters == 39741
+
+
+def test_the_bytes_of_a_package_are_told_as_of_any_file(runner, copy_build):
+    runner("is well")
+    real = copy_build("ssrnet", "float16.mlpackage")
+    (record, *_) = mac.measure_build(real, Settings(place="cpuOnly"))
+    path = real.folder / "ssrnet_float16.mlpackage"
+    told = record.artifact.size
+    assert told == size.measure(path, "float16", real.manifest.folded_parameters)
+    assert told.weights_bytes + told.graph_bytes + told.metadata_bytes == size_of(path)
+    # A package that is broken has a size, and no parts.
+    (path / "Data/com.apple.CoreML/model.mlmodel").write_bytes(b"\xff" * 64)
+    (broken, *_) = mac.measure_build(real, Settings(place="cpuOnly"))
+    assert (broken.artifact.size, broken.artifact.file_bytes) == (None, size_of(path))
 
 
 def test_a_hang_is_a_record_with_a_reason(runner, build, monkeypatch):

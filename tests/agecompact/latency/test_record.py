@@ -23,9 +23,9 @@ _BYTES = st.integers(1, 1 << 40)
 
 @st.composite
 def _artifacts(draw):
-    size = draw(st.none() | checked(Size))
+    size = draw(st.none() | checked(Size, weights_bytes=_BYTES))
     total = size.weights_bytes + size.graph_bytes + size.metadata_bytes if size else draw(_BYTES)
-    return draw(checked(Artifact, size=st.just(size), file_bytes=st.just(max(1, total))))
+    return draw(checked(Artifact, size=st.just(size), file_bytes=st.just(total)))
 
 
 @st.composite
@@ -45,7 +45,7 @@ def _instructions(draw):
 _LATENCIES = st.builds(
     lambda samples, warmup: Latency.of(tuple(samples), warmup_runs=warmup),
     st.lists(_MS, min_size=1, max_size=50),
-    st.integers(0, 100),
+    st.none() | st.integers(0, 100),
 )
 _ERRORS = st.builds(
     lambda error, bad: replace(
@@ -68,7 +68,7 @@ def _records(draw):
     template = draw(st.sampled_from(records.ALL))
     figure = {
         "host": {"latency": draw(_LATENCIES), "ratio": draw(st.none() | _RATIOS)},
-        "device": {"latency": draw(_LATENCIES)},
+        "device": {"latency": draw(_LATENCIES), "ratio": draw(st.none() | _RATIOS)},
         "emulated-instructions": {"instructions": draw(_instructions())},
         "modelled": {"modelled": draw(checked(Modelled, clock_mhz=st.floats(1, 1e4)))},
     }[template.source]

@@ -6,7 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from agecompact.latency.statistics import median_interval, paired_ratio, summarise
+from agecompact.latency.statistics import (
+    median_interval,
+    paired_ratio,
+    pooled_mean,
+    pooled_std,
+    summarise,
+)
 
 _TIMES_MS = st.floats(1e-3, 1e3)
 
@@ -84,3 +90,21 @@ def test_the_interval_holds_the_median_nineteen_times_of_twenty():
     intervals = [median_interval(random.normal(1.0, 0.1, 30)) for _ in range(200)]
     held = sum(interval.low <= 1.0 <= interval.high for interval in intervals)
     assert 180 <= held <= 200
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.lists(_TIMES_MS, min_size=1, max_size=9), min_size=1, max_size=5))
+def test_rounds_of_which_only_statistics_are_known_pool_as_their_samples_would(rounds):
+    told = [summarise(samples) for samples in rounds]
+    whole = summarise([sample for samples in rounds for sample in samples])
+    counts, means, stds = map(len, rounds), [t.mean for t in told], [t.std for t in told]
+    counts = list(counts)
+    assert pooled_mean(counts, means) == pytest.approx(whole.mean)
+    if whole.std is None:
+        assert pooled_std(counts, means, stds) is None
+    else:
+        assert pooled_std(counts, means, stds) == pytest.approx(whole.std, rel=1e-6, abs=1e-6)
+
+
+def test_a_deviation_that_one_round_keeps_is_unknown():
+    assert pooled_std([50, 50], [1.0, 2.0], [0.1, None]) is None

@@ -55,6 +55,10 @@ _FAULTS = {
     "too few runs": (_timed(records.HOST, [1.0] * 29), "too-few-runs"),
     "one process": (_counted([1000]), "too-few-processes"),
     "no warm-up": (_timed(records.HOST, [1.0] * 30, warmup_runs=0), "no-warmup"),
+    "a warm-up that nobody tells of": (
+        _timed(records.HOST, [1.0] * 30, warmup_runs=None),
+        "no-warmup",
+    ),
     "unpinned cores": (
         _timed(records.DEVICE, _UNPINNED_MS * 6),
         "spread-too-wide",
@@ -62,6 +66,10 @@ _FAULTS = {
     "a wide deviation without samples": (_told_without_samples(3.0), "spread-too-wide"),
     "a ratio that tells nothing": (
         replace(records.HOST, ratio=replace(records.RATIO, low=0.6, high=1.1)),
+        "spread-too-wide",
+    ),
+    "a device's ratio that tells nothing": (
+        replace(records.DEVICE, ratio=replace(records.RATIO, low=0.6, high=1.1)),
         "spread-too-wide",
     ),
     "counts that differ": (_counted([1000, 1001]), "spread-too-wide"),
@@ -96,6 +104,18 @@ def test_a_fault_is_found_by_its_rule_alone(fault):
     told = judged(record)
     assert told.valid is False
     assert [reason.rule for reason in told.reasons] == [rule]
+
+
+def test_a_delegate_that_was_refused_is_told_where_nothing_ran_as_well():
+    delegate = replace(records.XNNPACK, asked="gpu", got="none", partitions=None)
+    runtime = replace(records.RUNTIME, delegate=delegate)
+    refused = replace(records.DEVICE, runtime=runtime, latency=None, failure="no driver")
+    told = judged(refused)
+    assert told.valid is False
+    assert [reason.rule for reason in told.reasons] == ["not-measured", "delegate-refused"]
+    # What failed before it came to its delegate does not say that it was refused.
+    unknown = replace(refused, runtime=replace(runtime, delegate=replace(delegate, got=None)))
+    assert [reason.rule for reason in judged(unknown).reasons] == ["not-measured"]
 
 
 def test_every_rule_has_a_fault_that_it_finds():

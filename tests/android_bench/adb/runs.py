@@ -18,7 +18,7 @@ from tests.android_bench.adb.phone import Phone
 
 DATA = Path(__file__).parent.parent.parent / "data/benchmark_model"
 # Emulated, an inference takes a second or two.
-FEW = Options(runs=1, warmup=1)
+FEW = Options(runs=1, warmup=1, rounds=1)
 # So long that no other program's is the same.
 FOREVER = f"sleep {100_000 + os.getpid()}"
 STARTED = f"touch /device/started; exec {FOREVER}"
@@ -34,7 +34,12 @@ def tool(folder: Path, name: str, before: str = "sleep 0.1") -> Options:
         f"{before}\ncat <<'SAVED'\n{saved}SAVED\n"
     )
     return Options(
-        engine="benchmark-model", benchmark_model=path, runs=50, warmup=5, wait_s=FEW.wait_s
+        engine="benchmark-model",
+        benchmark_model=path,
+        runs=50,
+        warmup=5,
+        rounds=1,
+        wait_s=FEW.wait_s,
     )
 
 

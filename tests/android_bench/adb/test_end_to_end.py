@@ -11,9 +11,10 @@ from click.testing import CliRunner
 
 from agecompact.latency import store
 from agecompact.latency.validity import judged
+from android_bench import tables
 from android_bench.adb import command
 from android_bench.adb.measure import measure
-from tests.android_bench.adb.phone import SERIAL
+from tests.android_bench.adb.phone import LAUNCH, SERIAL
 from tests.android_bench.adb.runs import (
     DATA,
     FEW,
@@ -48,9 +49,59 @@ def test_the_arm_runner_is_pushed_pinned_run_and_told(build):
     assert "wrong-output" in {reason.rule for reason in coarse.reasons}
 
 
+def test_files_take_turns_each_time_in_a_process_of_its_own(phone, build):
+    started = phone.device / "started"
+    started.unlink(missing_ok=True)
+    noted = LAUNCH.replace("exec ", 'echo "$@" >> /device/started\nexec ', 1)
+    phone.launch_with(noted)
+    records = measure(build, replace(FEW, runs=4, rounds=2))
+    ran = [line.split("--model ")[1].split(" ")[0] for line in started.read_text().splitlines()]
+    assert ran == ["ssrnet_float32.tflite", "ssrnet_float16.tflite"] * 2
+    reference, half = records
+    for record in records:
+        assert (record.latency.rounds, record.latency.timed_runs) == (2, 4)
+        assert record.latency.elapsed_s > sum(record.latency.samples_ms) / 1e3
+        assert record.conditions.before.status == record.conditions.after.status == "none"
+    assert (reference.ratio.median, reference.ratio.low, reference.ratio.high) == (1, 1, 1)
+    assert half.ratio.reference == "ssrnet_float32.tflite"
+    assert half.ratio.low <= half.ratio.median <= half.ratio.high
+    (table,) = tables.measured([judged(record) for record in records])
+    (column,) = (c for c in table.columns if c.header == "ratio")
+    assert list(column.cells) == [tables.ratio(record) for record in records]
+    assert "-" in list(column.cells)[1]
+
+
+def test_a_race_that_the_device_left_goes_on_where_it_was(phone, build, tmp_path):
+    ran = phone.device / "ran"
+    ran.unlink(missing_ok=True)
+    # The fifth run, the reference's third round, outlives the device.
+    before = (
+        "sleep 0.1; echo ran >> /device/ran; "
+        f"[ $(wc -l < /device/ran) = 5 ] && {{ {STARTED}; }}; true"
+    )
+    options = replace(
+        tool(tmp_path, "composed_tflite_2", before),
+        rounds=3,
+        ledger=tmp_path / "ledger",
+        wait_s=1.0,
+    )
+    when = when_started(phone, phone.unplug)
+    first = measure(build, options)
+    when.join()
+    phone.plug_in()
+    assert all(record.failure.startswith("gone: ") for record in first)
+    second = measure(build, options)
+    assert len(ran.read_text().split()) == 5 + 2
+    for record in second:
+        assert judged(record).valid, record
+        assert (record.latency.rounds, record.latency.timed_runs) == (3, 150)
+    assert measure(build, options) == second
+    assert len(ran.read_text().split()) == 5 + 2
+
+
 def test_the_command_writes_latency_json(small):
     root = small.folder.parent
-    words = [str(root), "--serial", SERIAL, "--runs", "1", "--warmup", "1"]
+    words = [str(root), "--serial", SERIAL, "--runs", "1", "--warmup", "1", "--rounds", "1"]
     ran = CliRunner().invoke(command.adb, words)
     assert ran.exit_code == 0, ran.output
     (record,) = store.read(root / store.FILE_NAME)
@@ -69,9 +120,12 @@ def test_a_ledger_goes_on_where_it_was_cut_off(phone, build, tmp_path):
     assert first[0].failure is None
     assert first[1].failure.endswith("(exit code 9)")
     second = measure(build, options)
-    assert second[0] == first[0]
-    assert second[1].failure is None
-    assert ran.read_text().split() == ["ran"] * 3
+    assert [record.failure for record in second] == [None, None]
+    # The reference ran beside the file that had failed, and their ratio is of this time.
+    assert second[1].ratio.reference_sha256 == second[0].artifact.sha256
+    assert ran.read_text().split() == ["ran"] * 4
+    assert measure(build, options) == second
+    assert ran.read_text().split() == ["ran"] * 4
 
 
 def test_the_users_benchmark_model(small, tmp_path):

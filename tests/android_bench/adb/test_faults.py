@@ -4,9 +4,12 @@ import time
 from dataclasses import replace
 
 import pytest
+from click.testing import CliRunner
 
+from agecompact.latency import store
+from android_bench.adb import command
 from android_bench.adb.measure import measure
-from tests.android_bench.adb.phone import LAUNCH
+from tests.android_bench.adb.phone import LAUNCH, SERIAL
 from tests.android_bench.adb.runs import (
     FEW,
     FOREVER,
@@ -80,20 +83,32 @@ def test_a_device_that_grows_hot_is_not_believed(small, tmp_path):
     assert reasons(record) == {"throttled": "thermal status 'severe' after the run"}
 
 
+def test_a_device_that_was_hot_between_two_rounds_is_not_believed(phone, small, tmp_path):
+    (phone.device / "ran").unlink(missing_ok=True)
+    warm = (
+        "sleep 0.1; echo ran >> /device/ran; "
+        "[ $(wc -l < /device/ran) = 2 ] && heat=3 || heat=0; echo $heat > /device/heat"
+    )
+    record = only(small, replace(tool(tmp_path, "composed_tflite_2", warm), rounds=3))
+    assert reasons(record) == {"throttled": "thermal status 'severe' after the run"}
+
+
 def test_the_warm_up_is_not_taken_for_the_run(small, tmp_path):
     record = only(small, tool(tmp_path, "composed_tflite_2_ends_after_warmup"))
     assert record.failure.startswith("truncated: it ends after its warm-up")
 
 
 def test_scientific_notation(small, tmp_path):
-    slow = tool(tmp_path, "composed_tflite_2_scientific", "sleep 4")
+    # As long as its start, its warm-up and its three runs say that they took.
+    slow = tool(tmp_path, "composed_tflite_2_scientific", "sleep 5.3")
     assert only(small, slow).latency.mean_ms == pytest.approx(1296.25)
 
 
 def test_a_time_in_another_unit_does_not_fit_into_the_run(small, tmp_path):
-    # Three runs of 1.3 s that took no time at all.
-    record = only(small, tool(tmp_path, "composed_tflite_2_scientific"))
-    assert "do not fit into" in record.failure
+    # Three runs of 1.3 s that took no time at all; and that would fit, had there been no warm-up.
+    for before in ("sleep 0.1", "sleep 4.3"):
+        record = only(small, tool(tmp_path, "composed_tflite_2_scientific", before))
+        assert "do not fit into" in record.failure
 
 
 @pytest.mark.parametrize(
@@ -117,4 +132,22 @@ def test_a_delegate_that_fails_leaves_no_figure(small, tmp_path):
     record = only(small, replace(failed, delegate="gpu"))
     assert record.failure == "the delegate 'gpu' was refused: Failed to apply GPU delegate."
     assert record.latency is None
-    assert record.runtime.delegate.got == "none"
+    assert reasons(record) == {
+        "not-measured": record.failure,
+        "delegate-refused": "asked for gpu, got none",
+    }
+
+
+@pytest.mark.parametrize("delegate", ["gpu", "nnapi", "none"])
+def test_a_delegate_that_the_runner_cannot_have_is_a_record_of_its_refusal(small, delegate):
+    root = small.folder.parent
+    ran = CliRunner().invoke(command.adb, [str(root), "--serial", SERIAL, "--delegate", delegate])
+    # Nothing else was to be measured, which the exit code tells; the record is there all the same.
+    assert ran.exit_code == 1, ran.output
+    (record,) = store.read(root / store.FILE_NAME)
+    assert record.valid is False
+    assert record.runtime.delegate.asked == delegate
+    refused = {} if delegate == "none" else {"delegate-refused": f"asked for {delegate}, got none"}
+    assert reasons(record) == {"not-measured": record.failure, **refused}
+    assert record.failure.startswith(f"the delegate '{delegate}' was refused: ")
+    assert "--engine benchmark-model" in record.failure

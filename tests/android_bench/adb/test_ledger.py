@@ -12,6 +12,7 @@ from agecompact.latency.circumstances import Machine
 from agecompact.latency.validity import judged
 from android_bench.adb import ai_benchmark, command, delegates
 from android_bench.adb.ai_benchmark import Typed
+from android_bench.adb.engine import EngineFailure, timed_part_s
 from android_bench.adb.ledger import Key, Ledger
 from android_bench.adb.options import Options
 from tests.records import DEVICE, SHA256
@@ -37,9 +38,16 @@ def test_the_serial_of_the_environment_stands_in_for_the_option():
 
 @pytest.mark.parametrize("name", ["none", "gpu", "nnapi"])
 def test_the_runner_says_which_delegates_it_cannot_have(name):
-    with pytest.raises(UsageError, match="cannot have") as caught:
-        delegates.for_runner(name)
-    assert "benchmark-model" in caught.value.fix
+    refusal = delegates.refusal_by_runner(name)
+    assert "cannot have it" in refusal
+    assert f"--engine benchmark-model --benchmark-model PATH --delegate {name}" in refusal
+    assert delegates.refusal_by_runner("xnnpack") is None
+
+
+def test_the_timed_part_of_a_run_is_what_its_start_and_warm_up_leave():
+    assert timed_part_s(1.0, 400.0) == pytest.approx(0.6)
+    with pytest.raises(EngineFailure, match="1000 ms do not fit into 1 s"):
+        timed_part_s(1.0, 1000.0)
 
 
 def test_only_what_asks_for_a_delegate_is_looked_for_among_unknown_flags():
@@ -47,7 +55,7 @@ def test_only_what_asks_for_a_delegate_is_looked_for_among_unknown_flags():
     assert delegates.named("none").names_of_flags("tflite") == ()
 
 
-_KEY = Key("F00", SHA256, "litert 2.3.0", 1, "c0", "xnnpack", 200)
+_KEY = Key("F00", SHA256, "litert 2.3.0", 1, "c0", "xnnpack", 10, 20)
 
 
 def test_the_ledger_remembers(tmp_path):
@@ -57,6 +65,23 @@ def test_the_ledger_remembers(tmp_path):
     assert again.find(_KEY) == record
     assert again.find(replace(_KEY, threads=2)) is None
     assert Ledger(tmp_path, "F01").find(_KEY) is None
+
+
+def test_the_ledger_remembers_rounds_until_they_are_done_with(tmp_path):
+    ledger = Ledger(tmp_path, "F00")
+    for number in range(3):
+        ledger.add_round(_KEY, number, replace(DEVICE, taken_at=f"round {number}"))
+    # A round that is run again takes the place of all that came after it.
+    ledger.add_round(_KEY, 1, replace(DEVICE, taken_at="again"))
+    again = Ledger(tmp_path, "F00")
+    assert [r.taken_at for r in again.rounds(_KEY)] == ["round 0", "again"]
+    assert again.find(_KEY) is None
+    again.add(_KEY, DEVICE)
+    assert Ledger(tmp_path, "F00").rounds(_KEY) == again.rounds(_KEY) == ()
+    again.add_round(_KEY, 0, DEVICE)
+    again.forget(_KEY)
+    assert Ledger(tmp_path, "F00").rounds(_KEY) == again.rounds(_KEY) == ()
+    assert Ledger(tmp_path, "F00").find(_KEY) == DEVICE
 
 
 def test_a_line_that_a_crash_tore_harms_no_other(tmp_path):
@@ -101,6 +126,8 @@ def test_ai_benchmark_gets_its_file_and_its_result_is_a_record(copy_build, tmp_p
     assert record.runtime.delegate.got == "nnapi"
     assert record.output_error is None
     # That it warmed up is not known, and so not believed.
+    assert record.latency.warmup_runs is None
+    assert record.unknown["warmup_runs"] == "AI Benchmark did not tell"
     assert [reason.rule for reason in record.reasons] == ["no-warmup"]
     whole = replace(typed, warmup=5, std_ms=0.1)
     assert judged(ai_benchmark.entered(build, phone, whole)).valid

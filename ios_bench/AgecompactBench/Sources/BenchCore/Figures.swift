@@ -2,7 +2,7 @@ import Foundation
 
 /// Latency of timed inferences, ms.
 public struct Latency: Codable, Equatable, Sendable {
-    public var warmupRuns: Int
+    public var warmupRuns: Int?
     public var timedRuns: Int
     public var meanMs: Double
     public var p50Ms: Double?

@@ -20,7 +20,7 @@ public enum Validity {
         if latency.timedRuns < minTimedRuns {
             notes.append("\(latency.timedRuns) timed runs, \(minTimedRuns) at least")
         }
-        if latency.warmupRuns < minWarmupRuns {
+        if let warmupRuns = latency.warmupRuns, warmupRuns < minWarmupRuns {
             notes.append("no warm-up run: the first inference is among the timed ones")
         }
         return notes

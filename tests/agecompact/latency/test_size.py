@@ -9,8 +9,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from agecompact.errors import UsageError
 from agecompact.files import size_of
-from android_bench import size
-from android_bench.artifacts import described, measured_files
+from agecompact.latency import size
+from agecompact.latency.artifacts import described, measured_files
 
 
 def _described(build):
@@ -93,12 +93,3 @@ def test_what_is_no_artefact_is_refused(tmp_path, name):
     path.write_bytes(b"\xff" * 64)
     with pytest.raises(UsageError):
         size.measure(Path(path), "float32", 1)
-
-
-def test_the_command_tells_every_file(agecompact, copy_build, tmp_path):
-    build = copy_build("ssrnet", ".onnx", ".tflite")
-    run = agecompact("bench", "size", build.folder.parent, "--json", tmp_path / "size.json")
-    assert run.returncode == 0, run.stderr
-    assert "ssrnet_float16.tflite" in run.stdout
-    assert "over bound" in run.stdout
-    assert (tmp_path / "size.json").exists()

@@ -8,9 +8,9 @@ from typing import cast
 
 from agecompact.errors import AgecompactError, UsageError
 from agecompact.files import sha256_of, size_of
+from agecompact.latency import size
 from agecompact.latency.record import Artifact, Format
 from agecompact.manifest import Build, Manifest
-from android_bench import size
 
 
 @dataclass(frozen=True)
