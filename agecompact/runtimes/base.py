@@ -57,6 +57,9 @@ class Step:
         inputs: Names of the activations it read, constants left out.
         scope: Path of the PyTorch module it comes from, such as `stage1.0.conv`; empty if unknown.
         value: What it wrote, batch axis kept, in the runtime's own layout and dtype.
+        constants: The floats that it read and that no input changes, in its own order: weights and
+            biases, as the file stores them or, if as integers, what those stand for. Empty where
+            the runtime does not tell.
     """
 
     op: str
@@ -64,6 +67,7 @@ class Step:
     inputs: tuple[str, ...]
     scope: str
     value: Array
+    constants: tuple[Array, ...] = ()
 
 
 # The steps of one inference, each after those it reads.

@@ -46,14 +46,16 @@ def trace(model: Any, threads: int, inputs: Arrays, indices: Mapping[str, int]) 
     """
     graph = model.subgraphs[0]
     live = {int(i) for i in graph.inputs}
+    stored_at = _constants(model)
     ops = []
     for op in graph.operators:  # In execution order, by the format's rule.
         reads = tuple(dict.fromkeys(int(i) for i in op.inputs if int(i) in live))
         if reads:
             live.update(int(i) for i in op.outputs)
-            ops.append((_kind(model, op), reads, [int(i) for i in op.outputs]))
+            constants = [stored_at[int(i)] for i in op.inputs if int(i) in stored_at]
+            ops.append((_kind(model, op), reads, constants, [int(i) for i in op.outputs]))
     answers = [int(i) for i in graph.outputs]
-    graph.outputs = [*answers, *(i for _, _, outs in ops for i in outs if i not in answers)]
+    graph.outputs = [*answers, *(i for *_, outs in ops for i in outs if i not in answers)]
     # The signature, where there is one, would have to name the new outputs too.
     model.signatureDefs = []
     interpreter = Interpreter(model_content=_packed(model), num_threads=threads)
@@ -63,14 +65,33 @@ def trace(model: Any, threads: int, inputs: Arrays, indices: Mapping[str, int]) 
     interpreter.invoke()
     names = _names(graph) | {index: name for name, index in indices.items()}
     details = {d["index"]: d for d in interpreter.get_tensor_details()}
+
+    def read(index: int) -> tuple[Array, Array]:
+        stored = interpreter.get_tensor(index)
+        return stored, _dequantised(stored, details[index]["quantization_parameters"])
+
     steps = []
-    for kind, reads, outs in ops:
+    for kind, reads, constants, outs in ops:
+        held = tuple(v for v in (read(i)[1] for i in constants) if v.dtype.kind == "f")
         for index in outs:
-            stored = interpreter.get_tensor(index)
-            value = _dequantised(stored, details[index]["quantization_parameters"])
+            stored, value = read(index)
             op = kind if value is stored else f"{kind}[{stored.dtype}]"
-            steps.append(Step(op, names[index], tuple(names[i] for i in reads), "", value))
+            steps.append(Step(op, names[index], tuple(names[i] for i in reads), "", value, held))
     return tuple(steps)
+
+
+def _constants(model: Any) -> dict[int, int]:
+    """Tensors that the file stores, and those that are such a one dequantised: by index, which."""
+    graph = model.subgraphs[0]
+    found = {
+        index: index
+        for index, tensor in enumerate(graph.tensors)
+        if (data := model.buffers[tensor.buffer].data) is not None and len(data)
+    }
+    for op in graph.operators:
+        if _kind(model, op) == "DEQUANTIZE" and int(op.inputs[0]) in found:
+            found[int(op.outputs[0])] = int(op.inputs[0])
+    return found
 
 
 def _names(graph: Any) -> dict[int, str]:

@@ -8,12 +8,15 @@ same sums: the answers of all released models are the same to the last bit.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import onnx
 import onnxruntime as ort
+from onnx import numpy_helper
 
-from agecompact.runtimes.base import Arrays, Step, Trace
+from agecompact.runtimes.base import Array, Arrays, Step, Trace
 
 
 def trace(model: onnx.ModelProto, options: ort.SessionOptions, inputs: Arrays) -> Trace:
@@ -32,13 +35,17 @@ def trace(model: onnx.ModelProto, options: ort.SessionOptions, inputs: Arrays) -
     graph = model.graph
     live = _live(graph)
     nodes = [(node, [o for o in node.output if o in live]) for node in graph.node]
-    asked = [name for _, outputs in nodes for name in outputs]
+    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    # Weights may be made of others as the session loads: unpacked, cast, transposed.
+    made = {i for node, outputs in nodes if outputs for i in node.input} - live - stored.keys()
+    asked = [*(name for _, outputs in nodes for name in outputs), *sorted(made - {""})]
     known = {output.name for output in graph.output}
     graph.output.extend(onnx.ValueInfoProto(name=n) for n in asked if n not in known)
     session = ort.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     values = dict(zip(asked, session.run(asked, dict(inputs)), strict=True))
+    fixed = stored | {name: values[name] for name in made if name}
     return tuple(
         Step(
             node.op_type,
@@ -46,6 +53,7 @@ def trace(model: onnx.ModelProto, options: ort.SessionOptions, inputs: Arrays) -
             tuple(dict.fromkeys(i for i in node.input if i in live)),
             _scope(node.name),
             values[name],
+            _floats(fixed, node.input),
         )
         for node, outputs in nodes
         for name in outputs
@@ -60,6 +68,12 @@ def _live(graph: Any) -> set[str]:
         if any(name in live for name in node.input):
             live.update(name for name in node.output if name)
     return live
+
+
+def _floats(fixed: Mapping[str, Array], names: Iterable[str]) -> tuple[Array, ...]:
+    found = (fixed[name] for name in names if name in fixed)
+    # What a sequence or an optional type holds is no array.
+    return tuple(v for v in found if isinstance(v, np.ndarray) and v.dtype.kind == "f")
 
 
 def _scope(name: str) -> str:

@@ -228,8 +228,15 @@ class RuntimeProcess:
             staged.remove()
         with np.load(values, allow_pickle=False) as arrays:
             return tuple(
-                Step(op, output, tuple(inputs), scope, arrays[str(i)])
-                for i, (op, output, inputs, scope) in enumerate(reply["steps"])
+                Step(
+                    op,
+                    output,
+                    tuple(inputs),
+                    scope,
+                    arrays[str(i)],
+                    tuple(arrays[f"{i}.{k}"] for k in range(constants)),
+                )
+                for i, (op, output, inputs, scope, constants) in enumerate(reply["steps"])
             )
 
     def prepare(self, sample: Arrays) -> float:

@@ -76,9 +76,12 @@ class _Worker:
         """Runs the first sample and keeps what every op wrote."""
         assert self._session is not None
         steps = self._session.trace(next(_samples(inputs)))
+        arrays = {str(i): step.value for i, step in enumerate(steps)}
+        for i, step in enumerate(steps):
+            arrays |= {f"{i}.{k}": constant for k, constant in enumerate(step.constants)}
         with Path(values).open("wb") as stream:
-            np.savez(stream, **{str(i): step.value for i, step in enumerate(steps)})  # type: ignore[arg-type]
-        told = [(step.op, step.output, step.inputs, step.scope) for step in steps]
+            np.savez(stream, **arrays)  # type: ignore[arg-type]
+        told = [(s.op, s.output, s.inputs, s.scope, len(s.constants)) for s in steps]
         return {"steps": told}
 
     def prepare(self, inputs: Mapping[str, str]) -> dict[str, Any]:
@@ -118,13 +121,14 @@ def _serve(requests: TextIO, replies: TextIO) -> None:
     worker = _Worker()
     for line in requests:
         request = json.loads(line)
-        method = getattr(worker, request.pop("method"))
+        name = request.pop("method")
+        method = getattr(worker, name)
         try:
             reply = {"ok": True, **method(**request)}
         except AgecompactError as error:
             reply = {
                 "ok": False,
-                "kind": _kind_of(error),
+                "kind": _kind_of(error, name),
                 "what": error.what,
                 "why": error.why,
                 "fix": error.fix,
@@ -140,10 +144,10 @@ def _serve(requests: TextIO, replies: TextIO) -> None:
         print(json.dumps(reply), file=replies, flush=True)
 
 
-def _kind_of(error: AgecompactError) -> str:
+def _kind_of(error: AgecompactError, method: str) -> str:
     if isinstance(error, BackendMissingError):
         return "missing"
-    return "load" if isinstance(error, UsageError) else "run"
+    return "load" if isinstance(error, UsageError) and method == "open" else "run"
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from parity_tests.localisation.graph import Graph
 from parity_tests.localisation.layouts import View, same_rank, squeezed, views
-from parity_tests.localisation.opkinds import AFFINE, ARITHMETIC, INPUT, NORM, OTHER, alike
+from parity_tests.localisation.opkinds import AFFINE, ARITHMETIC, INPUT, NORM, OTHER, STORE, alike
 
 # Below this distance a tensor is taken for another whatever its op is called.
 _NEAR = 0.02
@@ -125,7 +125,7 @@ class _Matcher:
         taken = {pair.reference for pair in self._found.values()}
         for j in range(len(self._candidate)):
             kind = self._candidate.kind(j)
-            if j in self._found or j in self._skipped or kind in (OTHER, INPUT):
+            if j in self._found or j in self._skipped or kind in (OTHER, INPUT, STORE):
                 continue
             reads = self._reads(j)
             options = [
@@ -146,6 +146,9 @@ class _Matcher:
         taken = {pair.reference for pair in self._found.values()}
         options = []
         for j in set(range(len(self._candidate))) - set(self._found) - self._skipped:
+            # PyTorch's network has nothing for what only stores a tensor otherwise.
+            if self._candidate.kind(j) == STORE:
+                continue
             reads = self._reads(j)
             readers = self._candidate.nearest_readers(j, self._found)
             read_by = {self._found[q].reference for q in readers}

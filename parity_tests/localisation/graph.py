@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from agecompact.runtimes.base import Array, Arrays, Step, Trace
-from parity_tests.localisation.opkinds import INPUT, kind_of
+from parity_tests.localisation.opkinds import INPUT, OTHER, kind_of
 
 
 def with_inputs(trace: Trace, inputs: Arrays) -> Trace:
@@ -35,6 +35,12 @@ class Graph:
         self.steps = tuple(traces[0][i] for i in kept)
         self._values = [tuple(trace[i].value for trace in traces) for i in kept]
         self._index = {step.output: i for i, step in enumerate(self.steps)}
+        # Integers that are values, such as a quantised tensor's, and not shapes or indices.
+        self._integers = {
+            step.output: step.inputs
+            for step in traces[0]
+            if step.output not in self._index and kind_of(step.op) != OTHER
+        }
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -51,9 +57,15 @@ class Graph:
     def parents(self) -> tuple[tuple[int, ...], ...]:
         """Of each step, the steps that it reads, in its own order."""
         return tuple(
-            tuple(self._index[name] for name in step.inputs if name in self._index)
+            tuple(dict.fromkeys(i for name in step.inputs for i in self._behind(name)))
             for step in self.steps
         )
+
+    def _behind(self, name: str) -> tuple[int, ...]:
+        """The steps that a tensor is, or, where it is of integers, that those come from."""
+        if name in self._index:
+            return (self._index[name],)
+        return tuple(i for read in self._integers.get(name, ()) for i in self._behind(read))
 
     @cached_property
     def ancestors(self) -> tuple[int, ...]:

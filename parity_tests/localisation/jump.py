@@ -39,6 +39,11 @@ def carried_on(
     }
 
 
+def jumps(ratio: float, before: float) -> bool:
+    """Whether a tensor's error is visible and well above that of what it is computed from."""
+    return ratio > max(_VISIBLE, _JUMP * before)
+
+
 def birthplace(
     order: Sequence[int],
     ratios: Mapping[int, float],
@@ -48,9 +53,8 @@ def birthplace(
     """The first tensor whose error jumps and leads to more than kernels lose."""
     readers = _readers(order, reads)
 
-    def jumps(index: int) -> bool:
-        before = max((ratios[i] for i in reads[index]), default=0.0)
-        return ratios[index] > max(_VISIBLE, _JUMP * before)
+    def born(index: int) -> bool:
+        return jumps(ratios[index], max((ratios[i] for i in reads[index]), default=0.0))
 
     def leads_to_a_loss(index: int) -> bool:
         pending, seen = [index], {index}
@@ -62,4 +66,4 @@ def birthplace(
             seen.update(readers[at])
         return False
 
-    return next((i for i in order if i in carried and jumps(i) and leads_to_a_loss(i)), None)
+    return next((i for i in order if i in carried and born(i) and leads_to_a_loss(i)), None)

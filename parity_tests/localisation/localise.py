@@ -9,6 +9,7 @@ the way. `jump` tells from the ratios which op is accused, `suspicion` of what.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,11 +17,12 @@ from agecompact.runtimes.base import Array, Trace
 from parity_tests.localisation.alignment import Pair, align
 from parity_tests.localisation.findings import Birth, Localisation, Row, as_json, lines
 from parity_tests.localisation.graph import Graph, with_inputs
-from parity_tests.localisation.jump import birthplace, carried_on
+from parity_tests.localisation.jump import birthplace, carried_on, jumps
 from parity_tests.localisation.meter import Meter
-from parity_tests.localisation.opkinds import INPUT, kind_of
+from parity_tests.localisation.opkinds import INPUT, STORE, kind_of
 from parity_tests.localisation.recompute import Values
-from parity_tests.localisation.scene import Link, Scene
+from parity_tests.localisation.scene import Finding, Link, Scene
+from parity_tests.localisation.stored import stored_between
 from parity_tests.localisation.suspicion import suspect
 
 __all__ = ["Birth", "Localisation", "Row", "as_json", "lines", "localise", "with_inputs"]
@@ -51,21 +53,34 @@ def localise(
     kept = _one_a_tensor(pairs, meter)
     ratios = {i: meter.ratio(pair) for i, pair in kept.items()}
     reads = {i: mine.nearest(i, kept) for i in kept}
-    rows = tuple(_row(mine, theirs, kept, i, ratios, reads[i], meter) for i in kept)
+    before = {i: max((ratios[r] for r in reads[i]), default=0.0) for i in kept}
+    rows = [
+        _row(mine, theirs, kept[i], mine.between(i, kept), meter, (ratios[i], before[i]))
+        for i in kept
+    ]
     order = list(kept)
     carried = carried_on(order, ratios, reads)
-    added = [
-        r.ratio / max(r.inputs_ratio, 1.0) * (i in carried) for i, r in zip(kept, rows, strict=True)
-    ]
-    most = int(np.argmax([a if np.isfinite(a) else 1e300 for a in added]))
+    undone = {mine.steps[i].output for i in order if i not in carried}
     guilty = birthplace(order, ratios, reads, carried)
     if guilty is None:
-        return Localisation(precision, rows, None, most, _harmless(rows, most))
-    scene = _scene(mine, theirs, kept, guilty, reads[guilty], meter, state or {})
-    found = suspect(scene)
-    row = rows[order.index(guilty)]
-    birth = Birth(
-        row=order.index(guilty),
+        most = _adds_most(rows, undone)
+        return Localisation(precision, tuple(rows), None, most, _harmless(rows, most))
+    place = order.index(guilty)
+    stored = _stored_wrong(mine, theirs, pairs, kept[guilty], meter, ratios)
+    if stored is None:
+        scene = _scene(mine, theirs, pairs, kept, guilty, reads[guilty], meter, state or {})
+    else:
+        scene = _stored_scene(mine, theirs, stored, meter)
+        errors = meter.ratio(stored), ratios[stored.reference]
+        rows[place] = replace(rows[place], inputs_ratio=max(before[guilty], errors[0]))
+        rows.insert(place, _row(mine, theirs, stored, (stored.reference,), meter, errors))
+    birth = _birth(place, rows[place], suspect(scene))
+    return Localisation(precision, tuple(rows), birth, _adds_most(rows, undone), _accusation(birth))
+
+
+def _birth(place: int, row: Row, found: Finding | None) -> Birth:
+    return Birth(
+        row=place,
         scope=row.scope if found is None or found.scope is None else found.scope,
         op=row.op,
         candidate_op=row.candidate_op,
@@ -73,7 +88,12 @@ def localise(
         suspicion="unknown" if found is None else found.name,
         evidence="" if found is None else found.evidence,
     )
-    return Localisation(precision, rows, birth, most, _accusation(birth))
+
+
+def _adds_most(rows: Sequence[Row], undone: set[str]) -> int:
+    """The row whose op adds the most, of those whose error is not undone."""
+    added = [r.ratio / max(r.inputs_ratio, 1.0) * (r.tensor not in undone) for r in rows]
+    return int(np.argmax([a if np.isfinite(a) else 1e300 for a in added]))
 
 
 def _one_a_tensor(pairs: Sequence[Pair], meter: Meter) -> dict[int, Pair]:
@@ -86,36 +106,68 @@ def _one_a_tensor(pairs: Sequence[Pair], meter: Meter) -> dict[int, Pair]:
     return kept
 
 
+def _stored_wrong(
+    mine: Graph,
+    theirs: Graph,
+    pairs: Sequence[Pair],
+    accused: Pair,
+    meter: Meter,
+    ratios: Mapping[int, float],
+) -> Pair | None:
+    """The first tensor before an accused one that, only stored otherwise, explains its error."""
+    for pair in stored_between(mine, theirs, pairs, accused):
+        ratio = meter.ratio(pair)
+        if jumps(ratio, ratios[pair.reference]) and not jumps(ratios[accused.reference], ratio):
+            return pair
+    return None
+
+
 def _row(
     mine: Graph,
     theirs: Graph,
-    kept: Mapping[int, Pair],
-    index: int,
-    ratios: Mapping[int, float],
-    reads: Sequence[int],
+    pair: Pair,
+    covers: Sequence[int],
     meter: Meter,
+    errors: tuple[float, float],
 ) -> Row:
-    pair = kept[index]
-    step, other = mine.steps[index], theirs.steps[pair.candidate]
+    """The row of a pair; `errors` is its ratio and the greatest of what it is computed from."""
+    step, other = mine.steps[pair.reference], theirs.steps[pair.candidate]
     error = meter.error(pair)
     return Row(
         scope=step.scope,
         op=step.op,
         tensor=step.output,
-        covers=tuple(mine.steps[i].op for i in mine.between(index, kept)),
+        covers=tuple(mine.steps[i].op for i in covers),
         candidate_op=other.op,
         candidate_tensor=other.output,
         matched_by=pair.how,
         max_abs=None if error is None else error[0],
         relative=pair.distance if np.isfinite(pair.distance) else None,
-        ratio=ratios[index],
-        inputs_ratio=max((ratios[i] for i in reads), default=0.0),
+        ratio=errors[0],
+        inputs_ratio=errors[1],
+    )
+
+
+def _stored_scene(mine: Graph, theirs: Graph, pair: Pair, meter: Meter) -> Scene:
+    """The scene of a tensor that should be the reference's own, stored otherwise."""
+    both = meter.values(pair)
+    assert both is not None, "a pair of other shapes is not taken for stored"
+    step, other = mine.steps[pair.reference], theirs.steps[pair.candidate]
+    return Scene(
+        reference=both[0],
+        candidate=both[1],
+        candidate_shape=other.value.shape,
+        candidate_op=other.op,
+        sources={step.output: both[0]},
+        chain=(Link(step.op, STORE, step.scope, both[0]),),
+        rounding=meter.floor(pair.reference),
     )
 
 
 def _scene(
     mine: Graph,
     theirs: Graph,
+    pairs: Sequence[Pair],
     kept: Mapping[int, Pair],
     index: int,
     reads: Sequence[int],
@@ -134,6 +186,7 @@ def _scene(
         return Link(name, kind_of(step.op), step.scope, stacked(i))
 
     chain = mine.between(index, kept)
+    ops = theirs.between(pair.candidate, {p.candidate for p in pairs})
     upstream = [i for i in mine.between(index, set()) if mine.steps[i].value.ndim == 4]
     sizes = {stacked(i)[0].size for i in (*reads, index)}
     return Scene(
@@ -151,6 +204,8 @@ def _scene(
             if mine.steps[i].value.size in sizes and kind_of(mine.steps[i].op) != "view"
         },
         rivals={s.output: stacked(i) for i, s in enumerate(mine.steps) if s.op == INPUT},
+        constants=tuple(c for i in ops for c in theirs.steps[i].constants),
+        unit=meter.unit,
     )
 
 

@@ -16,13 +16,17 @@ _UNITS_OF_SIZE = {"float32": 16.0, "float16": 4.0}
 
 
 class Meter:
-    """Errors of pairs, absolute and in units of rounding."""
+    """Errors of pairs, absolute and in units of rounding.
+
+    Attributes:
+        unit: The largest relative error of one rounding at the candidate's precision.
+    """
 
     def __init__(
         self, mine: Graph, theirs: Graph, precision: str, rounding: Mapping[str, float]
     ) -> None:
         self._mine, self._theirs = mine, theirs
-        self._unit, self._rounding = UNITS[precision], rounding
+        self.unit, self._rounding = UNITS[precision], rounding
         self._thumb = _UNITS_OF_SIZE[precision]
 
     def values(self, pair: Pair) -> tuple[Values, Values] | None:
@@ -37,10 +41,10 @@ class Meter:
         """RMS error that rounding makes of a tensor of the reference."""
         values = np.stack([np.asarray(v, np.float64) for v in self._mine.values(index)])
         # Values that cancel to nothing, or a lucky draw, leave less than any storage rounds.
-        least = self._unit * rms(values) / 4
+        least = self.unit * rms(values) / 4
         measured = self._rounding.get(self._mine.steps[index].output)
         if measured is None:
-            measured = self._thumb * self._unit * rms(values)
+            measured = self._thumb * self.unit * rms(values)
         return max(measured, least, 1e-30)
 
     def error(self, pair: Pair) -> tuple[float, float] | None:

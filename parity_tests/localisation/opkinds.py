@@ -11,6 +11,7 @@ POOL = "pool"
 REDUCE = "reduce"
 CONCAT = "concat"
 VIEW = "view"
+STORE = "store"
 SOFTMAX = "softmax"
 INPUT = "input"
 OTHER = "other"
@@ -24,8 +25,9 @@ _NAMES: Mapping[str, str] = {
     REDUCE: "mean reducemean sum reducesum globalaveragepool adaptiveavgpoold",
     CONCAT: "cat concat concatenation stack pack",
     VIEW: "reshape view flatten permute transpose squeeze unsqueeze expanddims identity dropout "
-    "slice stridedslice slicebyindex slicebysize split unbind getitem gather clone contiguous "
-    "dequantize quantize cast",
+    "slice stridedslice slicebyindex slicebysize split unbind getitem gather clone contiguous",
+    # What changes how values are stored, and is no op of PyTorch's network.
+    STORE: "quantize quantizelinear dequantize dequantizelinear fakequant cast",
     SOFTMAX: "softmax",
     INPUT: "input",
     "relu": "relu",

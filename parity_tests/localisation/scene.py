@@ -63,6 +63,8 @@ class Scene:
         state: The reference's weights by name; empty where they are not known.
         layouts: Maps upstream of a flat source, from which that was flattened; by its name.
         rivals: For a model's input, what the reference was given at every input, by name.
+        constants: What the candidate's ops from those inputs on hold of weights and biases.
+        unit: The largest relative error of one rounding at the candidate's precision.
     """
 
     reference: Values
@@ -75,6 +77,8 @@ class Scene:
     state: Mapping[str, Array] = field(default_factory=dict)
     layouts: Mapping[str, Values] = field(default_factory=dict)
     rivals: Mapping[str, Values] = field(default_factory=dict)
+    constants: Sequence[Array] = ()
+    unit: float = 2.0**-24
 
     @property
     def kind(self) -> str:

@@ -11,7 +11,7 @@ from itertools import permutations
 
 import numpy as np
 
-from parity_tests.localisation import suspicion_affine
+from parity_tests.localisation import suspicion_affine, suspicion_stored
 from parity_tests.localisation.opkinds import (
     ACTIVATIONS,
     CONCAT,
@@ -249,6 +249,7 @@ def _list(values: Values) -> str:
 
 def _tests() -> Iterator[Callable[[Scene], Finding | None]]:
     yield from (overflow, shape)
+    yield from suspicion_stored.TESTS
     yield from (given_in_another_order, given_in_another_range, order_of_inputs, flatten_order)
     yield from (softmax_axis, dead, activation)
     yield from suspicion_affine.TESTS

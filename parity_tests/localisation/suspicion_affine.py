@@ -20,6 +20,7 @@ from parity_tests.localisation.recompute import (
     windows,
 )
 from parity_tests.localisation.scene import Finding, Link, Scene, channels_text
+from parity_tests.localisation.suspicion_weights import other_weights
 
 # Of what affine tests leave unexplained, in units of the spread.
 _FITS = 1e-3
@@ -264,6 +265,7 @@ TESTS: tuple[Callable[[Scene], Finding | None], ...] = (
     padding,
     flattened_in_another_order,
     activation_before,
+    other_weights,
     bias,
     weights,
 )

@@ -84,9 +84,15 @@ class MilSession:
         def watch(op: Op, results: tuple[Tensor, ...]) -> None:
             bindings = [b for given in op.inputs.values() for b in given if isinstance(b, str)]
             read = tuple(name for name in bindings if name in activations)
+            given = (self._plan.constants.get(b) for b in bindings if b not in activations)
+            fixed = tuple(
+                value.numpy()
+                for value in given
+                if isinstance(value, Tensor) and value.is_floating_point()
+            )
             for output, result in zip(op.outputs, results, strict=True):
                 value = to_array(result, output.type, as_stored=self._rounds)
-                steps.append(Step(op.kind, output.name, read, "", np.array(value)))
+                steps.append(Step(op.kind, output.name, read, "", np.array(value), fixed))
                 activations.add(output.name)
 
         bound = self._bind(inputs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import MethodType
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ class Fault:
         scope: The module that must be accused.
         suspicion: What it must be suspected of.
         evidence: A part of the evidence.
+        op: The candidate's op that must be accused; empty where the scope tells enough.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Fault:
     scope: str
     suspicion: str
     evidence: str = ""
+    op: str = ""
 
     def __str__(self) -> str:
         return f"{self.model}-{self.format}-{self.name}"
@@ -147,22 +150,23 @@ def another_span(model: onnx.ModelProto) -> None:
     constant(model, name, lambda v: np.full_like(v, 93.0))
 
 
-def tflite_conv(model: Any, number: int) -> tuple[Any, Any]:
-    """Weights and bias, as writable arrays, of a file's nth convolution."""
+def tflite_conv(model: Any, number: int, kind: str = "CONV_2D") -> tuple[Any, Any]:
+    """Weights and bias, if any, as writable arrays, of a file's nth op of a kind."""
     from ai_edge_litert import schema_py_generated as schema
 
     graph = model.subgraphs[0]
     convolutions = [
         op
         for op in graph.operators
-        if model.operatorCodes[op.opcodeIndex].builtinCode == schema.BuiltinOperator.CONV_2D
+        if model.operatorCodes[op.opcodeIndex].builtinCode == getattr(schema.BuiltinOperator, kind)
     ]
     arrays = []
-    for index in convolutions[number].inputs[1:]:
+    # A Linear without a bias reads tensor -1.
+    for index in (i for i in convolutions[number].inputs[1:] if i >= 0):
         buffer = model.buffers[graph.tensors[index].buffer]
         buffer.data = np.array(buffer.data, np.uint8)
         arrays.append(buffer.data.view(np.float32).reshape(graph.tensors[index].shape))
-    return arrays[0], arrays[1]
+    return arrays[0], arrays[-1]
 
 
 def tflite_channel_tampered(model: Any) -> None:
@@ -215,8 +219,13 @@ def cast_before_folding(network: nn.Module) -> None:
 
 
 def crops_stacked_backwards(network: nn.Module) -> None:
-    context = network._context
-    network._context = lambda crops: context(crops[::-1])  # type: ignore[assignment,operator]
+    right: Callable[..., torch.Tensor] = type(network)._context  # type: ignore[attr-defined]
+
+    def backwards(self: nn.Module, crops: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        return right(self, crops[::-1])
+
+    # A method, so that a copy of the network is bound to itself.
+    network._context = MethodType(backwards, network)  # type: ignore[assignment]
 
 
 def bias_dropped(path: str) -> Callable[[nn.Module], None]:

@@ -28,6 +28,7 @@ from tests.parity_tests.localisation.graph_faults import (
     Fault,
     cast_before_folding,
 )
+from tests.parity_tests.localisation.stored_faults import REPLACED, STORED
 from tests.support import BuildOf, random_network
 
 SAMPLES = ("face, wide", "noise 3")
@@ -106,9 +107,15 @@ def confirm(found: Localisation, fault: Fault) -> None:
     told = (found.born_at.scope, found.born_at.suspicion)
     assert told == (fault.scope, fault.suspicion), found.summary
     assert fault.evidence in found.born_at.evidence
+    assert fault.op in ("", found.born_at.candidate_op)
+    row = found.rows[found.born_at.row]
+    assert (row.candidate_op, row.candidate_tensor) == (
+        found.born_at.candidate_op,
+        found.born_at.candidate_tensor,
+    )
 
 
-@pytest.mark.parametrize("fault", EDITED, ids=str)
+@pytest.mark.parametrize("fault", [*EDITED, *STORED], ids=str)
 def test_a_fault_in_a_file_is_localised(
     fault: Fault, build_of: BuildOf, evidence_of: EvidenceOf, tmp_path: Path
 ) -> None:
@@ -117,7 +124,7 @@ def test_a_fault_in_a_file_is_localised(
     confirm(judged(traced(path), evidence_of(build.weights)), fault)
 
 
-@pytest.mark.parametrize("fault", EXPORTED, ids=str)
+@pytest.mark.parametrize("fault", [*EXPORTED, *REPLACED], ids=str)
 def test_a_fault_in_an_export_is_localised(
     fault: Fault,
     build_of: BuildOf,
@@ -212,6 +219,17 @@ def test_a_right_conversion_accuses_nobody(model_id: str, file: str, build_of: B
     # Some tensor of every stage was found again, and the answers are held to each other.
     assert len(found.rows) > len(seen.traces[0]) / 2
     assert found.rows[-1].tensor == seen.traces[0][-1].output
+
+
+def test_one_sample_tells_a_linears_weights_from_its_bias(
+    build_of: BuildOf, evidence_of: EvidenceOf, tmp_path: Path
+) -> None:
+    build = build_of("c3ae-plain")
+    fault = next(f for f in STORED if str(f) == "c3ae-plain-onnx-replaced-linear")
+    path = planted(build.folder / "c3ae-plain_float32.onnx", fault, tmp_path)
+    seen = evidence_of(build.weights)
+    alone = replace(seen, traces=seen.traces[:1])
+    confirm(judged(traced(path)[:1], alone), fault)
 
 
 def test_without_the_network_only_what_is_far_off_is_told(

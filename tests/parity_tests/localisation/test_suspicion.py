@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from parity_tests.localisation.jump import birthplace, carried_on
+from parity_tests.localisation.recompute import Window, along, convolve
 from parity_tests.localisation.scene import Link, Scene
 from parity_tests.localisation.suspicion import suspect
 
@@ -37,6 +38,7 @@ def softmax(values: np.ndarray, axis: int) -> np.ndarray:
 
 
 RELU = np.maximum(MAPS, 0)
+STEPS = np.round(MAPS * 20) / 20
 CASES = [
     ("not finite", scene("mul", "mul", MAPS, MAPS, np.where(MAPS > 2, np.nan, MAPS))),
     (
@@ -57,6 +59,18 @@ CASES = [
     ("scale", scene("mul", "mul", MAPS, MAPS, MAPS * 0.99)),
     ("offset", scene("add", "add", MAPS, MAPS, MAPS + 0.5)),
     ("flatten order", scene("flatten", "view", ROW, ROW, ROW[..., ::-1])),
+    (
+        "quantisation step",
+        scene("add", "store", MAPS, MAPS, STEPS, candidate_op="Cast"),
+    ),
+    (
+        "quantisation clipped range",
+        scene("add", "store", MAPS, MAPS, np.clip(STEPS, 0, 1), candidate_op="DEQUANTIZE"),
+    ),
+    (
+        "narrowed to float16",
+        scene("add", "store", MAPS, MAPS, np.float64(np.float16(MAPS)), candidate_op="Cast"),
+    ),
 ]
 
 
@@ -83,6 +97,56 @@ def test_a_fault_is_named_with_evidence(name: str, material: Scene) -> None:
 def test_noise_is_of_unknown_cause(kind: str) -> None:
     noise = RANDOM.normal(size=MAPS.shape)
     assert suspect(scene("op", kind, MAPS, MAPS, noise)) is None
+
+
+@pytest.mark.parametrize(
+    "got",
+    [
+        MAPS + RANDOM.normal(size=MAPS.shape),
+        np.round(MAPS * 20) / 15,  # Restored by another scale.
+        np.round(MAPS * 20 + 3) / 20,  # And by another zero point.
+    ],
+)
+def test_what_is_no_rounding_is_no_quantisation(got: np.ndarray) -> None:
+    found = suspect(scene("add", "store", MAPS, MAPS, got, candidate_op="DequantizeLinear"))
+    assert found is None or found.name in ("scale", "offset")
+
+
+KERNEL = RANDOM.normal(size=(4, 6, 3, 3))
+BIAS = RANDOM.normal(size=4)
+EVEN = Window((3, 3), 1, 1, 1, 1, 1)
+
+
+def convolution(held: np.ndarray, told: tuple[np.ndarray, ...]) -> Scene:
+    """A candidate that computes with one kernel, and the constants that its trace tells."""
+    right, got = (
+        convolve(MAPS, k, EVEN) + along(BIAS, MAPS) for k in (KERNEL, np.ascontiguousarray(held))
+    )
+    link = Link("conv2d", "affine", "here", right)
+    return scene(
+        "conv2d", "affine", MAPS, right, got,
+        chain=(link,), state={"here.weight": KERNEL}, constants=told,
+    )  # fmt: skip
+
+
+SHUFFLED = RANDOM.permutation(KERNEL.ravel()).reshape(KERNEL.shape)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 2, 3, 1), (2, 3, 1, 0)])
+def test_other_weights_are_counted_however_they_are_laid_out(order: tuple[int, ...]) -> None:
+    one = KERNEL.copy()
+    one[2, 1, 0, 0] += 0.5
+    for held, told in ((SHUFFLED, "of 216, by up to"), (one, "1 of 216, by up to 0.5 ")):
+        found = suspect(convolution(held, (BIAS, held.transpose(order))))
+        assert found is not None
+        assert (found.name, found.scope) == ("weights differ", "here")
+        assert told in found.evidence
+
+
+def test_weights_that_did_not_make_the_values_are_not_told() -> None:
+    bystanders = RANDOM.normal(size=KERNEL.shape)
+    for told in ((BIAS, bystanders), (BIAS, KERNEL), (SHUFFLED[:2],), ()):
+        assert suspect(convolution(SHUFFLED, told)) is None
 
 
 def test_an_error_is_born_where_it_jumps() -> None:
