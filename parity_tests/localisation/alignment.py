@@ -128,14 +128,13 @@ class _Matcher:
             if j in self._found or j in self._skipped or kind in (OTHER, INPUT, STORE):
                 continue
             reads = self._reads(j)
-            options = [
-                self._nearest_view(i, j, "place")
-                for i in range(len(self._reference))
-                if i not in taken
-                and i not in self._hidden
-                and self._fits(i, kind)
-                and set(self._reference.nearest(i, taken)) == reads
-            ]
+            options = []
+            for i in range(len(self._reference)):
+                if i in self._hidden or not self._fits(i, kind):
+                    continue
+                near, crops = set(self._reference.nearest(i, taken)), self._crops_left(i, j)
+                if (i not in taken and near == reads) or (crops and reads <= near):
+                    options.append(self._nearest_view(i, j, "place", crops or None))
             if options:
                 best = min(options, key=self._unlikeness)
                 self._found[j] = best
@@ -226,10 +225,24 @@ class _Matcher:
         other_shape = squeezed(mine) != squeezed(theirs)
         return pair.view is None, other_shape, pair.distance, pair.reference
 
-    def _nearest_view(self, i: int, j: int, how: How) -> Pair:
+    def _crops_left(self, i: int, j: int) -> set[int | None]:
+        """The crops of a stacked tensor that have no counterpart yet and that a step may be.
+
+        What reads a tensor of one crop is of that crop.
+        """
+        fitting = views(self._candidate.steps[j].value.shape, self._reference.steps[i].value.shape)
+        mine = [pair.view for pair in self._found.values() if pair.reference == i]
+        read = [self._found[q].view for q in self._candidate.nearest(j, self._found)]
+        of = {view.crop for view in read if view is not None} - {None}
+        left = {view.crop for view in fitting} - {None} - {view.crop for view in mine if view}
+        return left & of if of else left
+
+    def _nearest_view(self, i: int, j: int, how: How, crops: set[int | None] | None = None) -> Pair:
         mine, theirs = self._reference.values(i), self._candidate.values(j)
         best = Pair(i, j, None, inf, how)
         for view in views(theirs[0].shape, mine[0].shape):
+            if crops is not None and view.crop not in crops:
+                continue
             far = distance(mine, theirs, view)
             if best.view is None or far < best.distance:
                 best = Pair(i, j, view, far, how)

@@ -177,8 +177,14 @@ def _scene(
     pair = kept[index]
     both = meter.values(pair)
 
+    # Where the reference stacks crops and the candidate does not, all is looked at on one crop.
+    crop = None if pair.view is None else pair.view.crop
+    crops = len(mine.steps[index].value)
+
     def stacked(i: int) -> Values:
-        return np.stack([np.asarray(v, np.float64) for v in mine.values(i)])
+        values = [np.asarray(v, np.float64) for v in mine.values(i)]
+        one = crop is not None and len(values[0]) == crops
+        return np.stack([v[crop : crop + 1] if one and crop is not None else v for v in values])
 
     def link(i: int) -> Link:
         step = mine.steps[i]

@@ -25,6 +25,7 @@ from agecompact.models.complexity import example_inputs
 from export import pipeline, targets
 from export.job import Artifact, Job, metadata_for
 from export.to_onnx import OPSET
+from parity_tests.check import check_builds
 from parity_tests.foreign import check_pair
 from parity_tests.plan import Plan
 from parity_tests.results import Result
@@ -108,6 +109,17 @@ def test_the_converted_file_is_off_by_years_where_the_onnx_file_is_right(harmed:
     assert (wrong.status, wrong.kind) == ("failed", "mismatch")
     assert wrong.max_years is not None
     assert wrong.max_years > 1
+
+
+def test_against_pytorch_it_is_born_in_the_first_block_of_a_harmed_crop(harmed: Build) -> None:
+    """PyTorch stacks the crops, the file does not."""
+    results = check_builds([harmed], Plan(budget=None))
+    found = next(result.localisation for result in results if result.runtime == "litert")
+    assert found is not None
+    born = found["born_at"]
+    assert born["scope"] == "trunk.0.bn"
+    assert born["candidate_op"].startswith("CONV_2D")
+    assert born["suspicion"] == "weights differ"
 
 
 def test_without_the_identities_the_same_way_leads_to_a_right_file(tmp_path: Path) -> None:
