@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from agecompact import golden
 from agecompact.golden import GoldenPack
 from agecompact.latency.artifacts import Measured, described, measured_files
 from agecompact.latency.circumstances import Conditions, Runtime
 from agecompact.latency.figures import Memory
-from agecompact.latency.record import Record
+from agecompact.latency.record import Record, now
 from agecompact.latency.timing import Latency
 from agecompact.manifest import Build
 from agecompact.runtimes.process import RuntimeFailure
@@ -75,7 +74,7 @@ def _blanks(file: Measured, settings: Settings) -> list[Record]:
         artifact=described(file),
         machine=this_machine(),
         runtime=Runtime(name=runtime_of(file.path).name),
-        taken_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        taken_at=now(),
         failure="not measured yet",
     )
     return [

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agecompact.models.complexity import fold_batch_norm
+from agecompact.models.complexity import folded_weights
 
 if TYPE_CHECKING:
     import onnx
@@ -36,8 +36,7 @@ def fold_exactly(model: onnx.ModelProto, network: nn.Module) -> int:
     """
     from onnx import numpy_helper
 
-    parameters = fold_batch_norm(network).named_parameters()
-    folded = {name: values.detach().numpy() for name, values in parameters}
+    folded = folded_weights(network)
     stored = {initializer.name: initializer for initializer in model.graph.initializer}
     often = Counter(name for node in model.graph.node for name in node.input)
     replaced = 0

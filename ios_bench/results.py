@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from agecompact.errors import UsageError
 from agecompact.latency import store
 from agecompact.latency.circumstances import Delegate, Machine, Runtime
-from agecompact.latency.record import Artifact, Record, Source
+from agecompact.latency.record import Artifact, Record, Source, now
 from ios_bench.tool import Completed
 
 _EXITS: Mapping[int, str] = {
@@ -34,7 +33,7 @@ def failed(source: Source, artifact: Artifact, machine: Machine, unit: str, fail
         artifact=artifact,
         machine=machine,
         runtime=Runtime(name="coreml", version=machine.os, delegate=Delegate(asked=unit)),
-        taken_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        taken_at=now(),
         failure=failure,
     )
 

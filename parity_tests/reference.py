@@ -91,10 +91,9 @@ class Reference:
     @cached_property
     def _parameters(self) -> Named:
         from agecompact import checkpoints
-        from agecompact.models.complexity import fold_batch_norm
+        from agecompact.models.complexity import folded_weights
 
-        network = fold_batch_norm(checkpoints.read(self._path).network())
-        return {name: tensor.detach().numpy() for name, tensor in network.named_parameters()}
+        return folded_weights(checkpoints.read(self._path).network())
 
     def _opened_by(self, runtime: Runtime) -> Side:
         return Side(

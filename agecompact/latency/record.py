@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
 from agecompact.checked import (
@@ -165,3 +166,8 @@ _FIGURE: Mapping[str, str] = {
     "emulated-instructions": "instructions",
     "modelled": "modelled",
 }
+
+
+def now() -> str:
+    """The time, as a record's `taken_at` has it: UTC, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -58,6 +60,12 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
 
     folded: nn.Module = fuse(copy.deepcopy(network).double().eval()).float()
     return folded
+
+
+def folded_weights(network: nn.Module) -> dict[str, npt.NDArray[np.float32]]:
+    """The parameters that `fold_batch_norm` leaves, by name."""
+    parameters = fold_batch_norm(network).named_parameters()
+    return {name: values.detach().numpy() for name, values in parameters}
 
 
 def _macs(network: nn.Module, inputs: tuple[Tensor, ...]) -> int:

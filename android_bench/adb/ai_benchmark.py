@@ -11,14 +11,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from agecompact.errors import UsageError
 from agecompact.files import atomic_path
 from agecompact.latency.artifacts import Measured, described, measured_files
 from agecompact.latency.circumstances import Delegate, Machine, Runtime
-from agecompact.latency.record import Record
+from agecompact.latency.record import Record, now
 from agecompact.latency.timing import Latency, Startup
 from agecompact.manifest import Build
 
@@ -171,5 +170,5 @@ def entered(build: Build, machine: Machine, typed: Typed) -> Record:
         ),
         startup=Startup(init_ms=typed.init_ms) if typed.init_ms is not None else None,
         unknown=unknown,
-        taken_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        taken_at=now(),
     )

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from android_bench.adb import devices
 from android_bench.adb.devices import Device
-from android_bench.adb.failure import AdbFailure, FailureKind, kind_of, last_lines
+from android_bench.adb.failure import AdbFailure, FailureKind, kind_of
+from android_bench.native.failure import last_lines
 
 _TIMEOUT_S = 60.0
 _COPY_TIMEOUT_S = 600.0

@@ -17,8 +17,6 @@ FailureKind = Literal[
     "command-failed",
 ]
 
-_LAST_LINES = 3
-
 
 class AdbFailure(BackendMissingError):  # noqa: N818 - often a result to record.
     """A device, or the way to it, failed.
@@ -79,9 +77,3 @@ def kind_of(message: str) -> FailureKind | None:
     """
     lowered = message.lower()
     return next((kind for words, kind in _WORDS if words in lowered), None)
-
-
-def last_lines(text: str) -> str:
-    """The end of a message, on one line."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return " | ".join(lines[-_LAST_LINES:]) or "it said nothing"

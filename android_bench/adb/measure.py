@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 from agecompact import golden
 from agecompact.errors import UsageError
 from agecompact.latency.artifacts import described, measured_files
 from agecompact.latency.circumstances import Delegate, Machine, Runtime, Thermal
-from agecompact.latency.record import Record
+from agecompact.latency.record import Record, now
 from agecompact.latency.validity import judged
 from agecompact.manifest import Build
 from android_bench import paired
@@ -159,7 +158,7 @@ class Harness:
 
     def _entrants(self, build: Build) -> list[Entrant]:
         folder = build.folder / golden.FOLDER
-        pack = golden.read(folder) if (folder / golden.FILE_NAME).is_file() else None
+        pack = golden.read_if_there(folder)
         entrants = []
         for file in measured_files(build):
             if file.format != "tflite":
@@ -261,7 +260,7 @@ class Harness:
                 delegate=Delegate(asked=plan.delegate),
             ),
             failure="not measured yet",
-            taken_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            taken_at=now(),
         )
 
     def _machine(self) -> Machine:

@@ -25,7 +25,7 @@ from android_bench.adb.client import quoted
 from android_bench.adb.engine import EngineFailure, Plan, Subject, refused, timed_part_s
 from android_bench.adb.session import Ended, Session
 from android_bench.emulated.stored import LITERT, LOADER, RUNNER, Bundle
-from android_bench.native.failure import RunnerFailure
+from android_bench.native.failure import RunnerFailure, last_lines
 from android_bench.native.output import RunnerOutput, parse
 
 _NS_PER_MS = 1e6
@@ -114,8 +114,8 @@ def _exit_code(ended: Ended) -> int:
         RunnerFailure: A signal ended it, which the shell tells as a code beyond 128.
     """
     if ended.exit_code > _FIRST_SIGNAL:
-        said = " | ".join(ended.stderr.strip().splitlines()[-3:]) or "it said nothing"
-        raise RunnerFailure("crash", f"signal {ended.exit_code - _FIRST_SIGNAL}: {said}")
+        number, said = ended.exit_code - _FIRST_SIGNAL, last_lines(ended.stderr)
+        raise RunnerFailure("crash", f"signal {number}: {said}")
     return ended.exit_code
 
 

@@ -10,7 +10,7 @@ import torch
 from agecompact import checkpoints
 from agecompact.manifest import Build
 from agecompact.models import registry
-from agecompact.models.complexity import fold_batch_norm
+from agecompact.models.complexity import fold_batch_norm, folded_weights
 from parity_tests.weights import compare_given
 from tests.support import BuildOf
 
@@ -18,8 +18,7 @@ PRECISIONS = ("float32", "float16")
 
 
 def given_to(build: Build) -> dict[str, npt.NDArray[np.float32]]:
-    network = fold_batch_norm(checkpoints.read(build.weights).network())
-    return {name: tensor.detach().numpy() for name, tensor in network.named_parameters()}
+    return folded_weights(checkpoints.read(build.weights).network())
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
