@@ -15,7 +15,7 @@ MANIFESTS := $(MODELS:%=$(BUILD)/%/manifest.json)
 EXPORT_SOURCES := $(wildcard agecompact/*.py agecompact/models/*.py export/*.py)
 PARITY_SOURCES := $(wildcard agecompact/runtimes/*.py agecompact/runtimes/*/*.py \
   agecompact/runtimes/*/*/*.py parity_tests/*.py parity_tests/*/*.py)
-BENCH_SOURCES := $(wildcard agecompact/runtimes/*.py agecompact/latency/*.py android_bench/*.py \
+BENCH_SOURCES := $(wildcard agecompact/runtimes/*.py agecompact/bench/*.py android_bench/*.py \
   android_bench/*/*.py)
 
 # PyPI's torch for Linux carries gigabytes of CUDA. The CPU build comes from what pip is configured

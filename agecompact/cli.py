@@ -29,7 +29,7 @@ class Verb:
 
 
 VERBS = {
-    "list": Verb("agecompact.commands.listing:command", "List models, released weights, formats."),
+    "list": Verb("agecompact.commands.list:command", "List models, released weights, formats."),
     "predict": Verb("agecompact.commands.predict:command", "Tell the age of faces in images."),
     "inspect": Verb("agecompact.commands.inspect:command", "Print what is inside a file."),
     "weights": Verb("agecompact.commands.weights:command", "Import public Keras weights."),
@@ -43,7 +43,7 @@ VERBS = {
     "export": Verb("export.command:export", "Convert weights to ONNX, TFLite and Core ML."),
     "verify": Verb("export.command:verify", "Re-check a build folder against its manifests."),
     "parity": Verb("parity_tests.command:command", "Prove artefacts equal to PyTorch, in years."),
-    "bench": Verb("android_bench.command:command", "Measure latency and size of artefacts."),
+    "bench": Verb("agecompact.commands.bench:command", "Measure latency and size of artefacts."),
     "report": Verb("agecompact.commands.report:command", "Print the table of a build folder."),
 }
 

@@ -8,10 +8,8 @@ traceback.
 from __future__ import annotations
 
 import difflib
-import importlib
 from collections.abc import Iterable
 from enum import IntEnum
-from types import ModuleType
 
 
 class ExitCode(IntEnum):
@@ -91,18 +89,6 @@ def missing_extra(extra: str, module: str) -> BackendMissingError:
         why=f"Python cannot import '{module}'",
         fix=f"pip install '.[{extra}]' in the folder of agecompact's source",
     )
-
-
-def import_extra(module: str, extra: str) -> ModuleType:
-    """Imports a module that needs an extra, or says which command installs that.
-
-    Raises:
-        BackendMissingError: It, or something that it imports, is not installed.
-    """
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise missing_extra(extra, error.name or module) from None
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agecompact.artifacts.manifest import read_builds
+from agecompact.bench import store
+from agecompact.bench.record import Record
+from agecompact.bench.validity import validated
 from agecompact.files import read_json
-from agecompact.latency import store
-from agecompact.latency.record import Record
-from agecompact.latency.validity import judged
-from agecompact.manifest import read_builds
 
 HEADINGS = (
     "model",
@@ -147,7 +147,7 @@ def _measured(path: Path) -> dict[tuple[str, str], list[Record]]:
     """Records by file and hash, judged by the rules of today."""
     found: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in store.read(path) if path.is_file() else ():
-        found[record.artifact.file, record.artifact.sha256].append(judged(record))
+        found[record.artifact.file, record.artifact.sha256].append(validated(record))
     return found
 
 

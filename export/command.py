@@ -7,12 +7,14 @@ from pathlib import Path
 
 import click
 
-from agecompact import checkpoints, manifest
-from agecompact.commands.common import emit, json_option, progress, screen
+from agecompact.artifacts import manifest
+from agecompact.console.common import emit, json_option, progress, screen
 from agecompact.errors import ConversionError, GateError, UsageError
 from agecompact.models import registry
+from agecompact.weights import checkpoints
 from export import pipeline, targets
 from export.job import InputKind
+from export.verify import check
 
 _OUT = Path("build")
 
@@ -82,7 +84,7 @@ def export(
 def verify(build: Path, json_target: str | None) -> None:
     """Re-check a build folder: every file's hash, and what each artefact says of itself."""
     builds = manifest.read_builds(build)
-    faults = {b.manifest.model: manifest.check(b) for b in builds}
+    faults = {b.manifest.model: check(b) for b in builds}
     emit({"schema_version": manifest.SCHEMA_VERSION, "faults": faults}, json_target)
     found = [fault for lines in faults.values() for fault in lines]
     if found:

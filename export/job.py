@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agecompact import __version__
-from agecompact.checkpoints import Weights
+from agecompact.artifacts.metadata import ArtifactMetadata
 from agecompact.contract import Contract
-from agecompact.metadata import ArtifactMetadata
 from agecompact.models import registry
+from agecompact.weights.checkpoints import Weights
 from export.targets import Format, Precision, Target
 
 InputKind = Literal["tensor", "image"]

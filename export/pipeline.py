@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agecompact import checkpoints, manifest
+from agecompact.artifacts import manifest
 from agecompact.errors import AgecompactError, BackendMissingError, ConversionError, UsageError
 from agecompact.files import atomic_path, make_folder, output_errors, sha256_of, size_of
 from agecompact.runtimes import registry as runtimes
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
+from agecompact.weights import checkpoints
 from export.job import InputKind, Job
 from export.targets import STAGES, Stage, Target
 

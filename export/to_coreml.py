@@ -14,10 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agecompact import __version__, checkpoints, metadata
+from agecompact import __version__
+from agecompact.artifacts import metadata
 from agecompact.contract import Contract
 from agecompact.models import registry
 from agecompact.models.complexity import example_inputs, fold_batch_norm
+from agecompact.weights import checkpoints
 from export.job import Artifact, Job, metadata_for, versions_of
 from export.mixed_precision import computes_in_float16
 from export.targets import Precision, get

@@ -7,9 +7,10 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from agecompact import checkpoints, metadata
+from agecompact.artifacts import metadata
 from agecompact.errors import ConversionError
 from agecompact.models.complexity import example_inputs
+from agecompact.weights import checkpoints
 from export.exact_folding import fold_exactly
 from export.job import Artifact, Job, metadata_for, versions_of
 from export.targets import get

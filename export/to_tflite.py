@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from agecompact import checkpoints, metadata
+from agecompact.artifacts import metadata
 from agecompact.contract import Contract
 from agecompact.errors import ConversionError
+from agecompact.weights import checkpoints
 from export.float16 import store_half
 from export.job import Artifact, Job, metadata_for, versions_of
 from export.stepwise_mean import split_means

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from agecompact import golden
+from agecompact.artifacts import golden
+from agecompact.artifacts.manifest import Build, Entry
+from agecompact.bench.circumstances import Machine
+from agecompact.bench.record import Artifact, Record
 from agecompact.errors import BackendMissingError, UsageError
-from agecompact.latency.circumstances import Machine
-from agecompact.latency.record import Artifact, Record
-from agecompact.manifest import Build, Entry
 from ios_bench import packages, parsers, results
 from ios_bench.devicectl import Devicectl
 from ios_bench.mac import require_macos

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from agecompact import golden
+from agecompact.artifacts import golden
+from agecompact.artifacts.manifest import Build, Entry
+from agecompact.bench.circumstances import Machine
+from agecompact.bench.record import Artifact, Record
 from agecompact.checked import decode
 from agecompact.errors import BackendMissingError, UsageError
-from agecompact.latency.circumstances import Machine
-from agecompact.latency.record import Artifact, Record
-from agecompact.manifest import Build, Entry
 from ios_bench import packages, results, tool
 from ios_bench.settings import Request, Settings, of_mac
 

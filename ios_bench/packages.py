@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from agecompact import golden
+from agecompact.artifacts import golden
+from agecompact.artifacts.manifest import Build, Entry
+from agecompact.bench import files
+from agecompact.bench.record import Artifact
 from agecompact.errors import UsageError
-from agecompact.latency import artifacts
-from agecompact.latency.record import Artifact
-from agecompact.manifest import Build, Entry
 
 
 def packages_of(build: Build) -> tuple[Entry, ...]:
@@ -34,7 +34,7 @@ def described(build: Build, entry: Entry) -> Artifact:
     path = build.path(entry)
     if not path.is_dir():
         raise UsageError(f"{path} is missing", fix=f"agecompact export {build.manifest.model}")
-    return artifacts.described(artifacts.Measured(path, "coreml", entry.precision, build.manifest))
+    return files.described(files.BuildFile(path, "coreml", entry.precision, build.manifest))
 
 
 def has_golden_pack(build: Build) -> bool:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from agecompact.bench import store
+from agecompact.bench.circumstances import Delegate, Machine, Runtime
+from agecompact.bench.record import Artifact, Record, Source, now
 from agecompact.errors import UsageError
-from agecompact.latency import store
-from agecompact.latency.circumstances import Delegate, Machine, Runtime
-from agecompact.latency.record import Artifact, Record, Source, now
 from ios_bench.tool import Completed
 
 _EXITS: Mapping[int, str] = {

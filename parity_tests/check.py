@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
 
-from agecompact.manifest import Build
-from agecompact.runtimes import registry
+from agecompact.artifacts.manifest import Build
+from agecompact.formats import COMPUTE_UNITS, FORMATS
 from parity_tests.plan import Plan
 from parity_tests.reference import Reference
 from parity_tests.results import Result
@@ -18,14 +17,12 @@ from parity_tests.verdict import Candidate, check, not_made
 def candidates(build: Build, plan: Plan) -> tuple[Candidate, ...]:
     """Every artefact of a build in every runtime that is to tell of it."""
     left_out = {
-        runtime
-        for unit, runtime in registry.COMPUTE_UNITS.items()
-        if unit not in plan.compute_units
+        runtime.name for unit, runtime in COMPUTE_UNITS.items() if unit not in plan.compute_units
     }
     return tuple(
         Candidate(build, entry, runtime)
         for entry in build.manifest.artifacts
-        for runtime in registry.of_suffix(Path(entry.file).suffix)
+        for runtime in FORMATS[entry.format].runtimes
         # Of a float32 file the reference runtime's two arithmetics are one.
         if runtime.name not in left_out
         and (runtime.name, entry.precision) != ("mil-float32", "float32")

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from agecompact.commands.common import emit, json_option, progress, screen
-from agecompact.commands.defaults import DefaultGroup
+from agecompact.artifacts.manifest import read_builds
+from agecompact.console.common import emit, json_option, progress, screen
+from agecompact.console.groups import DefaultGroup
 from agecompact.errors import GateError
 from agecompact.files import size_of, write_text
-from agecompact.manifest import read_builds
 from parity_tests.options import labelled, labelled_options, plan_options
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def check(
 
     Writes parity.json and parity.xml (JUnit) into the build folder. Exits 1 when an artefact fails.
     """
-    from agecompact.evaluation import target_of_contract
+    from agecompact.evaluation.evaluate import target_of_contract
     from parity_tests import results as verdicts
     from parity_tests.baseline import held_to
     from parity_tests.check import candidates, check_builds
@@ -112,14 +112,11 @@ def pair(
     json_target: str | None,
 ) -> None:
     """Hold any model file to any other that should answer alike."""
-    from agecompact.errors import unknown_name
-    from agecompact.runtimes.registry import BY_NAME
+    from agecompact.formats import runtime_named
     from parity_tests import results as verdicts
     from parity_tests.foreign import check_pair
 
-    if runtime is not None and runtime not in BY_NAME:
-        raise unknown_name("runtime", runtime, BY_NAME)
-    opener = BY_NAME[runtime] if runtime else None
+    opener = runtime_named(runtime) if runtime else None
     found = (check_pair(reference, candidate, contract, plan, runtime=opener, precision=precision),)
     emit(verdicts.as_json(found), json_target)
     _show(found, screen(json_target))

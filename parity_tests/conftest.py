@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from agecompact.artifacts.manifest import Build, read_builds
 from agecompact.errors import AgecompactError
-from agecompact.manifest import Build, read_builds
 from parity_tests.check import candidates
 from parity_tests.plan import Plan
 from parity_tests.reference import Reference

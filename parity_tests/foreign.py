@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from agecompact.artifacts.metadata import MetadataError
 from agecompact.contract import Contract
 from agecompact.errors import UsageError
-from agecompact.metadata import MetadataError
+from agecompact.formats import Runtime
 from agecompact.runtimes.base import Interface
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
-from agecompact.runtimes.registry import Runtime, read_metadata, runtime_of
+from agecompact.runtimes.registry import read_metadata, runtime_of
 from export.targets import TARGETS
 from parity_tests.plan import Plan
 from parity_tests.reference import Reference, useless

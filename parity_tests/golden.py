@@ -2,7 +2,7 @@
 
 `golden.json` is for readers of JSON, `golden.txt` says the same in lines that a C program takes
 apart with `sscanf`, and `boundaries.json` tells what PyTorch's blocks wrote, for a runner that can
-see inside. `agecompact.golden` reads the pack.
+see inside. `agecompact.artifacts.golden` reads the pack.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agecompact import golden
+from agecompact.artifacts import golden
+from agecompact.artifacts.manifest import Build
 from agecompact.contract import Contract
 from agecompact.files import atomic_path, pretty_json
-from agecompact.manifest import Build
-from agecompact.runtimes import registry
+from agecompact.formats import FORMATS
 from agecompact.runtimes.base import Trace
 from parity_tests.inputs import Sample
 from parity_tests.plan import Plan
@@ -146,7 +146,7 @@ def _index(build: Build, samples: Sequence[Sample], plan: Plan) -> dict[str, Any
                     unit=output.unit,
                     format=entry.format,
                     precision=entry.precision,
-                    runtime=registry.of_suffix(Path(entry.file).suffix)[0].name,
+                    runtime=FORMATS[entry.format].runtimes[0].name,
                     model=manifest.model,
                 ).max
             }

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from agecompact import faces
 from agecompact.contract import Contract, Image
-from agecompact.faces import FaceBox
+from agecompact.faces import detection
+from agecompact.faces.detection import FaceBox
 
 # Where OpenCV's cascade finds the face of the portrait; a constant, so that the inputs are the same
 # whatever the version of OpenCV.
@@ -68,7 +68,9 @@ def fixed(contract: Contract, images: Sequence[Path] = ()) -> tuple[Sample, ...]
         UsageError: An image cannot be read.
     """
     samples = [Sample(n, contract.crop(chip), "extreme") for n, chip in _extremes()]
-    samples += [Sample(path.name, contract.crop(faces.read_image(path)), "user") for path in images]
+    samples += [
+        Sample(path.name, contract.crop(detection.read_image(path)), "user") for path in images
+    ]
     return (*standard(contract), *samples)
 
 
@@ -89,7 +91,7 @@ def _faces() -> Iterator[tuple[str, Image]]:
         side = round(_FACE.width * scale)
         x = round(_FACE.x + _FACE.width * (0.5 + shift_x) - side / 2)
         y = round(_FACE.y + _FACE.height * (0.5 + shift_y) - side / 2)
-        cut = faces.chip(picture, FaceBox(x, y, side, side))
+        cut = detection.chip(picture, FaceBox(x, y, side, side))
         return np.asarray(cv2.resize(cut, (_CHIP_SIDE, _CHIP_SIDE)), np.uint8)
 
     face = chip()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agecompact.errors import UsageError
-from agecompact.runtimes.registry import COMPUTE_UNITS
+from agecompact.formats import COMPUTE_UNITS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -154,8 +154,8 @@ def labelled(
     """
     if data is None:
         return {}
-    from agecompact.commands.dataset import DataChoice, load
-    from agecompact.prediction import cached, decode_face
+    from agecompact.console.datasets import DataChoice, load
+    from agecompact.evaluation.prediction import cached, decode_face
     from parity_tests.task import Labelled
 
     chosen: dict[Target, Labelled] = {}

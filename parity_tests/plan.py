@@ -29,7 +29,7 @@ class Plan:
         budget: Of the search for the worst input; None leaves it out.
         localise: When to look for the op where an error is born.
         labelled: Labelled faces for the end-task gate, by what is known of them; none leave it out.
-        compute_units: Of a real Core ML, keys of `registry.COMPUTE_UNITS`; a Mac without a Neural
+        compute_units: Of a real Core ML, keys of `formats.COMPUTE_UNITS`; a Mac without a Neural
             Engine may hang on what names one.
         timeout_s: Longest wait for any one answer of a runtime.
         threads: Threads for each runtime.

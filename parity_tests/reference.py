@@ -7,12 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from threading import Lock
 
+from agecompact.artifacts.manifest import Build
 from agecompact.contract import Contract
 from agecompact.errors import GateError
-from agecompact.evaluation import target_of_contract
-from agecompact.manifest import Build
-from agecompact.runtimes import registry
-from agecompact.runtimes.registry import Runtime
+from agecompact.evaluation.evaluate import target_of_contract
+from agecompact.formats import RUNTIMES, Runtime, format_of
 from parity_tests import inputs
 from parity_tests.compare import Answers
 from parity_tests.inputs import Sample
@@ -90,8 +89,8 @@ class Reference:
 
     @cached_property
     def _parameters(self) -> Named:
-        from agecompact import checkpoints
         from agecompact.models.complexity import folded_weights
+        from agecompact.weights import checkpoints
 
         return folded_weights(checkpoints.read(self._path).network())
 
@@ -107,8 +106,8 @@ class Reference:
 
     @cached_property
     def _side(self) -> Side:
-        usual = registry.of_suffix(self._path.suffix)[0]
-        exact = registry.BY_NAME["pytorch-float64"]
+        usual = format_of(self._path).runtimes[0]
+        exact = RUNTIMES["pytorch-float64"]
         try:
             return self._stack.enter_context(self._opened_by(exact if self.weights else usual))
         except Failure as failure:
@@ -124,7 +123,7 @@ class Reference:
     @cached_property
     def _mae(self) -> float:
         labelled = self._plan.labelled[target_of_contract(self.contract)]
-        usual = registry.of_suffix(self._path.suffix)[0]
+        usual = format_of(self._path).runtimes[0]
         try:
             # Float64 takes four times as long, and moves a mean over thousands by nothing.
             with self._opened_by(usual) as side:

@@ -62,7 +62,7 @@ class Result:
         model: Registered id; of a foreign pair, the reference's file name.
         artifact: File name.
         precision: Of its weights.
-        runtime: What ran it, a key of `agecompact.runtimes.registry.BY_NAME`.
+        runtime: What ran it, a key of `agecompact.formats.RUNTIMES`.
         label: That runtime in words; `reference runtime` is never called Core ML.
         status: `skipped` only where the runtime is not of this machine.
         kind: A key of `KINDS`, or None when passed.

@@ -13,10 +13,10 @@ from typing import TypeVar
 import numpy as np
 
 from agecompact.contract import Contract, Tensor
-from agecompact.prediction import ArtifactModel
+from agecompact.evaluation.prediction import ArtifactModel
+from agecompact.formats import Runtime
 from agecompact.runtimes.base import Array, Interface, Trace
 from agecompact.runtimes.process import Opened, RuntimeFailure, RuntimeProcess
-from agecompact.runtimes.registry import Runtime
 from parity_tests.compare import Answers
 from parity_tests.inputs import Sample
 from parity_tests.results import Failure

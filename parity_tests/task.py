@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from agecompact.errors import AgecompactError
-from agecompact.evaluation import labels
-from agecompact.prediction import Source, decode_face, predict
+from agecompact.evaluation.evaluate import labels
+from agecompact.evaluation.prediction import Source, decode_face, predict
 from agecompact.runtimes.process import RuntimeFailure
 from parity_tests.results import Failure
 

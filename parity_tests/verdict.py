@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from agecompact.artifacts.manifest import Build, Entry, NotMade
+from agecompact.artifacts.metadata import MetadataError
 from agecompact.contract import Contract, Unit
 from agecompact.errors import AgecompactError, BackendMissingError
-from agecompact.evaluation import target_of_contract
+from agecompact.evaluation.evaluate import target_of_contract
 from agecompact.files import sha256_of
-from agecompact.manifest import Build, Entry, NotMade
-from agecompact.metadata import MetadataError
-from agecompact.runtimes import registry
-from agecompact.runtimes.registry import Runtime, read_metadata
+from agecompact.formats import FORMATS, Runtime
+from agecompact.runtimes.registry import load, read_metadata
 from parity_tests.compare import Answers, difference, errors, spread
 from parity_tests.inputs import Sample
 from parity_tests.plan import Plan
@@ -85,7 +85,7 @@ def not_made(build: Build, plan: Plan) -> tuple[Result, ...]:
     """A failure for each artefact that was asked for and could not be converted."""
     failures = []
     for entry in build.manifest.not_made:
-        runtime = registry.of_suffix(Path(entry.file).suffix)[0]
+        runtime = FORMATS[entry.format].runtimes[0]
         result = _blank(build, entry, runtime, plan)
         failures.append(failed(result, Failure("conversion", entry.reason)))
     return tuple(failures)
@@ -193,7 +193,7 @@ def _as_asked(candidate: Candidate) -> None:
     """Fails an ONNX file of another opset than the exporter says: some fall back in silence."""
     if candidate.entry.opset is None:
         return
-    opset = candidate.runtime.load().describe(str(candidate.path))["opsets"].get("ai.onnx")
+    opset = load(candidate.runtime).describe(str(candidate.path))["opsets"].get("ai.onnx")
     if opset != candidate.entry.opset:
         raise Failure("conversion", f"opset {opset}, where {candidate.entry.opset} was asked for")
 

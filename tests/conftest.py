@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from agecompact import manifest
+from agecompact.artifacts import manifest
 from agecompact.errors import AgecompactError
 from export import pipeline, targets
 from tests.support import REPOSITORY, Agecompact, BuildOf, CopyBuild, random_weights

@@ -1,9 +1,9 @@
 """Records to compare, store and harm."""
 
-from agecompact.latency.circumstances import Delegate, Machine, Runtime
-from agecompact.latency.figures import Instructions, Modelled, OutputError
-from agecompact.latency.record import Artifact, Record, Size
-from agecompact.latency.timing import Latency, Ratio
+from agecompact.bench.circumstances import Delegate, Machine, Runtime
+from agecompact.bench.figures import Instructions, Modelled, OutputAccuracy
+from agecompact.bench.record import Artifact, Record, Size
+from agecompact.bench.timing import Latency, Ratio
 
 SHA256 = "5" * 64
 SIZE = Size(
@@ -31,7 +31,7 @@ RATIO = Ratio(
     low=0.79,
     high=0.81,
 )
-OUTPUT_ERROR = OutputError(
+OUTPUT_ERROR = OutputAccuracy(
     unit="years",
     samples=8,
     not_finite=0,

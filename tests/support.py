@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agecompact import checkpoints
-from agecompact.manifest import Build
+from agecompact.artifacts.manifest import Build
 from agecompact.models import registry
+from agecompact.weights import checkpoints
 from parity_tests import inputs
 from parity_tests.check import check_builds
 from parity_tests.plan import Plan

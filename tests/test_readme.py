@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from agecompact import checkpoints
 from agecompact.models.registry import MODELS
+from agecompact.weights import checkpoints
 
 _README = (Path(__file__).parent.parent / "README.md").read_text()
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agecompact.commands.common import emit, json_option, screen
-from agecompact.commands.dataset import DataChoice, making_options, source_options
+from agecompact.console.common import emit, json_option, screen
+from agecompact.console.datasets import DataChoice, making_options, source_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,7 +52,7 @@ def check(choice: DataChoice, target: Target, verbose: bool, json_target: str | 
     Findings are handled, and no failure: broken files, wrong labels and duplicates are left out of
     every split. All their names are in the JSON.
     """
-    from agecompact.commands.dataset import load_survey
+    from agecompact.console.datasets import load_survey
     from agecompact.data.audit import audit
 
     console = screen(json_target)
@@ -73,7 +73,7 @@ def split(choice: DataChoice, target: Target, all_folds: bool, out: Path) -> Non
 
     `train` and `evaluate` read the file with --split-file.
     """
-    from agecompact.commands.dataset import load_survey, make_folds, pick_fold
+    from agecompact.console.datasets import load_survey, make_folds, pick_fold
     from agecompact.data import registry, splitfile
     from agecompact.data.splits import PARTS
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agecompact.commands.common import emit, json_option, screen
-from agecompact.commands.dataset import DataChoice, data_options, load
+from agecompact.console.common import emit, json_option, screen
+from agecompact.console.datasets import DataChoice, data_options, load
 from agecompact.data.splits import PARTS
 from agecompact.errors import UsageError
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from agecompact.contract import Contract
     from agecompact.data.face import Face
     from agecompact.data.splits import Split
-    from agecompact.evaluation import Evaluation
-    from agecompact.prediction import Model, Predictions
+    from agecompact.evaluation.evaluate import Evaluation
+    from agecompact.evaluation.prediction import Model, Predictions
 
 SCHEMA_VERSION = 1
 
@@ -81,9 +81,10 @@ def command(
     of the same split were trained on. Intervals are of 95 %, from a seeded bootstrap over faces:
     the same file and faces give the same figures.
     """
-    from agecompact import cards
-    from agecompact.evaluation import evaluate, target_of_contract
-    from agecompact.prediction import cached, decode_face
+    from agecompact.evaluation import card_sections
+    from agecompact.evaluation.evaluate import evaluate, target_of_contract
+    from agecompact.evaluation.prediction import cached, decode_face
+    from agecompact.weights import cards
 
     path = _path(model, weights, artifact)
     if update_card:
@@ -103,7 +104,7 @@ def command(
                 fix="name the split of its training with --split-file, or --protocol and --fold",
             )
         evaluation = evaluate(subject.model, subject.contract, faces, source)
-    sections = cards.sections(
+    sections = card_sections.sections(
         evaluation, dataset=choice.dataset, part=part, split_sha256=split.sha256
     )
     record = {
@@ -128,8 +129,8 @@ def command(
 
 
 def _path(model: str | None, weights: Path | None, artifact: Path | None) -> Path:
-    from agecompact import checkpoints
     from agecompact.runtimes import registry
+    from agecompact.weights import checkpoints
 
     if sum(given is not None for given in (model, weights, artifact)) != 1:
         raise UsageError("name either a MODEL, or a file with --weights or --artifact")
@@ -153,10 +154,10 @@ def _refuse_to_update(path: Path, part: str, limit: int | None) -> None:
 @contextmanager
 def _opened(path: Path, threads: int) -> Iterator[_Subject]:
     """Opens weights in this process, and any other file in one of its own."""
-    from agecompact import cards
+    from agecompact.evaluation.prediction import open_artifact
     from agecompact.files import sha256_of
-    from agecompact.prediction import open_artifact
     from agecompact.runtimes import registry
+    from agecompact.weights import cards
 
     if path.suffix == _WEIGHTS_SUFFIX:
         yield _opened_weights(path, threads)
@@ -182,8 +183,8 @@ def _opened(path: Path, threads: int) -> Iterator[_Subject]:
 def _opened_weights(path: Path, threads: int) -> _Subject:
     import torch
 
-    from agecompact import checkpoints
-    from agecompact.prediction import NetworkModel
+    from agecompact.evaluation.prediction import NetworkModel
+    from agecompact.weights import checkpoints
 
     torch.set_num_threads(threads)
     weights = checkpoints.read(path)
@@ -224,8 +225,8 @@ def _timing(predictions: Predictions, data_seconds: float) -> dict[str, float]:
 
 
 def _show(console: Console, title: str, evaluation: Evaluation, doubts: Sequence[str]) -> None:
-    from agecompact.cards import failure_groups, failure_rule
-    from agecompact.commands.evaluation_tables import failure, group_tables, metrics_table
+    from agecompact.console.evaluation_tables import failure, group_tables, metrics_table
+    from agecompact.evaluation.card_sections import failure_groups, failure_rule
 
     metrics, intervals = evaluation.metrics, evaluation.intervals
     predictions = evaluation.predictions

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from agecompact import checkpoints
-from agecompact.commands.common import emit, json_option, screen
+from agecompact.console.common import emit, json_option, screen
 from agecompact.files import sha256_of, size_of
 from agecompact.runtimes import registry
+from agecompact.weights import checkpoints
 
 
 @click.command()
@@ -27,7 +27,7 @@ def command(file: Path, json_target: str | None) -> None:
         "bytes": size_of(file),
         "sha256": sha256_of(file),
         **json.loads(metadata.to_json()),
-        "content": runtime.load().describe(str(file)),
+        "content": registry.load(runtime).describe(str(file)),
     }
     if runtime.name == "pytorch":
         told["card"] = dict(checkpoints.read(file).card)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from agecompact.commands.common import emit, json_option, screen
+from agecompact.console.common import emit, json_option, screen
 from agecompact.errors import UsageError
 
 SCHEMA_VERSION = 1
@@ -34,10 +34,10 @@ def export(model: str, weights: Path | None, out: Path, json_target: str | None)
     The module needs torch alone. LEMUR keeps weights as pickles, which agecompact never writes: the
     weights stay a safetensors file, with the names of the module's own state dict.
     """
-    from agecompact import checkpoints
     from agecompact.files import atomic_path, pretty_json, write_text
     from agecompact.lemur.module import lemur_module
     from agecompact.models import registry
+    from agecompact.weights import checkpoints
 
     registry.get(model)
     loaded = checkpoints.read(weights or checkpoints.released_path(model))

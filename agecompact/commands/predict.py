@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 import numpy as np
 
-from agecompact import checkpoints, faces
-from agecompact.commands.common import emit, json_option, screen
+from agecompact.console.common import emit, json_option, screen
 from agecompact.contract import Image, Unit
 from agecompact.errors import ExitCode, UsageError
+from agecompact.faces import detection
 from agecompact.runtimes import registry as runtimes
 from agecompact.runtimes.base import Session
+from agecompact.weights import checkpoints
 
 # Of the released weights those with the least error.
 _DEFAULT_MODEL = "c3ae"
@@ -64,7 +65,7 @@ def command(
     """
     path = _source(model, weights, artifact)
     contract = runtimes.read_metadata(path).contract
-    session = runtimes.runtime_of(path).load().open_session(str(path), 1)
+    session = runtimes.load(runtimes.runtime_of(path)).open_session(str(path), 1)
     console = screen(json_target)
     predictions: list[Prediction] = []
     failures = 0
@@ -94,25 +95,27 @@ def _source(model: str | None, weights: Path | None, artifact: Path | None) -> P
     return path
 
 
-def _chips(path: Path, ready: bool) -> list[tuple[faces.FaceBox | None, Image]]:
-    image = faces.read_image(path)
+def _chips(path: Path, ready: bool) -> list[tuple[detection.FaceBox | None, Image]]:
+    image = detection.read_image(path)
     if ready:
         return [(None, image)]
-    boxes = faces.detect(image)
+    boxes = detection.detect(image)
     if not boxes:
         raise UsageError(
             f"no face found in {path}",
             why="the cascade finds upright, frontal faces",
             fix="for a ready face crop, add --no-detect",
         )
-    return [(box, faces.chip(image, box)) for box in boxes]
+    return [(box, detection.chip(image, box)) for box in boxes]
 
 
 def _answer(session: Session, inputs: dict[str, np.ndarray], output: str) -> float:
     return float(np.asarray(session.infer(inputs)[output]).reshape(-1)[0])
 
 
-def _prediction(image: Path, box: faces.FaceBox | None, answer: float, unit: Unit) -> Prediction:
+def _prediction(
+    image: Path, box: detection.FaceBox | None, answer: float, unit: Unit
+) -> Prediction:
     return Prediction(
         image=str(image),
         box=(box.x, box.y, box.width, box.height) if box else None,

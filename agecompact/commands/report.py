@@ -9,7 +9,7 @@ from typing import Literal
 import click
 
 from agecompact import report
-from agecompact.commands.common import emit, json_option, screen
+from agecompact.console.common import emit, json_option, screen
 from agecompact.files import write_text
 
 SCHEMA_VERSION = 1

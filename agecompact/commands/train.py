@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agecompact.commands.common import emit, json_option, screen
-from agecompact.commands.dataset import DataChoice, data_options, load, split_file_of
-from agecompact.commands.training import bar, training_options
+from agecompact.console.common import emit, json_option, screen
+from agecompact.console.datasets import DataChoice, data_options, load, split_file_of
+from agecompact.console.training import bar, training_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
     from rich.console import Console
 
-    from agecompact.checkpoints import Weights
     from agecompact.data.splitfile import SplitFile
     from agecompact.data.survey import Survey
     from agecompact.training.history import Epoch, Trained
     from agecompact.training.recipe import Recipe
     from agecompact.training.session import Given
+    from agecompact.weights.checkpoints import Weights
 
 _PATH = click.Path(path_type=Path)
 
@@ -62,15 +62,16 @@ def command(
     """
     import torch
 
-    from agecompact import cards, checkpoints
-    from agecompact.commands.evaluation_tables import metrics_table
+    from agecompact.console.evaluation_tables import metrics_table
     from agecompact.data import splitfile
-    from agecompact.evaluation import evaluate, target_of_contract
+    from agecompact.evaluation import card_sections
+    from agecompact.evaluation.evaluate import evaluate, target_of_contract
+    from agecompact.evaluation.prediction import NetworkModel
     from agecompact.files import make_folder
     from agecompact.models import registry
-    from agecompact.prediction import NetworkModel
     from agecompact.training import devices, session
     from agecompact.training import recipe as recipes
+    from agecompact.weights import cards, checkpoints
 
     if epochs:
         overrides = (*overrides, f"epochs={epochs}")
@@ -135,7 +136,7 @@ def command(
     weights = checkpoints.read(path)
     model = NetworkModel(weights.network(), weights.contract)
     evaluation = evaluate(model, weights.contract, split.test)
-    sections = cards.sections(
+    sections = card_sections.sections(
         evaluation, dataset=choice.dataset, part="test", split_sha256=split.sha256
     )
     cards.update(path, sections)

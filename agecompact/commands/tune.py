@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agecompact.commands.common import emit, json_option, screen
-from agecompact.commands.dataset import DataChoice, data_options, load
-from agecompact.commands.training import bar, training_options
+from agecompact.console.common import emit, json_option, screen
+from agecompact.console.datasets import DataChoice, data_options, load
+from agecompact.console.training import bar, training_options
 from agecompact.errors import UsageError
 from agecompact.files import canonical_json, make_folder, sha256_of
 
@@ -93,7 +93,7 @@ def command(
     """
     import torch
 
-    from agecompact.evaluation import target_of_contract
+    from agecompact.evaluation.evaluate import target_of_contract
     from agecompact.models import registry
     from agecompact.training import recipe as recipes
     from agecompact.training import search, study

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from agecompact.commands.common import emit, json_option, screen
-from agecompact.errors import import_extra
-from agecompact.importers import FAMILIES
+from agecompact.console.common import emit, json_option, screen
+from agecompact.imports import import_extra
+from agecompact.weights.importers import FAMILIES
 
 SCHEMA_VERSION = 1
 
@@ -31,7 +31,7 @@ def command() -> None:
 def import_(file: Path, family: str, out: Path, json_target: str | None) -> None:
     """Convert a public Keras HDF5 FILE of SSR-Net (age or gender) or C3AE."""
     import_extra("h5py", "train")
-    from agecompact import checkpoints, importers
+    from agecompact.weights import checkpoints, importers
 
     imported = importers.from_keras(file, family)
     layout = imported.layout

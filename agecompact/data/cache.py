@@ -24,10 +24,10 @@ import numpy as np
 import numpy.typing as npt
 
 from agecompact.contract import Image
-from agecompact.data.decoding import decode
 from agecompact.data.face import Face
-from agecompact.data.framing import CHIP_SIDE, frame
 from agecompact.errors import OutputError, UsageError
+from agecompact.faces.decoding import decode
+from agecompact.faces.framing import CHIP_SIDE, frame
 from agecompact.files import atomic_path, output_errors, pretty_json, read_json, write_text
 
 SCHEMA_VERSION = 1

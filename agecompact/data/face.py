@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from agecompact.data.framing import WHOLE, Framing
+from agecompact.faces.framing import WHOLE, Framing
 
 Target = Literal["age", "gender"]
 

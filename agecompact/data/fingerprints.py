@@ -15,9 +15,9 @@ import numpy as np
 
 from agecompact.data import duplicates
 from agecompact.data.cache import Say, cache_path
-from agecompact.data.decoding import decode
 from agecompact.data.duplicates import Thumbnails
-from agecompact.data.framing import Framing, frame
+from agecompact.faces.decoding import decode
+from agecompact.faces.framing import Framing, frame
 
 SCHEMA_VERSION = 1
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from agecompact.data.face import Label
 from agecompact.data.listing import BAD_AGE, Collector, Listing, contents
-from agecompact.errors import UsageError, import_extra
+from agecompact.errors import UsageError
+from agecompact.imports import import_extra
 
 NO_FACE = "the face score says no face"
 SECOND_FACE = "a second face"

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agecompact.data import protocols
-from agecompact.data.framing import WHOLE, Framing
 from agecompact.data.listing import Listing
 from agecompact.data.protocols import Protocol
 from agecompact.errors import unknown_name
+from agecompact.faces.framing import WHOLE, Framing
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from agecompact.data import duplicates, fingerprints, registry
 from agecompact.data.cache import Say, to_stderr
 from agecompact.data.face import Face, Target, target_of
 from agecompact.data.fingerprints import Fingerprint
-from agecompact.data.framing import Framing
 from agecompact.data.listing import Listing, Record
 from agecompact.errors import UsageError
+from agecompact.faces.framing import Framing
 
 _AT_ONCE = 1024
 

@@ -288,7 +288,7 @@ def _description(spec: registry.ModelSpec, config: Mapping[str, Any], contract: 
         f"Written by agecompact {__version__} (Apache-2.0); needs torch alone. The keys of the "
         "state dict are agecompact's: `net.load_state_dict` takes the tensors of an agecompact "
         "weights file, and what the network learnt becomes one by "
-        f'`agecompact.checkpoints.write(path, net, model_id="{spec.id}"{layout})`.',
+        f'`agecompact.weights.checkpoints.write(path, net, model_id="{spec.id}"{layout})`.',
     )
     return "\n\n".join(
         textwrap.fill(text, _LINE, break_long_words=False, break_on_hyphens=False)

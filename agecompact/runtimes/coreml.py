@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from agecompact import metadata
+from agecompact.artifacts import metadata
 from agecompact.errors import BackendMissingError, UsageError, missing_extra
 from agecompact.runtimes.base import Array, Arrays, Interface, Placement, Port, Trace
 

@@ -12,7 +12,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from agecompact import metadata
+from agecompact.artifacts import metadata
 from agecompact.errors import UsageError
 from agecompact.runtimes.base import Array, Arrays, Interface, Placement, Port, Trace
 

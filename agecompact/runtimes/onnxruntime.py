@@ -8,7 +8,7 @@ from typing import Any
 
 import onnxruntime as ort
 
-from agecompact import metadata
+from agecompact.artifacts import metadata
 from agecompact.errors import UsageError
 from agecompact.runtimes.base import Array, Arrays, Interface, Placement, Port, Trace
 

@@ -18,8 +18,9 @@ from typing import Any, Literal
 import numpy as np
 
 from agecompact.errors import UsageError
+from agecompact.formats import Runtime
 from agecompact.runtimes.base import Array, Arrays, Interface, Placement, Port, Step, Trace
-from agecompact.runtimes.registry import Runtime, runtime_of
+from agecompact.runtimes.registry import runtime_of
 
 FailureKind = Literal["missing", "load", "run", "crash", "timeout"]
 
@@ -63,7 +64,7 @@ class Opened:
 
 
 @dataclass(frozen=True)
-class Ran:
+class InferenceResult:
     """What running samples gave.
 
     Attributes:
@@ -200,7 +201,7 @@ class RuntimeProcess:
             files[name] = path
         return Staged(files)
 
-    def run(self, staged: Staged) -> Ran:
+    def run(self, staged: Staged) -> InferenceResult:
         """Runs staged samples, once.
 
         Raises:
@@ -212,7 +213,7 @@ class RuntimeProcess:
         finally:
             staged.remove()
         with np.load(outputs, allow_pickle=False) as arrays:
-            return Ran({name: arrays[name] for name in arrays.files}, reply["model_ms"])
+            return InferenceResult({name: arrays[name] for name in arrays.files}, reply["model_ms"])
 
     def trace(self, sample: Arrays) -> Trace:
         """What every op wrote on the first sample (as `stage` takes it).

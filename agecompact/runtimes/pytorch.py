@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from agecompact import checkpoints
+from agecompact.artifacts.metadata import ArtifactMetadata
 from agecompact.contract import Contract
-from agecompact.metadata import ArtifactMetadata
 from agecompact.models import complexity
 from agecompact.runtimes import pytorch_trace
 from agecompact.runtimes.base import Array, Arrays, Interface, Placement, Port, Trace
+from agecompact.weights import checkpoints
 
 
 class _Session:

@@ -19,8 +19,9 @@ from typing import Any, TextIO
 import numpy as np
 
 from agecompact.errors import AgecompactError, BackendMissingError, UsageError
+from agecompact.formats import RUNTIMES
 from agecompact.runtimes.base import Array, Session
-from agecompact.runtimes.registry import BY_NAME
+from agecompact.runtimes.registry import load
 
 _NS_PER_MS = 1e6
 _LINUX_STATUS = Path("/proc/self/status")
@@ -43,7 +44,7 @@ class _Worker:
         self._rss_before_bytes = 0
 
     def open(self, path: str, runtime: str, threads: int) -> dict[str, Any]:
-        backend = BY_NAME[runtime].load()
+        backend = load(RUNTIMES[runtime])
         self._rss_before_bytes = _peak_rss_bytes()
         started = time.perf_counter_ns()
         self._session = backend.open_session(path, threads)

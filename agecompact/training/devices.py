@@ -6,7 +6,7 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from agecompact.errors import import_extra
+from agecompact.imports import import_extra
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agecompact.checkpoints import Weights
 from agecompact.contract import Contract
 from agecompact.data import batches
 from agecompact.errors import UsageError
@@ -26,6 +25,7 @@ from agecompact.models.efficientnet_lite import EfficientNetLite0
 from agecompact.models.mobileagenet import MobileAgeNet
 from agecompact.models.mobilenetv1 import MobileNetV1
 from agecompact.training.feed import Views
+from agecompact.weights.checkpoints import Weights
 
 _BATCH = 64
 

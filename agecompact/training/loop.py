@@ -21,14 +21,13 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from agecompact import checkpoints
 from agecompact.contract import Contract
 from agecompact.data import batches
 from agecompact.data.splits import Split
 from agecompact.errors import UsageError
-from agecompact.evaluation import labels, measure, target_of_contract
+from agecompact.evaluation.evaluate import labels, measure, target_of_contract
+from agecompact.evaluation.metrics import AgeMetrics
 from agecompact.files import atomic_path, canonical_json
-from agecompact.metrics import AgeMetrics
 from agecompact.models import registry
 from agecompact.training.augment import Augmentation
 from agecompact.training.distillation import Hints, Teacher, answers
@@ -40,6 +39,7 @@ from agecompact.training.recipe import Recipe, Stage
 from agecompact.training.schedules import relative_rate, since_best
 from agecompact.training.state import State, moments, with_moments
 from agecompact.training.watch import QUIET, Watch
+from agecompact.weights import checkpoints
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -13,7 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from agecompact.errors import UsageError, import_extra, unknown_name
+from agecompact.errors import UsageError, unknown_name
+from agecompact.imports import import_extra
 from agecompact.training.augment import Augmentation
 
 _SUFFIX = ".toml"

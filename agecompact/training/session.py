@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agecompact import checkpoints
 from agecompact.data import batches
 from agecompact.data.splits import Split
 from agecompact.errors import UsageError
-from agecompact.evaluation import labels, target_of_contract
+from agecompact.evaluation.evaluate import labels, target_of_contract
 from agecompact.models import registry
 from agecompact.training import loop
 from agecompact.training.distillation import teacher_of
@@ -20,11 +19,12 @@ from agecompact.training.history import Trained
 from agecompact.training.recipe import Recipe
 from agecompact.training.start import TRANSPLANT_FACES, network_for
 from agecompact.training.watch import Watch
+from agecompact.weights import checkpoints
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-    from agecompact.checkpoints import Weights
+    from agecompact.weights.checkpoints import Weights
 
 
 @dataclass(frozen=True)

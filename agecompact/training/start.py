@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from agecompact.checkpoints import Weights
 from agecompact.contract import Image
 from agecompact.data import batches
 from agecompact.errors import BackendMissingError, UsageError
@@ -22,6 +21,7 @@ from agecompact.training import faceres, losses
 from agecompact.training.feed import sized
 from agecompact.training.recipe import Recipe
 from agecompact.training.transplant import transplant
+from agecompact.weights.checkpoints import Weights
 
 TORCHVISION = "torchvision"
 TRANSPLANT_FACES = 384

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
-from agecompact.errors import AgecompactError, BackendMissingError, UsageError, import_extra
+from agecompact.errors import AgecompactError, BackendMissingError, UsageError
+from agecompact.imports import import_extra
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from agecompact.errors import AgecompactError, UsageError, import_extra
+from agecompact.errors import AgecompactError, UsageError
 from agecompact.files import canonical_json
+from agecompact.imports import import_extra
 from agecompact.training.loop import DivergedError
 from agecompact.training.search import Space, suggest
 

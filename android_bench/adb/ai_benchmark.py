@@ -13,13 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from agecompact.artifacts.manifest import Build
+from agecompact.bench.circumstances import Delegate, Machine, Runtime
+from agecompact.bench.files import BuildFile, described, measured_files
+from agecompact.bench.record import Record, now
+from agecompact.bench.timing import Latency, Startup
 from agecompact.errors import UsageError
 from agecompact.files import atomic_path
-from agecompact.latency.artifacts import Measured, described, measured_files
-from agecompact.latency.circumstances import Delegate, Machine, Runtime
-from agecompact.latency.record import Record, now
-from agecompact.latency.timing import Latency, Startup
-from agecompact.manifest import Build
 
 _MODEL = "model.tflite"
 _INSTRUCTIONS = "INSTRUCTIONS.txt"
@@ -88,7 +88,7 @@ def export(build: Build, out: Path) -> Path:
     return folder
 
 
-def _float32(build: Build) -> Measured:
+def _float32(build: Build) -> BuildFile:
     for file in measured_files(build):
         if (file.format, file.precision) == ("tflite", "float32"):
             return file
@@ -99,7 +99,7 @@ def _float32(build: Build) -> Measured:
     )
 
 
-def _instructions(build: Build, file: Measured) -> str:
+def _instructions(build: Build, file: BuildFile) -> str:
     model, name = build.manifest.model, file.path.name
     digest = described(file).sha256
     accelerations = "\n".join(f"     {name:<8} {words}" for name, words in ACCELERATIONS.items())

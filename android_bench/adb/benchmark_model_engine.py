@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from agecompact.bench.circumstances import Delegate, Runtime
+from agecompact.bench.figures import Memory, OpTime
+from agecompact.bench.record import Record
+from agecompact.bench.timing import Latency, Startup
 from agecompact.errors import UsageError
 from agecompact.files import sha256_of
-from agecompact.latency.circumstances import Delegate, Runtime
-from agecompact.latency.figures import Memory, OpTime
-from agecompact.latency.record import Record
-from agecompact.latency.timing import Latency, Startup
 from android_bench.adb import delegates
 from android_bench.adb.client import quoted
 from android_bench.adb.engine import EngineFailure, Plan, Subject, refused, timed_part_s

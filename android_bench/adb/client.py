@@ -23,7 +23,7 @@ _MARK = "@agecompact-exit"
 
 
 @dataclass(frozen=True)
-class Ran:
+class CommandResult:
     """A command that ran to its end on the device.
 
     Attributes:
@@ -81,7 +81,7 @@ class Client:
         self._program = program
         self.serial = serial
 
-    def shell(self, command: str, *, timeout_s: float = _TIMEOUT_S) -> Ran:
+    def shell(self, command: str, *, timeout_s: float = _TIMEOUT_S) -> CommandResult:
         """Runs a command of the device's shell, whatever its exit code.
 
         Args:
@@ -97,7 +97,7 @@ class Client:
         stdout, mark, code = text.rpartition(f"\n{_MARK} ")
         if not mark or not code.strip().isdecimal():
             raise self._lost(f"'{_shortened(command)}' was cut off", done.stderr)
-        return Ran(int(code), stdout, done.stderr)
+        return CommandResult(int(code), stdout, done.stderr)
 
     def check(self, command: str, *, timeout_s: float = _TIMEOUT_S) -> str:
         """Runs a command that must succeed; returns what it printed.

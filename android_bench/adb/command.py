@@ -7,15 +7,14 @@ from typing import Any
 
 import click
 
-from agecompact.commands.common import emit, json_option, progress, screen
+from agecompact.artifacts.manifest import Build, read_builds
+from agecompact.bench import store, tables
+from agecompact.bench.circumstances import Machine
+from agecompact.bench.files import measured_files
+from agecompact.bench.record import Record
+from agecompact.bench.validity import validated
+from agecompact.console.common import emit, json_option, progress, screen
 from agecompact.errors import GateError
-from agecompact.latency import store
-from agecompact.latency.artifacts import measured_files
-from agecompact.latency.circumstances import Machine
-from agecompact.latency.record import Record
-from agecompact.latency.validity import judged
-from agecompact.manifest import Build, read_builds
-from android_bench import tables
 from android_bench.adb import ai_benchmark
 from android_bench.adb.ai_benchmark import ACCELERATIONS, Typed
 from android_bench.adb.delegates import DELEGATES
@@ -89,7 +88,7 @@ def adb(build: Path, json_target: str | None, **options: Any) -> None:
     found: list[Record] = []
     with progress(console, "bench adb", sum(len(measured_files(b)) for b in builds)) as step:
         for each in builds:
-            found += [judged(record) for record in measure(each, settings, step)]
+            found += [validated(record) for record in measure(each, settings, step)]
     _tell(build, found, json_target)
     if all(record.failure is not None for record in found):
         why = (found[0].failure or "") if found else "the build holds no TFLite file"
@@ -143,7 +142,7 @@ def _enter(
 ) -> None:
     """Enter what the app showed for the model of one build folder."""
     machine = Machine(cpu=soc or "unknown", os=f"Android {android}", name=device, soc=soc)
-    found = [judged(ai_benchmark.entered(_only(build), machine, Typed(**typed)))]
+    found = [validated(ai_benchmark.entered(_only(build), machine, Typed(**typed)))]
     _tell(build, found, json_target)
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agecompact.latency.circumstances import Machine
+from agecompact.bench.circumstances import Machine
 from android_bench.adb.client import Client
 
 _CPUS = "/sys/devices/system/cpu"

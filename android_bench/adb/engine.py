@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from agecompact.golden import GoldenPack
-from agecompact.latency.artifacts import Measured
-from agecompact.latency.circumstances import Delegate
-from agecompact.latency.record import Record
+from agecompact.artifacts.golden import GoldenPack
+from agecompact.bench.circumstances import Delegate
+from agecompact.bench.files import BuildFile
+from agecompact.bench.record import Record
 from android_bench.adb.session import Session
 
 _MS_PER_S = 1e3
@@ -52,7 +52,7 @@ class Subject:
         pack: The pack; None if the build has none.
     """
 
-    file: Measured
+    file: BuildFile
     folder: Path
     pack: GoldenPack | None = field(default=None, repr=False)
 

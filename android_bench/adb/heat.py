@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from agecompact.latency.circumstances import Conditions, Thermal, ThermalStatus
+from agecompact.bench.circumstances import Conditions, Thermal, ThermalStatus
 from android_bench.adb.client import Client
 from android_bench.adb.device import section, split
 

@@ -13,10 +13,10 @@ import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from agecompact.bench.record import SCHEMA_VERSION, Record
 from agecompact.checked import decode, encode
 from agecompact.errors import UsageError
 from agecompact.files import canonical_json, make_folder, output_errors
-from agecompact.latency.record import SCHEMA_VERSION, Record
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from agecompact import golden
+from agecompact.artifacts import golden
+from agecompact.artifacts.manifest import Build
+from agecompact.bench import pairing
+from agecompact.bench.circumstances import Delegate, Machine, Runtime, Thermal
+from agecompact.bench.drivers import Report, Settings
+from agecompact.bench.files import described, measured_files
+from agecompact.bench.pairing import Paired
+from agecompact.bench.record import Record, now
+from agecompact.bench.validity import validated
 from agecompact.errors import UsageError
-from agecompact.latency.artifacts import described, measured_files
-from agecompact.latency.circumstances import Delegate, Machine, Runtime, Thermal
-from agecompact.latency.record import Record, now
-from agecompact.latency.validity import judged
-from agecompact.manifest import Build
-from android_bench import paired
 from android_bench.adb import client, delegates, device, heat, pooling, program, race
 from android_bench.adb.benchmark_model_engine import BenchmarkModelEngine
 from android_bench.adb.device import Facts
@@ -24,8 +26,6 @@ from android_bench.adb.race import Entrant
 from android_bench.adb.runner_engine import RunnerEngine
 from android_bench.adb.session import Session
 from android_bench.emulated import stored
-from android_bench.measurers import Report, Settings
-from android_bench.paired import Paired
 
 
 def measure_build(
@@ -134,7 +134,7 @@ class Harness:
             e
             for e in entrants
             if e not in known
-            or (len(known) < len(entrants) and paired.is_reference(build, e.blank, threads))
+            or (len(known) < len(entrants) and pairing.is_reference(build, e.blank, threads))
         ]
         coming = {e.subject.file.path.name for e in racing}
         for file in measured_files(build):
@@ -152,7 +152,7 @@ class Harness:
         for name in sorted(coming):
             report(name)
         ran = [Paired(e.blank, pooling.rounds_ms(e.rounds)) for e in racing if e.failure is None]
-        reference = paired.reference(build, ran, threads)
+        reference = pairing.reference(build, ran, threads)
         finished = {e: self._finished(e, known.get(e), reference) for e in racing}
         return tuple({**known, **finished}[entrant] for entrant in entrants)
 
@@ -181,9 +181,9 @@ class Harness:
             record = entrant.failure
         else:
             mine = Paired(entrant.blank, pooling.rounds_ms(entrant.rounds))
-            ratio = paired.ratio(mine, reference)
+            ratio = pairing.ratio(mine, reference)
             record = replace(pooling.pooled(entrant.rounds), ratio=ratio)
-        valid = judged(record).valid
+        valid = validated(record).valid
         if self.ledger is not None:
             if valid:
                 self.ledger.add(entrant.key, record)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from agecompact.bench.drivers import Settings
 from agecompact.errors import UsageError
-from android_bench.measurers import Settings
 
 EngineName = Literal["runner", "benchmark-model"]
 ENGINES: tuple[EngineName, ...] = ("runner", "benchmark-model")

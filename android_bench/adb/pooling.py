@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
 from typing import TypeVar
 
-from agecompact.latency import statistics
-from agecompact.latency.circumstances import Conditions, Runtime
-from agecompact.latency.figures import Memory, OutputError
-from agecompact.latency.record import Record
-from agecompact.latency.timing import Latency, Startup
+from agecompact.bench import statistics
+from agecompact.bench.circumstances import Conditions, Runtime
+from agecompact.bench.figures import Memory, OutputAccuracy
+from agecompact.bench.record import Record
+from agecompact.bench.timing import Latency, Startup
 from android_bench.adb import heat
 
 _T = TypeVar("_T")
@@ -120,8 +120,8 @@ def _conditions(rounds: Sequence[Conditions]) -> Conditions | None:
     )
 
 
-def _worst_error(rounds: Sequence[OutputError]) -> OutputError | None:
-    def badness(error: OutputError) -> tuple[int, float]:
+def _worst_error(rounds: Sequence[OutputAccuracy]) -> OutputAccuracy | None:
+    def badness(error: OutputAccuracy) -> tuple[int, float]:
         return error.not_finite, error.max_error or 0.0
 
     return max(rounds, key=badness, default=None)

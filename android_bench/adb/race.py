@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from agecompact.latency.record import Record
+from agecompact.bench.record import Record
 from android_bench.adb.engine import Plan, Subject
 from android_bench.adb.failure import AdbFailure
 from android_bench.adb.ledger import Key, Ledger

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
+from agecompact.artifacts.golden import GoldenPack
+from agecompact.bench.circumstances import Delegate
+from agecompact.bench.figures import Memory, OutputAccuracy
+from agecompact.bench.record import Record
+from agecompact.bench.timing import Latency, Startup
 from agecompact.errors import AgecompactError
-from agecompact.golden import GoldenPack
-from agecompact.latency.circumstances import Delegate
-from agecompact.latency.figures import Memory, OutputError
-from agecompact.latency.record import Record
-from agecompact.latency.timing import Latency, Startup
 from agecompact.runtimes.registry import read_metadata
 from android_bench.adb import delegates
 from android_bench.adb.client import quoted
@@ -148,7 +148,7 @@ def _filled(
     )
 
 
-def output_error(output: RunnerOutput, pack: GoldenPack, file: str) -> OutputError:
+def output_error(output: RunnerOutput, pack: GoldenPack, file: str) -> OutputAccuracy:
     """Error of the runner's answers against PyTorch's.
 
     Args:
@@ -171,7 +171,7 @@ def output_error(output: RunnerOutput, pack: GoldenPack, file: str) -> OutputErr
     errors = np.stack(rows)
     finite = np.isfinite(errors).all(axis=0)
     known = bool(finite.all())
-    return OutputError(
+    return OutputAccuracy(
         unit=pack.unit,
         samples=len(pack.samples),
         not_finite=int(np.sum(~finite)),

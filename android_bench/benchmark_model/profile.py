@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from agecompact.latency.figures import OpTime
+from agecompact.bench.figures import OpTime
 from android_bench.benchmark_model.failure import UnreadableOutputError
 
 _SECTION = "Operator-wise Profiling Info for Regular Benchmark Runs"

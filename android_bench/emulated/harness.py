@@ -7,18 +7,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from agecompact import golden
+from agecompact.artifacts import golden
+from agecompact.artifacts.manifest import Build
+from agecompact.bench.circumstances import Delegate, Machine, Runtime
+from agecompact.bench.drivers import Report, Settings
+from agecompact.bench.figures import Instructions
+from agecompact.bench.files import described, measured_files
+from agecompact.bench.record import Artifact, Record
 from agecompact.errors import UsageError
-from agecompact.latency.artifacts import described, measured_files
-from agecompact.latency.circumstances import Delegate, Machine, Runtime
-from agecompact.latency.figures import Instructions
-from agecompact.latency.record import Artifact, Record
-from agecompact.manifest import Build
 from android_bench.emulated import cpus, emulator, stored
 from android_bench.emulated.cpus import Cpu
 from android_bench.emulated.measure import EmulatedRun, measure
 from android_bench.emulated.stored import Bundle
-from android_bench.measurers import Report, Settings
 from android_bench.native.failure import RunnerFailure
 
 _DEFAULT_CPU = "cortex-a76"

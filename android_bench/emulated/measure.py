@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from agecompact import golden
+from agecompact.artifacts import golden
+from agecompact.artifacts.golden import GoldenPack
+from agecompact.bench.figures import OutputAccuracy
 from agecompact.checked import AtLeastOne, Checked, Sha256, Text, decode, encode
 from agecompact.errors import UsageError
 from agecompact.files import canonical_json, pretty_json, read_json, sha256_of, write_text
-from agecompact.golden import GoldenPack
-from agecompact.latency.figures import OutputError
 from android_bench.emulated import counts, emulator
 from android_bench.emulated.counts import InstructionCounts
 from android_bench.emulated.cpus import Cpu
@@ -53,7 +53,7 @@ class EmulatedRun(Checked):
     init_instructions: AtLeastOne
     first_inference_instructions: AtLeastOne
     outputs: Mapping[str, tuple[float, ...]]
-    output_error: OutputError
+    output_error: OutputAccuracy
     fully_accelerated: bool | None
     xnnpack: bool
     qemu: Text
@@ -142,7 +142,7 @@ def _finite(process: Emulated) -> Mapping[str, tuple[float, ...]]:
     return outputs
 
 
-def _output_error(process: Emulated, expected: GoldenPack, file: str) -> OutputError:
+def _output_error(process: Emulated, expected: GoldenPack, file: str) -> OutputAccuracy:
     told = process.output.outputs
     if told.keys() != expected.outputs.keys():
         raise RunnerFailure(
@@ -155,7 +155,7 @@ def _output_error(process: Emulated, expected: GoldenPack, file: str) -> OutputE
             for name, answers in told.items()
         ]
     )
-    return OutputError(
+    return OutputAccuracy(
         unit=expected.unit,
         samples=len(next(iter(told.values()))),
         not_finite=0,

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agecompact import checkpoints
 from agecompact.runtimes import pytorch_trace
 from agecompact.runtimes.base import Array, Arrays, Trace
+from agecompact.weights import checkpoints
 from parity_tests.localisation.graph import rms, with_inputs
 
 # The largest relative error of one rounding: half of the last place.

@@ -3,10 +3,11 @@ from dataclasses import replace
 
 import pytest
 
-from agecompact import manifest, report
+from agecompact import report
+from agecompact.artifacts import manifest
+from agecompact.artifacts.manifest import Entry, Manifest
+from agecompact.bench import store
 from agecompact.errors import UsageError
-from agecompact.latency import store
-from agecompact.manifest import Entry, Manifest
 from agecompact.models import registry
 from tests import records
 

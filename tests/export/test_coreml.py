@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agecompact import __version__
-from agecompact.metadata import ArtifactMetadata
+from agecompact.artifacts.metadata import ArtifactMetadata
 from agecompact.models import registry
 from export import pipeline, targets
 from tests.support import BuildOf, leaks, random_weights

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agecompact import checkpoints
 from agecompact.models import registry
+from agecompact.weights import checkpoints
 from export import pipeline, targets
 from tests.support import Agecompact
 

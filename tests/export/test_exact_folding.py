@@ -9,8 +9,8 @@ import torch
 from onnx import helper, numpy_helper
 from torch import nn
 
-from agecompact import checkpoints
 from agecompact.models.complexity import fold_batch_norm
+from agecompact.weights import checkpoints
 from export.exact_folding import fold_exactly
 from tests.support import BuildOf
 

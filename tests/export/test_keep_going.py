@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from agecompact.artifacts.manifest import read_builds
 from agecompact.errors import ConversionError
-from agecompact.manifest import read_builds
 from export import pipeline, targets
 from parity_tests.check import check_builds
 from parity_tests.plan import Plan

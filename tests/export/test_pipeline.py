@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from agecompact.manifest import read_builds
+from agecompact.artifacts.manifest import read_builds
 from agecompact.models import registry
 from tests.support import Agecompact, BuildOf, random_weights
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agecompact.metadata import ArtifactMetadata
+from agecompact.artifacts.metadata import ArtifactMetadata
 from agecompact.models import registry
 from agecompact.runtimes.process import RuntimeProcess
 from tests.support import BuildOf, leaks

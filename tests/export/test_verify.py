@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from agecompact.artifacts.manifest import read_builds
 from agecompact.errors import GateError, UsageError
-from agecompact.manifest import check, read_builds
 from export.command import verify
+from export.verify import check
 from tests.support import Agecompact, CopyBuild
 
 

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from agecompact import manifest
+from agecompact.artifacts import manifest
+from agecompact.artifacts.manifest import Build, Entry, Manifest
 from agecompact.contract import Contract, Crop, Output
 from agecompact.files import sha256_of, size_of
-from agecompact.manifest import Build, Entry, Manifest
 from tests.ios_bench import fixtures
 
 DATA = Path(__file__).parent / "data"

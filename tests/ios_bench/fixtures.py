@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
+from agecompact.bench import statistics
+from agecompact.bench.circumstances import Conditions, Delegate, Machine, Runtime, Thermal
+from agecompact.bench.figures import Memory, OpTime, OutputAccuracy
+from agecompact.bench.record import SCHEMA_VERSION, Artifact, Reason, Record, Size
+from agecompact.bench.timing import Latency, Startup
 from agecompact.checked import encode
 from agecompact.files import pretty_json
-from agecompact.latency import statistics
-from agecompact.latency.circumstances import Conditions, Delegate, Machine, Runtime, Thermal
-from agecompact.latency.figures import Memory, OpTime, OutputError
-from agecompact.latency.record import SCHEMA_VERSION, Artifact, Reason, Record, Size
-from agecompact.latency.timing import Latency, Startup
 
 FOLDER = Path(__file__).parents[2] / "ios_bench/AgecompactBench/Tests/BenchCoreTests/Fixtures"
 
@@ -80,7 +80,7 @@ def full_record() -> Record:
             before=Thermal(status="nominal"),
             after=Thermal(status="serious", battery_temperature_c=36.5),
         ),
-        output_error=OutputError(
+        output_error=OutputAccuracy(
             unit="years",
             samples=4,
             not_finite=0,

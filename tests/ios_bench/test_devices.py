@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from agecompact.bench.validity import validated
 from agecompact.errors import BackendMissingError, ExitCode, UsageError
-from agecompact.latency.validity import judged
 from ios_bench import devices, parsers, tool
 from ios_bench.devicectl import Devicectl
 from ios_bench.parsers import DeviceError
@@ -231,7 +231,7 @@ def test_what_goes_wrong_midway_is_a_record_with_a_reason(phone, build, answers,
     assert record.failure is not None
     assert failure in record.failure
     assert record.machine.name == "iPhone 15 Pro"
-    assert [reason.rule for reason in judged(record).reasons] == ["not-measured"]
+    assert [reason.rule for reason in validated(record).reasons] == ["not-measured"]
 
 
 def _saved_or(answer):

@@ -2,9 +2,9 @@
 
 import json
 
-from agecompact import golden
+from agecompact.artifacts import golden
+from agecompact.bench import schema, store
 from agecompact.files import sha256_of, size_of
-from agecompact.latency import schema, store
 from tests.ios_bench import fixtures, json_schema
 
 _SCHEMA = json.loads(schema.PATH.read_text())

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from agecompact.artifacts.manifest import Build
+from agecompact.bench import size
+from agecompact.bench.validity import validated
 from agecompact.errors import BackendMissingError, ExitCode, UsageError
 from agecompact.files import size_of
-from agecompact.latency import size
-from agecompact.latency.validity import judged
-from agecompact.manifest import Build
 from ios_bench import mac, settings, tool
 from ios_bench.settings import COMPUTE_UNITS
 from tests.ios_bench import fake_runner, fixtures
@@ -75,7 +75,7 @@ def test_a_hang_is_a_record_with_a_reason(runner, build, monkeypatch):
     assert well.failure is None
     assert hung.failure == "no answer within 1 s"
     assert hung.machine == here.machine
-    assert [reason.rule for reason in judged(hung).reasons] == ["not-measured"]
+    assert [reason.rule for reason in validated(hung).reasons] == ["not-measured"]
 
 
 @pytest.mark.parametrize(

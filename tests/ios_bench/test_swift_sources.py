@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from agecompact.latency import schema, validity
+from agecompact.bench import schema, validity
 from tests.ios_bench import swift_source
 from tests.ios_bench.swift_source import CORE, PACKAGE, ROOT
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from agecompact.bench import schema, store
+from agecompact.bench.validity import validated
 from agecompact.files import sha256_of
-from agecompact.latency import schema, store
-from agecompact.latency.validity import judged
 from ios_bench import mac
 from ios_bench.settings import Request
 from tests.ios_bench import fixtures, json_schema
@@ -127,7 +127,7 @@ def test_a_record_from_end_to_end(measure, build):
     assert delegate.ops_by_unit == {"cpu": 1, "neuralEngine": 1}
     assert delegate.fallback_ops == {"ios16.cast": 1}
     assert record.machine.soc == "Apple Fake"
-    rules = {reason.rule for reason in judged(replace(record, source="host")).reasons}
+    rules = {reason.rule for reason in validated(replace(record, source="host")).reasons}
     assert rules == set()
 
 
@@ -135,7 +135,7 @@ def test_a_record_from_end_to_end(measure, build):
 def test_a_gpu_that_took_nothing(measure):
     record = measure("cpuAndGPU", plan=[["ios16.conv", "cpu"]])
     assert record.runtime.delegate.got == "cpuOnly"
-    assert "delegate-refused" in {reason.rule for reason in judged(record).reasons}
+    assert "delegate-refused" in {reason.rule for reason in validated(record).reasons}
 
 
 @needs_no_mac
@@ -150,7 +150,7 @@ def test_answers_beyond_the_tolerance(measure):
     record = measure(answers=[31.5, 65.0])
     assert record.failure is None
     assert record.output_error.max_error == 0.75
-    assert "wrong-output" in {reason.rule for reason in judged(record).reasons}
+    assert "wrong-output" in {reason.rule for reason in validated(record).reasons}
 
 
 @needs_no_mac

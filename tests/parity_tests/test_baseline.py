@@ -32,14 +32,14 @@ GOOD = Result(
 )
 
 
-def judged(now: Result, then: Result = GOOD) -> Result:
+def validated(now: Result, then: Result = GOOD) -> Result:
     return held_to([now], [then], LOADED.growth)[0]
 
 
 @pytest.mark.parametrize("figure", ["max_years", "p99_years", "mean_years"])
 def test_an_error_that_grew_within_its_gate_fails(figure: str) -> None:
     gate = getattr(GATES, figure.removesuffix("_years"))
-    result = judged(replace(GOOD, **{figure: 0.9 * gate}))
+    result = validated(replace(GOOD, **{figure: 0.9 * gate}))
     assert (result.status, result.kind) == ("failed", "regression")
     assert "in the baseline" in result.reason
 
@@ -57,7 +57,7 @@ def test_an_error_that_grew_within_its_gate_fails(figure: str) -> None:
     ],
 )
 def test_what_did_not_grow_stands(now: Result) -> None:
-    assert judged(now) == now
+    assert validated(now) == now
 
 
 def test_what_is_new_stands_and_what_is_gone_fails() -> None:
@@ -75,4 +75,4 @@ def test_what_was_skipped_may_go() -> None:
 
 def test_a_failure_keeps_its_own_kind() -> None:
     failed = replace(GOOD, status="failed", kind="mismatch", max_years=1.0)
-    assert judged(failed) == failed
+    assert validated(failed) == failed

@@ -15,7 +15,7 @@ import onnx
 import pytest
 from onnx import helper, version_converter
 
-from agecompact import manifest
+from agecompact.artifacts import manifest
 from agecompact.files import sha256_of, size_of
 from parity_tests.check import check_builds
 from parity_tests.plan import Plan

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agecompact import manifest
+from agecompact.artifacts import manifest
 from agecompact.errors import ConversionError
 from agecompact.runtimes.registry import read_metadata
 from export import pipeline, targets, to_tflite

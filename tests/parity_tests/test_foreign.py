@@ -11,7 +11,7 @@ import pytest
 from onnx import helper
 
 from agecompact.errors import UsageError
-from agecompact.runtimes.registry import BY_NAME
+from agecompact.formats import RUNTIMES
 from parity_tests.foreign import check_pair
 from parity_tests.plan import Plan
 from tests.support import Agecompact, BuildOf
@@ -139,7 +139,7 @@ def test_a_core_ml_package_has_core_mls_gates(precision: str, build_of: BuildOf)
         candidate,
         None,
         QUICK,
-        runtime=BY_NAME["mil"],
+        runtime=RUNTIMES["mil"],
         precision=precision,
     )
     assert (result.status, result.kind) == ("passed", None), result.reason

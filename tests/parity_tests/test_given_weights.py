@@ -7,10 +7,10 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from agecompact import checkpoints
-from agecompact.manifest import Build
+from agecompact.artifacts.manifest import Build
 from agecompact.models import registry
 from agecompact.models.complexity import fold_batch_norm, folded_weights
+from agecompact.weights import checkpoints
 from parity_tests.weights import compare_given
 from tests.support import BuildOf
 

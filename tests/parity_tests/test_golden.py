@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from agecompact import checkpoints, golden
+from agecompact.artifacts import golden
+from agecompact.artifacts.manifest import Build
 from agecompact.contract import Layout
 from agecompact.files import size_of
-from agecompact.manifest import Build
+from agecompact.weights import checkpoints
 from parity_tests import inputs
 from parity_tests.golden import SAMPLES, freeze
 from parity_tests.plan import Plan

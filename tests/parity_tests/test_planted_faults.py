@@ -16,7 +16,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from agecompact import manifest
+from agecompact.artifacts import manifest
 from parity_tests.results import Result
 from tests.support import BuildOf, verdicts_on
 from tests.weight_blobs import WEIGHT_FILE, blobs

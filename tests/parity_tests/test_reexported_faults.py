@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from agecompact import checkpoints, manifest
+from agecompact.artifacts import manifest
 from agecompact.errors import GateError
 from agecompact.files import sha256_of, size_of
 from agecompact.models import c3ae, mobilenetv3, registry, ssrnet
+from agecompact.weights import checkpoints
 from export import to_onnx
 from export.job import Job
 from parity_tests.results import Result

@@ -18,10 +18,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from agecompact import checkpoints, metadata
-from agecompact.manifest import Build, read_builds
+from agecompact.artifacts import metadata
+from agecompact.artifacts.manifest import Build, read_builds
 from agecompact.models import c3ae
 from agecompact.models.complexity import example_inputs
+from agecompact.weights import checkpoints
 from export import pipeline, targets
 from export.job import Artifact, Job, metadata_for
 from export.to_onnx import OPSET

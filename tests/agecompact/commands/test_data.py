@@ -10,8 +10,9 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from agecompact.cli import VERBS
-from agecompact.commands import data, dataset
-from agecompact.commands.dataset import DataChoice
+from agecompact.commands import data
+from agecompact.console import datasets as dataset
+from agecompact.console.datasets import DataChoice
 from agecompact.data import splits, utkface
 from agecompact.data.survey import survey
 from agecompact.errors import UsageError
@@ -143,7 +144,7 @@ def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     from dataclasses import replace
 
     from agecompact.data import registry
-    from agecompact.data.framing import WHOLE
+    from agecompact.faces.framing import WHOLE
 
     spec = replace(registry.get("fgnet"), framing=WHOLE)
     monkeypatch.setitem(registry.DATASETS, "fgnet", spec)

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from agecompact import checkpoints
 from agecompact.commands import evaluate
 from agecompact.errors import AgecompactError, ExitCode
 from agecompact.models import registry
+from agecompact.weights import checkpoints
 from tests.support import Agecompact, BuildOf, random_network
 
 REAL_DATA = os.environ.get("AGECOMPACT_DATA")
@@ -352,7 +352,7 @@ RELEASED = [
     for model_id in registry.MODELS
     # MobileAgeNet takes minutes on the whole test part.
     if model_id != "mobileagenet"
-    and (Path(checkpoints.__file__).parent / "weights" / f"{model_id}.safetensors").is_file()
+    and (Path(checkpoints.__file__).parent / f"{model_id}.safetensors").is_file()
 ]
 
 

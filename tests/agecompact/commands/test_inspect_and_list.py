@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from agecompact import checkpoints
 from agecompact.models.registry import MODELS
+from agecompact.weights import checkpoints
 
 
 @pytest.mark.parametrize(

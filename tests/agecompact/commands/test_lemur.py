@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from agecompact import checkpoints
 from agecompact.commands import lemur
 from agecompact.errors import OutputError, UsageError
 from agecompact.files import sha256_of
+from agecompact.weights import checkpoints
 
 
 def run(*arguments: object) -> Result:

@@ -3,7 +3,7 @@ import json
 import cv2
 import pytest
 
-from agecompact.faces import chip, detect
+from agecompact.faces.detection import chip, detect
 from parity_tests.inputs import portrait
 
 

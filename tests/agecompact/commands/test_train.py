@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from agecompact import checkpoints
 from agecompact.commands import train
 from agecompact.data import registry, splits
 from agecompact.data.splits import Split
 from agecompact.data.survey import survey
 from agecompact.files import sha256_of
 from agecompact.training import recipe as recipes
+from agecompact.weights import checkpoints
 from tests.agecompact.training import small
 from tests.support import leaks
 

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from agecompact.commands import dataset, tune
+from agecompact.commands import tune
+from agecompact.console import datasets as dataset
 from agecompact.data import batches
 from agecompact.errors import UsageError
 from agecompact.training import loop

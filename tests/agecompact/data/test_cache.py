@@ -12,9 +12,9 @@ import pytest
 from agecompact.data import batches, cache, utkface
 from agecompact.data.batches import Chips
 from agecompact.data.face import Face, Label
-from agecompact.data.framing import Framing
 from agecompact.data.survey import survey
 from agecompact.errors import OutputError
+from agecompact.faces.framing import Framing
 from tests.agecompact.data import synthetic
 from tests.agecompact.data.synthetic import picture
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from agecompact.contract import Image
 from agecompact.data import duplicates
-from agecompact.data.decoding import decode
 from agecompact.data.duplicates import SIDE, THRESHOLD, similar_pairs, thumbnail
+from agecompact.faces.decoding import decode
 from tests.agecompact.data.synthetic import jpeg, picture
 
 CHANGES: dict[str, Callable[[Image], Image]] = {

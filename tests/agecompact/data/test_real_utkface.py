@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from agecompact.data import fingerprints, registry, splits, utkface
-from agecompact.data.framing import WHOLE
 from agecompact.data.survey import Survey, survey
+from agecompact.faces.framing import WHOLE
 
 _FOLDER = os.environ.get("AGECOMPACT_DATA")
 _FILES = 21_707

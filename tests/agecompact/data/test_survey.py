@@ -14,10 +14,10 @@ from skimage import data
 from agecompact.contract import Image
 from agecompact.data import fgnet, megaage, registry, utkface
 from agecompact.data.fingerprints import path_in
-from agecompact.data.framing import WHOLE
 from agecompact.data.splits import PARTS, split
 from agecompact.data.survey import Survey, survey
 from agecompact.errors import UsageError
+from agecompact.faces.framing import WHOLE
 from tests.agecompact.data import synthetic
 from tests.agecompact.data.synthetic import jpeg, picture
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from agecompact.formats import Runtime
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
-from agecompact.runtimes.registry import Runtime
 from parity_tests import side
 from tests.support import BuildOf, CopyBuild, verdicts_on
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from agecompact import checkpoints
 from agecompact.runtimes import pytorch
 from agecompact.runtimes.registry import runtime_of
+from agecompact.weights import checkpoints
 from tests.support import BuildOf
 
 

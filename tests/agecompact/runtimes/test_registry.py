@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from agecompact.artifacts.metadata import MetadataError
 from agecompact.errors import BackendMissingError, UsageError
-from agecompact.metadata import MetadataError
-from agecompact.runtimes.registry import BY_NAME, COMPUTE_UNITS, read_metadata, runtime_of
+from agecompact.formats import COMPUTE_UNITS
+from agecompact.runtimes.registry import load, read_metadata, runtime_of
 from parity_tests.check import candidates
 from parity_tests.plan import Plan
 from tests.support import BuildOf
@@ -66,8 +67,8 @@ def test_every_artefact_of_a_build_tells_the_same(build_of: BuildOf) -> None:
 
 def test_each_compute_unit_is_a_runtime_that_reads_on_every_platform(build_of: BuildOf) -> None:
     package = build_of("ssrnet").folder / "ssrnet_float32.mlpackage"
-    for name in COMPUTE_UNITS.values():
-        backend = BY_NAME[name].load()
+    for runtime in COMPUTE_UNITS.values():
+        backend = load(runtime)
         assert backend.read_metadata(str(package)) is not None
         if sys.platform != "darwin":
             with pytest.raises(BackendMissingError):

@@ -11,17 +11,18 @@ import torch
 from onnx import helper
 from torch import Tensor, nn
 
+from agecompact.formats import RUNTIMES
 from agecompact.runtimes import pytorch_trace
 from agecompact.runtimes.base import Trace
-from agecompact.runtimes.registry import BY_NAME, read_metadata
+from agecompact.runtimes.registry import load, read_metadata
 from parity_tests import inputs
 from tests.support import BuildOf
 
-RUNTIMES = {"safetensors": "pytorch", "onnx": "onnxruntime", "tflite": "litert"}
+NAMES = {"safetensors": "pytorch", "onnx": "onnxruntime", "tflite": "litert"}
 
 
 def traced_and_answered(path: Path) -> tuple[Trace, np.ndarray]:
-    session = BY_NAME[RUNTIMES[path.suffix[1:]]].load().open_session(str(path), 1)
+    session = load(RUNTIMES[NAMES[path.suffix[1:]]]).open_session(str(path), 1)
     contract = read_metadata(path).contract
     sample = next(s for s in inputs.standard(contract) if s.name == "face")
     fed = contract.tensors(sample.crops)

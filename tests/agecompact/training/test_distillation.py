@@ -12,7 +12,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from agecompact import checkpoints
 from agecompact.contract import Image
 from agecompact.data import batches
 from agecompact.errors import UsageError
@@ -26,6 +25,7 @@ from agecompact.training.distillation import Hints, Teacher, answers, teacher_of
 from agecompact.training.feed import Views, sized
 from agecompact.training.objective import Objective
 from agecompact.training.recipe import Distillation, Recipe
+from agecompact.weights import checkpoints
 from tests.agecompact.training import small
 
 _CPU = torch.device("cpu")

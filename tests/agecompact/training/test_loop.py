@@ -15,15 +15,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from agecompact import checkpoints
 from agecompact.data.splits import Split
 from agecompact.errors import OutputError, UsageError
-from agecompact.evaluation import measure
-from agecompact.metrics import AgeMetrics
+from agecompact.evaluation.evaluate import measure
+from agecompact.evaluation.metrics import AgeMetrics
 from agecompact.models import registry
 from agecompact.training import loop, losses
 from agecompact.training.recipe import Distillation, Schedule, Stage
 from agecompact.training.watch import QUIET, Watch
+from agecompact.weights import checkpoints
 from tests.agecompact.training import small
 
 _CONSTANT = Schedule("constant")

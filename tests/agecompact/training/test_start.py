@@ -15,8 +15,6 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from agecompact import checkpoints
-from agecompact.checkpoints import Weights
 from agecompact.contract import Image
 from agecompact.errors import BackendMissingError, ExitCode, UsageError
 from agecompact.files import sha256_of
@@ -24,6 +22,8 @@ from agecompact.models import registry
 from agecompact.models.mobilenetv3 import mobilenet_v3_large_features
 from agecompact.training import recipe as recipes
 from agecompact.training import start
+from agecompact.weights import checkpoints
+from agecompact.weights.checkpoints import Weights
 from tests.agecompact.training import small
 
 _PARAMETERS = 5_483_032

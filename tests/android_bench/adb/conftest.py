@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from agecompact.artifacts.manifest import Build
 from agecompact.errors import BackendMissingError
-from agecompact.manifest import Build
 from android_bench.emulated import stored
 from tests.android_bench.adb import packages
 from tests.android_bench.adb.fakes import FolderAdb, write_runner_pack

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from agecompact import golden
-from agecompact.manifest import Build
+from agecompact.artifacts import golden
+from agecompact.artifacts.manifest import Build
 from agecompact.runtimes import pytorch
 from android_bench.adb.client import Client
 from tests.golden_pack import write_pack

@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from agecompact.latency.record import Record
-from agecompact.latency.validity import judged
-from agecompact.manifest import Build
+from agecompact.artifacts.manifest import Build
+from agecompact.bench.record import Record
+from agecompact.bench.validity import validated
 from android_bench.adb.measure import measure
 from android_bench.adb.options import Options
 from tests.android_bench.adb.phone import Phone
@@ -46,7 +46,7 @@ def tool(folder: Path, name: str, before: str = "sleep 0.1") -> Options:
 def only(build: Build, options: Options) -> Record:
     """The record of a build of one TFLite file, judged."""
     (record,) = measure(build, options)
-    return judged(record)
+    return validated(record)
 
 
 def runs_forever() -> bool:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agecompact.latency.circumstances import Machine
+from agecompact.bench.circumstances import Machine
 from android_bench.adb import device, heat
 from android_bench.adb.device import Core
 

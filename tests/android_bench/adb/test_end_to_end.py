@@ -9,9 +9,8 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
-from agecompact.latency import store
-from agecompact.latency.validity import judged
-from android_bench import tables
+from agecompact.bench import store, tables
+from agecompact.bench.validity import validated
 from android_bench.adb import command
 from android_bench.adb.measure import measure
 from tests.android_bench.adb.phone import LAUNCH, SERIAL
@@ -30,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("phone")
 
 def test_the_arm_runner_is_pushed_pinned_run_and_told(build):
     reported = []
-    records = [judged(r) for r in measure(build, FEW, reported.append)]
+    records = [validated(r) for r in measure(build, FEW, reported.append)]
     assert [r.artifact.file for r in records] == ["ssrnet_float32.tflite", "ssrnet_float16.tflite"]
     assert {"ssrnet.safetensors", *(r.artifact.file for r in records)} == set(reported)
     exact, coarse = records
@@ -65,7 +64,7 @@ def test_files_take_turns_each_time_in_a_process_of_its_own(phone, build):
     assert (reference.ratio.median, reference.ratio.low, reference.ratio.high) == (1, 1, 1)
     assert half.ratio.reference == "ssrnet_float32.tflite"
     assert half.ratio.low <= half.ratio.median <= half.ratio.high
-    (table,) = tables.measured([judged(record) for record in records])
+    (table,) = tables.measured([validated(record) for record in records])
     (column,) = (c for c in table.columns if c.header == "ratio")
     assert list(column.cells) == [tables.ratio(record) for record in records]
     assert "-" in list(column.cells)[1]
@@ -93,7 +92,7 @@ def test_a_race_that_the_device_left_goes_on_where_it_was(phone, build, tmp_path
     second = measure(build, options)
     assert len(ran.read_text().split()) == 5 + 2
     for record in second:
-        assert judged(record).valid, record
+        assert validated(record).valid, record
         assert (record.latency.rounds, record.latency.timed_runs) == (3, 150)
     assert measure(build, options) == second
     assert len(ran.read_text().split()) == 5 + 2

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
-from agecompact.latency import store
+from agecompact.bench import store
 from android_bench.adb import command
 from android_bench.adb.measure import measure
 from tests.android_bench.adb.phone import LAUNCH, SERIAL

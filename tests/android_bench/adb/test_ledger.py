@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
+from agecompact.bench import store
+from agecompact.bench.circumstances import Machine
+from agecompact.bench.validity import validated
 from agecompact.errors import UsageError
-from agecompact.latency import store
-from agecompact.latency.circumstances import Machine
-from agecompact.latency.validity import judged
 from android_bench.adb import ai_benchmark, command, delegates
 from android_bench.adb.ai_benchmark import Typed
 from android_bench.adb.engine import EngineFailure, timed_part_s
@@ -120,7 +120,7 @@ def test_ai_benchmark_gets_its_file_and_its_result_is_a_record(copy_build, tmp_p
     assert "ssrnet_float32.tflite" in instructions
     phone = Machine(cpu="unknown", os="Android 14", name="Pixel 6")
     typed = Typed(acceleration="nnapi", runs=50, mean_ms=3.5)
-    record = judged(ai_benchmark.entered(build, phone, typed))
+    record = validated(ai_benchmark.entered(build, phone, typed))
     assert record.latency.mean_ms == 3.5
     assert record.latency.p50_ms is record.latency.samples_ms is record.startup is None
     assert record.runtime.delegate.got == "nnapi"
@@ -130,7 +130,7 @@ def test_ai_benchmark_gets_its_file_and_its_result_is_a_record(copy_build, tmp_p
     assert record.unknown["warmup_runs"] == "AI Benchmark did not tell"
     assert [reason.rule for reason in record.reasons] == ["no-warmup"]
     whole = replace(typed, warmup=5, std_ms=0.1)
-    assert judged(ai_benchmark.entered(build, phone, whole)).valid
+    assert validated(ai_benchmark.entered(build, phone, whole)).valid
 
 
 def test_ai_benchmark_needs_the_float32_file(copy_build, tmp_path):

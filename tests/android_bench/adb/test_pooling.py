@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from agecompact.latency.circumstances import Conditions, Thermal
-from agecompact.latency.figures import Memory
-from agecompact.latency.timing import Latency, Startup
-from agecompact.latency.validity import judged
+from agecompact.bench.circumstances import Conditions, Thermal
+from agecompact.bench.figures import Memory
+from agecompact.bench.timing import Latency, Startup
+from agecompact.bench.validity import validated
 from android_bench.adb import pooling
 from tests import records
 
@@ -103,11 +103,11 @@ _FAULTS = {
 @pytest.mark.parametrize("fault", _FAULTS)
 def test_a_fault_of_one_round_is_found_in_all(fault):
     faulty, rule = _FAULTS[fault]
-    assert judged(pooling.pooled([_round(), _round(), _round()])).valid
-    told = judged(pooling.pooled([_round(), faulty, _round()]))
+    assert validated(pooling.pooled([_round(), _round(), _round()])).valid
+    told = validated(pooling.pooled([_round(), faulty, _round()]))
     assert rule in {reason.rule for reason in told.reasons}
 
 
 def test_rounds_that_grow_slower_are_found():
     rounds = [_round((1.0 + 0.1 * n,) * 20) for n in range(4)]
-    assert "slowed-down" in {r.rule for r in judged(pooling.pooled(rounds)).reasons}
+    assert "slowed-down" in {r.rule for r in validated(pooling.pooled(rounds)).reasons}

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from agecompact.artifacts.manifest import Build
 from agecompact.contract import Contract, Image
 from agecompact.errors import BackendMissingError
-from agecompact.manifest import Build
 from agecompact.runtimes.process import RuntimeProcess
 from agecompact.runtimes.registry import read_metadata
 from android_bench.emulated import stored

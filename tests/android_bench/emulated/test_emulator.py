@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agecompact import golden
+from agecompact.artifacts import golden
 from android_bench.emulated import cpus, emulator
 from android_bench.emulated.emulator import Settings
 from android_bench.emulated.measure import measure

@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import pytest
 
+from agecompact.bench.drivers import DRIVERS, Settings
+from agecompact.bench.figures import OutputAccuracy
+from agecompact.bench.record import Record
+from agecompact.bench.validity import validated
 from agecompact.checked import decode, encode
 from agecompact.errors import BackendMissingError, UsageError
-from agecompact.latency.figures import OutputError
-from agecompact.latency.record import Record
-from agecompact.latency.validity import judged
 from android_bench.emulated import emulator, harness, stored
 from android_bench.emulated.counts import InstructionCounts
 from android_bench.emulated.measure import EmulatedRun
 from android_bench.emulated.stored import Bundle, Index
-from android_bench.measurers import MEASURERS, Settings
 from android_bench.native.failure import RunnerFailure
 
 COUNTS = InstructionCounts(
@@ -33,7 +33,7 @@ RUN = EmulatedRun(
     init_instructions=4_000_000,
     first_inference_instructions=11_000_000,
     outputs={"age": (30.0,)},
-    output_error=OutputError(
+    output_error=OutputAccuracy(
         unit="years",
         samples=1,
         not_finite=0,
@@ -74,7 +74,7 @@ def emulated(monkeypatch, tmp_path):
 
 
 def test_it_is_the_harness_that_bench_knows():
-    assert MEASURERS["emulated"].load() is harness.measure_build
+    assert DRIVERS["emulated"].load() is harness.measure_build
 
 
 def test_a_record_tells_instructions_and_no_time(build, emulated):
@@ -83,7 +83,7 @@ def test_a_record_tells_instructions_and_no_time(build, emulated):
     records = harness.measure_build(build, Settings(place="a53"), names.append)
     assert [r.artifact.file for r in records] == ["ssrnet_float32.tflite", "ssrnet_float16.tflite"]
     assert sorted(names) == sorted(r.artifact.file for r in records)
-    record = judged(records[0])
+    record = validated(records[0])
     assert record.valid is True
     assert decode(Record, encode(record)) == record
     assert record.latency is None
@@ -102,7 +102,7 @@ def test_a_record_tells_instructions_and_no_time(build, emulated):
 def test_counts_that_do_not_repeat_are_not_believed(build, emulated):
     emulated(replace(RUN, totals=(COUNTS.total, COUNTS.total + 1)))
     (record, _) = harness.measure_build(build, Settings())
-    assert [reason.rule for reason in judged(record).reasons] == ["spread-too-wide"]
+    assert [reason.rule for reason in validated(record).reasons] == ["spread-too-wide"]
 
 
 def test_what_fell_back_is_unknown_where_litert_does_not_say_that_all_was_taken(build, emulated):

@@ -6,7 +6,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from agecompact import golden
+from agecompact.artifacts import golden
 from agecompact.errors import BackendMissingError
 from agecompact.runtimes.registry import read_metadata
 from android_bench.native import sources

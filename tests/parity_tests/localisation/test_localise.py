@@ -12,10 +12,11 @@ import pytest
 import torch
 from torch import nn
 
-from agecompact import checkpoints
 from agecompact.contract import Contract
+from agecompact.formats import RUNTIMES
 from agecompact.runtimes.base import Trace
-from agecompact.runtimes.registry import BY_NAME, read_metadata
+from agecompact.runtimes.registry import load, read_metadata
+from agecompact.weights import checkpoints
 from export import to_coreml, to_onnx
 from export.job import Job
 from parity_tests import inputs
@@ -32,7 +33,7 @@ from tests.parity_tests.localisation.stored_faults import REPLACED, STORED
 from tests.support import BuildOf, random_network
 
 SAMPLES = ("face, wide", "noise 3")
-RUNTIMES = {"onnx": "onnxruntime", "tflite": "litert", "mlpackage": "mil-float32"}
+NAMES = {"onnx": "onnxruntime", "tflite": "litert", "mlpackage": "mil-float32"}
 
 
 def given(contract: Contract) -> list[dict[str, Any]]:
@@ -42,7 +43,7 @@ def given(contract: Contract) -> list[dict[str, Any]]:
 
 def traced(path: Path, contract: Contract | None = None) -> list[Trace]:
     """An artefact's traces, fed by its own contract or by another."""
-    session = BY_NAME[RUNTIMES[path.suffix[1:]]].load().open_session(str(path), 1)
+    session = load(RUNTIMES[NAMES[path.suffix[1:]]]).open_session(str(path), 1)
     fed = given(contract or read_metadata(path).contract)
     return [with_inputs(session.trace(sample), sample) for sample in fed]
 
@@ -63,7 +64,7 @@ def evidence_of() -> EvidenceOf:
     return find
 
 
-def judged(traces: Sequence[Trace], seen: Evidence) -> Localisation:
+def validated(traces: Sequence[Trace], seen: Evidence) -> Localisation:
     return localise(
         seen.traces, traces, precision="float32", rounding=seen.rounding, state=seen.state
     )
@@ -121,7 +122,7 @@ def test_a_fault_in_a_file_is_localised(
 ) -> None:
     build = build_of(fault.model)
     path = planted(build.folder / f"{fault.model}_float32.{fault.format}", fault, tmp_path)
-    confirm(judged(traced(path), evidence_of(build.weights)), fault)
+    confirm(validated(traced(path), evidence_of(build.weights)), fault)
 
 
 @pytest.mark.parametrize("fault", [*EXPORTED, *REPLACED], ids=str)
@@ -134,7 +135,7 @@ def test_a_fault_in_an_export_is_localised(
 ) -> None:
     build = build_of(fault.model)
     path = exported(build.weights, fault, tmp_path, monkeypatch)
-    confirm(judged(traced(path), evidence_of(build.weights)), fault)
+    confirm(validated(traced(path), evidence_of(build.weights)), fault)
 
 
 @pytest.mark.parametrize("format_", ["onnx", "mlpackage"])
@@ -156,7 +157,7 @@ def test_weights_cast_before_folding_overflow(
     folder.mkdir()
     path = exported(weights, fault, folder, monkeypatch)
     seen = evidence(weights, given(checkpoints.read(weights).contract), "float32")
-    confirm(judged(traced(path), seen), fault)
+    confirm(validated(traced(path), seen), fault)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +178,7 @@ def test_a_contract_that_feeds_otherwise_is_told_at_the_input(
     build = build_of("c3ae-plain")
     path = build.folder / "c3ae-plain_float32.tflite"
     contract = replace(read_metadata(path).contract, **change)
-    found = judged(traced(path, contract), evidence_of(build.weights)).born_at
+    found = validated(traced(path, contract), evidence_of(build.weights)).born_at
     assert found is not None
     assert (found.op, found.suspicion) == ("input", suspicion)
     assert told in found.evidence
@@ -229,7 +230,7 @@ def test_one_sample_tells_a_linears_weights_from_its_bias(
     path = planted(build.folder / "c3ae-plain_float32.onnx", fault, tmp_path)
     seen = evidence_of(build.weights)
     alone = replace(seen, traces=seen.traces[:1])
-    confirm(judged(traced(path)[:1], alone), fault)
+    confirm(validated(traced(path)[:1], alone), fault)
 
 
 def test_without_the_network_only_what_is_far_off_is_told(

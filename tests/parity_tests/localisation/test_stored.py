@@ -9,13 +9,14 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from agecompact.formats import RUNTIMES
 from agecompact.runtimes.base import Step, Trace
 from agecompact.runtimes.process import RuntimeProcess
-from agecompact.runtimes.registry import BY_NAME
+from agecompact.runtimes.registry import load
 from parity_tests.localisation.localise import localise
 from parity_tests.localisation.opkinds import AFFINE, kind_of
 from tests.parity_tests.localisation.test_alignment import step
-from tests.parity_tests.localisation.test_localise import RUNTIMES, traced
+from tests.parity_tests.localisation.test_localise import traced
 from tests.support import BuildOf
 
 RANDOM = np.random.default_rng(0)
@@ -108,7 +109,7 @@ def test_constants_cross_the_process(build_of: BuildOf) -> None:
     path = build_of("c3ae-plain").folder / "c3ae-plain_float32.onnx"
     here = traced(path)[0]
     fed = {s.output: s.value for s in here if s.op == "input"}
-    with RuntimeProcess(path, BY_NAME["onnxruntime"]) as process:
+    with RuntimeProcess(path, RUNTIMES["onnxruntime"]) as process:
         process.open()
         there = process.trace({name: value[np.newaxis] for name, value in fed.items()})
     ours = [s for s in here if s.op != "input"]
@@ -138,7 +139,7 @@ def test_weights_made_of_others_are_told_as_the_op_reads_them(tmp_path: Path) ->
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     onnx.save(model, tmp_path / "m.onnx")
-    session = BY_NAME[RUNTIMES["onnx"]].load().open_session(str(tmp_path / "m.onnx"), 1)
+    session = load(RUNTIMES["onnxruntime"]).open_session(str(tmp_path / "m.onnx"), 1)
     gemm, reshape = session.trace({"x": np.ones((1, 2), np.float32)})
     (weights,) = gemm.constants
     np.testing.assert_array_equal(weights, codes * np.float32(0.25))

@@ -8,7 +8,7 @@ public enum Source: String, Codable, Equatable, Sendable {
     case modelled
 }
 
-/// What one artefact costs in one place, as `agecompact/latency/record.py` has it.
+/// What one artefact costs in one place, as `agecompact/bench/record.py` has it.
 ///
 /// A figure that is not known is nil and left out of the JSON, which Python reads as None; never 0.
 public struct Record: Codable, Equatable, Sendable {

@@ -1,6 +1,6 @@
 import Foundation
 
-/// What samples amount to, in their unit, by the definitions of `agecompact/latency/statistics.py`.
+/// What samples amount to, in their unit, by the definitions of `agecompact/bench/statistics.py`.
 public struct Statistics: Equatable, Sendable {
     public let p50: Double
     public let p90: Double

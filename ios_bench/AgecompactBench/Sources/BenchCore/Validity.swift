@@ -1,6 +1,6 @@
 import Foundation
 
-/// What the person at the screen should know at once. The verdict is Python's: `agecompact/latency/
+/// What the person at the screen should know at once. The verdict is Python's: `agecompact/bench/
 /// validity.py` judges every record anew, so `valid` and `reasons` stay empty here.
 public enum Validity {
     public static let minTimedRuns = 30

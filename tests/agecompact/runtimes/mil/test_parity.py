@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agecompact.manifest import Build
+from agecompact.artifacts.manifest import Build
 from agecompact.runtimes import mil, pytorch
 from agecompact.runtimes.base import Backend
 from agecompact.runtimes.mil.graph import read_graph

@@ -1,0 +1,1 @@
+"""What a build folder holds: manifest, metadata inside each artefact, golden pack."""

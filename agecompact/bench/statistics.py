@@ -1,0 +1,138 @@
+"""Statistics of timed inferences, the same in every harness."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from agecompact.evaluation.bootstrap import Interval
+
+# Draws of a bootstrap interval, and their seed: the same samples always tell the same interval.
+_RESAMPLES = 2000
+_SEED = 42
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What samples amount to, in their unit.
+
+    Attributes:
+        p50: Median.
+        p90: 90th percentile, between the two samples around it in proportion (numpy's default).
+        p99: 99th percentile, likewise.
+        mean: Mean.
+        std: Standard deviation of the samples with n - 1; None for a single one.
+        min: Least.
+        max: Greatest.
+    """
+
+    p50: float
+    p90: float
+    p99: float
+    mean: float
+    std: float | None
+    min: float
+    max: float
+
+
+def summarise(samples: Sequence[float]) -> Summary:
+    """Statistics of samples, of which there is at least one."""
+    values = np.asarray(samples, np.float64)
+    p50, p90, p99 = (float(v) for v in np.percentile(values, (50, 90, 99)))
+    return Summary(
+        p50=p50,
+        p90=p90,
+        p99=p99,
+        # Summed exactly: a mean that rounds past the greatest sample would be refused.
+        mean=math.fsum(values) / len(values),
+        std=float(values.std(ddof=1)) if len(values) > 1 else None,
+        min=float(values.min()),
+        max=float(values.max()),
+    )
+
+
+def median(values: Sequence[float]) -> float:
+    """Median of values, of which there is at least one."""
+    return float(np.median(values))
+
+
+def pooled_mean(counts: Sequence[int], means: Sequence[float]) -> float:
+    """Mean of all samples of several rounds, of which only counts and means are known."""
+    return math.fsum(n * mean for n, mean in zip(counts, means, strict=True)) / sum(counts)
+
+
+def pooled_std(
+    counts: Sequence[int], means: Sequence[float], stds: Sequence[float | None]
+) -> float | None:
+    """Standard deviation of all samples of several rounds, n - 1, within rounds and between them.
+
+    Args:
+        counts: Samples of each round.
+        means: Their means.
+        stds: Their standard deviations, n - 1; None for a round of a single sample.
+
+    Returns:
+        The deviation; None where a round of several samples tells none, or there is one sample.
+    """
+    rounds = list(zip(counts, means, stds, strict=True))
+    if sum(counts) < 2 or any(std is None and n > 1 for n, _, std in rounds):
+        return None
+    mean = pooled_mean(counts, means)
+    squares = math.fsum((n - 1) * (std or 0.0) ** 2 + n * (m - mean) ** 2 for n, m, std in rounds)
+    return math.sqrt(squares / (sum(counts) - 1))
+
+
+@dataclass(frozen=True)
+class PairedRatio:
+    """One latency over another.
+
+    Attributes:
+        median: Median over the rounds of the ratio within a round.
+        interval: Where that median lies with 95 % confidence; None for a single round.
+    """
+
+    median: float
+    interval: Interval | None
+
+
+def paired_ratio(
+    rounds_ms: Sequence[Sequence[float]], reference_ms: Sequence[Sequence[float]]
+) -> PairedRatio:
+    """The latency ratio of two artefacts that were timed in turn, round by round.
+
+    A machine that slows down slows both halves of a round, so the ratio of a round's medians stands
+    where absolute times drift. Rounds, not inferences, are drawn for the interval: inferences of
+    one round share its disturbance.
+
+    Args:
+        rounds_ms: Samples of each round.
+        reference_ms: The reference's samples in the same rounds.
+
+    Raises:
+        ValueError: The rounds do not pair.
+    """
+    ratios = np.array(
+        [
+            float(np.median(mine) / np.median(theirs))
+            for mine, theirs in zip(rounds_ms, reference_ms, strict=True)
+        ]
+    )
+    return PairedRatio(float(np.median(ratios)), median_interval(ratios))
+
+
+def median_interval(
+    values: Sequence[float] | np.ndarray[tuple[int], np.dtype[np.float64]],
+) -> Interval | None:
+    """Percentile-bootstrap interval of a median; None for fewer than two values."""
+    array = np.asarray(values, np.float64)
+    if len(array) < 2:
+        return None
+    drawn = np.random.default_rng(_SEED).integers(len(array), size=(_RESAMPLES, len(array)))
+    medians = np.median(array[drawn], axis=1)
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(medians, (tail, 1 - tail))
+    return Interval(float(low), float(high))

@@ -1,0 +1,1 @@
+"""What verbs share on a terminal: options, progress, tables."""

@@ -1,0 +1,1 @@
+"""Answers for faces, and how far they are from the truth."""

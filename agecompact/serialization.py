@@ -1,0 +1,273 @@
+"""Dataclasses to JSON and TOML files and back, strictly: one converter for every file we read.
+
+A field that is missing, unknown or of another type is an error that names it; so are NaN, `"no"`
+for a bool and 2.7 for an int. A dataclass with a `SCHEMA_VERSION` carries it in its JSON form, also
+when it is part of another file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import tomllib
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, TypeVar, cast, get_args, get_origin
+
+import cattrs
+from cattrs.cols import homogenous_tuple_structure_factory
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
+
+from agecompact.errors import AgecompactError, UsageError
+from agecompact.files import pretty_json, read_json, write_text
+
+VERSION_KEY = "schema_version"
+
+_MAX_REASONS = 5
+_NAMES = {bool: "true or false", int: "an integer", float: "a number", str: "text"}
+
+_T = TypeVar("_T")
+
+
+class SchemaVersionError(ValueError):
+    """A file of another schema version than this agecompact reads."""
+
+
+def structure(value: Any, kind: type[_T], *, where: str, fix: str = "") -> _T:
+    """Builds a dataclass from JSON or TOML values.
+
+    Args:
+        value: As `json.loads` or `tomllib.loads` gives it.
+        kind: The dataclass.
+        where: What is read, for the error message: `manifest build/c3ae/manifest.json`.
+        fix: How to mend it, for the error message.
+
+    Raises:
+        UsageError: A field is missing, unknown, of another type or out of range, or the schema
+            version is another.
+    """
+    try:
+        return _converter().structure(value, kind)
+    except SchemaVersionError as error:
+        raise UsageError(f"cannot read {where}", why=str(error), fix=fix) from None
+    except Exception as error:  # cattrs groups whatever the constructors raise.
+        reasons = _reasons(error)
+        more = f"; and {len(reasons) - _MAX_REASONS} more" if len(reasons) > _MAX_REASONS else ""
+        why = "; ".join(reasons[:_MAX_REASONS]) + more
+        raise UsageError(f"cannot read {where}", why=why, fix=fix) from None
+
+
+def unstructure(value: Any) -> Any:
+    """A dataclass, or a container of them, as JSON values: tuples as lists, paths as text."""
+    return _converter().unstructure(value)
+
+
+def read_versioned(path: Path, kind: type[_T], *, what: str, fix: str = "") -> _T:
+    """Reads a JSON file that `write_versioned` wrote.
+
+    Args:
+        path: The file.
+        kind: The dataclass it holds; its `SCHEMA_VERSION` is the version that is read.
+        what: What the file should be, for the error message.
+        fix: How to make the file again, for the error message.
+
+    Raises:
+        UsageError: The file is missing or not JSON, or does not hold the dataclass.
+    """
+    return structure(read_json(path, what=what), kind, where=f"{what} {path}", fix=fix)
+
+
+def write_versioned(path: Path, value: Any) -> None:
+    """Writes a dataclass as JSON, whole or not at all.
+
+    Raises:
+        OutputError: The place cannot be written to or is full.
+    """
+    write_text(path, pretty_json(unstructure(value)))
+
+
+def parse_json(text: str | bytes, kind: type[_T], *, where: str, fix: str = "") -> _T:
+    """Builds a dataclass from the text of its JSON form.
+
+    Raises:
+        UsageError: As `structure`, or the text is not JSON.
+    """
+    try:
+        value = json.loads(text)
+    # An integer of thousands of digits is a plain ValueError, deep nesting a RecursionError.
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{where} is not JSON", why=str(error), fix=fix) from None
+    return structure(value, kind, where=where, fix=fix)
+
+
+def read_toml(path: Path, *, what: str, fix: str = "") -> dict[str, Any]:
+    """Reads a TOML file.
+
+    Args:
+        path: The file.
+        what: What the file should be, for the error message.
+        fix: How to mend it, for the error message.
+
+    Raises:
+        UsageError: The file is missing or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"no {what} at {path}", fix=fix) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"cannot read {what} {path}", why=str(error), fix=fix) from None
+
+
+@cache
+def _converter() -> cattrs.Converter:
+    converter = cattrs.Converter(
+        forbid_extra_keys=True, unstruct_collection_overrides={tuple: list}
+    )
+    for kind in _NAMES:
+        converter.register_structure_hook(kind, _exactly(kind))
+    converter.register_structure_hook(Path, _path)
+    converter.register_unstructure_hook(Path, str)
+    converter.register_structure_hook_factory(_is_literal, _literal)
+    converter.register_structure_hook_factory(_is_homogeneous_tuple, _homogeneous_tuple)
+    converter.register_structure_hook_factory(_is_fixed_tuple, _fixed_tuple)
+    converter.register_structure_hook_factory(_is_mapping, _mapping)
+    converter.register_structure_hook_factory(dataclasses.is_dataclass, _fields)
+    converter.register_unstructure_hook_factory(_is_versioned, _versioned_fields)
+    return converter
+
+
+def _exactly(kind: type) -> Callable[[Any, Any], Any]:
+    # JSON has one kind of number, and writers spell 5.0 as 5. A bool is an int to Python alone.
+    accepted = (int, float) if kind is float else (kind,)
+
+    def hook(value: Any, _: Any) -> Any:
+        if type(value) not in accepted or (kind is float and not math.isfinite(value)):
+            raise TypeError(f"{value!r} is not {_NAMES[kind]}")
+        return kind(value)
+
+    return hook
+
+
+def _path(value: Any, _: Any) -> Path:
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise TypeError(f"{value!r} is not a path")
+    return Path(value)
+
+
+def _is_literal(kind: Any) -> bool:
+    return get_origin(kind) is Literal
+
+
+def _literal(kind: Any) -> Callable[[Any, Any], Any]:
+    choices = get_args(kind)
+
+    def hook(value: Any, _: Any) -> Any:
+        # Not `in`: True equals 1.
+        if not any(value == choice and type(value) is type(choice) for choice in choices):
+            raise ValueError(f"{value!r} is none of {', '.join(map(str, choices))}")
+        return value
+
+    return hook
+
+
+def _is_homogeneous_tuple(kind: Any) -> bool:
+    return get_origin(kind) is tuple and get_args(kind)[-1:] == (Ellipsis,)
+
+
+def _homogeneous_tuple(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    items = homogenous_tuple_structure_factory(kind, converter)
+
+    def hook(value: Any, own: Any) -> Any:
+        # Text is a sequence to Python alone.
+        if not isinstance(value, list | tuple):
+            raise TypeError(f"{value!r} is not a list")
+        return items(value, own)
+
+    return hook
+
+
+def _is_fixed_tuple(kind: Any) -> bool:
+    return get_origin(kind) is tuple and Ellipsis not in get_args(kind)
+
+
+def _fixed_tuple(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    kinds = get_args(kind)
+
+    def hook(value: Any, _: Any) -> Any:
+        if not isinstance(value, list | tuple) or len(value) != len(kinds):
+            raise TypeError(f"{value!r} is not a list of {len(kinds)}")
+        return tuple(
+            converter.structure(item, each) for item, each in zip(value, kinds, strict=True)
+        )
+
+    return hook
+
+
+def _is_mapping(kind: Any) -> bool:
+    origin = get_origin(kind)
+    return isinstance(origin, type) and issubclass(origin, Mapping)
+
+
+def _mapping(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    items = converter.gen_structure_mapping(dict[get_args(kind)])  # type: ignore[misc]
+
+    def hook(value: Any, own: Any) -> Any:
+        if not isinstance(value, dict):
+            raise TypeError(f"{value!r} is not an object")
+        return items(value, own)
+
+    return hook
+
+
+def _version(kind: Any) -> int | None:
+    return cast("int | None", getattr(kind, "SCHEMA_VERSION", None))
+
+
+def _is_versioned(kind: Any) -> bool:
+    return dataclasses.is_dataclass(kind) and _version(kind) is not None
+
+
+def _fields(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    fields = make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True)
+    version = _version(kind)
+
+    def hook(value: Any, own: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise TypeError(f"{value!r} is not an object")
+        if version is None:
+            return fields(value, own)
+        found = value.get(VERSION_KEY)
+        if found != version or isinstance(found, bool):
+            raise SchemaVersionError(
+                f"it has schema version {found!r}, this agecompact reads version {version}"
+            )
+        return fields({k: v for k, v in value.items() if k != VERSION_KEY}, own)
+
+    return hook
+
+
+def _versioned_fields(kind: Any, converter: cattrs.Converter) -> Callable[[Any], Any]:
+    fields = make_dict_unstructure_fn(kind, converter)
+    return lambda value: {VERSION_KEY: _version(kind), **fields(value)}
+
+
+def _reasons(error: BaseException) -> list[str]:
+    """One line per fault, with the path of the field."""
+    return [line.replace(" @ $.", " at ").replace(" @ $", "") for line in _messages(error)]
+
+
+def _messages(error: BaseException) -> list[str]:
+    return cattrs.transform_error(error, format_exception=_reason)
+
+
+def _reason(error: BaseException, _: Any) -> str:
+    if isinstance(error, KeyError):
+        return f"field {error} is missing"
+    if isinstance(error, cattrs.ForbiddenExtraKeysError):
+        return f"unknown fields: {', '.join(sorted(error.extra_fields))}"
+    if isinstance(error, AgecompactError):
+        return ": ".join(part for part in (error.what, error.why) if part)
+    return str(error)

@@ -1,0 +1,1 @@
+"""Weights files: checkpoints, their cards, importers, and the released files."""

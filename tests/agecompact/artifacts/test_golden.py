@@ -1,0 +1,101 @@
+import json
+
+import numpy as np
+import pytest
+
+from agecompact.artifacts import golden
+from agecompact.errors import UsageError
+from agecompact.models import registry
+from tests.golden_pack import write_pack
+
+_SHA256 = "7" * 64
+
+
+@pytest.fixture
+def folder(tmp_path):
+    random = np.random.default_rng(0)
+    images = {"face": random.integers(0, 256, (2, 4, 5, 3), dtype=np.uint8)}
+    table = random.normal(size=(3, 256)).astype(np.float32)
+    write_pack(
+        tmp_path, _SHA256, images, table, {"age": np.array([30.5, 41.0], np.float32)}, {"a": 0.1}
+    )
+    return tmp_path
+
+
+def _index(folder):
+    return json.loads((folder / "golden.json").read_text())
+
+
+def test_a_pack_reads_back(folder):
+    pack = golden.read(folder)
+    assert (pack.model, pack.unit, pack.samples) == ("ssrnet", "years", ("0", "1"))
+    assert pack.outputs["age"].tolist() == [30.5, 41.0]
+    assert pack.tolerances == {"a": 0.1}
+
+
+def test_a_pixel_becomes_what_the_table_says_of_its_channel(folder):
+    pack = golden.read(folder)
+    nhwc, nchw = pack.tensors("NHWC")["face"], pack.tensors("NCHW")["face"]
+    assert nhwc.shape == (2, 1, 4, 5, 3)
+    assert nchw.shape == (2, 1, 3, 4, 5)
+    assert nhwc.dtype == nchw.dtype == np.float32
+    for channel in range(3):
+        expected = pack.table[channel][pack.images["face"][1, :, :, channel]]
+        np.testing.assert_array_equal(nhwc[1, 0, :, :, channel], expected)
+        np.testing.assert_array_equal(nchw[1, 0, channel], expected)
+
+
+def test_tensors_are_those_of_the_contract(tmp_path):
+    contract = registry.get("mobileagenet").contract
+    chip = np.random.default_rng(0).integers(
+        0, 256, (contract.height, contract.width, 3), dtype=np.uint8
+    )
+    ordered = chip[..., ::-1] if contract.color_order == "RGB" else chip
+    write_pack(
+        tmp_path,
+        _SHA256,
+        {contract.input_names[0]: ordered[np.newaxis]},
+        contract.table()[0].T,
+        {"age": np.zeros(1, np.float32)},
+    )
+    told = golden.read(tmp_path).tensors(contract.layout)[contract.input_names[0]][0]
+    np.testing.assert_array_equal(told, contract.tensor(chip))
+
+
+def test_a_folder_without_a_pack_has_none(tmp_path):
+    assert golden.read_if_there(tmp_path) is None
+    with pytest.raises(UsageError, match="no golden pack"):
+        golden.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        (lambda index: index.update(schema_version=9), "schema version 9"),
+        (lambda index: index.update(extra=1), "unknown fields"),
+        (lambda index: index.pop("unit"), "lacks fields"),
+        (lambda index: index.update(unit="weeks"), "known: years, score"),
+        (lambda index: index["samples"].append("2"), "should be uint8"),
+        (lambda index: index["inputs"][0].update(dtype="float32"), "should be uint8"),
+        (lambda index: index["inputs"][0].update(shape=[2, 4, 6, 3]), "bytes"),
+        (lambda index: index["inputs"][0].update(shape=[2, 4, 5]), "should be uint8 of 4 axes"),
+        (lambda index: index["inputs"].append(index["inputs"][0]), "names an input twice"),
+        (lambda index: index.update(outputs=[]), "names an output twice, or none"),
+        (lambda index: index["outputs"][0].update(file="none.f32"), "none.f32"),
+        (lambda index: index["table"].update(file="../table.f32"), "outside the golden pack"),
+        (lambda index: index["tolerances"].update(b={"max": -1}), "less than 0"),
+    ],
+)
+def test_a_pack_that_is_not_what_it_says_is_refused(folder, harm, told):
+    index = _index(folder)
+    harm(index)
+    (folder / "golden.json").write_text(json.dumps(index))
+    with pytest.raises(UsageError) as refused:
+        golden.read(folder)
+    assert told in str(refused.value)
+
+
+def test_an_answer_that_is_no_number_is_refused(folder):
+    (folder / "age.f32").write_bytes(np.array([np.nan, 1], "<f4").tobytes())
+    with pytest.raises(UsageError, match="what is no number"):
+        golden.read(folder)

@@ -1,0 +1,183 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from agecompact.bench import store
+from agecompact.bench.diff import compare
+from agecompact.bench.figures import Instructions
+from agecompact.bench.timing import Latency
+from tests import records
+
+
+def _verdicts(a, b, threshold=0.05, **options):
+    return {row.figure: row.verdict for row in compare([a], [b], threshold, **options)}
+
+
+def _slower(record, factor):
+    samples_ms = tuple(factor * sample for sample in records.SAMPLES_MS)
+    return replace(record, latency=Latency.of(samples_ms, warmup_runs=1))
+
+
+def _ratio(factor):
+    told = records.RATIO
+    ends = {name: factor * getattr(told, name) for name in ("low", "median", "high")}
+    return replace(records.HOST, ratio=replace(told, **ends))
+
+
+def _larger(record, extra):
+    size = replace(
+        records.SIZE,
+        graph_bytes=records.SIZE.graph_bytes + extra,
+        deflated_bytes=records.SIZE.deflated_bytes + extra,
+    )
+    file_bytes = records.ARTIFACT.file_bytes + extra
+    return replace(record, artifact=replace(records.ARTIFACT, size=size, file_bytes=file_bytes))
+
+
+def _counted(total, threads=1):
+    return replace(
+        records.EMULATED,
+        instructions=Instructions(total=total, totals=(total, total)),
+        runtime=replace(records.RUNTIME, threads=threads),
+    )
+
+
+@pytest.mark.parametrize("record", records.ALL)
+def test_a_record_against_itself_is_the_same(record):
+    verdicts = set(_verdicts(record, record, absolute=True).values())
+    assert verdicts == {"same"}
+
+
+def test_ratios_compare_beyond_the_threshold_and_beyond_the_noise():
+    assert _verdicts(records.HOST, _ratio(1.04))["ratio"] == "same"
+    assert _verdicts(records.HOST, _ratio(1.2))["ratio"] == "regression"
+    assert _verdicts(records.HOST, _ratio(0.8))["ratio"] == "better"
+    assert _verdicts(records.HOST, _ratio(1.2), threshold=0.25)["ratio"] == "same"
+    noisy = replace(records.HOST, ratio=replace(records.RATIO, median=0.88, low=0.8, high=0.96))
+    assert _verdicts(records.HOST, noisy)["ratio"] == "same"
+
+
+def test_ratios_of_different_machines_compare_and_their_times_do_not():
+    elsewhere = replace(_ratio(1.2), machine=replace(records.HOST_MACHINE, cpu="another"))
+    verdicts = _verdicts(records.HOST, elsewhere, absolute=True)
+    assert verdicts["ratio"] == "regression"
+    assert verdicts["p50 ms"] == "refused"
+
+
+def test_times_of_one_host_compare_only_where_that_is_asked_for():
+    slower = _slower(records.HOST, 1.5)
+    assert _verdicts(records.HOST, slower)["p50 ms"] == "refused"
+    assert _verdicts(records.HOST, slower, absolute=True)["p50 ms"] == "regression"
+
+
+def test_times_of_one_device_compare():
+    assert _verdicts(records.DEVICE, _slower(records.DEVICE, 1.5))["p50 ms"] == "regression"
+    assert _verdicts(records.DEVICE, _slower(records.DEVICE, 0.5))["p50 ms"] == "better"
+    assert _verdicts(records.DEVICE, _slower(records.DEVICE, 1.03))["p50 ms"] == "same"
+
+
+def test_instructions_of_one_thread_compare_exactly():
+    assert _verdicts(_counted(1_000_000), _counted(1_000_001))["instructions"] == "regression"
+    assert _verdicts(_counted(1_000_000), _counted(999_999))["instructions"] == "better"
+    two = (_counted(1_000_000, 2), _counted(1_015_000, 2))
+    assert _verdicts(*two)["instructions"] == "same"
+
+
+def test_an_invalid_record_is_not_compared_but_for_its_size():
+    few = replace(_ratio(1.5), latency=Latency.of((1.0,) * 3, warmup_runs=1))
+    rows = compare([records.HOST], [few], 0.05, absolute=True)
+    assert {r.figure: r.verdict for r in rows} == {
+        "bytes": "same",
+        "bytes, deflated": "same",
+        "ratio": "refused",
+        "p50 ms": "refused",
+    }
+    assert all("B is invalid: too-few-runs" in r.reason for r in rows if r.verdict == "refused")
+
+
+def test_a_larger_file_is_a_regression_on_any_machine():
+    elsewhere = replace(records.HOST, machine=replace(records.HOST_MACHINE, cpu="another"))
+    verdicts = _verdicts(records.HOST, _larger(elsewhere, 200))
+    assert verdicts["bytes"] == verdicts["bytes, deflated"] == "regression"
+    assert _verdicts(records.HOST, _larger(elsewhere, 10))["bytes"] == "same"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        replace(records.HOST, output_error=replace(records.OUTPUT_ERROR, max_error=3.0)),
+        replace(records.HOST, latency=None, ratio=None, failure="crash: signal SIGABRT"),
+    ],
+)
+def test_a_file_that_broke_is_a_regression(broken):
+    assert _verdicts(records.HOST, broken)["verdict"] == "regression"
+    assert "verdict" not in _verdicts(broken, broken)
+
+
+def test_what_only_one_side_holds_is_told():
+    rows = compare([records.HOST, records.DEVICE], [records.HOST, records.EMULATED], 0.05)
+    assert {r.subject.source: r.verdict for r in rows if r.figure == "record"} == {
+        "device": "only in A",
+        "emulated-instructions": "only in B",
+    }
+
+
+def test_records_of_several_machines_pair_by_machine():
+    fast = replace(records.DEVICE, machine=replace(records.DEVICE.machine, name="another phone"))
+    rows = compare([records.DEVICE, fast], [fast, _slower(records.DEVICE, 1.5)], 0.05)
+    assert sorted(r.verdict for r in rows if r.figure == "p50 ms") == ["regression", "same"]
+
+
+# The command.
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(name, *held):
+        path = tmp_path / name
+        path.write_text(json.dumps(store.to_json(held)))
+        return path
+
+    return write
+
+
+def test_no_regression_exits_with_0(agecompact, written, tmp_path):
+    a, b = written("a.json", *records.ALL), written("b.json", *records.ALL)
+    run = agecompact("bench", "diff", a, b, "--threshold", "5%", "--json", tmp_path / "d.json")
+    assert run.returncode == 0, run.stderr
+    told = json.loads((tmp_path / "d.json").read_text())
+    assert told["threshold"] == 0.05
+    assert {row["verdict"] for row in told["rows"]} == {"same", "refused"}
+
+
+def test_a_regression_exits_with_1_and_says_what(agecompact, written):
+    a, b = written("a.json", records.HOST), written("b.json", _ratio(1.2))
+    run = agecompact("bench", "diff", a, b)
+    assert run.returncode == 1
+    assert "ssrnet_float16.tflite ratio +20.0%" in run.stderr
+    assert "regression" in run.stdout
+    assert agecompact("bench", "diff", a, b, "--threshold", "0.5").returncode == 0
+
+
+def test_nothing_to_compare_exits_with_2(agecompact, written):
+    a, b = written("a.json", records.HOST), written("b.json", records.DEVICE)
+    run = agecompact("bench", "diff", a, b)
+    assert run.returncode == 2
+    assert "nothing in" in run.stderr
+
+
+@pytest.mark.parametrize("threshold", ["five", "-1%", "5%%", "nan"])
+def test_a_threshold_that_is_none_exits_with_2(agecompact, written, threshold):
+    a = written("a.json", records.HOST)
+    run = agecompact("bench", "diff", a, a, "--threshold", threshold)
+    assert run.returncode == 2
+    assert "no threshold such as 5%" in run.stderr
+
+
+def test_a_file_of_another_schema_exits_with_2(agecompact, written, tmp_path):
+    old = tmp_path / "old.json"
+    old.write_text('{"schema_version": 1, "records": []}')
+    run = agecompact("bench", "diff", old, written("b.json", records.HOST))
+    assert run.returncode == 2
+    assert "schema version 1" in run.stderr

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from agecompact.bench import profiling
+from agecompact.bench.contest import face_like
+from agecompact.runtimes.registry import read_metadata
+
+
+def _profiled(build, name, runtime):
+    path = build.folder / name
+    return profiling.take(path, runtime, 1, face_like(read_metadata(path).contract, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "runtime", "kind"),
+    [
+        ("ssrnet_float32.onnx", "onnxruntime", "Conv"),
+        ("ssrnet.safetensors", "pytorch", "max_pool2d_with_indices"),
+    ],
+)
+def test_a_runtime_that_tells_times_by_op(build_of, name, runtime, kind):
+    told = _profiled(build_of("ssrnet"), name, runtime)
+    assert told.reason is None
+    assert kind in {op.kind for op in told.ops}
+    assert [op.mean_ms for op in told.ops] == sorted((op.mean_ms for op in told.ops), reverse=True)
+    assert 0 < sum(op.mean_ms for op in told.ops) < 1e4
+
+
+def test_a_runtime_that_does_not_says_so(build_of):
+    told = _profiled(build_of("ssrnet"), "ssrnet_float32.tflite", "litert")
+    assert told.ops is None
+    assert "no profiler" in told.reason
+
+
+def test_a_profiler_that_fails_is_a_reason(tmp_path):
+    path = tmp_path / "a.onnx"
+    path.write_bytes(b"none")
+    told = profiling.take(path, "onnxruntime", 1, {"x": np.zeros(1, np.float32)})
+    assert told.ops is None
+    assert "the profiler of onnxruntime failed" in told.reason
+
+
+def test_the_first_runs_are_left_out():
+    def run(start_us, dur_us):
+        return [
+            {"cat": "Session", "name": "model_run", "ts": start_us, "dur": dur_us},
+            {
+                "cat": "Node",
+                "name": "conv_kernel_time",
+                "ts": start_us + 1,
+                "dur": dur_us,
+                "args": {"op_name": "Conv"},
+            },
+        ]
+
+    trace = [
+        {"cat": "Node", "name": "conv_fence_before", "ts": 25, "dur": 1, "args": {"op_name": "C"}},
+        *run(10, 900),
+        *run(1000, 40),
+        *run(2000, 60),
+    ]
+    events = profiling.onnxruntime_events(trace, skip=1)
+    (op,) = profiling._summed(events, 2)
+    assert (op.name, op.kind, op.runs, op.mean_ms) == ("conv", "Conv", 1, 0.05)

@@ -1,0 +1,187 @@
+"""Decoding runs ahead of the model, a bounded way, and every face gets its own answer."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from agecompact.contract import Contract, Crop, Image, Output
+from agecompact.data.face import Face, Label
+from agecompact.errors import UsageError
+from agecompact.evaluation.prediction import (
+    BATCH,
+    BatchAnswers,
+    cached,
+    decode_face,
+    open_artifact,
+    predict,
+)
+
+CONTRACT = Contract((Crop("face"),), 8, 8, "BGR", Output("age", "years"))
+NHWC_UINT8 = Contract(
+    (Crop("face"),), 8, 8, "RGB", Output("age", "years"), layout="NHWC", dtype="uint8"
+)
+
+
+class Brightness:
+    """Answers the mean of its input after a while."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+        self.batches: list[int] = []
+
+    def stage(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        return inputs["face"]
+
+    def run(self, staged: np.ndarray) -> BatchAnswers:
+        started = time.perf_counter()
+        time.sleep(self.seconds)
+        self.batches.append(len(staged))
+        answers = staged.reshape(len(staged), -1).mean(axis=1)
+        return BatchAnswers(answers, time.perf_counter() - started)
+
+
+def face(name: str, path: Path, age: int = 1) -> Face:
+    return Face(name, path, name, Label(age))
+
+
+@pytest.fixture
+def faces(tmp_path: Path) -> list[Face]:
+    """150 grey pictures whose level is their age, and two files that are none."""
+    made = []
+    for level in range(150):
+        path = tmp_path / f"{level}.png"
+        cv2.imwrite(str(path), np.full((20, 20, 3), level, np.uint8))
+        made.append(face(path.name, path, level))
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    broken = face("broken.jpg", tmp_path / "broken.jpg")
+    absent = face("absent.jpg", tmp_path / "absent.jpg")
+    return [*made[:70], broken, *made[70:], absent]
+
+
+def test_each_face_gets_its_answer_in_order(faces: list[Face]) -> None:
+    model = Brightness()
+    predictions = predict(model, CONTRACT, faces)
+    assert predictions.unreadable == 2
+    assert [f.label.age for f in predictions.faces] == list(range(150))
+    np.testing.assert_allclose(predictions.answers, range(150), atol=1e-4)
+    assert model.batches == [BATCH, BATCH - 1, 152 - 2 * BATCH - 1]
+    assert 0 < predictions.model_seconds < predictions.wall_seconds
+
+
+def test_no_readable_face_is_no_answer(faces: list[Face]) -> None:
+    predictions = predict(Brightness(), CONTRACT, [faces[-1]])
+    assert (predictions.unreadable, predictions.answers.shape) == (1, (0,))
+
+
+def test_the_model_does_not_wait_for_images() -> None:
+    # Sleeps, not work: what is asserted is the overlap, on a busy machine too.
+    chip = np.zeros((8, 8, 3), np.uint8)
+
+    def slow(_: Face) -> Image:
+        time.sleep(0.001)
+        return chip
+
+    model = Brightness(seconds=0.15)
+    predictions = predict(model, CONTRACT, [face("", Path())] * (10 * BATCH), slow)
+    assert len(model.batches) == 10
+    one_after_the_other = predictions.model_seconds + 10 * BATCH * 0.001
+    assert predictions.wall_seconds < 1.2 * predictions.model_seconds < one_after_the_other
+
+
+def test_a_slow_model_does_not_pile_up_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    chip = np.zeros((8, 8, 3), np.uint8)
+    model, ahead, decoded = Brightness(seconds=0.02), [0], [0]
+
+    def counted(_: Face) -> Image:
+        decoded[0] += 1
+        ahead.append(decoded[0] - sum(model.batches))
+        return chip
+
+    predict(model, CONTRACT, [face("", Path())] * (12 * BATCH), counted)
+    # Two workers' batches and one in the model; a thread may count another's face late.
+    assert max(ahead) <= 4 * BATCH
+
+
+def test_a_model_that_fails_leaves_no_thread(faces: list[Face]) -> None:
+    class Broken(Brightness):
+        def run(self, staged: np.ndarray) -> BatchAnswers:
+            raise RuntimeError(f"no kernel for {len(staged)}")
+
+    with pytest.raises(RuntimeError, match="no kernel"):
+        predict(Broken(), CONTRACT, faces)
+    assert not [t for t in threading.enumerate() if t.name.startswith("decode")]
+
+
+def test_another_number_of_answers_is_refused(faces: list[Face]) -> None:
+    class Short(Brightness):
+        def run(self, staged: np.ndarray) -> BatchAnswers:
+            return BatchAnswers(np.zeros(len(staged[:1])), 0.0)
+
+    with pytest.raises(UsageError, match="1 answers for 64 faces"):
+        predict(Short(), CONTRACT, faces)
+
+
+def test_cached_chips_are_those_of_the_files(faces: list[Face], tmp_path: Path) -> None:
+    source = cached(faces, tmp_path / "cache")
+    for one in (faces[3], faces[70]):
+        chip, expected = source(one), decode_face(one)
+        assert (chip is None) == (expected is None)
+        if chip is not None:
+            np.testing.assert_array_equal(chip, expected)
+
+
+def brightness_onnx(path: Path, contract: Contract, batch: int | str, output: str = "age") -> Path:
+    """The same model as a file: the mean of what it is fed."""
+    kind = TensorProto.UINT8 if contract.dtype == "uint8" else TensorProto.FLOAT
+    nodes = [
+        helper.make_node("Cast", ["face"], ["real"], to=TensorProto.FLOAT),
+        helper.make_node("Flatten", ["real"], ["flat"]),
+        helper.make_node("ReduceMean", ["flat", "axis"], [output], keepdims=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "brightness",
+        [helper.make_tensor_value_info("face", kind, [batch, *contract.input_shape[1:]])],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, [batch, 1])],
+        [helper.make_tensor("axis", TensorProto.INT64, [1], [1])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize("contract", [CONTRACT, NHWC_UINT8], ids=["nchw-float32", "nhwc-uint8"])
+@pytest.mark.parametrize("batch", [1, "batch"])
+def test_an_artifact_answers_one_by_one_and_in_batches(
+    batch: int | str, contract: Contract, faces: list[Face], tmp_path: Path
+) -> None:
+    path = brightness_onnx(tmp_path / "model.onnx", contract, batch)
+    with open_artifact(path, contract, 1) as (model, opened):
+        assert opened.fixed_batch == (1 if batch == 1 else None)
+        predictions = predict(model, contract, faces)
+        folder = Path(model._process._folder.name)
+        assert not list(folder.glob("*.npy")), "staged batches are removed"
+    np.testing.assert_allclose(predictions.answers, range(150), atol=1e-4)
+    assert 0 < predictions.model_seconds < predictions.wall_seconds
+    assert not folder.exists()
+
+
+def test_another_output_than_the_contract_says_is_refused(
+    faces: list[Face], tmp_path: Path
+) -> None:
+    path = brightness_onnx(tmp_path / "model.onnx", CONTRACT, 1, output="years")
+    with (
+        pytest.raises(UsageError, match="no output 'age'"),
+        open_artifact(path, CONTRACT, 1) as (model, _),
+    ):
+        predict(model, CONTRACT, faces)

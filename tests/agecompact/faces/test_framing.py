@@ -1,0 +1,84 @@
+"""Chips are 200x200, whatever the picture, and files that are no picture are none."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from skimage import data
+
+from agecompact.contract import Image
+from agecompact.data.duplicates import thumbnail
+from agecompact.faces import detection
+from agecompact.faces.decoding import decode
+from agecompact.faces.framing import WHOLE, Framing, frame
+from tests.agecompact.data.synthetic import jpeg, picture
+
+
+def test_a_whole_chip_is_not_touched() -> None:
+    assert frame(picture(1), WHOLE) is not None
+    assert np.array_equal(frame(picture(1), WHOLE), picture(1))
+
+
+@pytest.mark.parametrize("side", [1, 64, 199, 400])
+def test_chips_of_other_sizes_are_resampled(side: int) -> None:
+    chip = frame(picture(1, side), WHOLE)
+    assert chip is not None
+    assert (chip.shape, chip.dtype) == ((200, 200, 3), np.uint8)
+
+
+def test_a_border_is_taken_off_both_axes() -> None:
+    image = picture(1, 240)
+    assert np.array_equal(frame(image, Framing("border", 20)), image[20:-20, 20:-20])
+    assert frame(picture(1, 40), Framing("border", 20)) is None
+    assert frame(picture(1, 10), Framing("border", 20)) is None
+
+
+def _photo(side: int) -> Image:
+    image = cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR)
+    return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+
+
+def test_a_face_is_framed_as_it_is_for_prediction() -> None:
+    photo = _photo(256)
+    expected = detection.chip(photo, detection.detect(photo)[0])
+    chip = frame(photo, Framing("detect"))
+    assert np.array_equal(chip, cv2.resize(expected, (200, 200), interpolation=cv2.INTER_AREA))
+
+
+@pytest.mark.parametrize("side", [400, 512, 1024])
+def test_a_large_photo_is_framed_alike(side: int) -> None:
+    chips = [frame(_photo(size), Framing("detect")) for size in (256, side)]
+    prints = [thumbnail(chip) for chip in chips if chip is not None]
+    assert len(prints) == 2
+    assert float(prints[0] @ prints[1]) > 0.95
+
+
+def test_no_face_is_none() -> None:
+    for side in (1, 100, 600):
+        assert frame(np.full((side, side, 3), 128, np.uint8), Framing("detect")) is None
+
+
+def test_a_grayscale_file_has_three_equal_channels() -> None:
+    image = decode(jpeg(np.full((8, 8), 77, np.uint8)))
+    assert image is not None
+    assert image.shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize("extension", [".jpg", ".png"])
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
+def test_a_truncated_file_is_no_image(extension: str, share: float) -> None:
+    content = cv2.imencode(extension, picture(1))[1].tobytes()
+    assert decode(content) is not None
+    assert decode(content[: int(len(content) * share)]) is None
+
+
+def test_a_header_that_claims_too_much_is_no_image() -> None:
+    huge = b"P6\n2000000 2000000\n255\n" + bytes(100)
+    assert decode(huge) is None
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_break_the_decoder(content: bytes) -> None:
+    for head in (b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF89a", b"RIFF"):
+        decode(head + content)

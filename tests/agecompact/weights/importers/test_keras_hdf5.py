@@ -1,0 +1,174 @@
+"""Every layout and every refusal, on files written without Keras."""
+
+import json
+
+import numpy as np
+import pytest
+
+from agecompact.errors import UsageError
+from agecompact.models import registry
+from agecompact.weights.importers import FAMILIES, from_keras, keras_hdf5
+
+
+@pytest.mark.parametrize(("squeeze_excite", "parameters"), [(False, 48_633), (True, 53_993)])
+@pytest.mark.parametrize("root", ["/", "model_weights"])
+def test_c3ae_layouts(squeeze_excite, parameters, root, c3ae_shapes, write_h5):
+    imported = from_keras(write_h5(c3ae_shapes(squeeze_excite), root), "c3ae")
+    assert imported.layout.model_id == "c3ae"
+    assert imported.parameters == parameters
+    assert imported.layout.contract.interpolation == "linear"
+    assert imported.layout.contract.crops == registry.C3AE_CROPS
+
+
+@pytest.mark.parametrize(
+    ("prefix", "model_id"), [("pred_age_stage", "ssrnet"), ("pred_stage", "ssrnet-gender")]
+)
+@pytest.mark.parametrize("root", ["/", "model_weights"])
+def test_ssrnet_layouts(prefix, model_id, root, ssrnet_shapes, write_h5):
+    imported = from_keras(write_h5(ssrnet_shapes(prefix), root), "ssrnet")
+    assert imported.layout.model_id == model_id
+    assert imported.parameters == 40_915
+    assert imported.layout.contract.output == registry.get(model_id).contract.output
+
+
+def test_a_1x1_convolution_is_a_dense_layer(c3ae_shapes, write_h5):
+    kernel = np.random.default_rng(0).normal(size=(1536, 12)).astype(np.float32)
+    dense = from_keras(write_h5(c3ae_shapes(), **{"W1/W1/kernel:0": kernel}), "c3ae")
+
+    shapes = {k: v for k, v in c3ae_shapes().items() if not k.startswith("W1/")}
+    shapes |= {"conv2d_7/conv2d_7/kernel:0": (1, 1, 1536, 12), "conv2d_7/conv2d_7/bias:0": (12,)}
+    arrays = {"conv2d_7/conv2d_7/kernel:0": kernel[None, None]}
+    conv = from_keras(write_h5(shapes, **arrays), "c3ae")
+
+    np.testing.assert_array_equal(dense.network.w1.weight.detach(), kernel.T)
+    np.testing.assert_array_equal(conv.network.w1.weight.detach(), kernel.T)
+
+
+def test_layers_are_taken_by_number_not_by_file_order(tmp_path):
+    """`dense_10` precedes `dense_9` in every HDF5 listing."""
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "numbers.h5"
+    with h5py.File(path, "w") as file:
+        for number in (10, 8, 9):
+            file[f"dense_{number}/dense_{number}_1/kernel:0"] = np.full((1, 1), number, np.float32)
+    layers = keras_hdf5.read(path).layers
+    assert [layers[f"dense_{rank}"]["kernel"].item() for rank in (1, 2, 3)] == [8, 9, 10]
+
+
+def test_kernels_are_put_in_torchs_order(c3ae_shapes, write_h5):
+    name = "model_1/conv2/kernel:0"
+    kernel = np.arange(3 * 3 * 32 * 32, dtype=np.float32).reshape(3, 3, 32, 32)
+    network = from_keras(write_h5(c3ae_shapes(), **{name: kernel}), "c3ae").network
+    ours = network.trunk[1].conv.weight.detach().numpy()
+    assert ours[5, 7, 0, 2] == kernel[0, 2, 7, 5]
+
+
+def refused(path, family="c3ae"):
+    with pytest.raises(UsageError) as caught:
+        from_keras(path, family)
+    return str(caught.value)
+
+
+def test_missing_file(tmp_path):
+    assert "no weights at" in refused(tmp_path / "none.h5")
+
+
+def test_a_folder(tmp_path):
+    assert "no weights at" in refused(tmp_path)
+
+
+def test_text_file(tmp_path):
+    path = tmp_path / "pointer.h5"
+    path.write_text("version https://git-lfs.github.com/spec/v1\n")
+    message = refused(path)
+    assert "cannot be read as Keras HDF5" in message
+    assert "Git LFS pointer" in message
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.1, 0.5, 0.99])
+def test_truncated_file(kept, c3ae_shapes, write_h5):
+    path = write_h5(c3ae_shapes())
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
+    assert "cannot be read as Keras HDF5" in refused(path)
+
+
+@pytest.mark.parametrize("config", ["{", "[]", '{"config": {"layers": [{}]}}'])
+def test_damaged_architecture(config, c3ae_shapes, write_h5):
+    import h5py
+
+    path = write_h5(c3ae_shapes())
+    with h5py.File(path, "a") as file:
+        file.attrs["model_config"] = config
+    assert "cannot be read as Keras HDF5" in refused(path)
+
+
+@pytest.mark.parametrize("shapes", [{}, {"numbers": (3,)}])
+def test_hdf5_of_something_else(shapes, write_h5):
+    assert "holds no Keras layers" in refused(write_h5(shapes, root="/"))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_nan_and_inf(value, c3ae_shapes, write_h5):
+    bias = np.zeros(12, np.float32)
+    bias[3] = value
+    message = refused(write_h5(c3ae_shapes(), **{"W1/W1/bias:0": bias}))
+    assert "'W1/W1/bias:0' holds NaN or Inf" in message
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_other_family(family, c3ae_shapes, ssrnet_shapes, write_h5):
+    message = refused(write_h5(ssrnet_shapes() if family == "c3ae" else c3ae_shapes()), family)
+    assert "expected" in message
+    assert "found" in message
+    assert "conv5" in message
+    assert "14 x conv2d" in message
+    assert "check --model" in message
+
+
+def test_a_layer_too_many(c3ae_shapes, write_h5):
+    shapes = c3ae_shapes() | {"gender/gender/kernel:0": (1536, 2), "gender/gender/bias:0": (2,)}
+    assert "conv5, gender" in refused(write_h5(shapes))
+
+
+def test_squeeze_excite_after_three_blocks_only(c3ae_shapes, write_h5):
+    drop = tuple(f"model_1/dense_{i}/" for i in (7, 8, 9, 10))
+    shapes = {k: v for k, v in c3ae_shapes(True).items() if not k.startswith(drop)}
+    message = refused(write_h5(shapes))
+    assert "expected 4 x batch_normalization, 10 x dense" in message
+    assert "found 4 x batch_normalization, 6 x dense" in message
+
+
+def test_a_layer_without_its_bias(c3ae_shapes, write_h5):
+    shapes = c3ae_shapes()
+    del shapes["age/age/bias:0"]
+    assert "missing or unknown: age.bias" in refused(write_h5(shapes))
+
+
+def test_a_layer_with_an_unknown_variable(c3ae_shapes, write_h5):
+    shapes = c3ae_shapes() | {"model_1/conv1/exponent:0": (1,)}
+    assert "missing or unknown: trunk.0.conv.exponent" in refused(write_h5(shapes))
+
+
+def test_other_bins(c3ae_shapes, write_h5):
+    message = refused(write_h5(c3ae_shapes() | {"W1/W1/kernel:0": (1536, 22)}))
+    assert "'W1/kernel' is (22, 1536) in torch's order, the network's is (12, 1536)" in message
+
+
+def test_lambdas_of_the_layout_pass_and_others_do_not(ssrnet_shapes, write_h5):
+    import h5py
+
+    path = write_h5(ssrnet_shapes())
+    for name, known in (("pred_a", True), ("lambda_1", False)):
+        inner = {"class_name": "Lambda", "config": {"name": name}}
+        model = {"class_name": "Model", "config": {"name": "model_1", "layers": [inner]}}
+        outer = {"class_name": "Model", "config": {"name": "model_2", "layers": [model]}}
+        with h5py.File(path, "a") as file:
+            file.attrs["model_config"] = json.dumps(outer)
+        if known:
+            from_keras(path, "ssrnet")
+        else:
+            assert "its architecture has Lambda 'lambda_1'" in refused(path, "ssrnet")
+
+
+def test_unknown_family(tmp_path):
+    assert "did you mean 'c3ae'?" in refused(tmp_path / "x.h5", "c3a")

@@ -1,0 +1,63 @@
+"""A card is updated beside its weights, and says which figures may be of trained faces."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from agecompact.errors import UsageError
+from agecompact.models import registry
+from agecompact.weights import cards, checkpoints
+from tests.support import random_weights
+
+
+def test_a_card_is_updated_and_its_weights_are_not(tmp_path: Path) -> None:
+    path = random_weights(tmp_path / "ssrnet.safetensors", "ssrnet")
+    before = path.read_bytes()
+    old = checkpoints.read(path).card
+    assert cards.update(path, {"evaluation": {"n": 7}}) == checkpoints.card_path(path)
+    assert path.read_bytes() == before
+    card = checkpoints.read(path).card
+    assert {key: card[key] for key in old} == old
+    assert card["evaluation"] == {"n": 7}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["ssrnet.json", "ssrnet.safetensors"]
+
+
+def test_another_files_card_is_not_updated(tmp_path: Path) -> None:
+    path = random_weights(tmp_path / "ssrnet.safetensors", "ssrnet")
+    card = checkpoints.card_path(path)
+    card.write_text(json.dumps({"sha256": "0"}))
+    with pytest.raises(UsageError, match="card of another file"):
+        cards.update(path, {})
+    assert json.loads(card.read_text()) == {"sha256": "0"}
+    card.unlink()
+    with pytest.raises(UsageError, match="no card"):
+        cards.update(path, {})
+
+
+@pytest.mark.parametrize(
+    ("card", "part", "doubt"),
+    [
+        ({}, "test", "no card says"),
+        ({"split": None}, "test", "no card says"),
+        ({"split": {"sha256": "other"}}, "test", "trained on another split"),
+        ({"split": {"sha256": "this"}}, "train", "'train' holds the faces"),
+        ({"split": {"sha256": "this"}}, "all", "'all' holds the faces"),
+        ({"split": {"sha256": "this"}}, "test", None),
+        ({"split": {"sha256": "this"}}, "val", None),
+    ],
+)
+def test_what_may_have_been_trained_on_is_said(
+    card: dict[str, object], part: str, doubt: str | None
+) -> None:
+    found = cards.doubts(card, part=part, split_sha256="this")
+    assert len(found) == (doubt is not None)
+    assert all(str(doubt) in line for line in found)
+
+
+def test_a_released_card_is_found_by_the_hash_of_its_weights() -> None:
+    released = checkpoints.read(checkpoints.released_path("ssrnet"))
+    assert cards.released(released.sha256, "ssrnet") == released.card
+    assert cards.released("0", "ssrnet") == {}
+    assert cards.released(released.sha256, "of-ones-own") == {}
+    assert "of-ones-own" not in registry.MODELS

@@ -1,0 +1,244 @@
+import dataclasses
+import json
+import pickle
+import shutil
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from agecompact.errors import UsageError
+from agecompact.models import registry
+from agecompact.weights import checkpoints
+
+HEADER = {
+    "schema_version": 1,
+    "model": "ssrnet",
+    "config": {},
+    "contract": json.loads(registry.get("ssrnet").contract.to_json()),
+}
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    network = registry.build("ssrnet").eval()
+    with torch.no_grad():
+        for name, buffer in network.named_buffers():
+            if name.endswith("running_var"):
+                # As in the public weights: beyond float16's 65,504.
+                buffer.uniform_(60_000, 90_000)
+    return network
+
+
+@pytest.fixture
+def path(network, tmp_path):
+    place = tmp_path / "w.safetensors"
+    checkpoints.write(place, network, model_id="ssrnet", card={"data": "none"})
+    return place
+
+
+def save(place, state, metadata):
+    """A safetensors file that `checkpoints.write` would not write."""
+    text = metadata if isinstance(metadata, str) else json.dumps(metadata)
+    save_file(state, place, {"agecompact": text})
+    return place
+
+
+def state_of(path):
+    return dict(checkpoints.read(path).state)
+
+
+def test_round_trip(network, path):
+    weights = checkpoints.read(path)
+    assert weights.model_id == "ssrnet"
+    assert weights.config == {}
+    assert weights.contract == registry.get("ssrnet").contract
+    assert weights.card["data"] == "none"
+    assert weights.card["sha256"] == weights.sha256
+    face = torch.rand(2, 3, 64, 64) * 255
+    with torch.no_grad():
+        assert torch.equal(weights.network()(face), network(face))
+
+
+def test_configuration_and_contract_travel_in_the_file(tmp_path):
+    place = tmp_path / "w.safetensors"
+    config = {"features": None, "bins": 12, "se_after": [1, 2, 3, 4, 5], "se_bias": True}
+    contract = dataclasses.replace(registry.get("c3ae").contract, interpolation="linear")
+    network = registry.build("c3ae", config)
+    checkpoints.write(place, network, model_id="c3ae", config=config, contract=contract)
+    checkpoints.card_path(place).unlink()
+    weights = checkpoints.read(place)
+    assert weights.config == config
+    assert weights.contract == contract
+    assert weights.card == {}
+    assert sum(tensor.numel() for tensor in weights.state.values()) == 53_993
+    weights.network()
+
+
+def test_writing_twice_gives_the_same_bytes(network, path, tmp_path):
+    again = tmp_path / "again.safetensors"
+    assert checkpoints.write(again, network, model_id="ssrnet") == checkpoints.read(path).sha256
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_the_networks_counter_is_not_stored(path):
+    assert not any("num_batches" in name for name in checkpoints.read(path).state)
+
+
+def test_half_storage_keeps_bn_statistics(network, tmp_path):
+    place = tmp_path / "half.safetensors"
+    checkpoints.write(place, network, model_id="ssrnet", half=True)
+    with safe_open(place, framework="pt") as stream:
+        types = {name: stream.get_tensor(name).dtype for name in stream.keys()}  # noqa: SIM118
+    for name, dtype in types.items():
+        assert dtype == (torch.float32 if "running_" in name else torch.float16), name
+    original = network.state_dict()
+    for name, tensor in checkpoints.read(place).state.items():
+        assert tensor.dtype == torch.float32
+        assert torch.allclose(tensor, original[name], rtol=1e-3, atol=1e-7)
+    checkpoints.read(place).network()
+
+
+def test_a_weight_too_large_for_half_is_not_written(network, tmp_path):
+    with torch.no_grad():
+        network.stages[0].delta.bias.fill_(70_000)
+    place = tmp_path / "half.safetensors"
+    checkpoints.write(place, network, model_id="ssrnet")
+    with pytest.raises(UsageError, match=r"delta.bias' holds NaN or Inf as torch.float16"):
+        checkpoints.write(place, network, model_id="ssrnet", half=True)
+    checkpoints.read(place)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_broken_network_is_not_written(network, tmp_path, value):
+    with torch.no_grad():
+        network.stages[1].p.weight[0, 0] = value
+    with pytest.raises(UsageError, match=r"'stages.1.p.weight' holds NaN or Inf"):
+        checkpoints.write(tmp_path / "w.safetensors", network, model_id="ssrnet")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["w.json", "w.h5", "w"])
+def test_the_suffix_must_leave_room_for_the_card(network, tmp_path, name):
+    with pytest.raises(UsageError, match=r"suffix \.safetensors"):
+        checkpoints.write(tmp_path / name, network, model_id="ssrnet")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(UsageError, match="no weights at"):
+        checkpoints.read(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize("kept", [0, 4, 1000, -1])
+def test_truncated_file(path, kept):
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(UsageError, match="no safetensors file"):
+        checkpoints.read(path)
+
+
+def test_text_file(tmp_path):
+    path = tmp_path / "w.safetensors"
+    path.write_text("<html>Not Found</html>\n" * 10)
+    with pytest.raises(UsageError, match="no safetensors file"):
+        checkpoints.read(path)
+
+
+def test_a_pickle_is_not_unpickled(tmp_path):
+    canary = tmp_path / "canary"
+
+    class Bomb:
+        def __reduce__(self):
+            return canary.touch, ()
+
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(pickle.dumps(Bomb()) + b" " * 100)
+    with pytest.raises(UsageError, match="no safetensors file"):
+        checkpoints.read(path)
+    torch.save(registry.build("ssrnet").state_dict(), path)
+    with pytest.raises(UsageError, match="no safetensors file"):
+        checkpoints.read(path)
+    assert not canary.exists()
+
+
+def test_another_programs_safetensors(tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_file({"a": torch.zeros(1)}, path)
+    with pytest.raises(UsageError, match="does not say which model"):
+        checkpoints.read(path)
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("{", "unreadable header"),
+        ("[]", "unreadable header"),
+        ({k: v for k, v in HEADER.items() if k != "model"}, "unreadable header"),
+        ({**HEADER, "schema_version": 2}, "schema version 2"),
+        ({**HEADER, "model": "ssrnets"}, "did you mean 'ssrnet'"),
+        ({**HEADER, "contract": {"schema_version": 1}}, "contract cannot be read"),
+    ],
+)
+def test_bad_headers(path, header, message):
+    with pytest.raises(UsageError, match=message):
+        checkpoints.read(save(path, state_of(path), header))
+
+
+def test_a_configuration_the_model_does_not_take(path):
+    checkpoints.card_path(path).unlink()
+    save(path, state_of(path), {**HEADER, "config": {"colour": "red"}})
+    with pytest.raises(UsageError, match="cannot be built so"):
+        checkpoints.read(path).network()
+
+
+def test_nan_in_a_file(path):
+    state = state_of(path)
+    state["stages.2.eta.bias"][1] = float("nan")
+    with pytest.raises(UsageError, match=r"'stages.2.eta.bias' holds NaN or Inf"):
+        checkpoints.read(save(path, state, HEADER))
+
+
+def test_wrong_shape(path):
+    checkpoints.card_path(path).unlink()
+    state = state_of(path)
+    state["stages.0.p.bias"] = torch.zeros(5)
+    weights = checkpoints.read(save(path, state, HEADER))
+    with pytest.raises(UsageError, match=r"'stages.0.p.bias' is \(5,\), the model's is \(3,\)"):
+        weights.network()
+
+
+def test_missing_and_surplus_tensors(path):
+    checkpoints.card_path(path).unlink()
+    state = state_of(path)
+    state["stages.0.q.bias"] = state.pop("stages.0.p.bias")
+    weights = checkpoints.read(save(path, state, HEADER))
+    with pytest.raises(UsageError) as caught:
+        weights.network()
+    assert "missing stages.0.p.bias" in str(caught.value)
+    assert "not in the model stages.0.q.bias" in str(caught.value)
+
+
+def test_the_card_of_another_file(network, path, tmp_path):
+    other = tmp_path / "other.safetensors"
+    with torch.no_grad():
+        network.stages[0].delta.bias.add_(1)
+    checkpoints.write(other, network, model_id="ssrnet")
+    shutil.copy(checkpoints.card_path(other), checkpoints.card_path(path))
+    with pytest.raises(UsageError, match="card of another file"):
+        checkpoints.read(path)
+
+
+def test_an_unreadable_card(path):
+    checkpoints.card_path(path).write_text("{")
+    with pytest.raises(UsageError, match="cannot read card"):
+        checkpoints.read(path)
+
+
+def test_released_weights(monkeypatch, tmp_path):
+    monkeypatch.setattr(checkpoints, "package_files", lambda _: tmp_path)
+    with pytest.raises(UsageError, match="unknown model 'resnet'"):
+        checkpoints.released_path("resnet")
+    with pytest.raises(UsageError, match="no weights are released for 'c3ae-plain'"):
+        checkpoints.released_path("c3ae-plain")
