@@ -1,4 +1,4 @@
-"""Frozen dataclasses that hold only what their annotations allow, and their form in JSON.
+"""Frozen dataclasses that hold only what their annotations allow.
 
 A record goes from one machine to another, and from Swift to Python: a figure of the wrong type, a 0
 that stands for "failed", or a NaN is refused where it enters, not found in a table.
@@ -13,7 +13,7 @@ import types
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
 from agecompact.errors import UsageError
 
@@ -45,8 +45,6 @@ AtLeastOne = Annotated[int, Range(at_least=1)]
 Text = Annotated[str, Pattern(r"[^\x00]*\S[^\x00]*")]
 Sha256 = Annotated[str, Pattern(r"[0-9a-f]{64}")]
 Hexadecimal = Annotated[str, Pattern(r"[0-9a-f]+")]
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -87,67 +85,6 @@ def optional(hint: Any) -> Any | None:
     return None
 
 
-def encode(value: Any) -> Any:
-    """A checked dataclass as JSON values; every field is told, an unknown one as null."""
-    if dataclasses.is_dataclass(value):
-        return {f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, tuple):
-        return [encode(item) for item in value]
-    if isinstance(value, Mapping):
-        return {name: encode(item) for name, item in value.items()}
-    return value
-
-
-def decode(kind: type[_T], value: Any) -> _T:
-    """Reads what `encode` wrote; a field that is left out has its default, which is unknown.
-
-    Raises:
-        UsageError: A field is unknown, missing, of a wrong type or out of its range.
-    """
-    return cast(_T, _decode(kind, value, kind.__name__))
-
-
-def _decode(hint: Any, value: Any, where: str) -> Any:
-    if get_origin(hint) is Annotated:
-        return _decode(get_args(hint)[0], value, where)
-    if (inner := optional(hint)) is not None:
-        return None if value is None else _decode(inner, value, where)
-    if dataclasses.is_dataclass(hint):
-        return _decode_fields(cast(type, hint), value, where)
-    if get_origin(hint) is tuple:
-        items = _expect(value, list, where)
-        return tuple(_decode(get_args(hint)[0], v, f"{where}[{i}]") for i, v in enumerate(items))
-    if isinstance(get_origin(hint), type) and issubclass(get_origin(hint), Mapping):
-        entries = _expect(value, dict, where)
-        return {k: _decode(get_args(hint)[1], v, f"{where}[{k!r}]") for k, v in entries.items()}
-    # JSON has one kind of number, and writers spell 5.0 as 5.
-    if hint is float and type(value) is int:
-        return float(value)
-    return value
-
-
-def _decode_fields(kind: type, value: Any, where: str) -> Any:
-    fields = _expect(value, dict, where)
-    hints = hints_of(kind)
-    if unknown := set(fields) - set(hints):
-        raise UsageError(f"{where} has unknown fields", why=", ".join(sorted(unknown)))
-    missing = [
-        field.name
-        for field in dataclasses.fields(kind)
-        if field.default is dataclasses.MISSING and field.name not in fields
-    ]
-    if missing:
-        raise UsageError(f"{where} lacks fields", why=", ".join(missing))
-    return kind(**{k: _decode(hints[k], v, f"{where}.{k}") for k, v in fields.items()})
-
-
-def _expect(value: Any, kind: type, where: str) -> Any:
-    if not isinstance(value, kind):
-        raise UsageError(f"{where} is {value!r}", why=f"it should be {_JSON_NAMES[kind]}")
-    return value
-
-
-_JSON_NAMES: Mapping[Any, str] = {list: "a list", dict: "an object"}
 _PLAIN: Mapping[Any, tuple[type, ...]] = {
     float: (int, float),
     int: (int,),

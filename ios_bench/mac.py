@@ -16,8 +16,8 @@ from agecompact.artifacts import golden
 from agecompact.artifacts.manifest import Build, Entry
 from agecompact.bench.circumstances import Machine
 from agecompact.bench.record import Artifact, Record
-from agecompact.checked import decode
 from agecompact.errors import BackendMissingError, UsageError
+from agecompact.serialization import structure
 from ios_bench import packages, results, tool
 from ios_bench.settings import Request, Settings, of_mac
 
@@ -120,7 +120,7 @@ def this_mac(run: tool.Run = tool.run) -> Mac:
         told = run([str(runner), "--machine"], _MACHINE_TIMEOUT_S)
         if told.returncode != 0:
             raise UsageError(told.complaint)
-        machine = decode(Machine, json.loads(told.stdout))
+        machine = structure(json.loads(told.stdout), Machine, where="the machine")
     except (OSError, UsageError, ValueError) as error:
         raise BackendMissingError(
             f"{runner} does not run here",

@@ -15,17 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agecompact.checked import (
-    AtLeastOne,
-    Checked,
-    NotNegative,
-    Sha256,
-    Text,
-    decode,
-)
+from agecompact.checked import AtLeastOne, Checked, NotNegative, Sha256, Text
 from agecompact.contract import Layout, Unit
 from agecompact.errors import UsageError
 from agecompact.files import read_json
+from agecompact.serialization import structure
 
 SCHEMA_VERSION = 1
 FOLDER = "golden"
@@ -127,7 +121,7 @@ def read(folder: Path) -> GoldenPack:
             why=f"this agecompact reads version {SCHEMA_VERSION}",
             fix="write it again: agecompact parity",
         )
-    index = decode(_Index, content)
+    index = structure(content, _Index, where=f"golden pack {path}")
     count = len(index.samples)
     for kind, arrays in (("input", index.inputs), ("output", index.outputs)):
         if not arrays or len({array.name for array in arrays}) != len(arrays):

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from agecompact.bench.figures import OpTime
-from agecompact.checked import decode, encode
 from agecompact.runtimes.base import Array
+from agecompact.serialization import structure, unstructure
 
 _WARMUP_RUNS = 5
 _RUNS = 20
@@ -67,7 +67,7 @@ def take(path: Path, runtime: str, threads: int, inputs: Mapping[str, Array]) ->
             last = (ran.stderr.strip().splitlines() or ["no message"])[-1]
             return Profile(None, f"the profiler of {runtime} failed: {last}")
         told = json.loads((Path(scratch) / "ops.json").read_text(encoding="utf-8"))
-    return Profile(tuple(decode(OpTime, op) for op in told))
+    return Profile(tuple(structure(op, OpTime, where="profile") for op in told))
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def _main(runtime: str, path: str, threads: str, scratch: str) -> None:
     with np.load(folder / "inputs.npz", allow_pickle=False) as arrays:
         inputs = {name: arrays[name] for name in arrays.files}
     ops = _PROFILERS[runtime](path, int(threads), inputs, folder)
-    (folder / "ops.json").write_text(json.dumps([encode(op) for op in ops]), encoding="utf-8")
+    (folder / "ops.json").write_text(json.dumps([unstructure(op) for op in ops]), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ from typing import Any
 from agecompact.bench.circumstances import Machine
 from agecompact.bench.record import SCHEMA_VERSION, Record
 from agecompact.bench.validity import validated
-from agecompact.checked import decode, encode
 from agecompact.errors import UsageError
 from agecompact.files import pretty_json, read_json, write_text
+from agecompact.serialization import structure, unstructure
 
 FILE_NAME = "latency.json"
 
@@ -76,7 +76,7 @@ def to_json(records: Iterable[Record]) -> dict[str, Any]:
     """The content of `latency.json`, every record judged by the rules of today."""
     return {
         "schema_version": SCHEMA_VERSION,
-        "records": [encode(validated(record)) for record in records],
+        "records": [unstructure(validated(record)) for record in records],
     }
 
 
@@ -102,12 +102,7 @@ def from_json(content: dict[str, Any], *, where: str) -> tuple[Record, ...]:
         raise UsageError(f"cannot read {where}", why="it holds a version and records, no more")
     records = []
     for i, item in enumerate(items):
-        try:
-            records.append(decode(Record, item))
-        except UsageError as error:
-            raise UsageError(
-                f"cannot read {where}: record {i}", why=f"{error.what}: {error.why}".rstrip(": ")
-            ) from None
+        records.append(structure(item, Record, where=f"{where}: record {i}"))
     return tuple(records)
 
 

@@ -16,10 +16,10 @@ from agecompact.bench.drivers import Settings, known_places, resolve
 from agecompact.bench.files import described, measured_files
 from agecompact.bench.record import Record
 from agecompact.bench.validity import validated
-from agecompact.checked import encode
 from agecompact.console.common import emit, json_option, progress, screen
 from agecompact.console.groups import DefaultGroup
 from agecompact.errors import GateError, UsageError
+from agecompact.serialization import unstructure
 
 _DIFF_SCHEMA_VERSION = 1
 _SIZE_SCHEMA_VERSION = 1
@@ -133,7 +133,7 @@ def _size(build: Path, json_target: str | None) -> None:
     screen(json_target).print(tables.sizes(artifacts))
     content = {
         "schema_version": _SIZE_SCHEMA_VERSION,
-        "artifacts": [encode(artifact) for artifact in artifacts],
+        "artifacts": [unstructure(artifact) for artifact in artifacts],
     }
     emit(content, json_target)
 

@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from agecompact.bench.record import SCHEMA_VERSION, Record
-from agecompact.checked import decode, encode
 from agecompact.errors import UsageError
 from agecompact.files import canonical_json, make_folder, output_errors
+from agecompact.serialization import structure, unstructure
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Ledger:
             "schema_version": SCHEMA_VERSION,
             "key": asdict(key),
             "round": number,
-            "record": None if record is None else encode(record),
+            "record": None if record is None else unstructure(record),
         }
         line = canonical_json(content)
         with output_errors(self.path), self.path.open("ab") as stream:
@@ -142,7 +142,7 @@ class Ledger:
     def _record(self, content: dict[str, object], number: int) -> Record | None:
         told = content.get("record")
         try:
-            return None if told is None else decode(Record, told)
+            return None if told is None else structure(told, Record, where="ledger")
         except UsageError as error:
             raise self._unreadable(number, f"{error.what} {error.why}") from None
 

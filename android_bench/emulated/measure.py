@@ -12,9 +12,10 @@ import numpy as np
 from agecompact.artifacts import golden
 from agecompact.artifacts.golden import GoldenPack
 from agecompact.bench.figures import OutputAccuracy
-from agecompact.checked import AtLeastOne, Checked, Sha256, Text, decode, encode
+from agecompact.checked import AtLeastOne, Checked, Sha256, Text
 from agecompact.errors import UsageError
 from agecompact.files import canonical_json, pretty_json, read_json, sha256_of, write_text
+from agecompact.serialization import structure, unstructure
 from android_bench.emulated import counts, emulator
 from android_bench.emulated.counts import InstructionCounts
 from android_bench.emulated.cpus import Cpu
@@ -102,7 +103,7 @@ def measure(
     if kept is not None and kept.key == key:
         return kept.run
     run = _measure(bundle, cpu, artefact, pack, settings)
-    write_text(path, pretty_json(encode(_Kept(key=key, run=run))))
+    write_text(path, pretty_json(unstructure(_Kept(key=key, run=run))))
     return run
 
 
@@ -180,7 +181,7 @@ def _key(bundle: Bundle, cpu: Cpu, artefact: Path, pack: Path, settings: Setting
 
 def _read_kept(path: Path) -> _Kept | None:
     try:
-        return decode(_Kept, read_json(path, what="kept measurement"))
+        return structure(read_json(path, what="kept measurement"), _Kept, where=str(path))
     except UsageError:
         # Not there, or of another version: both are measured anew.
         return None

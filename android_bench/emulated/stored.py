@@ -16,9 +16,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from agecompact.checked import Checked, Sha256, Text, decode, encode
+from agecompact.checked import Checked, Sha256, Text
 from agecompact.errors import BackendMissingError, UsageError
 from agecompact.files import pretty_json, read_json, sha256_of, write_text
+from agecompact.serialization import structure, unstructure
 from android_bench.native import sources
 
 PINS = Path(__file__).with_name("pins.toml")
@@ -90,7 +91,7 @@ def write_index(folder: Path, *, litert: str, compiler: str) -> None:
         guest_sha256=sha256_of(folder / GUEST),
         plugin_sha256=sha256_of(folder / PLUGIN),
     )
-    write_text(folder / INDEX, pretty_json(encode(index)))
+    write_text(folder / INDEX, pretty_json(unstructure(index)))
 
 
 def place(cache: Path | None = None) -> Path:
@@ -145,7 +146,12 @@ def opened(folder: Path) -> Bundle:
     Raises:
         UsageError: Its index cannot be read.
     """
-    return Bundle(folder, decode(Index, read_json(folder / INDEX, what="ARM bundle")))
+    return Bundle(
+        folder,
+        structure(
+            read_json(folder / INDEX, what="ARM bundle"), Index, where=f"ARM bundle {folder}"
+        ),
+    )
 
 
 def _damaged(folder: Path, why: str) -> BackendMissingError:

@@ -16,8 +16,8 @@ from agecompact.bench.circumstances import Conditions, Delegate, Machine, Runtim
 from agecompact.bench.figures import Memory, OpTime, OutputAccuracy
 from agecompact.bench.record import SCHEMA_VERSION, Artifact, Reason, Record, Size
 from agecompact.bench.timing import Latency, Startup
-from agecompact.checked import encode
 from agecompact.files import pretty_json
+from agecompact.serialization import unstructure
 
 FOLDER = Path(__file__).parents[2] / "ios_bench/AgecompactBench/Tests/BenchCoreTests/Fixtures"
 
@@ -111,7 +111,7 @@ def hung_record() -> Record:
 
 def contents() -> dict[str, bytes]:
     """The files, by their path in `FOLDER`."""
-    records = [encode(full_record()), encode(hung_record())]
+    records = [unstructure(full_record()), unstructure(hung_record())]
     files = {
         "latency.json": _json({"schema_version": SCHEMA_VERSION, "records": records}),
         "statistics.json": _json({"cases": _statistics()}),

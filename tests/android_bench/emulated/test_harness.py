@@ -8,8 +8,8 @@ from agecompact.bench.drivers import DRIVERS, Settings
 from agecompact.bench.figures import OutputAccuracy
 from agecompact.bench.record import Record
 from agecompact.bench.validity import validated
-from agecompact.checked import decode, encode
 from agecompact.errors import BackendMissingError, UsageError
+from agecompact.serialization import structure, unstructure
 from android_bench.emulated import emulator, harness, stored
 from android_bench.emulated.counts import InstructionCounts
 from android_bench.emulated.measure import EmulatedRun
@@ -85,7 +85,7 @@ def test_a_record_tells_instructions_and_no_time(build, emulated):
     assert sorted(names) == sorted(r.artifact.file for r in records)
     record = validated(records[0])
     assert record.valid is True
-    assert decode(Record, encode(record)) == record
+    assert structure(unstructure(record), Record, where="record") == record
     assert record.latency is None
     assert record.startup is None
     assert record.memory is None
