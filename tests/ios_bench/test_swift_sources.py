@@ -18,7 +18,7 @@ _ENUMS = {
     ("Record", "source"): "Source",
     ("Artifact", "format"): "Format",
     ("Thermal", "status"): "ThermalStatus",
-    ("OutputError", "unit"): "Unit",
+    ("OutputAccuracy", "unit"): "Unit",
     ("Modelled", "kind"): "ModelledKind",
 }
 

@@ -73,8 +73,8 @@ def test_a_folder_without_a_pack_has_none(tmp_path):
     [
         (lambda index: index.update(schema_version=9), "schema version 9"),
         (lambda index: index.update(extra=1), "unknown fields"),
-        (lambda index: index.pop("unit"), "lacks fields"),
-        (lambda index: index.update(unit="weeks"), "known: years, score"),
+        (lambda index: index.pop("unit"), "is missing"),
+        (lambda index: index.update(unit="weeks"), "none of years, score"),
         (lambda index: index["samples"].append("2"), "should be uint8"),
         (lambda index: index["inputs"][0].update(dtype="float32"), "should be uint8"),
         (lambda index: index["inputs"][0].update(shape=[2, 4, 6, 3]), "bytes"),

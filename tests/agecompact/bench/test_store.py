@@ -78,9 +78,9 @@ def _harmed(**changed):
         ({"schema_version": SCHEMA_VERSION}, "a version and records, no more"),
         ({"schema_version": SCHEMA_VERSION, "records": [], "x": 1}, "no more"),
         (_harmed(latency_ms=3.0), "unknown fields: latency_ms"),
-        (_harmed(source="guess"), "known: device"),
+        (_harmed(source="guess"), "none of device"),
         (_harmed(latency=None), "either its latency or why there is none"),
-        (_harmed(valid="yes"), "should be bool"),
+        (_harmed(valid="yes"), "not true or false"),
     ],
 )
 def test_what_is_not_of_this_schema_is_refused(path, content, told):

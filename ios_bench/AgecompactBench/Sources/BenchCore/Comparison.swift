@@ -1,6 +1,6 @@
 import Foundation
 
-extension OutputError {
+extension OutputAccuracy {
     /// Error of answers against the golden pack's, in its unit.
     ///
     /// - Parameters:

@@ -111,7 +111,7 @@ public enum Unit: String, Codable, Equatable, Sendable {
 }
 
 /// Error of the runtime that was measured against PyTorch's answers in the golden pack.
-public struct OutputError: Codable, Equatable, Sendable {
+public struct OutputAccuracy: Codable, Equatable, Sendable {
     public var unit: Unit
     public var samples: Int
     public var notFinite: Int

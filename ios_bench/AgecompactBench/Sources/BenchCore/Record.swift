@@ -22,7 +22,7 @@ public struct Record: Codable, Equatable, Sendable {
     public var startup: Startup?
     public var memory: Memory?
     public var conditions: Conditions?
-    public var outputError: OutputError?
+    public var outputError: OutputAccuracy?
     public var ratio: Ratio?
     public var profile: [OpTime]?
     public var unknown: [String: String]?

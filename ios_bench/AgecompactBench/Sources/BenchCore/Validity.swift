@@ -54,7 +54,7 @@ public enum Validity {
         return ["asked for \(delegate.asked), got \(got)"]
     }
 
-    private static func output(_ error: OutputError?) -> [String] {
+    private static func output(_ error: OutputAccuracy?) -> [String] {
         guard let error else { return [] }
         guard let greatest = error.maxError else {
             return ["\(error.notFinite) of \(error.samples) answers are not finite"]

@@ -93,7 +93,7 @@ public struct Benchmark {
         record.conditions = Conditions(
             lowPowerMode: Device.lowPowerMode(), before: before, after: after)
         record.outputError = try pack.map { pack in
-            try OutputError(
+            try OutputAccuracy(
                 answers: try timing.answers(pack.outputs.keys.sorted()), pack: pack,
                 file: package.place.lastPathComponent)
         }

@@ -29,7 +29,7 @@ final class GoldenPackTests: XCTestCase {
 
     func testErrorIsTheGreatestOverTheSamples() throws {
         let pack = try GoldenPack(folder: Fixture.place("golden"))
-        let error = try OutputError(
+        let error = try OutputAccuracy(
             answers: ["age": [31.25, 64.75]], pack: pack, file: "c3ae_float16.mlpackage")
         XCTAssertEqual(error.maxError, 0.5)
         XCTAssertEqual(error.meanError, 0.375)
@@ -39,7 +39,7 @@ final class GoldenPackTests: XCTestCase {
 
     func testAnAnswerThatIsNoNumberLeavesTheErrorUnknown() throws {
         let pack = try GoldenPack(folder: Fixture.place("golden"))
-        let error = try OutputError(answers: ["age": [.nan, 64]], pack: pack, file: "other")
+        let error = try OutputAccuracy(answers: ["age": [.nan, 64]], pack: pack, file: "other")
         XCTAssertEqual(error.notFinite, 1)
         XCTAssertNil(error.maxError)
         XCTAssertNil(error.meanError)
@@ -48,8 +48,8 @@ final class GoldenPackTests: XCTestCase {
 
     func testRefusesAMissingAnswer() throws {
         let pack = try GoldenPack(folder: Fixture.place("golden"))
-        XCTAssertThrowsError(try OutputError(answers: [:], pack: pack, file: "x"))
-        XCTAssertThrowsError(try OutputError(answers: ["age": [1]], pack: pack, file: "x"))
+        XCTAssertThrowsError(try OutputAccuracy(answers: [:], pack: pack, file: "x"))
+        XCTAssertThrowsError(try OutputAccuracy(answers: ["age": [1]], pack: pack, file: "x"))
     }
 
     func testRefusesATruncatedArray() throws {

@@ -42,7 +42,7 @@ final class PredictionPerformanceTests: XCTestCase {
         let package = try Self.place("AGECOMPACT_PACKAGE")
         let pack = try GoldenPack(folder: try Self.place("AGECOMPACT_GOLDEN"))
         let timing = try await prepared()
-        let error = try OutputError(
+        let error = try OutputAccuracy(
             answers: try timing.answers(pack.outputs.keys.sorted()), pack: pack,
             file: package.lastPathComponent)
         let tolerance = try XCTUnwrap(error.tolerance)
