@@ -18,7 +18,7 @@ _MAY_IMPORT = {
 # From the ground up; modules of one line may import each other.
 _ORDER = (
     {"__init__", "errors", "files", "imports"},
-    {"checked", "serialization", "json_schema"},
+    {"checked", "serialization", "json_schema", "tables"},
     {"contract", "formats"},
     {"models"},
     {"weights"},
