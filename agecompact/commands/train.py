@@ -142,7 +142,7 @@ def command(
     cards.update(path, sections)
     emit({**weights.card, **sections}, json_target)
     title = f"{recipe.model}, test part"
-    console.print(metrics_table(title, evaluation.metrics, evaluation.intervals))
+    console.print(metrics_table(title, evaluation.metrics))
     console.print(f"wrote {path}", markup=False)
 
 

@@ -199,7 +199,7 @@ def test_a_card_of_another_split_is_not_updated(
 ) -> None:
     path = write_weights(tmp_path, data, split)
     card = checkpoints.card_path(path).read_text()
-    assert "will not update" in refused("--weights", path, "--data", data, "--update-card").what
+    assert "cannot update" in refused("--weights", path, "--data", data, "--update-card").what
     assert checkpoints.card_path(path).read_text() == card
 
 
@@ -326,7 +326,7 @@ def test_one_thing_is_measured_at_a_time(weights: Path, data: Path) -> None:
         ("ssrnet", "--weights", weights),
         ("--weights", weights, "--artifact", weights),
     ):
-        assert "name either a MODEL" in refused(*arguments, "--data", data).what
+        assert "exactly one model" in refused(*arguments, "--data", data).what
 
 
 def test_files_are_refused_by_their_kind(weights: Path, data: Path, tmp_path: Path) -> None:
