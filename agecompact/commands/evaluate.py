@@ -130,7 +130,7 @@ def command(
     record = {
         "schema_version": SCHEMA_VERSION,
         "measured": dict(opened.summary),
-        "split": {"seed": choice.seed, "protocol": choice.protocol, "fold": choice.fold},
+        "split": {"seed": choice.split_seed, "protocol": choice.protocol, "fold": choice.fold},
         "limit": limit,
         "warnings": list(doubts),
         **sections,

@@ -1,70 +1,77 @@
-"""What there is in a data set, as figures: the result of `agecompact data check`."""
+"""Counts of what a data set holds: the result of `agecompact data check`."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
+from agecompact.data.face import Target
 from agecompact.data.survey import Survey
-
-SCHEMA_VERSION = 1
 
 _GENDERS = {0: "female", 1: "male", None: "unknown"}
 
 
 @dataclass(frozen=True)
-class Audit:
-    """Figures of a survey; ages, genders and people are those of the faces that were kept.
+class Ages:
+    """Ages of the kept faces.
 
     Attributes:
-        survey: Of the data set.
         youngest: Years.
         oldest: Years.
-        decades: Faces by the first year of their decade of age.
-        genders: Faces by gender.
-        subjects: How many people there are, or None where the data set does not say.
+        decades: Number of faces by decade of age, keyed by its first year, in order.
     """
 
-    survey: Survey
     youngest: int
     oldest: int
-    decades: dict[int, int]
-    genders: dict[str, int]
-    subjects: int | None
+    decades: Mapping[str, int]
 
-    def to_json(self) -> dict[str, Any]:
-        """All figures, and the names of all that was dropped, by why."""
-        survey = self.survey
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "dataset": survey.dataset,
-            "target": survey.target,
-            "counts": survey.counts,
-            "ages": {
-                "youngest": self.youngest,
-                "oldest": self.oldest,
-                "decades": {str(first): count for first, count in self.decades.items()},
-            },
-            "genders": self.genders,
-            "subjects": self.subjects,
-            "dropped": {why: list(names) for why, names in survey.dropped.items()},
-            "conflicts": [list(group) for group in survey.conflicts],
-            "near_conflicts": [list(group) for group in survey.near_conflicts],
-        }
+
+@dataclass(frozen=True)
+class Audit:
+    """Counts of a survey.
+
+    Attributes:
+        dataset: Id of the data set.
+        target: What the labels had to agree on.
+        counts: `Survey.counts`.
+        ages: Ages of the kept faces.
+        genders: Number of kept faces by gender.
+        subjects: Number of people among the kept faces; None if the data set does not say.
+        dropped: `Survey.dropped`.
+        conflicts: `Survey.conflicts`.
+        near_conflicts: `Survey.near_conflicts`.
+    """
+
+    SCHEMA_VERSION: ClassVar[int] = 1
+
+    dataset: str
+    target: Target
+    counts: Mapping[str, int]
+    ages: Ages
+    genders: Mapping[str, int]
+    subjects: int | None
+    dropped: Mapping[str, tuple[str, ...]]
+    conflicts: tuple[tuple[str, ...], ...]
+    near_conflicts: tuple[tuple[str, ...], ...]
 
 
 def audit(survey: Survey) -> Audit:
-    """Counts the faces of a survey by what is known of them."""
+    """Counts the faces of a survey by their labels."""
     labels = [face.label for face in survey.faces]
     ages = [label.age for label in labels]
+    decades = Counter(age // 10 * 10 for age in ages)
     genders = Counter(_GENDERS[label.gender] for label in labels)
     people = {label.subject for label in labels if label.subject is not None}
     return Audit(
-        survey=survey,
-        youngest=min(ages),
-        oldest=max(ages),
-        decades=dict(sorted(Counter(age // 10 * 10 for age in ages).items())),
+        dataset=survey.dataset,
+        target=survey.target,
+        counts=survey.counts,
+        ages=Ages(min(ages), max(ages), {str(first): decades[first] for first in sorted(decades)}),
         genders={name: genders[name] for name in _GENDERS.values() if genders[name]},
         subjects=len(people) or None,
+        dropped=survey.dropped,
+        conflicts=survey.conflicts,
+        near_conflicts=survey.near_conflicts,
     )

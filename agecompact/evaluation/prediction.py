@@ -21,9 +21,9 @@ import numpy.typing as npt
 
 from agecompact.contract import Contract, Image, Tensor
 from agecompact.data import cache as chip_cache
-from agecompact.data.cache import read_face
 from agecompact.data.face import Face
 from agecompact.errors import AgecompactError, BackendMissingError, UsageError
+from agecompact.faces.files import read_chip
 from agecompact.runtimes.process import Opened, RuntimeFailure, RuntimeProcess, Staged
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ _Done = TypeVar("_Done")
 
 def decode_face(face: Face) -> Image | None:
     """The chip of a face, decoded from its file: the default source."""
-    return read_face(face)[1]
+    return read_chip(face.path, face.framing).chip
 
 
 @dataclass(frozen=True)

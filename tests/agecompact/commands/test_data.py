@@ -1,4 +1,4 @@
-"""`agecompact data` and the options that every verb on data shares."""
+"""`agecompact data`, and the options that all verbs on data share."""
 
 import json
 from collections.abc import Callable
@@ -52,7 +52,7 @@ def test_check_reports_what_is_there(folder: Path) -> None:
     assert "notes.txt" not in result.output
 
 
-def test_check_names_files_when_asked(folder: Path) -> None:
+def test_check_names_files_if_verbose(folder: Path) -> None:
     result = run("check", "--data", folder, "-v")
     assert "rejected: the name tells no age:\n  notes.txt" in result.output
     assert "near duplicates:\n  26_" in result.output
@@ -79,7 +79,7 @@ def test_check_by_gender_finds_other_conflicts(folder: Path, tmp_path: Path) -> 
     assert json.loads(target.read_text())["target"] == "gender"
 
 
-def test_findings_are_no_failure_and_nothing_usable_is(
+def test_dropped_files_are_not_a_failure_but_no_usable_file_is(
     folder: Path, tmp_path: Path, agecompact: Agecompact
 ) -> None:
     found = agecompact("data", "check", "--data", folder, "--json", "-")
@@ -92,13 +92,15 @@ def test_findings_are_no_failure_and_nothing_usable_is(
     assert "Traceback" not in refused.stderr
 
 
-def test_an_unknown_data_set_names_the_nearest(folder: Path, agecompact: Agecompact) -> None:
+def test_for_an_unknown_data_set_the_nearest_is_suggested(
+    folder: Path, agecompact: Agecompact
+) -> None:
     result = agecompact("data", "check", "--dataset", "megage", "--data", folder)
     assert result.returncode == 2
     assert "did you mean 'megaage'?" in result.stderr
 
 
-def test_a_log_grows_by_few_lines(folder: Path) -> None:
+def test_the_survey_adds_few_lines_to_a_log(folder: Path) -> None:
     console = Console(record=True, width=100)
     dataset.load_survey(DataChoice("utkface", folder), "age", console)
     lines = console.export_text().splitlines()
@@ -122,8 +124,10 @@ def test_split_writes_what_load_reads(folder: Path, tmp_path: Path) -> None:
     assert str(folder) not in out.read_text()
 
 
-def test_the_seed_makes_the_split(folder: Path) -> None:
-    made = [dataset.load(DataChoice("utkface", folder, seed=seed), "age")[1] for seed in (1, 2)]
+def test_another_seed_gives_another_split(folder: Path) -> None:
+    made = [
+        dataset.load(DataChoice("utkface", folder, split_seed=seed), "age")[1] for seed in (1, 2)
+    ]
     assert made[0].sha256 != made[1].sha256
 
 
@@ -152,7 +156,7 @@ def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return synthetic.fgnet(tmp_path / "fgnet", files)
 
 
-def test_a_protocol_of_several_folds_needs_one_named(people: Path, tmp_path: Path) -> None:
+def test_a_protocol_with_several_folds_needs_the_name_of_one(people: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="has 4 folds") as several:
         dataset.load(DataChoice("fgnet", people), "age")
     assert several.value.fix == "choose one, such as --fold 001"
@@ -178,13 +182,13 @@ def test_people_are_counted(people: Path) -> None:
     assert "unknown 16" in result.output
 
 
-def test_gender_cannot_be_learnt_where_it_is_not_said(people: Path) -> None:
+def test_a_data_set_without_genders_is_refused_for_gender(people: Path) -> None:
     result = run("check", "--dataset", "fgnet", "--data", people, "--target", "gender")
     assert isinstance(result.exception, UsageError)
     assert "no gender to learn" in str(result.exception)
 
 
-def test_a_verb_gets_its_options_as_one_choice(tmp_path: Path) -> None:
+def test_a_verb_gets_its_data_options_as_one_object(tmp_path: Path) -> None:
     got: list[DataChoice] = []
 
     @click.command()

@@ -1,4 +1,4 @@
-"""`agecompact evaluate`: weights and artefacts, told alike, and what goes wrong with either."""
+"""`agecompact evaluate`, on weights and on artefacts, and its errors."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ def write_weights(folder: Path, data: Path, split_sha256: str | None = None) -> 
 
 @pytest.fixture
 def weights(data: Path, tmp_path: Path) -> Path:
-    """Weights whose card says the split at hand."""
+    """Weights whose card has the split of the data."""
     split = measured("ssrnet", "--data", data)["evaluation"]["split_sha256"]
     return write_weights(tmp_path, data, split)
 
 
-def test_a_record_says_what_was_measured_on_what(weights: Path, data: Path) -> None:
+def test_the_record_names_the_model_and_the_data(weights: Path, data: Path) -> None:
     record = measured("--weights", weights, "--data", data, "--split", "val", "--threads", 2)
     assert record["schema_version"] == 1
     assert record["measured"]["kind"] == "weights"
@@ -94,17 +94,19 @@ def test_a_record_says_what_was_measured_on_what(weights: Path, data: Path) -> N
     timing = record["timing"]
     assert 0 < timing["model_seconds"] < timing["wall_seconds"]
     assert record["warnings"] == []
-    # A result may be published: it names files, not where they lie.
+    # A result may be published: it has file names, but no folders.
     assert str(data) not in json.dumps(record)
     assert str(weights.parent) not in json.dumps(record)
 
 
-def test_the_tables_say_the_same(weights: Path, data: Path, tmp_path: Path) -> None:
+def test_the_tables_show_the_figures_of_the_record(
+    weights: Path, data: Path, tmp_path: Path
+) -> None:
     target = tmp_path / "result.json"
     result = run("--weights", weights, "--data", data, "--split", "all", "--json", target)
     assert result.exit_code == 0, result.output
     evaluation = json.loads(target.read_text())["evaluation"]
-    for told in (
+    for text in (
         f"{evaluation['mae_years']:.3f} years",
         f"{evaluation['intervals']['mae_years']['low']:.3f} .. ",
         f"{evaluation['rmse_years']:.3f} years",
@@ -114,7 +116,7 @@ def test_the_tables_say_the_same(weights: Path, data: Path, tmp_path: Path) -> N
         "50-59",
         "warning: the part 'all' holds the faces that the weights were trained on",
     ):
-        assert told in result.output, told
+        assert text in result.output, text
 
 
 def test_two_runs_differ_in_seconds_only(weights: Path, data: Path) -> None:
@@ -146,7 +148,7 @@ def test_cached_chips_score_the_same(weights: Path, data: Path, tmp_path: Path) 
         assert measured(*arguments, "--cache", tmp_path / "cache")["evaluation"] == plain
 
 
-def test_gender_is_told_by_accuracy(data: Path) -> None:
+def test_a_gender_model_is_measured_by_accuracy(data: Path) -> None:
     result = run("ssrnet-gender", "--data", data, "--split", "all", "--json", "-")
     evaluation = json.loads(result.stdout)["evaluation"]
     assert 0 <= evaluation["intervals"]["accuracy"]["low"] <= evaluation["accuracy"] <= 1
@@ -157,7 +159,7 @@ def test_gender_is_told_by_accuracy(data: Path) -> None:
 # The card.
 
 
-def test_another_split_is_warned_of(data: Path, tmp_path: Path) -> None:
+def test_another_split_gives_a_warning(data: Path, tmp_path: Path) -> None:
     path = write_weights(tmp_path, data, "0" * 64)
     result = run("--weights", path, "--data", data, "--json", tmp_path / "result.json")
     assert result.exit_code == 0
@@ -178,18 +180,18 @@ def test_update_card_writes_the_record_beside_the_weights(weights: Path, data: P
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "message"),
     [
         (("--split", "train"), "whole test part"),
         (("--limit", 3), "whole test part"),
     ],
 )
-def test_a_card_tells_of_the_test_part_only(
-    more: tuple[object, ...], told: str, weights: Path, data: Path
+def test_a_card_reports_the_test_part_only(
+    more: tuple[object, ...], message: str, weights: Path, data: Path
 ) -> None:
     card = checkpoints.card_path(weights).read_text()
     error = refused("--weights", weights, "--data", data, "--update-card", *more)
-    assert told in str(error)
+    assert message in str(error)
     assert checkpoints.card_path(weights).read_text() == card
 
 
@@ -230,7 +232,7 @@ def test_an_artifact_scores_what_its_weights_score(
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
-def test_the_contract_in_the_file_is_what_is_applied(
+def test_the_contract_in_the_file_is_applied(
     suffix: str, build_of: BuildOf, data: Path, tmp_path: Path
 ) -> None:
     if suffix == ".tflite":
@@ -258,7 +260,7 @@ def test_core_ml_is_refused_with_its_reason(build_of: BuildOf, data: Path) -> No
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
-def test_a_truncated_artifact_is_a_users_error(
+def test_a_truncated_artifact_is_a_usage_error(
     suffix: str, build_of: BuildOf, data: Path, tmp_path: Path, agecompact: Agecompact
 ) -> None:
     if suffix == ".tflite":
@@ -266,14 +268,14 @@ def test_a_truncated_artifact_is_a_users_error(
     path = build_of("ssrnet").folder / f"ssrnet_float32{suffix}"
     broken = tmp_path / path.name
     broken.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    told = agecompact("evaluate", "--artifact", broken, "--data", data)
-    assert told.returncode == ExitCode.USAGE
-    assert told.stderr.startswith(f"error: {broken}")
-    assert "Traceback" not in told.stderr
+    done = agecompact("evaluate", "--artifact", broken, "--data", data)
+    assert done.returncode == ExitCode.USAGE
+    assert done.stderr.startswith(f"error: {broken}")
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(("action", "kind"), [(DIES, "crash: signal SIGSEGV"), (FAILS, "run: ")])
-def test_an_artifact_that_fails_while_it_runs_is_told(
+def test_an_artifact_that_fails_while_it_runs_is_reported(
     action: str,
     kind: str,
     build_of: BuildOf,
@@ -295,7 +297,7 @@ def test_an_artifact_that_fails_while_it_runs_is_told(
         "    def get_outputs(self): return []\n"
         f"    def run(self, *_): {action}\n"
     )
-    # The process that runs the artefact finds it; this one has the real one.
+    # Only the process that runs the artefact imports it; this one has the real module.
     monkeypatch.setenv("PYTHONPATH", str(stand_in))
     error = refused("--artifact", path, "--data", data)
     assert error.exit_code == ExitCode.USAGE
@@ -304,9 +306,7 @@ def test_an_artifact_that_fails_while_it_runs_is_told(
     assert error.fix
 
 
-def test_a_file_that_agecompact_did_not_write_is_refused(
-    build_of: BuildOf, data: Path, tmp_path: Path
-) -> None:
+def test_a_foreign_file_is_refused(build_of: BuildOf, data: Path, tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     model = onnx.load(build_of("ssrnet").folder / "ssrnet_float32.onnx")
     del model.metadata_props[:]
@@ -317,10 +317,10 @@ def test_a_file_that_agecompact_did_not_write_is_refused(
     )
 
 
-# What cannot be asked.
+# Usage errors.
 
 
-def test_one_thing_is_measured_at_a_time(weights: Path, data: Path) -> None:
+def test_exactly_one_model_is_measured(weights: Path, data: Path) -> None:
     for arguments in (
         (),
         ("ssrnet", "--weights", weights),
@@ -329,7 +329,7 @@ def test_one_thing_is_measured_at_a_time(weights: Path, data: Path) -> None:
         assert "exactly one model" in refused(*arguments, "--data", data).what
 
 
-def test_files_are_refused_by_their_kind(weights: Path, data: Path, tmp_path: Path) -> None:
+def test_files_of_the_wrong_kind_are_refused(weights: Path, data: Path, tmp_path: Path) -> None:
     artifact = tmp_path / "ssrnet.onnx"
     shutil.copy(weights, artifact)
     assert refused("--weights", artifact, "--data", data).fix == f"--artifact {artifact}"
@@ -350,7 +350,7 @@ def test_data_may_come_from_the_environment(
 RELEASED = [
     model_id
     for model_id in registry.MODELS
-    # MobileAgeNet takes minutes on the whole test part.
+    # MobileAgeNet takes minutes on the test part.
     if model_id != "mobileagenet"
     and (Path(checkpoints.__file__).parent / f"{model_id}.safetensors").is_file()
 ]
@@ -359,7 +359,7 @@ RELEASED = [
 @pytest.mark.slow
 @pytest.mark.skipif(not REAL_DATA, reason="AGECOMPACT_DATA does not name the UTKFace folder")
 @pytest.mark.parametrize("model_id", RELEASED)
-def test_released_weights_score_what_their_card_says(model_id: str) -> None:
+def test_released_weights_reproduce_their_card(model_id: str) -> None:
     card = checkpoints.read(checkpoints.released_path(model_id)).card
     record = measured(model_id, "--data", REAL_DATA)
     assert record["evaluation"]["split_sha256"] == card["split"]["sha256"]

@@ -1,4 +1,4 @@
-"""Batches are the contract applied chip by chip, and unreadable files are counted."""
+"""A batch is the contract applied to each chip, and unreadable files are counted."""
 
 from pathlib import Path
 
@@ -34,6 +34,6 @@ def test_unreadable_files_are_counted(tmp_path: Path) -> None:
     assert (len(chips), len(chips.images), chips.unreadable) == (1, 1, 2)
 
 
-def test_nothing_is_no_chips(tmp_path: Path) -> None:
+def test_no_faces_give_no_chips(tmp_path: Path) -> None:
     for cache in (None, tmp_path):
         assert len(batches.load((), cache)) == 0

@@ -1,4 +1,4 @@
-"""What a split promises: disjoint, whole, in proportion, and the same for everyone."""
+"""The parts of a split are disjoint, complete, in proportion and reproducible."""
 
 import random
 
