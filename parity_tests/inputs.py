@@ -69,9 +69,7 @@ def fixed(contract: Contract, images: Sequence[Path] = ()) -> tuple[Sample, ...]
         UsageError: An image cannot be read.
     """
     samples = [Sample(n, contract.crop(chip), "extreme") for n, chip in _extremes()]
-    samples += [
-        Sample(path.name, contract.crop(read_image(path)), "user") for path in images
-    ]
+    samples += [Sample(path.name, contract.crop(read_image(path)), "user") for path in images]
     return (*standard(contract), *samples)
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from agecompact.console.common import emit, json_option, say, screen
 from agecompact.console.datasets import DataChoice, making_options, source_options
+from agecompact.console.groups import PATH
 from agecompact.tables import Column, Table
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from agecompact.data.audit import Audit
     from agecompact.data.face import Target
 
 _SHOWN = 5
@@ -61,11 +61,10 @@ def check(choice: DataChoice, target: Target, verbose: bool, json_target: str | 
     """
     from agecompact.console.datasets import load_survey
     from agecompact.data.audit import audit
-    from agecompact.serialization import unstructure
 
     console = screen(json_target)
     result = audit(load_survey(choice, target, console))
-    emit(unstructure(result), json_target)
+    emit(result, json_target)
     _print(result, console, verbose)
 
 
@@ -73,7 +72,7 @@ def check(choice: DataChoice, target: Target, verbose: bool, json_target: str | 
 @making_options
 @_target_option
 @click.option("--all-folds", is_flag=True, help="Write all folds, to OUT/FOLD.json.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Split file to write.")
+@click.option("--out", type=PATH, required=True, help="Split file to write.")
 def split(choice: DataChoice, target: Target, all_folds: bool, out: Path) -> None:
     """Split a data set and write the parts to a file.
 
@@ -101,29 +100,29 @@ def split(choice: DataChoice, target: Target, all_folds: bool, out: Path) -> Non
         say(console, f"wrote {path}: {sizes}; sha256 {parts.sha256}")
 
 
-def _print(result: Audit, console: Console, verbose: bool) -> None:
+def _print(result: dict[str, Any], console: Console, verbose: bool) -> None:
     rows = []
-    for name, count in result.counts.items():
+    for name, count in result["counts"].items():
         reason = name.removeprefix("rejected: ")
         meaning = _MEANINGS[name] if reason == name else "rejected by the reader"
         rows.append((reason.replace("_", " "), str(count), meaning))
     columns = (Column("entries", "name"), Column("count", "number"), Column("meaning"))
-    console.print(Table(columns, tuple(rows), f"{result.dataset}, {result.target}"))
-    people = "unknown" if result.subjects is None else str(result.subjects)
-    genders = ", ".join(f"{name} {count}" for name, count in result.genders.items())
-    ages = result.ages
-    say(console, f"kept: ages {ages.youngest} to {ages.oldest}; {genders}; people {people}")
-    most = max(ages.decades.values())
+    console.print(Table(columns, tuple(rows), f"{result['dataset']}, {result['target']}"))
+    people = result["subjects"] or "unknown"
+    genders = ", ".join(f"{name} {count}" for name, count in result["genders"].items())
+    ages, decades = result["ages"], result["ages"]["decades"]
+    say(console, f"kept: ages {ages['youngest']} to {ages['oldest']}; {genders}; people {people}")
+    most = max(decades.values())
     bars = tuple(
         (f"{first}-{int(first) + 9}", str(count), "█" * max(1, round(_BAR_WIDTH * count / most)))
-        for first, count in ages.decades.items()
+        for first, count in decades.items()
     )
     console.print(
         Table((Column("age", "name"), Column("faces", "number"), Column("", "name")), bars)
     )
     if not verbose:
         return
-    for reason, names in result.dropped.items():
+    for reason, names in result["dropped"].items():
         if names:
             shown = "".join(f"\n  {_printable(name)}" for name in names[:_SHOWN])
             more = f"\n  … and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""

@@ -15,6 +15,7 @@ import click
 
 from agecompact.console.common import emit, json_option, say, screen
 from agecompact.console.datasets import DataChoice, data_options, load
+from agecompact.console.groups import PATH, count_option
 from agecompact.data.splits import PARTS
 from agecompact.errors import UsageError
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 
-_PATH = click.Path(path_type=Path)
 _ALL = "all"
 
 
@@ -52,8 +52,8 @@ class _OpenModel:
 
 @click.command()
 @click.argument("model", required=False)
-@click.option("--weights", type=_PATH, help="A weights file, instead of MODEL's released weights.")
-@click.option("--artifact", type=_PATH, help="An exported file; its embedded contract is used.")
+@click.option("--weights", type=PATH, help="A weights file, instead of MODEL's released weights.")
+@click.option("--artifact", type=PATH, help="An exported file; its embedded contract is used.")
 @data_options
 @click.option(
     "--split",
@@ -63,17 +63,8 @@ class _OpenModel:
     show_default=True,
     help="Part of the split to measure on.",
 )
-@click.option(
-    "--limit", type=click.IntRange(1), metavar="N", help="Use only N faces, spread over the part."
-)
-@click.option(
-    "--threads",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="CPU threads of the model.",
-)
+@count_option("--limit", "Use only N faces, spread over the part.")
+@count_option("--threads", "CPU threads of the model.", default=1)
 @click.option("--update-card", is_flag=True, help="Write the result into the weights' card.")
 @json_option
 def command(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agecompact.console.common import emit, json_option, say, screen
+from agecompact.console.groups import PATH
 from agecompact.files import sha256_of, size_of
 from agecompact.formats import format_of
 from agecompact.runtimes import registry
@@ -23,7 +24,7 @@ _LONGEST = 160
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 @json_option
 def command(file: Path, json_target: str | None) -> None:
     """Show what a weights file or an exported file is: its model, contract, content and card.

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from agecompact.console.common import emit, json_option, say, screen
+from agecompact.console.groups import PATH
 from agecompact.errors import UsageError
 
 SCHEMA_VERSION = 1
@@ -22,12 +23,12 @@ def command() -> None:
 @click.argument("model")
 @click.option(
     "--weights",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="A weights file, instead of MODEL's released weights.",
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     required=True,
     help="Folder for the module, its weights and their card.",
 )

@@ -9,6 +9,7 @@ import click
 import numpy as np
 
 from agecompact.console.common import emit, json_option, say, screen
+from agecompact.console.groups import PATH
 from agecompact.console.models import model_file
 from agecompact.contract import Image, Unit
 from agecompact.errors import ExitCode, UsageError
@@ -39,16 +40,16 @@ class Prediction:
 
 
 @click.command()
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, type=PATH)
 @click.option(
     "--model",
     metavar="ID",
     help=f"A model with released weights; default: {_DEFAULT_MODEL}.",
 )
-@click.option("--weights", type=click.Path(path_type=Path), help="A weights file, run by PyTorch.")
+@click.option("--weights", type=PATH, help="A weights file, run by PyTorch.")
 @click.option(
     "--artifact",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="An exported file; its embedded contract is used.",
 )
 @click.option("--no-detect", is_flag=True, help="Treat each image as a ready face crop.")

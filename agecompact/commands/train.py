@@ -14,6 +14,7 @@ import click
 
 from agecompact.console.common import emit, json_option, say, screen
 from agecompact.console.datasets import DataChoice, data_options, load, split_file_of
+from agecompact.console.groups import PATH
 from agecompact.console.training import TrainingChoice, training_options, watch
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from agecompact.training.session import Given
     from agecompact.weights.checkpoints import Weights
 
-_PATH = click.Path(path_type=Path)
 _STATE = "state.safetensors"
 _SPLIT = "split.json"
 
@@ -38,7 +38,7 @@ _SPLIT = "split.json"
     "--recipe", required=True, metavar="NAME", help="Name of a recipe, or path of a TOML file."
 )
 @data_options
-@click.option("--out", type=_PATH, required=True, help="Folder for weights, logs and state.")
+@click.option("--out", type=PATH, required=True, help="Folder for weights, logs and state.")
 @training_options
 @click.option(
     "--restart", is_flag=True, help="Start over, even if OUT has an interrupted training."

@@ -14,6 +14,7 @@ import click
 
 from agecompact.console.common import emit, json_option, say, screen
 from agecompact.console.datasets import DataChoice, data_options, load
+from agecompact.console.groups import PATH
 from agecompact.console.training import TrainingChoice, training_options, watch
 from agecompact.errors import UsageError
 from agecompact.files import canonical_json, make_folder, sha256_of
@@ -29,7 +30,6 @@ SCHEMA_VERSION = 1
 
 _SHOWN = 10
 _HASH_DIGITS = 12
-_PATH = click.Path(path_type=Path)
 
 
 @click.command()
@@ -37,7 +37,7 @@ _PATH = click.Path(path_type=Path)
     "--recipe", required=True, metavar="NAME", help="Name of a recipe, or path of a TOML file."
 )
 @data_options
-@click.option("--out", type=_PATH, required=True, help="Folder for the trials' weights and states.")
+@click.option("--out", type=PATH, required=True, help="Folder for the trials' weights and states.")
 @click.option(
     "--storage",
     "url",
@@ -64,7 +64,7 @@ _PATH = click.Path(path_type=Path)
     type=click.IntRange(1),
     required=True,
     metavar="N",
-    help="Stop when the study has N finished trials, over all workers.",
+    help="Stop when the study has N finished trials, of all workers.",
 )
 @training_options
 @json_option

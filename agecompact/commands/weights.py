@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from agecompact.console.common import emit, json_option, say, screen
+from agecompact.console.groups import PATH
 from agecompact.imports import import_extra
 from agecompact.weights.importers import FAMILIES
 
@@ -19,13 +20,17 @@ def command() -> None:
 
 
 @command.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 @click.option(
-    "--model", "family", type=click.Choice(list(FAMILIES)), required=True, help="Network in FILE, which is HDF5."
+    "--model",
+    "family",
+    type=click.Choice(list(FAMILIES)),
+    required=True,
+    help="Network in the file.",
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     required=True,
     help="Weights file to write, *.safetensors; its card is written beside it as *.json.",
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agecompact.console.common import progress, say
-from agecompact.console.groups import grouped_options
+from agecompact.console.groups import PATH, grouped_options
 from agecompact.data import registry, splits
 from agecompact.errors import UsageError, unknown_name
 
@@ -47,8 +47,6 @@ class DataChoice:
     split_seed: int = splits.SEED
 
 
-_PATH = click.Path(path_type=Path)
-
 _SOURCE_OPTIONS = (
     click.option(
         "--dataset",
@@ -60,12 +58,12 @@ _SOURCE_OPTIONS = (
     click.option(
         "--data",
         "folder",
-        type=_PATH,
+        type=PATH,
         envvar="AGECOMPACT_DATA",
         required=True,
         help="Folder of the data set; default: the environment variable AGECOMPACT_DATA.",
     ),
-    click.option("--cache", type=_PATH, help="Keep decoded images in this folder, to reuse them."),
+    click.option("--cache", type=PATH, help="Keep decoded images in this folder, to reuse them."),
 )
 _SPLIT_OPTIONS = (
     click.option(
@@ -84,7 +82,7 @@ _SPLIT_OPTIONS = (
     ),
 )
 _SPLIT_FILE_OPTION = click.option(
-    "--split-file", type=_PATH, help="A split written by `agecompact data split`."
+    "--split-file", type=PATH, help="A split written by `agecompact data split`."
 )
 
 source_options = grouped_options(DataChoice, "choice", _SOURCE_OPTIONS)

@@ -1,10 +1,11 @@
-"""Groups of options, and verbs with sub-verbs."""
+"""Kinds of options, groups of options, and verbs with sub-verbs."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +13,27 @@ import click
 from agecompact.imports import resolve
 
 Option = Callable[..., Any]
+
+PATH = click.Path(path_type=Path)
+
+
+def count_option(flag: str, text: str, *, minimum: int = 1, default: int | None = None) -> Option:
+    """An option that takes a whole number.
+
+    Args:
+        flag: Such as `--threads`.
+        text: Its help.
+        minimum: The least value.
+        default: Its default; None for none.
+    """
+    return click.option(
+        flag,
+        type=click.IntRange(minimum),
+        default=default,
+        show_default=default is not None,
+        metavar="N",
+        help=text,
+    )
 
 
 def grouped_options(kind: type, argument: str, options: Sequence[Option]) -> Option:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agecompact.console.common import progress, say
-from agecompact.console.groups import grouped_options
+from agecompact.console.groups import PATH, count_option, grouped_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -69,8 +69,6 @@ class TrainingChoice:
         return words
 
 
-_PATH = click.Path(path_type=Path)
-
 training_options = grouped_options(
     TrainingChoice,
     "training",
@@ -82,29 +80,20 @@ training_options = grouped_options(
             metavar="KEY=VALUE",
             help="Override a value of the recipe; repeatable.",
         ),
-        click.option(
-            "--epochs",
-            type=click.IntRange(1),
-            metavar="N",
-            help="Number of epochs, instead of the recipe's.",
-        ),
-        click.option("--start", type=_PATH, help="Weights to start from."),
-        click.option(
-            "--teacher", type=_PATH, help="Weights of the teacher, for a recipe that distils."
-        ),
+        count_option("--epochs", "Number of epochs, instead of the recipe's."),
+        click.option("--start", type=PATH, help="Weights to start from."),
+        click.option("--teacher", type=PATH, help="Weights of the teacher, to distil from."),
         click.option(
             "--backbone",
             metavar="FILE",
             help="Published backbone weights: a state dict trained on ImageNet, 'torchvision' to "
             "download it, or the graph of FaceRes.",
         ),
-        click.option(
+        count_option(
             "--seed",
-            type=click.IntRange(0),
+            "Seed of initial weights, augmentation and the order of faces.",
+            minimum=0,
             default=42,
-            show_default=True,
-            metavar="N",
-            help="Seed of initial weights, augmentation and the order of faces.",
         ),
         click.option(
             "--accelerator",
@@ -113,16 +102,9 @@ training_options = grouped_options(
             show_default=True,
             help="Where to train; auto is CUDA if there is a GPU.",
         ),
-        click.option(
-            "--threads", type=click.IntRange(1), metavar="N", help="CPU threads per process."
-        ),
-        click.option(
-            "--workers",
-            type=click.IntRange(0),
-            default=0,
-            show_default=True,
-            metavar="N",
-            help="Processes that prepare batches; 0 prepares them in the training process.",
+        count_option("--threads", "CPU threads per process."),
+        count_option(
+            "--workers", "Processes that prepare batches; 0 for none.", minimum=0, default=0
         ),
     ),
 )

@@ -3,75 +3,39 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any
 
-from agecompact.data.face import Target
 from agecompact.data.survey import Survey
+
+SCHEMA_VERSION = 1
 
 _GENDERS = {0: "female", 1: "male", None: "unknown"}
 
 
-@dataclass(frozen=True)
-class Ages:
-    """Ages of the kept faces.
+def audit(survey: Survey) -> dict[str, Any]:
+    """Counts of a survey, and the names of all dropped files, as JSON values.
 
-    Attributes:
-        youngest: Years.
-        oldest: Years.
-        decades: Number of faces by decade of age, keyed by its first year, in order.
+    Ages, genders and people (`subjects`, None if the data set does not name them) are those of the
+    kept faces. Decades are in order, keyed by their first year.
     """
-
-    youngest: int
-    oldest: int
-    decades: Mapping[str, int]
-
-
-@dataclass(frozen=True)
-class Audit:
-    """Counts of a survey.
-
-    Attributes:
-        dataset: Id of the data set.
-        target: What the labels had to agree on.
-        counts: `Survey.counts`.
-        ages: Ages of the kept faces.
-        genders: Number of kept faces by gender.
-        subjects: Number of people among the kept faces; None if the data set does not say.
-        dropped: `Survey.dropped`.
-        conflicts: `Survey.conflicts`.
-        near_conflicts: `Survey.near_conflicts`.
-    """
-
-    SCHEMA_VERSION: ClassVar[int] = 1
-
-    dataset: str
-    target: Target
-    counts: Mapping[str, int]
-    ages: Ages
-    genders: Mapping[str, int]
-    subjects: int | None
-    dropped: Mapping[str, tuple[str, ...]]
-    conflicts: tuple[tuple[str, ...], ...]
-    near_conflicts: tuple[tuple[str, ...], ...]
-
-
-def audit(survey: Survey) -> Audit:
-    """Counts the faces of a survey by their labels."""
     labels = [face.label for face in survey.faces]
     ages = [label.age for label in labels]
     decades = Counter(age // 10 * 10 for age in ages)
     genders = Counter(_GENDERS[label.gender] for label in labels)
     people = {label.subject for label in labels if label.subject is not None}
-    return Audit(
-        dataset=survey.dataset,
-        target=survey.target,
-        counts=survey.counts,
-        ages=Ages(min(ages), max(ages), {str(first): decades[first] for first in sorted(decades)}),
-        genders={name: genders[name] for name in _GENDERS.values() if genders[name]},
-        subjects=len(people) or None,
-        dropped=survey.dropped,
-        conflicts=survey.conflicts,
-        near_conflicts=survey.near_conflicts,
-    )
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "dataset": survey.dataset,
+        "target": survey.target,
+        "counts": survey.counts,
+        "ages": {
+            "youngest": min(ages),
+            "oldest": max(ages),
+            "decades": {str(first): decades[first] for first in sorted(decades)},
+        },
+        "genders": {name: genders[name] for name in _GENDERS.values() if genders[name]},
+        "subjects": len(people) or None,
+        "dropped": {reason: list(names) for reason, names in survey.dropped.items()},
+        "conflicts": [list(group) for group in survey.conflicts],
+        "near_conflicts": [list(group) for group in survey.near_conflicts],
+    }

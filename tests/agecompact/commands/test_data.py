@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -13,9 +14,10 @@ from agecompact.cli import VERBS
 from agecompact.commands import data
 from agecompact.console import datasets as dataset
 from agecompact.console.datasets import DataChoice
-from agecompact.data import splits, utkface
+from agecompact.data import registry, splits, utkface
 from agecompact.data.survey import survey
 from agecompact.errors import UsageError
+from agecompact.faces.framing import WHOLE
 from tests.agecompact.data import synthetic
 from tests.agecompact.data.synthetic import picture
 from tests.support import Agecompact
@@ -145,11 +147,6 @@ def test_a_split_file_is_refused_on_other_files(folder: Path, tmp_path: Path) ->
 
 @pytest.fixture
 def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    from dataclasses import replace
-
-    from agecompact.data import registry
-    from agecompact.faces.framing import WHOLE
-
     spec = replace(registry.get("fgnet"), framing=WHOLE)
     monkeypatch.setitem(registry.DATASETS, "fgnet", spec)
     files = {f"{1 + i % 4:03}A{i:02}.JPG": i for i in range(16)}

@@ -208,43 +208,39 @@ def test_a_card_of_another_split_is_not_updated(
 # Artefacts.
 
 
-@pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
-def test_an_artifact_scores_what_its_weights_score(
-    suffix: str, build_of: BuildOf, data: Path
-) -> None:
-    if suffix == ".tflite":
+@pytest.fixture(params=[".onnx", ".tflite"])
+def artifact(request: pytest.FixtureRequest, build_of: BuildOf) -> Path:
+    if request.param == ".tflite":
         pytest.importorskip("ai_edge_litert")
-    build = build_of("ssrnet")
-    path = build.folder / f"ssrnet_float32{suffix}"
+    return build_of("ssrnet").folder / f"ssrnet_float32{request.param}"
+
+
+def test_an_artifact_scores_what_its_weights_score(
+    artifact: Path, build_of: BuildOf, data: Path
+) -> None:
     arguments = ("--data", data, "--split", "all")
-    reference = measured("--weights", build.weights, *arguments)
-    record = measured("--artifact", path, *arguments)
+    reference = measured("--weights", build_of("ssrnet").weights, *arguments)
+    record = measured("--artifact", artifact, *arguments)
     assert record["measured"]["kind"] == "artifact"
-    assert record["measured"]["file"] == path.name
+    assert record["measured"]["file"] == artifact.name
     assert record["measured"]["weights_sha256"] == reference["measured"]["sha256"]
     assert record["evaluation"]["n"] == 60
     for figure in ("mae_years", "rmse_years", "bias_years"):
         expected = reference["evaluation"][figure]
         assert record["evaluation"][figure] == pytest.approx(expected, abs=0.001)
-    repeated = measured("--artifact", path, *arguments)
+    repeated = measured("--artifact", artifact, *arguments)
     assert record.pop("timing") != repeated.pop("timing")
     assert record == repeated
 
 
-@pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
-def test_the_contract_in_the_file_is_applied(
-    suffix: str, build_of: BuildOf, data: Path, tmp_path: Path
-) -> None:
-    if suffix == ".tflite":
-        pytest.importorskip("ai_edge_litert")
-    path = build_of("ssrnet").folder / f"ssrnet_float32{suffix}"
-    content = path.read_bytes()
+def test_the_contract_in_the_file_is_applied(artifact: Path, data: Path, tmp_path: Path) -> None:
+    content = artifact.read_bytes()
     planted = content.replace(b'"color_order":"BGR"', b'"color_order":"RGB"')
     assert planted != content
-    (tmp_path / path.name).write_bytes(planted)
+    (tmp_path / artifact.name).write_bytes(planted)
     right, wrong = (
         measured("--artifact", p, "--data", data, "--split", "all")["evaluation"]["mae_years"]
-        for p in (path, tmp_path / path.name)
+        for p in (artifact, tmp_path / artifact.name)
     )
     assert abs(right - wrong) > 0.01
 
@@ -259,15 +255,11 @@ def test_core_ml_is_refused_with_its_reason(build_of: BuildOf, data: Path) -> No
     assert "on a Mac" in error.fix
 
 
-@pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
 def test_a_truncated_artifact_is_a_usage_error(
-    suffix: str, build_of: BuildOf, data: Path, tmp_path: Path, agecompact: Agecompact
+    artifact: Path, data: Path, tmp_path: Path, agecompact: Agecompact
 ) -> None:
-    if suffix == ".tflite":
-        pytest.importorskip("ai_edge_litert")
-    path = build_of("ssrnet").folder / f"ssrnet_float32{suffix}"
-    broken = tmp_path / path.name
-    broken.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    broken = tmp_path / artifact.name
+    broken.write_bytes(artifact.read_bytes()[: artifact.stat().st_size // 2])
     done = agecompact("evaluate", "--artifact", broken, "--data", data)
     assert done.returncode == ExitCode.USAGE
     assert done.stderr.startswith(f"error: {broken}")

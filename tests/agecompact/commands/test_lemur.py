@@ -1,5 +1,6 @@
 """`agecompact lemur export`: a module, its weights and their card."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -47,8 +48,6 @@ def test_json_on_standard_output_stands_alone(tmp_path: Path) -> None:
 
 
 def test_given_weights_keep_their_contract(tmp_path: Path) -> None:
-    import dataclasses
-
     released = checkpoints.read(checkpoints.released_path("ssrnet"))
     contract = dataclasses.replace(released.contract, interpolation="linear")
     path = tmp_path / "own.safetensors"

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,8 +80,6 @@ def test_nothing_is_decoded_twice(
 
 
 def test_framings_are_kept_apart(faces: tuple[Face, ...], folder: Path) -> None:
-    from dataclasses import replace
-
     cut = tuple(replace(face, framing=Framing("border", 20)) for face in faces)
     for chosen in (faces, cut, faces, cut):
         _assert_same(batches.load(chosen, folder), batches.load(chosen))
