@@ -10,7 +10,6 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from agecompact.cli import VERBS
 from agecompact.commands import data
 from agecompact.console import datasets as dataset
 from agecompact.console.datasets import DataChoice
@@ -207,7 +206,3 @@ def test_a_verb_gets_its_data_options_as_one_object(tmp_path: Path) -> None:
         DataChoice("utkface", tmp_path),
         DataChoice("fgnet", tmp_path, "random", "x", Path("s"), Path("c"), 7),
     ]
-
-
-def test_the_verb_is_listed() -> None:
-    assert VERBS["data"].target == "agecompact.commands.data:command"
