@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,25 +44,47 @@ def emit(value: dict[str, Any] | list[Any], json_target: str | None) -> None:
         write_text(Path(json_target), pretty_json(value))
 
 
+@dataclass(frozen=True)
+class Stages:
+    """A progress display of several stages.
+
+    Attributes:
+        start: Shows which stage runs now. Nothing advances; off a terminal nothing is printed.
+        done: Advances by one when a stage has ended; off a terminal it prints the description.
+    """
+
+    start: Callable[[str], None]
+    done: Callable[[str], None]
+
+    def __call__(self, description: str) -> None:
+        """Same as `done`."""
+        self.done(description)
+
+
 @contextmanager
-def progress(console: Console, title: str, total: int) -> Iterator[Callable[[str], None]]:
-    """Shows `total` steps: a bar on a terminal, elsewhere a plain line each.
+def progress(console: Console, title: str, total: int) -> Iterator[Stages]:
+    """Shows the progress of `total` stages: a live bar on a terminal, elsewhere a line per stage.
+
+    The bar's spinner and clock move while a stage runs, so that a long one does not look stuck.
 
     Yields:
-        To be called once a step with what it is.
+        The display, to be updated when a stage starts and when it ends.
     """
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        SpinnerColumn,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(
-        *columns,
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=16),
+        MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=console,
@@ -70,9 +93,12 @@ def progress(console: Console, title: str, total: int) -> Iterator[Callable[[str
     ) as bar:
         task = bar.add_task(title, total=total)
 
-        def step(description: str) -> None:
+        def start(description: str) -> None:
+            bar.update(task, description=description)
+
+        def done(description: str) -> None:
             bar.update(task, advance=1, description=description)
             if not console.is_terminal:
-                console.print(description)
+                console.print(description, markup=False, soft_wrap=True)
 
-        yield step
+        yield Stages(start, done)
