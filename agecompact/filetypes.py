@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from agecompact.errors import UsageError
 from agecompact.formats import FORMATS
 
 _HEAD_BYTES = 4096
@@ -72,6 +73,22 @@ _SOURCES = {
 def describe(path: Path) -> str:
     """What a file is, with its article: `a Keras HDF5 file`, `a web page`."""
     return _TYPES[_type_of(path)].description
+
+
+def unreadable(path: Path, error: Exception, *, wanted: str) -> UsageError:
+    """The error for a file that could not be read: what it is instead, and how to fix that.
+
+    Args:
+        path: An existing file or folder.
+        error: Why it could not be read; reported if the file is of the wanted type.
+        wanted: As in `fix_for`.
+    """
+    found = _type_of(path)
+    return UsageError(
+        f"cannot read {path} as {_TYPES[wanted].description}",
+        why=str(error) if found == wanted else f"it is {_TYPES[found].description}",
+        fix=fix_for(path, wanted=wanted),
+    )
 
 
 def fix_for(path: Path, *, wanted: str) -> str:

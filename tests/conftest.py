@@ -17,7 +17,8 @@ import pytest
 
 from agecompact.artifacts import manifest
 from agecompact.errors import AgecompactError
-from export import pipeline, targets
+from agecompact.formats import TARGETS
+from export import pipeline
 from tests.support import REPOSITORY, Agecompact, BuildOf, CopyBuild, random_weights
 
 
@@ -62,7 +63,7 @@ def build_of(shared_folder: Path) -> BuildOf:
             if not (shared_folder / model_id).exists():
                 weights = random_weights(shared_folder / f"{model_id}.safetensors", model_id)
                 try:
-                    pipeline.export(pipeline.Request(weights, targets.TARGETS, shared_folder))
+                    pipeline.export(pipeline.Request(weights, TARGETS, shared_folder))
                 except AgecompactError as error:
                     # Asked again by every test, a conversion that fails would take an hour.
                     failure.write_text(str(error))

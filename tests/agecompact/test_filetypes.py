@@ -12,7 +12,7 @@ import torch
 from onnx import TensorProto, helper
 from safetensors.torch import save
 
-from agecompact.filetypes import describe, fix_for
+from agecompact.filetypes import describe, fix_for, unreadable
 
 
 def _zip() -> bytes:
@@ -91,3 +91,12 @@ def test_the_fix_depends_on_what_the_file_is(content, name, wanted, fix, tmp_pat
     path = tmp_path / name
     path.write_bytes(_CONTENTS[content])
     assert fix.format(path=path) in fix_for(path, wanted=wanted)
+
+
+def test_the_error_reports_the_type_or_else_the_reason(tmp_path):
+    path = tmp_path / "w.safetensors"
+    for content, why in (("Keras HDF5 file", "it is a Keras HDF5 file"), ("safetensors file", "E")):
+        path.write_bytes(_CONTENTS[content])
+        error = unreadable(path, ValueError("E"), wanted="pytorch")
+        assert error.what == f"cannot read {path} as a safetensors file"
+        assert (error.why, error.fix) == (why, fix_for(path, wanted="pytorch"))
