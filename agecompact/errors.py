@@ -40,6 +40,11 @@ class AgecompactError(Exception):
         self.why = why
         self.fix = fix
 
+    @property
+    def summary(self) -> str:
+        """What failed and why, in one line."""
+        return f"{self.what}: {self.why}" if self.why else self.what
+
     def __str__(self) -> str:
         lines = [self.what]
         if self.why:

@@ -104,10 +104,10 @@ def fix_for(path: Path, *, wanted: str) -> str:
         return f"copy, download or export {path} again: it is damaged or cut short"
     if fix := _TYPES[found].fix:
         return fix.format(path=path)
-    if found in FORMATS and path.suffix != FORMATS[found].suffix:
-        return f"rename it to *{FORMATS[found].suffix}: it is {_TYPES[found].description}"
     if found in FORMATS and wanted == "pytorch":
         return "name the weights that it was exported from"
+    if found in FORMATS and path.suffix != FORMATS[found].suffix:
+        return f"rename it to *{FORMATS[found].suffix}"
     return _SOURCES.get(wanted, "agecompact export writes such files")
 
 

@@ -270,5 +270,5 @@ def _reason(error: BaseException, _: Any) -> str:
     if isinstance(error, cattrs.ForbiddenExtraKeysError):
         return f"unknown fields: {', '.join(sorted(error.extra_fields))}"
     if isinstance(error, AgecompactError):
-        return ": ".join(part for part in (error.what, error.why) if part)
+        return error.summary
     return str(error)

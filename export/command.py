@@ -119,7 +119,7 @@ def _sources(models: tuple[str, ...], every: bool, weights: Path | None) -> list
             )
         return [weights]
     if every:
-        return [checkpoints.released_path(model_id) for model_id in registry.MODELS]
+        models = tuple(filter(checkpoints.is_released, registry.MODELS))
     if not models:
         raise UsageError(
             "no model named",

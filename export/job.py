@@ -62,10 +62,9 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Refusal:
-    """An `AgecompactError` of a converter, with the fields of that error."""
+    """An `AgecompactError` of a converter, with its exit code, summary and fix."""
 
     exit_code: int
-    what: str
     why: str
     fix: str
 

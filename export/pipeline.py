@@ -23,12 +23,12 @@ from agecompact.runtimes import registry as runtimes
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
 from agecompact.serialization import read_versioned, write_versioned
 from agecompact.weights import checkpoints
-from export.job import Artifact, InputKind, Job, Refusal, Reply
+from export.job import Artifact, InputKind, Job, Reply
 
 _LOG_LINES = 5
 # A converter that fails with less free space than this failed because the disk is full.
 _FULL_BYTES = 1 << 16
-_KEEP_GOING = "to make the other formats all the same, add --keep-going"
+_KEEP_GOING = "to make the other formats, add --keep-going"
 _SILENT = Stages(start=lambda _: None, done=lambda _: None)
 
 
@@ -138,10 +138,12 @@ def _run_stages(
         except ConversionError as error:
             if not request.keep_going:
                 raise
-            reason = ": ".join(part for part in (error.what, error.why) if part)
             not_made += [
                 manifest.NotMade(
-                    target.file_name(weights.stem), format_.name, target.precision.name, reason
+                    file=target.file_name(weights.stem),
+                    format=format_.name,
+                    precision=target.precision.name,
+                    reason=error.summary,
                 )
                 for target in targets
             ]
@@ -208,15 +210,10 @@ def _convert(format_: Format, job: Job, scratch: Path) -> tuple[Artifact, ...]:
         raise ConversionError(what, why=why, fix=_KEEP_GOING)
     result = read_versioned(reply, Reply, what="reply")
     if result.error is not None:
-        raise _as_error(what, result.error)
+        missing = result.error.exit_code == BackendMissingError.exit_code
+        kind = BackendMissingError if missing else ConversionError
+        raise kind(what, why=result.error.why, fix=result.error.fix or _KEEP_GOING)
     return result.artifacts
-
-
-def _as_error(what: str, error: Refusal) -> AgecompactError:
-    missing = error.exit_code == BackendMissingError.exit_code
-    kind = BackendMissingError if missing else ConversionError
-    why = ": ".join(part for part in (error.what, error.why) if part)
-    return kind(what, why=why, fix=error.fix or _KEEP_GOING)
 
 
 def _environment() -> dict[str, str]:
@@ -239,7 +236,7 @@ def _reject_unreadable(path: Path) -> None:
         runtimes.read_metadata(path)
     except AgecompactError as error:
         raise ConversionError(
-            f"the converted file cannot be read: {path.name}", why=str(error)
+            f"the converted file cannot be read: {path.name}", why=error.summary
         ) from None
     try:
         with RuntimeProcess(path) as process:

@@ -27,7 +27,7 @@ def run(format_: str, job: Job) -> Reply:
                 raise
             raise missing_extra(made.extra, str(error.name)) from None
     except AgecompactError as error:
-        return Reply(error=Refusal(int(error.exit_code), error.what, error.why, error.fix))
+        return Reply(error=Refusal(int(error.exit_code), error.summary, error.fix))
 
 
 def main() -> None:

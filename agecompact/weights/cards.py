@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agecompact.errors import UsageError
 from agecompact.files import pretty_json, read_json, write_text
 from agecompact.weights import checkpoints
 
@@ -31,12 +30,9 @@ def update(weights: Path, sections: Mapping[str, Any]) -> Path:
 
 def released(sha256: str, model_id: str) -> Mapping[str, Any]:
     """The card of a model's released weights if they have this hash, else an empty mapping."""
-    try:
-        path = checkpoints.card_path(checkpoints.released_path(model_id))
-    except UsageError:
-        # A user's own model has no released weights.
+    if not checkpoints.is_released(model_id):
         return {}
-    card = read_json(path, what="card")
+    card = read_json(checkpoints.card_path(checkpoints.released_path(model_id)), what="card")
     return card if card.get("sha256") == sha256 else {}
 
 

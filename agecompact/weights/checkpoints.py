@@ -114,13 +114,20 @@ def released_path(model_id: str) -> Path:
         UsageError: There is no such model, or it has no released weights.
     """
     registry.get(model_id)
-    path = Path(str(package_files("agecompact") / "weights" / f"{model_id}{_SUFFIX}"))
-    if not path.is_file():
+    if not is_released(model_id):
         raise UsageError(
-            f"'{model_id}' has no released weights",
-            fix="name a file with --weights",
+            f"'{model_id}' has no released weights", fix="name a weights file with --weights"
         )
-    return path
+    return _released_path(model_id)
+
+
+def is_released(model_id: str) -> bool:
+    """Whether a model has released weights."""
+    return _released_path(model_id).is_file()
+
+
+def _released_path(model_id: str) -> Path:
+    return Path(str(package_files("agecompact") / "weights" / f"{model_id}{_SUFFIX}"))
 
 
 def read(path: Path) -> Weights:

@@ -78,7 +78,7 @@ def test_folders(tmp_path):
         ("PyTorch file", "w.safetensors", "pytorch", "checkpoints.write"),
         ("safetensors file", "w.safetensors", "pytorch", "damaged or cut short"),
         ("safetensors file", "w.h5", "keras", "rename it to *.safetensors"),
-        ("TFLite model", "m.onnx", "onnx", "rename it to *.tflite: it is a TFLite model"),
+        ("TFLite model", "m.onnx", "onnx", "rename it to *.tflite"),
         ("TFLite model", "m.tflite", "pytorch", "the weights that it was exported from"),
         ("Git LFS pointer", "m.tflite", "tflite", "git lfs pull"),
         ("image", "face.onnx", "onnx", "agecompact predict {path}"),
