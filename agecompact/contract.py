@@ -48,7 +48,10 @@ class Crop:
 
     def __post_init__(self) -> None:
         if not (0 <= self.left < self.right <= 1 and 0 <= self.top < self.bottom <= 1):
-            raise UsageError(f"crop '{self.name}' is not a box inside the face chip")
+            raise UsageError(
+                f"crop '{self.name}' is not a box inside the face chip",
+                fix="choose 0 <= left < right <= 1 and 0 <= top < bottom <= 1",
+            )
 
 
 @dataclass(frozen=True)
@@ -197,6 +200,7 @@ class Contract:
             raise UsageError(
                 "an input image must be uint8 HWC with three channels",
                 why=f"got {image.dtype} of shape {image.shape}",
+                fix="read the image with cv2.imread",
             )
         filters = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR}
         size = (self.width, self.height)

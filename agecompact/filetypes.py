@@ -83,10 +83,9 @@ def unreadable(path: Path, error: Exception, *, wanted: str) -> UsageError:
         error: Why it could not be read; reported if the file is of the wanted type.
         wanted: As in `fix_for`.
     """
-    found = _type_of(path)
     return UsageError(
         f"cannot read {path} as {_TYPES[wanted].description}",
-        why=str(error) if found == wanted else f"it is {_TYPES[found].description}",
+        why=str(error) if _type_of(path) == wanted else f"it is {describe(path)}",
         fix=fix_for(path, wanted=wanted),
     )
 

@@ -236,7 +236,7 @@ def _reject_unreadable(path: Path) -> None:
         runtimes.read_metadata(path)
     except AgecompactError as error:
         raise ConversionError(
-            f"the converted file cannot be read: {path.name}", why=error.summary
+            f"the converted file cannot be read: {path.name}", why=error.summary, fix=_KEEP_GOING
         ) from None
     try:
         with RuntimeProcess(path) as process:
@@ -245,7 +245,7 @@ def _reject_unreadable(path: Path) -> None:
         # Without macOS there is no Core ML to open a package with; parity checks it otherwise.
         if failure.kind != "missing":
             raise ConversionError(
-                f"the converted file does not open: {path.name}", why=str(failure)
+                f"the converted file does not open: {path.name}", why=str(failure), fix=_KEEP_GOING
             ) from None
 
 
