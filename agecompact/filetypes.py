@@ -83,8 +83,10 @@ def unreadable(path: Path, error: Exception, *, wanted: str) -> UsageError:
         error: Why it could not be read; reported if the file is of the wanted type.
         wanted: As in `fix_for`.
     """
+    # A format without a signature here is described by its name.
+    expected = _TYPES.get(wanted, _FileType(f"a {wanted} file"))
     return UsageError(
-        f"cannot read {path} as {_TYPES[wanted].description}",
+        f"cannot read {path} as {expected.description}",
         why=str(error) if _type_of(path) == wanted else f"it is {describe(path)}",
         fix=fix_for(path, wanted=wanted),
     )

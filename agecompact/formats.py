@@ -185,28 +185,6 @@ TARGETS: tuple[Target, ...] = tuple(
 )
 
 
-def format_named(name: str) -> Format:
-    """Looks up a format by its name.
-
-    Raises:
-        UsageError: There is no such format; suggests the nearest name.
-    """
-    if name not in FORMATS:
-        raise unknown_name("format", name, FORMATS)
-    return FORMATS[name]
-
-
-def precision_named(name: str) -> Precision:
-    """Looks up a precision by its name.
-
-    Raises:
-        UsageError: There is no such precision; suggests the nearest name.
-    """
-    if name not in PRECISIONS:
-        raise unknown_name("precision", name, PRECISIONS)
-    return PRECISIONS[name]
-
-
 def format_of(path: Path) -> Format:
     """The format of a file, from its suffix.
 

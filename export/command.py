@@ -74,7 +74,8 @@ def export(
             written.append(pipeline.export(request, stages))
     for made in written:
         for entry in made.artifacts:
-            console.print(f"{out / made.model / entry.file}  {entry.bytes:,} bytes")
+            line = f"{out / made.model / entry.file}  {entry.bytes:,} bytes"
+            console.print(line, markup=False, soft_wrap=True)
     emit(unstructure(written), json_target)
     if missing := [each for made in written for each in made.not_made]:
         raise ConversionError(

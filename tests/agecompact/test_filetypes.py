@@ -100,3 +100,4 @@ def test_the_error_reports_the_type_or_else_the_reason(tmp_path):
         error = unreadable(path, ValueError("E"), wanted="pytorch")
         assert error.what == f"cannot read {path} as a safetensors file"
         assert (error.why, error.fix) == (why, fix_for(path, wanted="pytorch"))
+    assert "as a new file" in unreadable(path, ValueError("E"), wanted="new").what
