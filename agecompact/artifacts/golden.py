@@ -126,12 +126,9 @@ def read(folder: Path) -> GoldenPack:
         weights_sha256=index.weights_sha256,
         unit=index.unit,
         samples=index.samples,
-        images={
-            a.name: _load(folder, a, "uint8", (count, *a.shape[1:-1], 3), axes=4)
-            for a in index.inputs
-        },
-        table=_load(folder, index.table, "float32", (3, _LEVELS), axes=2),
-        outputs={a.name: _load(folder, a, "float32", (count,), axes=1) for a in index.outputs},
+        images={a.name: _load(folder, a, "uint8", (count, *a.shape[1:3], 3)) for a in index.inputs},
+        table=_load(folder, index.table, "float32", (3, _LEVELS)),
+        outputs={a.name: _load(folder, a, "float32", (count,)) for a in index.outputs},
         tolerances={file: tolerance.max for file, tolerance in index.tolerances.items()},
     )
 
@@ -145,12 +142,12 @@ def read_if_there(folder: Path) -> GoldenPack | None:
     return read(folder) if (folder / FILE_NAME).exists() else None
 
 
-def _load(folder: Path, array: _Array, dtype: str, shape: tuple[int, ...], *, axes: int) -> Any:
+def _load(folder: Path, array: _Array, dtype: str, shape: tuple[int, ...]) -> Any:
     path = folder / array.file
-    if array.dtype != dtype or array.shape != shape or len(shape) != axes:
+    if array.dtype != dtype or array.shape != shape:
         raise UsageError(
             f"{path} is listed as {array.dtype} of shape {array.shape}",
-            why=f"it must be {dtype} of {axes} axes: {shape}",
+            why=f"it must be {dtype} of shape {shape}",
             fix=_FIX,
         )
     if Path(array.file).name != array.file:

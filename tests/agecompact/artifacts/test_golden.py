@@ -73,7 +73,7 @@ def test_a_folder_without_a_pack_has_none(tmp_path):
         (lambda index: index["samples"].append("2"), "must be uint8"),
         (lambda index: index["inputs"][0].update(dtype="float32"), "must be uint8"),
         (lambda index: index["inputs"][0].update(shape=[2, 4, 6, 3]), "bytes"),
-        (lambda index: index["inputs"][0].update(shape=[2, 4, 5]), "must be uint8 of 4 axes"),
+        (lambda index: index["inputs"][0].update(shape=[2, 4, 3]), "must be uint8 of shape"),
         (
             lambda index: index["inputs"].append(index["inputs"][0]),
             "each with its own name",
