@@ -1,4 +1,4 @@
-"""Golden packs by hand."""
+"""Golden packs written without the code under test."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ def write_pack(
     outputs: Mapping[str, Any],
     tolerances: Mapping[str, float] | None = None,
 ) -> None:
-    """Writes a pack as the format says, by other means than its writer."""
+    """Writes a pack in the documented format."""
     folder.mkdir(parents=True, exist_ok=True)
 
     def stored(name: str, values: Any, kind: str, suffix: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Statistics of timed inferences, the same in every harness."""
+"""Statistics of timed inferences, the same for every driver."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from agecompact.evaluation.bootstrap import Interval
 
-# Draws of a bootstrap interval, and their seed: the same samples always tell the same interval.
+# Resamples of a bootstrap interval, and their seed: equal samples give equal intervals.
 _RESAMPLES = 2000
 _SEED = 42
 CONFIDENCE = 0.95
@@ -18,16 +18,16 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Summary:
-    """What samples amount to, in their unit.
+    """Statistics of samples, in their unit.
 
     Attributes:
         p50: Median.
-        p90: 90th percentile, between the two samples around it in proportion (numpy's default).
-        p99: 99th percentile, likewise.
+        p90: 90th percentile, interpolated linearly (numpy's default).
+        p99: 99th percentile, interpolated linearly.
         mean: Mean.
-        std: Standard deviation of the samples with n - 1; None for a single one.
-        min: Least.
-        max: Greatest.
+        std: Standard deviation, n - 1; None for a single sample.
+        min: Minimum.
+        max: Maximum.
     """
 
     p50: float
@@ -40,14 +40,14 @@ class Summary:
 
 
 def summarise(samples: Sequence[float]) -> Summary:
-    """Statistics of samples, of which there is at least one."""
+    """Returns the statistics of one or more samples."""
     values = np.asarray(samples, np.float64)
     p50, p90, p99 = (float(v) for v in np.percentile(values, (50, 90, 99)))
     return Summary(
         p50=p50,
         p90=p90,
         p99=p99,
-        # Summed exactly: a mean that rounds past the greatest sample would be refused.
+        # Exact summation: a mean rounded above the maximum would be refused.
         mean=math.fsum(values) / len(values),
         std=float(values.std(ddof=1)) if len(values) > 1 else None,
         min=float(values.min()),
@@ -56,27 +56,27 @@ def summarise(samples: Sequence[float]) -> Summary:
 
 
 def median(values: Sequence[float]) -> float:
-    """Median of values, of which there is at least one."""
+    """Returns the median of one or more values."""
     return float(np.median(values))
 
 
 def pooled_mean(counts: Sequence[int], means: Sequence[float]) -> float:
-    """Mean of all samples of several rounds, of which only counts and means are known."""
+    """Returns the mean of all samples of several rounds, from their counts and means."""
     return math.fsum(n * mean for n, mean in zip(counts, means, strict=True)) / sum(counts)
 
 
 def pooled_std(
     counts: Sequence[int], means: Sequence[float], stds: Sequence[float | None]
 ) -> float | None:
-    """Standard deviation of all samples of several rounds, n - 1, within rounds and between them.
+    """Standard deviation, n - 1, of all samples of several rounds.
 
     Args:
-        counts: Samples of each round.
-        means: Their means.
-        stds: Their standard deviations, n - 1; None for a round of a single sample.
+        counts: Number of samples of each round.
+        means: Mean of each round.
+        stds: Standard deviation of each round, n - 1; None for a round of a single sample.
 
     Returns:
-        The deviation; None where a round of several samples tells none, or there is one sample.
+        The deviation; None if a round of several samples has none, or for a single sample.
     """
     rounds = list(zip(counts, means, stds, strict=True))
     if sum(counts) < 2 or any(std is None and n > 1 for n, _, std in rounds):
@@ -88,11 +88,11 @@ def pooled_std(
 
 @dataclass(frozen=True)
 class PairedRatio:
-    """One latency over another.
+    """Ratio of one latency to another.
 
     Attributes:
         median: Median over the rounds of the ratio within a round.
-        interval: Where that median lies with 95 % confidence; None for a single round.
+        interval: 95 % confidence interval of that median; None for a single round.
     """
 
     median: float
@@ -102,23 +102,23 @@ class PairedRatio:
 def paired_ratio(
     rounds_ms: Sequence[Sequence[float]], reference_ms: Sequence[Sequence[float]]
 ) -> PairedRatio:
-    """The latency ratio of two artefacts that were timed in turn, round by round.
+    """Latency ratio of two artefacts that were timed alternately, round by round.
 
-    A machine that slows down slows both halves of a round, so the ratio of a round's medians stands
-    where absolute times drift. Rounds, not inferences, are drawn for the interval: inferences of
-    one round share its disturbance.
+    A machine that slows down slows both halves of a round, so the ratio of a round's medians is
+    stable while absolute times drift. The interval resamples rounds, not inferences, because the
+    inferences of one round share its disturbance.
 
     Args:
         rounds_ms: Samples of each round.
-        reference_ms: The reference's samples in the same rounds.
+        reference_ms: Samples of the reference in the same rounds.
 
     Raises:
-        ValueError: The rounds do not pair.
+        ValueError: The numbers of rounds differ.
     """
     ratios = np.array(
         [
-            float(np.median(mine) / np.median(theirs))
-            for mine, theirs in zip(rounds_ms, reference_ms, strict=True)
+            float(np.median(samples) / np.median(reference))
+            for samples, reference in zip(rounds_ms, reference_ms, strict=True)
         ]
     )
     return PairedRatio(float(np.median(ratios)), median_interval(ratios))
