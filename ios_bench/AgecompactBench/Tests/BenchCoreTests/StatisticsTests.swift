@@ -18,32 +18,32 @@ final class StatisticsTests: XCTestCase {
         let cases: [Case]
     }
 
-    func testFiguresAreThoseOfPython() throws {
+    func testStatisticsAgreeWithPython() throws {
         for expected in try Fixture.decode(Expected.self, "statistics.json").cases {
-            let told = try XCTUnwrap(Statistics(expected.samples))
+            let statistics = try XCTUnwrap(Statistics(expected.samples))
             let pairs = [
-                (told.p50, expected.p50), (told.p90, expected.p90), (told.p99, expected.p99),
-                (told.mean, expected.mean), (told.least, expected.min),
-                (told.greatest, expected.max),
+                (statistics.p50, expected.p50), (statistics.p90, expected.p90), (statistics.p99, expected.p99),
+                (statistics.mean, expected.mean), (statistics.least, expected.min),
+                (statistics.greatest, expected.max),
             ]
-            for (mine, theirs) in pairs {
-                XCTAssertEqual(mine, theirs, accuracy: 1e-12 * abs(theirs))
+            for (actual, wanted) in pairs {
+                XCTAssertEqual(actual, wanted, accuracy: 1e-12 * abs(wanted))
             }
-            XCTAssertEqual(told.standardDeviation == nil, expected.std == nil)
-            if let mine = told.standardDeviation, let theirs = expected.std {
-                XCTAssertEqual(mine, theirs, accuracy: 1e-12 + 1e-9 * theirs)
+            XCTAssertEqual(statistics.standardDeviation == nil, expected.std == nil)
+            if let actual = statistics.standardDeviation, let wanted = expected.std {
+                XCTAssertEqual(actual, wanted, accuracy: 1e-12 + 1e-9 * wanted)
             }
         }
     }
 
-    func testNoSamplesTellNothing() {
+    func testNoSamplesGiveNoStatistics() {
         XCTAssertNil(Statistics([]))
         XCTAssertNil(Latency(samplesMs: [], warmupRuns: 1, elapsedS: nil))
     }
 
-    func testAMeanLiesBetweenItsSamples() throws {
-        let told = try XCTUnwrap(Statistics([Double](repeating: 0.1, count: 3)))
-        XCTAssertEqual(told.mean, 0.1)
+    func testTheMeanIsBetweenTheSamples() throws {
+        let statistics = try XCTUnwrap(Statistics([Double](repeating: 0.1, count: 3)))
+        XCTAssertEqual(statistics.mean, 0.1)
     }
 
     func testLatencyCountsItsSamples() throws {
@@ -54,7 +54,7 @@ final class StatisticsTests: XCTestCase {
         XCTAssertEqual(latency.p50Ms, 2)
     }
 
-    func testAStopwatchNeverTellsZero() {
+    func testAStopwatchNeverShowsZero() {
         XCTAssertGreaterThan(Stopwatch().elapsedMs, 0)
         let wall = WallClock()
         let (_, ms) = Stopwatch.time { Thread.sleep(forTimeInterval: 0.02) }
