@@ -11,27 +11,14 @@ from typing import Any
 from agecompact.artifacts.manifest import Build, Entry, read_builds
 from agecompact.bench import store
 from agecompact.bench.record import Record
+from agecompact.bench.tables import DASH, known_columns
 from agecompact.bench.validity import validated
 from agecompact.files import read_json
 from agecompact.formats import COMPUTE_UNITS, RUNTIMES, opened_by
 from agecompact.tables import Column, Table
 
-HEADINGS = (
-    "model",
-    "artefact",
-    "size",
-    "parity max",
-    "parity p99",
-    "latency",
-    "instructions",
-    "on device",
-    "status",
-)
-NUMERIC = frozenset(HEADINGS[2:8])
-_DASH = "-"
-
-# On a terminal a file's name stands for its model too.
 _COLUMNS = (
+    Column("model", "name"),
     Column("artefact", "name"),
     Column("size", "number"),
     Column("parity max", "number"),
@@ -41,6 +28,8 @@ _COLUMNS = (
     Column("on device", rank=2),
     Column("status"),
 )
+HEADINGS = tuple(column.heading for column in _COLUMNS)
+_RIGHT_ALIGNED = frozenset(HEADINGS[2:8])
 
 
 @dataclass(frozen=True)
@@ -85,8 +74,8 @@ class ArtifactSummary:
             _or_dash(self.max_years, f"{{:.1e}} {unit}"),
             _or_dash(self.p99_years, f"{{:.1e}} {unit}"),
             _marked(_or_dash(self.ratio, "{:.2f}x"), self.ratio_invalid),
-            ", ".join(self.instructions) or _DASH,
-            ", ".join(self.on_device) or _DASH,
+            ", ".join(self.instructions) or DASH,
+            ", ".join(self.on_device) or DASH,
             self.status,
         )
 
@@ -141,22 +130,23 @@ def to_markdown(table: Sequence[ArtifactSummary]) -> str:
     """Returns the summaries as a table in GitHub's Markdown."""
     lines = [
         "| " + " | ".join(HEADINGS) + " |",
-        "|" + "|".join("---:" if h in NUMERIC else "---" for h in HEADINGS) + "|",
+        "|" + "|".join("---:" if h in _RIGHT_ALIGNED else "---" for h in HEADINGS) + "|",
     ]
     lines += ["| " + " | ".join(summary.cells()) + " |" for summary in table]
     return "\n".join(lines) + "\n"
 
 
 def to_table(table: Sequence[ArtifactSummary]) -> Table:
-    """Returns the summaries as a table for a terminal, without columns that are empty."""
-    rows = [dict(zip(HEADINGS, summary.cells(), strict=True)) for summary in table]
-    shown = [c for c in _COLUMNS if any(row[c.heading] != _DASH for row in rows)]
-    return Table(
-        columns=tuple(shown),
-        rows=tuple(tuple(row[c.heading] for c in shown) for row in rows),
-        title="From PyTorch to the phone",
-        caption="parity: error against PyTorch; latency: ratio to the float32 TFLite file on one "
-        "host; instructions: per inference, counted on an emulated ARM core",
+    """Returns the summaries as a table for a terminal, without the columns that are empty.
+
+    The model is left out too, since file names begin with it.
+    """
+    return known_columns(
+        "From PyTorch to the phone",
+        "parity: error against PyTorch; latency: ratio to the float32 TFLite file on one host; "
+        "instructions: per inference, counted on an emulated ARM core",
+        _COLUMNS[1:],
+        [summary.cells()[1:] for summary in table],
     )
 
 
@@ -237,4 +227,4 @@ def _is_core_ml_stand_in(name: str) -> bool:
 
 
 def _or_dash(value: float | None, form: str) -> str:
-    return _DASH if value is None else form.format(value).strip()
+    return DASH if value is None else form.format(value).strip()

@@ -13,7 +13,8 @@ from agecompact.bench.store import MeasurementKey
 from agecompact.bench.timing import Ratio, Startup
 from agecompact.tables import Column, Table
 
-_DASH = "-"
+# The text of an unknown figure.
+DASH = "-"
 _LONGEST_OPS = 10
 
 
@@ -32,6 +33,19 @@ def where(machine: Machine) -> str:
     """Returns the machine on one line."""
     parts = (machine.name, machine.soc, machine.cpu, machine.emulator, machine.os)
     return ", ".join(text for text in parts if text)
+
+
+def known_columns(
+    title: str, caption: str, columns: Sequence[Column], rows: Sequence[tuple[str, ...]]
+) -> Table:
+    """Returns a table without the columns in which every row has a dash."""
+    known = [i for i in range(len(columns)) if any(row[i] != DASH for row in rows)]
+    return Table(
+        columns=tuple(columns[i] for i in known),
+        rows=tuple(tuple(row[i] for i in known) for row in rows),
+        title=title,
+        caption=caption,
+    )
 
 
 def _times(machine: str, records: Sequence[Record]) -> Table:
@@ -76,7 +90,7 @@ def _times(machine: str, records: Sequence[Record]) -> Table:
         "threads, paired by round\ncold: from the start of a process to its first output; "
         "MB: memory that the model added; error: largest on the golden pack"
     )
-    return _table(f"Latency{_same_runs(records)}\n{machine}", caption, columns, rows)
+    return known_columns(f"Latency{_same_runs(records)}\n{machine}", caption, columns, rows)
 
 
 def _counts(machine: str, records: Sequence[Record]) -> Table:
@@ -129,7 +143,7 @@ def _counts(machine: str, records: Sequence[Record]) -> Table:
         "the golden pack"
     )
     title = f"ARM instructions per inference{_same_runs(records)}\n{machine}"
-    return _table(title, caption, columns, rows)
+    return known_columns(title, caption, columns, rows)
 
 
 def sizes(artifacts: Iterable[Artifact]) -> Table:
@@ -147,7 +161,7 @@ def sizes(artifacts: Iterable[Artifact]) -> Table:
     rows = []
     for artifact in {a.file: a for a in artifacts}.values():
         size = artifact.size
-        parts = (_DASH,) * 6
+        parts = (DASH,) * 6
         if size is not None:
             bound = size.bound_bytes
             parts = (
@@ -160,7 +174,7 @@ def sizes(artifacts: Iterable[Artifact]) -> Table:
             )
         rows.append((artifact.file, f"{artifact.file_bytes:,}", *parts))
     caption = "deflated: as in an APK or IPA; bound: folded parameters x bytes of the precision"
-    return _table("Bytes of an artefact", caption, columns, rows)
+    return known_columns("Bytes of an artefact", caption, columns, rows)
 
 
 def profiles(records: Iterable[Record]) -> Iterator[Table]:
@@ -182,13 +196,13 @@ def profiles(records: Iterable[Record]) -> Iterator[Table]:
                 op.kind,
                 str(op.runs),
                 f"{op.mean_ms:.3f}",
-                f"{op.mean_ms / total_ms:.0%}" if total_ms else _DASH,
+                f"{op.mean_ms / total_ms:.0%}" if total_ms else DASH,
             )
             for op in record.profile[:_LONGEST_OPS]
         ]
         title = f"{record.artifact.file}{_same_runs((record,))}, by op\n{where(record.machine)}"
         caption = f"{len(record.profile)} ops take {total_ms:.3f} ms under the profiler"
-        yield _table(title, caption, columns, rows)
+        yield known_columns(title, caption, columns, rows)
 
 
 def compared(comparisons: Sequence[Comparison]) -> Iterator[Table]:
@@ -217,25 +231,12 @@ def compared(comparisons: Sequence[Comparison]) -> Iterator[Table]:
             )
             for c in group
         ]
-        yield _table(f"B against A\n{title}", "", columns, rows)
+        yield known_columns(f"B against A\n{title}", "", columns, rows)
 
 
 def _how(key: MeasurementKey) -> str:
     runs = f"{key.threads} threads, batch {key.batch}" if key.threads else ""
     return ", ".join(filter(None, (key.source, key.runtime, runs, key.delegate)))
-
-
-def _table(
-    title: str, caption: str, columns: Sequence[Column], rows: Sequence[tuple[str, ...]]
-) -> Table:
-    """A table without the columns in which nothing is known."""
-    known = [i for i in range(len(columns)) if any(row[i] != _DASH for row in rows)]
-    return Table(
-        columns=tuple(columns[i] for i in known),
-        rows=tuple(tuple(row[i] for i in known) for row in rows),
-        title=title,
-        caption=caption,
-    )
 
 
 _RUNS: Mapping[str, Callable[[Record], str]] = {
@@ -276,17 +277,17 @@ def _placement(record: Record) -> str:
 
 def _interval(ratio: Ratio | None) -> str:
     if ratio is None or ratio.low is None or ratio.high is None:
-        return _DASH
+        return DASH
     return f"{ratio.low:.2f}-{ratio.high:.2f}"
 
 
 def _error(record: Record) -> str:
     error = record.output_error
     if error is None:
-        return _DASH
+        return DASH
     unit = "y" if error.unit == "years" else ""
     return "NaN" if error.max_error is None else f"{error.max_error:.1e} {unit}".strip()
 
 
 def _number(value: float | int | None, form: str) -> str:
-    return _DASH if value is None else format(value, form)
+    return DASH if value is None else format(value, form)

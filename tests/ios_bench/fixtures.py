@@ -18,6 +18,7 @@ from agecompact.bench.record import Artifact, Reason, Record, Size
 from agecompact.bench.timing import Latency, Startup
 from agecompact.files import canonical_json, pretty_json
 from agecompact.serialization import unstructure
+from tests.golden_pack import pack_files
 
 FOLDER = Path(__file__).parents[2] / "ios_bench/AgecompactBench/Tests/BenchCoreTests/Fixtures"
 
@@ -142,27 +143,18 @@ def _golden() -> dict[str, bytes]:
     """Two samples of a 2 x 3 image, and a lookup table that differs between channels."""
     images = np.arange(2 * 2 * 3 * 3, dtype=np.uint8).reshape(2, 2, 3, 3) * 7
     table = np.linspace(-1.0, 1.0, 3 * 256, dtype=np.float32).reshape(3, 256)
-    answers = np.array([31.5, 64.25], np.float32)
-    index = {
-        "schema_version": 1,
-        "model": "c3ae",
-        "weights_sha256": _HASH,
-        "unit": "years",
-        "samples": ["one", "two"],
-        "inputs": [{"name": "face", "file": "face.u8", "shape": [2, 2, 3, 3], "dtype": "uint8"}],
-        "table": {"file": "table.f32", "shape": [3, 256], "dtype": "float32"},
-        "outputs": [{"name": "age", "file": "age.f32", "shape": [2], "dtype": "float32"}],
-        "tolerances": {"c3ae_float16.mlpackage": {"max": 0.1}},
-    }
+    pack = pack_files(
+        _HASH,
+        {"face": images},
+        table,
+        {"age": [31.5, 64.25]},
+        model="c3ae",
+        samples=("one", "two"),
+        tolerances={"c3ae_float16.mlpackage": 0.1},
+    )
     nchw = table[np.arange(3), images].transpose(0, 3, 1, 2)
-    return {
-        "golden.json": _json(index),
-        "face.u8": images.tobytes(),
-        "table.f32": table.astype("<f4").tobytes(),
-        "age.f32": answers.astype("<f4").tobytes(),
-        # The tensors that Swift must compute.
-        "expected.nchw.f32": np.ascontiguousarray(nchw).astype("<f4").tobytes(),
-    }
+    # The tensors that Swift must compute.
+    return pack | {"expected.nchw.f32": np.ascontiguousarray(nchw).astype("<f4").tobytes()}
 
 
 def _package() -> dict[str, bytes]:

@@ -36,8 +36,11 @@ def test_devices_of_xcode_27_and_its_simulators(saved):
 
 
 def test_both_forms_of_xcode_27_agree(saved):
-    (device,) = parsers.parse_devices(saved("devicectl_list_v5_properties.json"))
-    assert device == parsers.parse_devices(saved("devicectl_list_v5.json"))[0]
+    content = json.loads(saved("devicectl_list_v5.json"))
+    both = parsers.parse_devices(json.dumps(content))[0]
+    entry = content["result"]["devices"][0]
+    content["result"]["devices"] = [{k: entry[k] for k in ("identifier", "properties")}]
+    assert parsers.parse_devices(json.dumps(content)) == (both,)
 
 
 def test_the_lock_state_of_a_phone(saved):
