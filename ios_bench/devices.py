@@ -128,7 +128,7 @@ def measure_build(
         build: The build; outputs are compared if it holds a golden pack.
         settings: `rounds`, of 50 inferences each; `place` is `DEVICE[/UNIT,...]`: an identifier,
             UDID or name, the only device if None; and compute units, all four without any.
-        report: Called with each package's name before it is measured.
+        report: Called with each package's name when it has been measured.
 
     Returns:
         A record for each package and compute unit, in that order.
@@ -143,8 +143,8 @@ def measure_build(
     phone = prepare(request.device)
     records = []
     for file in files:
-        report(file.path.name)
         records += [phone.measure(build, file, unit, request) for unit in request.compute_units]
+        report(file.path.name)
     return tuple(records)
 
 

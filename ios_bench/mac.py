@@ -74,7 +74,7 @@ def measure_build(
         build: The build; outputs are compared if it holds a golden pack.
         settings: `rounds`, of 50 inferences each; `place` lists compute units, separated by
             commas, all four if None.
-        report: Called with each package's name before it is measured.
+        report: Called with each package's name when it has been measured.
 
     Returns:
         A record for each package and compute unit, in that order.
@@ -88,8 +88,8 @@ def measure_build(
     mac = this_mac()
     records = []
     for file in files:
-        report(file.path.name)
         records += [mac.measure(build, file, unit, request) for unit in request.compute_units]
+        report(file.path.name)
     return tuple(records)
 
 

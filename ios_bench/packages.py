@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agecompact.artifacts import golden
 from agecompact.artifacts.manifest import Build
-from agecompact.bench.files import BuildFile, measured_files
+from agecompact.bench.files import BuildFile, files_opened_by
 from agecompact.errors import UsageError
 from agecompact.formats import opened_by
 
@@ -19,13 +19,12 @@ def packages_of(build: Build) -> tuple[BuildFile, ...]:
     Raises:
         UsageError: There are none.
     """
-    core_ml = opened_by(RUNTIME)
-    packages = tuple(file for file in measured_files(build) if file.format == core_ml.name)
+    packages = files_opened_by(RUNTIME, build)
     if not packages:
         raise UsageError(
             f"{build.folder} holds no Core ML package",
             why="Macs, iPhones and iPads are measured with Core ML only",
-            fix=f"agecompact export {build.manifest.model} --format {core_ml.name}",
+            fix=f"agecompact export {build.manifest.model} --format {opened_by(RUNTIME).name}",
         )
     return packages
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from agecompact import imports
 from agecompact.artifacts.manifest import Build
+from agecompact.bench.files import BuildFile, files_opened_by, measured_files
 from agecompact.bench.record import Record
 from agecompact.errors import UsageError, unknown_name
 
@@ -33,7 +34,7 @@ class Settings:
     place: str | None = None
 
 
-# Called with the name of each artefact before it is measured.
+# Called once with the name of each artefact that is measured.
 Report = Callable[[str], None]
 # Measures every artefact of a build that the device can run, and returns the records without a
 # verdict. An artefact that cannot be measured has a record with its `failure`.
@@ -47,12 +48,14 @@ class Driver:
     Attributes:
         measure: `module:function` of its `Measure`.
         summary: What it measures, for `--help`.
+        runtime: The runtime whose files it measures, such as `litert`; None for every file.
         place: What may follow the colon of `--on`, for `--help`; None for nothing.
         commands: `module:command` of verbs of `bench` with options of their own, by name.
     """
 
     measure: str
     summary: str
+    runtime: str | None = None
     place: str | None = None
     commands: Mapping[str, str] = field(default_factory=dict)
 
@@ -61,17 +64,23 @@ class Driver:
         measure: Measure = imports.resolve(self.measure)
         return measure
 
+    def files(self, build: Build) -> tuple[BuildFile, ...]:
+        """The files of a build that it measures."""
+        return files_opened_by(self.runtime, build) if self.runtime else measured_files(build)
+
 
 DRIVERS: Mapping[str, Driver] = {
     "host": Driver("agecompact.bench.host:measure_build", "latency on this machine"),
     "emulated": Driver(
         "android_bench.emulated.harness:measure_build",
         "ARM instructions on an emulated core",
+        runtime="litert",
         place="CORE",
     ),
     "adb": Driver(
         "android_bench.adb.measure:measure_build",
         "latency on an Android phone",
+        runtime="litert",
         place="SERIAL",
         commands={
             "adb": "android_bench.adb.command:adb",
@@ -81,11 +90,13 @@ DRIVERS: Mapping[str, Driver] = {
     "mac": Driver(
         "ios_bench.mac:measure_build",
         "latency of Core ML on this Mac",
+        runtime="coreml",
         place="UNIT,...",
     ),
     "ios": Driver(
         "ios_bench.devices:measure_build",
         "latency of Core ML on a device connected to this Mac",
+        runtime="coreml",
         place="DEVICE[/UNIT,...]",
     ),
 }

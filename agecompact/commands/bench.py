@@ -99,7 +99,7 @@ def _measure(
     for where, driver, place in drivers:
         measure = driver.load()
         settings = Settings(threads, batches, rounds, profile, place)
-        files = sum(len(measured_files(each)) for each in builds)
+        files = sum(len(driver.files(each)) for each in builds)
         with progress(console, f"bench on {where}", files) as step:
             for each in builds:
                 measured = [validated(record) for record in measure(each, settings, step)]

@@ -6,6 +6,7 @@ from agecompact import imports
 from agecompact.bench import host
 from agecompact.bench.drivers import DRIVERS, driver_commands, known_places, parse_place
 from agecompact.errors import UsageError
+from agecompact.formats import RUNTIMES
 
 
 def test_a_place_is_a_driver_and_what_follows_its_colon():
@@ -36,6 +37,12 @@ def test_a_driver_is_imported_by_name():
 def test_every_driver_takes_a_build_settings_and_a_report(name):
     parameters = inspect.signature(DRIVERS[name].load()).parameters
     assert list(parameters) == ["build", "settings", "report"]
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+def test_a_driver_names_a_runtime_of_the_table(name):
+    runtime = DRIVERS[name].runtime
+    assert runtime is None or runtime in RUNTIMES
 
 
 def test_every_driver_is_in_the_help():
