@@ -37,7 +37,7 @@ struct Timing {
             for name in names {
                 guard let array = outputs.featureValue(for: name)?.multiArrayValue, array.count == 1
                 else {
-                    throw BenchError.failedPrediction(why: "output '\(name)' is missing or not a scalar")
+                    throw BenchError.failedPrediction(why: "output '\(name)' is not a scalar")
                 }
                 answers[name, default: []].append(array[0].doubleValue)
             }

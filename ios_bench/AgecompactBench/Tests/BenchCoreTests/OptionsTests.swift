@@ -33,7 +33,8 @@ final class OptionsTests: XCTestCase {
         let report = BenchError.noCoreML.report
         XCTAssertEqual(report.split(separator: "\n").count, 3)
         XCTAssertEqual(BenchError.noCoreML.exitCode, 3)
-        XCTAssertEqual(oneLine(BenchError.failedPrediction(why: "no")), "the Core ML prediction failed: no")
+        let error = BenchError.failedPrediction(why: "no")
+        XCTAssertEqual(oneLine(error), "the Core ML prediction failed: no")
     }
 
     func testTheWatchdogActsInTimeUnlessStopped() {

@@ -20,17 +20,17 @@ final class StatisticsTests: XCTestCase {
 
     func testStatisticsAgreeWithPython() throws {
         for expected in try Fixture.decode(Expected.self, "statistics.json").cases {
-            let statistics = try XCTUnwrap(Statistics(expected.samples))
+            let summary = try XCTUnwrap(Statistics(expected.samples))
             let pairs = [
-                (statistics.p50, expected.p50), (statistics.p90, expected.p90), (statistics.p99, expected.p99),
-                (statistics.mean, expected.mean), (statistics.least, expected.min),
-                (statistics.greatest, expected.max),
+                (summary.p50, expected.p50), (summary.p90, expected.p90), (summary.p99, expected.p99),
+                (summary.mean, expected.mean), (summary.least, expected.min),
+                (summary.greatest, expected.max),
             ]
             for (actual, wanted) in pairs {
                 XCTAssertEqual(actual, wanted, accuracy: 1e-12 * abs(wanted))
             }
-            XCTAssertEqual(statistics.standardDeviation == nil, expected.std == nil)
-            if let actual = statistics.standardDeviation, let wanted = expected.std {
+            XCTAssertEqual(summary.standardDeviation == nil, expected.std == nil)
+            if let actual = summary.standardDeviation, let wanted = expected.std {
                 XCTAssertEqual(actual, wanted, accuracy: 1e-12 + 1e-9 * wanted)
             }
         }
@@ -42,8 +42,8 @@ final class StatisticsTests: XCTestCase {
     }
 
     func testTheMeanIsBetweenTheSamples() throws {
-        let statistics = try XCTUnwrap(Statistics([Double](repeating: 0.1, count: 3)))
-        XCTAssertEqual(statistics.mean, 0.1)
+        let summary = try XCTUnwrap(Statistics([Double](repeating: 0.1, count: 3)))
+        XCTAssertEqual(summary.mean, 0.1)
     }
 
     func testLatencyCountsItsSamples() throws {
