@@ -7,13 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from agecompact.evaluation.bootstrap import Interval
-
-# Resamples of a bootstrap interval, and their seed: equal samples give equal intervals.
-_RESAMPLES = 2000
-_SEED = 42
-CONFIDENCE = 0.95
+from agecompact.evaluation.bootstrap import Bootstrap, Interval
 
 
 @dataclass(frozen=True)
@@ -124,15 +120,6 @@ def paired_ratio(
     return PairedRatio(float(np.median(ratios)), median_interval(ratios))
 
 
-def median_interval(
-    values: Sequence[float] | np.ndarray[tuple[int], np.dtype[np.float64]],
-) -> Interval | None:
+def median_interval(values: npt.NDArray[np.float64]) -> Interval | None:
     """Percentile-bootstrap interval of a median; None for fewer than two values."""
-    array = np.asarray(values, np.float64)
-    if len(array) < 2:
-        return None
-    drawn = np.random.default_rng(_SEED).integers(len(array), size=(_RESAMPLES, len(array)))
-    medians = np.median(array[drawn], axis=1)
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(medians, (tail, 1 - tail))
-    return Interval(float(low), float(high))
+    return Bootstrap().interval(values, lambda resamples: np.median(resamples, axis=1))
