@@ -62,7 +62,14 @@ class _Percent(click.ParamType[float]):
     show_default=True,
     help=f"Where to measure; may be repeated: {known_places()}.",
 )
-@click.option("--threads", type=click.IntRange(1), multiple=True, default=(1,), show_default=True)
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    multiple=True,
+    default=(1,),
+    show_default=True,
+    help="Number of threads; may be repeated.",
+)
 @click.option(
     "--batch",
     "batches",
@@ -70,9 +77,15 @@ class _Percent(click.ParamType[float]):
     multiple=True,
     default=(1,),
     show_default=True,
-    help="Faces per inference, for artefacts that accept it.",
+    help="Faces per inference, for artefacts that accept it; may be repeated.",
 )
-@click.option("--rounds", type=click.IntRange(2), default=20, show_default=True)
+@click.option(
+    "--rounds",
+    type=click.IntRange(2),
+    default=20,
+    show_default=True,
+    help="Rounds in which the artefacts alternate.",
+)
 @click.option("--profile", is_flag=True, help="Measure the time per op too, if the runtime can.")
 @json_option
 def _measure(
@@ -119,7 +132,7 @@ def _measure(
 @click.argument("build", type=click.Path(path_type=Path), default=Path("build"))
 @json_option
 def _size(build: Path, json_target: str | None) -> None:
-    """Break the bytes of each artefact down, with a lower bound for them."""
+    """Break down the bytes of each artefact."""
     artifacts = [described(file) for each in read_builds(build) for file in measured_files(each)]
     screen(json_target).print(tables.sizes(artifacts))
     content = {
