@@ -19,7 +19,7 @@ _MAY_IMPORT = {
 _ORDER = (
     {"__init__", "errors", "files", "imports"},
     {"checked", "serialization", "json_schema", "tables"},
-    {"contract", "formats"},
+    {"contract", "formats", "filetypes"},
     {"models"},
     {"weights"},
     {"artifacts"},
