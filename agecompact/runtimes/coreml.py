@@ -1,12 +1,11 @@
-"""Core ML, which predicts on macOS only; elsewhere its packages can still be read."""
+"""Core ML, which runs on macOS only. Its packages can be read on every platform."""
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections import Counter
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version as distribution_version
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +16,9 @@ import numpy as np
 
 from agecompact.artifacts import metadata
 from agecompact.errors import BackendMissingError, UsageError, missing_extra
-from agecompact.runtimes.base import Array, Arrays, Interface, Placement, Port, Trace
+from agecompact.filetypes import fix_for
+from agecompact.imports import resolve
+from agecompact.runtimes.base import Array, Arrays, Interface, Port, Session, Trace
 
 MODEL_FILE = Path("Data/com.apple.CoreML/model.mlmodel")
 
@@ -25,16 +26,18 @@ MODEL_FILE = Path("Data/com.apple.CoreML/model.mlmodel")
 _DTYPES = {65552: "float16", 65568: "float32", 65600: "float64", 131104: "int32", 131080: "int8"}
 
 
-class _Session:
+class _Session(Session):
     def __init__(self, model: Any, specification: Any) -> None:
         self._model = model
         self._interface = interface_of(specification)
-        self._image_inputs = image_inputs(specification)
+        self._image_inputs = frozenset(
+            feature.name for feature in specification.description.input if is_image(feature)
+        )
 
     def _bind(self, inputs: Arrays) -> dict[str, Any]:
         from PIL import Image
 
-        # Core ML takes an image input as an RGB picture and reorders its channels itself.
+        # Core ML takes RGB images and reorders the channels itself.
         return {
             name: Image.fromarray(np.asarray(value)[0]) if name in self._image_inputs else value
             for name, value in inputs.items()
@@ -44,31 +47,26 @@ class _Session:
         outputs: dict[str, Array] = self._model.predict(self._bind(inputs))
         return outputs
 
-    def prepare(self, inputs: Arrays) -> Callable[[], None]:
-        bound = self._bind(inputs)
-        return lambda: self._model.predict(bound)
+    def prepare(self, inputs: Arrays) -> Callable[[], object]:
+        return partial(self._model.predict, self._bind(inputs))
 
-    def trace(self, inputs: Arrays) -> Trace:  # noqa: ARG002 - nothing can be told.
+    def trace(self, inputs: Arrays) -> Trace:  # noqa: ARG002 - not supported.
         raise UsageError(
-            "Core ML does not tell what its ops write", fix="use the reference runtime"
+            "Core ML cannot be traced",
+            why="it does not expose the outputs of single ops",
+            fix="trace the package on the reference runtime, mil",
         )
 
     def interface(self) -> Interface:
         return self._interface
-
-    def fixed_batch(self) -> int | None:
-        return 1
-
-    def placement(self) -> Placement | None:
-        return None
 
 
 @cache
 def model_proto() -> ModuleType:
     """The protobuf module of Core ML's model format.
 
-    `import coremltools` pulls in torch and TensorFlow where they are installed, which takes
-    seconds. The generated modules need none of it, so they are imported under a name of their own.
+    `import coremltools` also imports torch and TensorFlow, which takes seconds. The generated
+    protobuf modules need neither, so they are imported under another package name.
 
     Raises:
         BackendMissingError: coremltools is not installed.
@@ -80,14 +78,15 @@ def model_proto() -> ModuleType:
     package = ModuleType(alias)
     package.__path__ = [str(Path(place) / "proto") for place in spec.submodule_search_locations]
     sys.modules.setdefault(alias, package)
-    return importlib.import_module(f"{alias}.Model_pb2")
+    module: ModuleType = resolve(f"{alias}.Model_pb2")
+    return module
 
 
 def read_specification(path: str) -> Any:
-    """The protobuf of an `.mlpackage`, on any platform.
+    """The `Model` message of an `.mlpackage`, on any platform.
 
     Raises:
-        UsageError: The folder is no package, or its specification is broken.
+        UsageError: The folder is not a package, or its model file is broken.
         BackendMissingError: coremltools is not installed.
     """
     proto = model_proto()
@@ -96,24 +95,27 @@ def read_specification(path: str) -> Any:
         specification = proto.Model()
         specification.ParseFromString(content)
     except Exception as error:  # protobuf's DecodeError has moved between versions.
-        raise UsageError(f"{path} is no Core ML package", why=str(error)) from None
+        raise not_a_package(path, str(error)) from None
     return specification
 
 
-def image_inputs(specification: Any) -> frozenset[str]:
-    """Names of the inputs that take pictures, not tensors."""
-    return frozenset(
-        feature.name
-        for feature in specification.description.input
-        if feature.type.WhichOneof("Type") == "imageType"
+def not_a_package(path: str | Path, why: str) -> UsageError:
+    """The error for a folder or file that is not a complete package."""
+    return UsageError(
+        f"{path} is not a Core ML package", why=why, fix=fix_for(Path(path), wanted="coreml")
     )
 
 
+def is_image(feature: Any) -> bool:
+    """Whether an input or output is an image, not a tensor."""
+    return bool(feature.type.WhichOneof("Type") == "imageType")
+
+
 def interface_of(specification: Any) -> Interface:
-    """What a package declares; a picture counts as uint8, NHWC, as the contract has it."""
+    """The inputs and outputs of a package; an image is uint8 NHWC, as in the contract."""
 
     def port(feature: Any) -> Port:
-        if feature.type.WhichOneof("Type") == "imageType":
+        if is_image(feature):
             image = feature.type.imageType
             return Port((1, int(image.height), int(image.width), 3), "uint8")
         array = feature.type.multiArrayType
@@ -127,13 +129,13 @@ def interface_of(specification: Any) -> Interface:
 
 
 def read_metadata(path: str) -> str | None:
-    """The entry of the user-defined metadata."""
+    """The agecompact entry of the user-defined metadata."""
     entries = read_specification(path).description.metadata.userDefined
     return str(entries[metadata.KEY]) if metadata.KEY in entries else None
 
 
 def describe(path: str) -> dict[str, Any]:
-    """Description, interface and ops."""
+    """Description, inputs, outputs and ops."""
     specification = read_specification(path)
     description = specification.description
     main = specification.mlProgram.functions["main"]
@@ -151,19 +153,19 @@ def describe(path: str) -> dict[str, Any]:
     }
 
 
-def open_session(path: str, threads: int) -> _Session:  # noqa: ARG001 - Core ML has no such knob.
+def open_session(path: str, threads: int) -> Session:  # noqa: ARG001 - Core ML has no such option.
     """Loads an `.mlpackage` on the CPU, where arithmetic is the most exact.
 
     Raises:
-        BackendMissingError: This is no Mac.
+        BackendMissingError: The platform is not macOS.
     """
     return _open(path, "CPU_ONLY")
 
 
-def _open(path: str, unit: str) -> _Session:
+def _open(path: str, unit: str) -> Session:
     if sys.platform != "darwin":
         raise BackendMissingError(
-            "not run here",
+            "Core ML cannot run here",
             why="Core ML predicts on macOS only",
             fix="run the same command on a Mac",
         )
@@ -174,7 +176,7 @@ def _open(path: str, unit: str) -> _Session:
 
 
 def version() -> str:
-    """Version of the package that drives Core ML."""
+    """Version of coremltools, which drives Core ML."""
     return f"coremltools {distribution_version('coremltools')}"
 
 
@@ -192,7 +194,7 @@ class _OnUnit:
     def __init__(self, unit: str) -> None:
         self._unit = unit
 
-    def open_session(self, path: str, threads: int) -> _Session:  # noqa: ARG002 - as above.
+    def open_session(self, path: str, threads: int) -> Session:  # noqa: ARG002 - as above.
         return _open(path, self._unit)
 
 

@@ -1,4 +1,4 @@
-"""Which of coremltools' tests are run."""
+"""The tests of coremltools to run."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 OPS = "converters/mil/mil/ops/tests"
 
-# Left out are the suites of what has no kernel at all and no use in a face-age network: control
-# flow, recurrent layers, random numbers and states.
+# Without the suites of ops that have no kernel and no use in a face-age network: control flow,
+# recurrent layers, random numbers and states.
 SUITES: tuple[str, ...] = (
     "iOS14/test_activation.py",
     "iOS14/test_conv.py",
@@ -47,12 +47,12 @@ SUITES: tuple[str, ...] = (
     "iOS18/test_transformers.py",
 )
 
-# They time coremltools itself, which a busy machine fails.
-LEFT_OUT = ("test_efficient_type_inference",)
+# It times coremltools itself, and fails on a busy machine.
+EXCLUDED = ("test_efficient_type_inference",)
 
 
 def folder() -> Path:
-    """Where coremltools keeps its tests of ops; coremltools itself is not imported.
+    """The folder of coremltools' tests of ops; does not import coremltools.
 
     Raises:
         ModuleNotFoundError: coremltools is not installed.

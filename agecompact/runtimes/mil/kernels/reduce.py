@@ -1,4 +1,4 @@
-"""Reductions along axes, as MIL's `reduction` defines them. Sums are kept in float32."""
+"""Reductions along axes: MIL's `reduction`. Sums stay in float32."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from torch import Tensor
 from agecompact.runtimes.mil.parameters import Parameters
 from agecompact.runtimes.mil.registry import kernel
 
-# Each takes a tensor and the axes to reduce, which it keeps with length 1.
+# The types of `output_dtype`, of indices.
+INDEX_TYPES = ("int32", "uint16")
+
+# Takes a tensor and the axes to reduce, which keep length 1.
 _Reduction = Callable[[Tensor, list[int]], Tensor]
 
 
@@ -21,7 +24,7 @@ def _product(x: Tensor, axes: list[int]) -> Tensor:
 
 
 def _whole(x: Tensor, value: Tensor) -> Tensor:
-    """Cuts a mean or root of integers to the integer that the program declares."""
+    """Truncates a mean or root of integers to the integer that the program declares."""
     return value if x.is_floating_point() else value.long()
 
 
@@ -54,13 +57,18 @@ for _kind, _reduction in _REDUCTIONS.items():
     _register(_kind, _reduction)
 
 
-def _register_place(kind: str, find: Callable[..., Tensor]) -> None:
-    @kernel(kind)
-    def run(p: Parameters) -> Tensor:
-        if p.has("output_dtype"):
-            p.text("output_dtype", ("int32", "uint16"))
-        return find(p.tensor("x"), p.integer("axis", -1), keepdim=p.flag("keep_dims", False))
+def _index_of(p: Parameters, find: Callable[..., Tensor]) -> Tensor:
+    p.text("output_dtype", INDEX_TYPES, "int32")
+    return find(p.tensor("x"), p.integer("axis", -1), keepdim=p.flag("keep_dims", False))
 
 
-_register_place("reduce_argmax", torch.argmax)
-_register_place("reduce_argmin", torch.argmin)
+@kernel("reduce_argmax")
+def reduce_argmax(p: Parameters) -> Tensor:
+    """`reduce_argmax`: index of the maximum along an axis."""
+    return _index_of(p, torch.argmax)
+
+
+@kernel("reduce_argmin")
+def reduce_argmin(p: Parameters) -> Tensor:
+    """`reduce_argmin`: index of the minimum along an axis."""
+    return _index_of(p, torch.argmin)
