@@ -1,4 +1,4 @@
-"""Small networks converted and compressed by coremltools, once a run."""
+"""Small networks, converted and compressed by coremltools once per run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Small(nn.Module):
 
 
 def _palette(bits: int) -> Any:
-    """Lloyd's algorithm in one dimension: scikit-learn's k-means is not needed."""
+    """Lloyd's algorithm in one dimension, so that scikit-learn is not needed."""
 
     def table(weight: Any) -> Any:
         flat = np.asarray(weight, np.float64).reshape(-1)
@@ -68,7 +68,7 @@ def _convert(ct: Any, target: Any, precision: Any) -> Any:
 
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Packages by name: target, precision, compression, as `16-float32-int8`. Read only."""
+    """Packages by target, precision and compression, such as `16-float32-int8`. Read only."""
     ct = pytest.importorskip("coremltools")
     import coremltools.optimize.coreml as cto
 
