@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -114,9 +114,10 @@ class Session(ABC):
         return None
 
 
-class Backend(Protocol):
-    """What each module of this package provides."""
+class Backend(ABC):
+    """A runtime, which opens the files of one format."""
 
+    @abstractmethod
     def read_metadata(self, path: str) -> str | None:
         """The agecompact JSON embedded in the file; None if there is none.
 
@@ -124,6 +125,7 @@ class Backend(Protocol):
             UsageError: The file is broken or has another format.
         """
 
+    @abstractmethod
     def describe(self, path: str) -> dict[str, Any]:
         """Other content of the file, as JSON values: ops, tensors, versions.
 
@@ -131,6 +133,7 @@ class Backend(Protocol):
             UsageError: The file is broken or has another format.
         """
 
+    @abstractmethod
     def open_session(self, path: str, threads: int) -> Session:
         """Loads the file.
 
@@ -139,5 +142,6 @@ class Backend(Protocol):
             BackendMissingError: The runtime is not installed, or does not run on this platform.
         """
 
+    @abstractmethod
     def version(self) -> str:
         """Name and version of the runtime, such as `litert 2.3.0`."""

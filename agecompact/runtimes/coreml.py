@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache, partial
 from importlib.metadata import version as distribution_version
 from importlib.util import find_spec
@@ -18,7 +19,7 @@ from agecompact.artifacts import metadata
 from agecompact.errors import BackendMissingError, UsageError, missing_extra
 from agecompact.filetypes import fix_for
 from agecompact.imports import resolve
-from agecompact.runtimes.base import Array, Arrays, Interface, Port, Session, Trace
+from agecompact.runtimes.base import Array, Arrays, Backend, Interface, Port, Session, Trace
 
 MODEL_FILE = Path("Data/com.apple.CoreML/model.mlmodel")
 
@@ -128,76 +129,61 @@ def interface_of(specification: Any) -> Interface:
     )
 
 
-def read_metadata(path: str) -> str | None:
-    """The agecompact entry of the user-defined metadata."""
-    entries = read_specification(path).description.metadata.userDefined
-    return str(entries[metadata.KEY]) if metadata.KEY in entries else None
+class PackageBackend(Backend):
+    """Reads packages, on every platform."""
+
+    def read_metadata(self, path: str) -> str | None:
+        """The agecompact entry of the user-defined metadata."""
+        entries = read_specification(path).description.metadata.userDefined
+        return str(entries[metadata.KEY]) if metadata.KEY in entries else None
+
+    def describe(self, path: str) -> dict[str, Any]:
+        """Description, inputs, outputs and ops."""
+        specification = read_specification(path)
+        description = specification.description
+        main = specification.mlProgram.functions["main"]
+        block = main.block_specializations[main.opset]
+        ops = Counter(op.type for op in block.operations if op.type != "const")
+        return {
+            "specification_version": specification.specificationVersion,
+            "short_description": description.metadata.shortDescription,
+            "author": description.metadata.author,
+            "licence": description.metadata.license,
+            "version": description.metadata.versionString,
+            "inputs": {f.name: f.shortDescription for f in description.input},
+            "outputs": {f.name: f.shortDescription for f in description.output},
+            "ops": dict(ops.most_common()),
+        }
 
 
-def describe(path: str) -> dict[str, Any]:
-    """Description, inputs, outputs and ops."""
-    specification = read_specification(path)
-    description = specification.description
-    main = specification.mlProgram.functions["main"]
-    block = main.block_specializations[main.opset]
-    ops = Counter(op.type for op in block.operations if op.type != "const")
-    return {
-        "specification_version": specification.specificationVersion,
-        "short_description": description.metadata.shortDescription,
-        "author": description.metadata.author,
-        "licence": description.metadata.license,
-        "version": description.metadata.versionString,
-        "inputs": {f.name: f.shortDescription for f in description.input},
-        "outputs": {f.name: f.shortDescription for f in description.output},
-        "ops": dict(ops.most_common()),
-    }
+@dataclass(frozen=True)
+class _CoreML(PackageBackend):
+    """Core ML on some compute units.
 
-
-def open_session(path: str, threads: int) -> Session:  # noqa: ARG001 - Core ML has no such option.
-    """Loads an `.mlpackage` on the CPU, where arithmetic is the most exact.
-
-    Raises:
-        BackendMissingError: The platform is not macOS.
-    """
-    return _open(path, "CPU_ONLY")
-
-
-def _open(path: str, unit: str) -> Session:
-    if sys.platform != "darwin":
-        raise BackendMissingError(
-            "Core ML cannot run here",
-            why="Core ML predicts on macOS only",
-            fix="run the same command on a Mac",
-        )
-    import coremltools as ct
-
-    model = ct.models.MLModel(path, compute_units=ct.ComputeUnit[unit])
-    return _Session(model, read_specification(path))
-
-
-def version() -> str:
-    """Version of coremltools, which drives Core ML."""
-    return f"coremltools {distribution_version('coremltools')}"
-
-
-class _OnUnit:
-    """This backend on other compute units than the CPU.
-
-    Args:
+    Attributes:
         unit: Name of a `coremltools.ComputeUnit`.
     """
 
-    read_metadata = staticmethod(read_metadata)
-    describe = staticmethod(describe)
-    version = staticmethod(version)
+    unit: str
 
-    def __init__(self, unit: str) -> None:
-        self._unit = unit
+    def open_session(self, path: str, threads: int) -> Session:  # noqa: ARG002 - no such option.
+        if sys.platform != "darwin":
+            raise BackendMissingError(
+                "Core ML cannot run here",
+                why="Core ML predicts on macOS only",
+                fix="run the same command on a Mac",
+            )
+        import coremltools as ct
 
-    def open_session(self, path: str, threads: int) -> Session:  # noqa: ARG002 - as above.
-        return _open(path, self._unit)
+        model = ct.models.MLModel(path, compute_units=ct.ComputeUnit[self.unit])
+        return _Session(model, read_specification(path))
+
+    def version(self) -> str:
+        return f"coremltools {distribution_version('coremltools')}"
 
 
-CPU_AND_GPU = _OnUnit("CPU_AND_GPU")
-CPU_AND_NE = _OnUnit("CPU_AND_NE")
-ALL = _OnUnit("ALL")
+# The arithmetic of the CPU is the most exact.
+CPU_ONLY = _CoreML("CPU_ONLY")
+CPU_AND_GPU = _CoreML("CPU_AND_GPU")
+CPU_AND_NE = _CoreML("CPU_AND_NE")
+ALL = _CoreML("ALL")

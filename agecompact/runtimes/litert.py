@@ -15,10 +15,22 @@ from ai_edge_litert.interpreter import Interpreter
 from agecompact.artifacts import metadata
 from agecompact.errors import UsageError
 from agecompact.filetypes import fix_for
-from agecompact.runtimes.base import Array, Arrays, Interface, Placement, Port, Session, Trace
+from agecompact.runtimes.base import (
+    Array,
+    Arrays,
+    Backend,
+    Interface,
+    Placement,
+    Port,
+    Session,
+    Trace,
+)
 
 SIGNATURE = "serving_default"
-_FORMAT = "tflite"
+# Names of ops by code.
+BUILTIN_OPS = {
+    code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
+}
 _FILE_IDENTIFIER = b"TFL3"
 
 # Details of tensors, as the interpreter reports them, by name.
@@ -119,14 +131,14 @@ def _placement(ops: list[dict[str, Any]], outputs: list[int]) -> Placement:
     return Placement(partitions, dict(sorted(names.items())))
 
 
+def _unusable(what: str, path: str, why: str) -> UsageError:
+    return UsageError(what, why=why, fix=fix_for(Path(path), wanted="tflite"))
+
+
 def _read(path: str) -> bytes:
     content = Path(path).read_bytes()
     if content[4:8] != _FILE_IDENTIFIER:
-        raise UsageError(
-            f"{path} is not a TFLite file",
-            why="it lacks the identifier 'TFL3'",
-            fix=fix_for(Path(path), wanted=_FORMAT),
-        )
+        raise _unusable(f"{path} is not a TFLite file", path, "it lacks the identifier 'TFL3'")
     return content
 
 
@@ -136,58 +148,47 @@ def _parse(path: str) -> Any:
     try:
         return schema.ModelT.InitFromPackedBuf(content, 0)
     except Exception as error:  # A truncated FlatBuffer fails in as many ways as it has fields.
-        raise UsageError(
-            f"{path} is a broken TFLite file",
-            why=str(error),
-            fix=fix_for(Path(path), wanted=_FORMAT),
-        ) from None
+        raise _unusable(f"{path} is a broken TFLite file", path, str(error)) from None
 
 
-def read_metadata(path: str) -> str | None:
-    """The content of the agecompact metadata buffer."""
-    model = _parse(path)
-    for entry in model.metadata or ():
-        if entry.name == metadata.KEY.encode():
-            return bytes(model.buffers[entry.buffer].data).decode("utf-8")
-    return None
+class _LiteRT(Backend):
+    """The metadata is a FlatBuffer metadata buffer. Inputs are NHWC."""
+
+    def read_metadata(self, path: str) -> str | None:
+        model = _parse(path)
+        for entry in model.metadata or ():
+            if entry.name == metadata.KEY.encode():
+                return bytes(model.buffers[entry.buffer].data).decode("utf-8")
+        return None
+
+    def describe(self, path: str) -> dict[str, Any]:
+        model = _parse(path)
+        graph = model.subgraphs[0]
+
+        def shapes(indices: Any) -> dict[str, list[int]]:
+            tensors = (graph.tensors[i] for i in indices)
+            return {t.name.decode(): [int(d) for d in t.shape] for t in tensors}
+
+        codes = (model.operatorCodes[op.opcodeIndex].builtinCode for op in graph.operators)
+        ops = Counter(BUILTIN_OPS[code] for code in codes)
+        return {
+            "signatures": [s.signatureKey.decode() for s in model.signatureDefs or ()],
+            "inputs": shapes(graph.inputs),
+            "outputs": shapes(graph.outputs),
+            "ops": dict(ops.most_common()),
+        }
+
+    def open_session(self, path: str, threads: int) -> Session:
+        _read(path)
+        try:
+            interpreter = Interpreter(model_path=path, num_threads=threads)
+            interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise _unusable(f"LiteRT cannot load {path}", path, str(error)) from None
+        return _Session(interpreter, path, threads)
+
+    def version(self) -> str:
+        return f"litert {distribution_version('ai-edge-litert')}"
 
 
-def describe(path: str) -> dict[str, Any]:
-    """Signatures, ops, and shapes of the inputs and outputs."""
-    model = _parse(path)
-    names = {
-        code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
-    }
-    graph = model.subgraphs[0]
-
-    def shapes(indices: Any) -> dict[str, list[int]]:
-        tensors = (graph.tensors[i] for i in indices)
-        return {t.name.decode(): [int(d) for d in t.shape] for t in tensors}
-
-    ops = Counter(names[model.operatorCodes[op.opcodeIndex].builtinCode] for op in graph.operators)
-    return {
-        "signatures": [s.signatureKey.decode() for s in model.signatureDefs or ()],
-        "inputs": shapes(graph.inputs),
-        "outputs": shapes(graph.outputs),
-        "ops": dict(ops.most_common()),
-    }
-
-
-def open_session(path: str, threads: int) -> Session:
-    """Loads a `.tflite` file; tensors are NHWC."""
-    _read(path)
-    try:
-        interpreter = Interpreter(model_path=path, num_threads=threads)
-        interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
-        raise UsageError(
-            f"LiteRT cannot load {path}",
-            why=str(error),
-            fix=fix_for(Path(path), wanted=_FORMAT),
-        ) from None
-    return _Session(interpreter, path, threads)
-
-
-def version() -> str:
-    """Version of LiteRT."""
-    return f"litert {distribution_version('ai-edge-litert')}"
+BACKEND = _LiteRT()

@@ -21,8 +21,8 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from agecompact.runtimes.base import Array, Arrays, Step, Trace
+from agecompact.runtimes.litert import BUILTIN_OPS
 
-_OPS = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
 _ACTIVATIONS = {
     code: name
     for name, code in vars(schema.ActivationFunctionType).items()
@@ -105,7 +105,7 @@ def _names(graph: Any) -> dict[int, str]:
 
 def _kind(model: Any, op: Any) -> str:
     code = model.operatorCodes[op.opcodeIndex]
-    kind = _OPS[max(code.builtinCode, code.deprecatedBuiltinCode)]
+    kind = BUILTIN_OPS[max(code.builtinCode, code.deprecatedBuiltinCode)]
     fused = _ACTIVATIONS.get(getattr(op.builtinOptions, "fusedActivationFunction", 0))
     return f"{kind}+{fused}" if fused else kind
 

@@ -1,33 +1,15 @@
 """Messages between a worker process and its caller: one JSON object a line.
 
 A request is `{"method": ..., <argument>: ...}`, with the methods of `worker.Worker`. A reply is
-`{"result": ...}` or `{"failure": ...}`. Arrays are in files that the messages name.
+`{"result": ...}`, or `{"failure": ...}` with the arguments of a `RuntimeFailure`. Arrays are in
+files that the messages name.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from agecompact.runtimes.base import Interface, Placement
-
-FailureKind = Literal["missing", "load", "run", "crash", "timeout"]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a request failed.
-
-    Attributes:
-        kind: `missing` (the runtime is not installed or does not run here), `load`, `run`, `crash`
-            (the process died) or `timeout`.
-        reason: The error message of the runtime or of the operating system.
-        fix: What fixes it; empty if unknown.
-    """
-
-    kind: FailureKind
-    reason: str
-    fix: str = ""
 
 
 @dataclass(frozen=True)

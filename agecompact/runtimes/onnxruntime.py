@@ -13,9 +13,8 @@ import onnxruntime as ort
 from agecompact.artifacts import metadata
 from agecompact.errors import UsageError
 from agecompact.filetypes import fix_for
-from agecompact.runtimes.base import Array, Arrays, Interface, Port, Session, Trace
+from agecompact.runtimes.base import Array, Arrays, Backend, Interface, Port, Session, Trace
 
-_FORMAT = "onnx"
 _DTYPES = {
     "tensor(float)": "float32",
     "tensor(float16)": "float16",
@@ -67,6 +66,10 @@ def _ports(arguments: Any) -> dict[str, Port]:
     }
 
 
+def _unusable(what: str, path: str, why: str) -> UsageError:
+    return UsageError(what, why=why, fix=fix_for(Path(path), wanted="onnx"))
+
+
 def _parse(path: str) -> Any:
     """The protobuf. Not a session, which would run graph passes on an untrusted file."""
     import onnx
@@ -74,53 +77,44 @@ def _parse(path: str) -> Any:
     try:
         return onnx.load_model(path, load_external_data=False)
     except Exception as error:  # protobuf's DecodeError has moved between versions.
-        raise UsageError(
-            f"{path} is not an ONNX file",
-            why=str(error),
-            fix=fix_for(Path(path), wanted=_FORMAT),
-        ) from None
+        raise _unusable(f"{path} is not an ONNX file", path, str(error)) from None
 
 
-def read_metadata(path: str) -> str | None:
-    """The agecompact entry of `metadata_props`."""
-    return next((p.value for p in _parse(path).metadata_props if p.key == metadata.KEY), None)
-
-
-def describe(path: str) -> dict[str, Any]:
-    """Opsets, ops, and shapes of the inputs and outputs."""
-    model = _parse(path)
-
-    def shapes(values: Any) -> dict[str, list[int | str]]:
-        return {
-            v.name: [d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim]
-            for v in values
-        }
-
+def _shapes(values: Any) -> dict[str, list[int | str]]:
     return {
-        "opsets": {entry.domain or "ai.onnx": entry.version for entry in model.opset_import},
-        "inputs": shapes(model.graph.input),
-        "outputs": shapes(model.graph.output),
-        "ops": dict(Counter(node.op_type for node in model.graph.node).most_common()),
+        v.name: [d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim] for v in values
     }
 
 
-def open_session(path: str, threads: int) -> Session:
-    """Loads an `.onnx` file with the CPU provider."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's exceptions share no other base class.
-        raise UsageError(
-            f"ONNX Runtime cannot load {path}",
-            why=str(error).splitlines()[0],
-            fix=fix_for(Path(path), wanted=_FORMAT),
-        ) from None
-    return _Session(session, path)
+class _OnnxRuntime(Backend):
+    """The metadata is an entry of `metadata_props`. Inputs are NCHW."""
+
+    def read_metadata(self, path: str) -> str | None:
+        return next((p.value for p in _parse(path).metadata_props if p.key == metadata.KEY), None)
+
+    def describe(self, path: str) -> dict[str, Any]:
+        model = _parse(path)
+        return {
+            "opsets": {entry.domain or "ai.onnx": entry.version for entry in model.opset_import},
+            "inputs": _shapes(model.graph.input),
+            "outputs": _shapes(model.graph.output),
+            "ops": dict(Counter(node.op_type for node in model.graph.node).most_common()),
+        }
+
+    def open_session(self, path: str, threads: int) -> Session:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's exceptions share no other base class.
+            reason = str(error).splitlines()[0]
+            raise _unusable(f"ONNX Runtime cannot load {path}", path, reason) from None
+        return _Session(session, path)
+
+    def version(self) -> str:
+        return f"onnxruntime {ort.__version__}"
 
 
-def version() -> str:
-    """Version of ONNX Runtime."""
-    return f"onnxruntime {ort.__version__}"
+BACKEND = _OnnxRuntime()

@@ -13,23 +13,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from agecompact.errors import UsageError
 from agecompact.formats import Runtime
 from agecompact.runtimes.base import Array, Arrays, Step, Trace
-from agecompact.runtimes.messages import FailureKind, Memory, Opened, TracedStep
+from agecompact.runtimes.messages import Memory, Opened, TracedStep
 from agecompact.runtimes.registry import runtime_of
 from agecompact.serialization import structure, unstructure
+
+FailureKind = Literal["missing", "load", "run", "crash", "timeout"]
 
 _LAST_LINES = 3
 _REPLY = "the reply of the worker process"
 
 
 class RuntimeFailure(Exception):  # noqa: N818 - a result to record, not a user's error.
-    """A runtime failed; the attributes are those of `messages.Failure`."""
+    """A runtime failed.
+
+    Attributes:
+        kind: `missing` (the runtime is not installed or does not run here), `load`, `run`, `crash`
+            (the process died) or `timeout`.
+        reason: The error message of the runtime or of the operating system.
+        fix: What fixes it; empty if unknown.
+    """
 
     def __init__(self, kind: FailureKind, reason: str, fix: str = "") -> None:
         super().__init__(f"{kind}: {reason}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from agecompact.artifacts.metadata import ArtifactMetadata
 from agecompact.contract import Contract
 from agecompact.models import complexity
 from agecompact.runtimes import pytorch_trace
-from agecompact.runtimes.base import Array, Arrays, Interface, Port, Session, Trace
+from agecompact.runtimes.base import Array, Arrays, Backend, Interface, Port, Session, Trace
 from agecompact.weights import checkpoints
 
 
@@ -50,56 +50,43 @@ class _Session(Session):
         )
 
 
-def read_metadata(path: str) -> str | None:
-    """The header of a weights file, in the form of an artefact's metadata."""
-    weights = checkpoints.read(Path(path))
-    return ArtifactMetadata(
-        model=weights.model_id,
-        precision="float32",
-        contract=weights.contract,
-        weights_sha256=weights.sha256,
-        source="",
-        terms="",
-        versions={"torch": torch.__version__},
-    ).to_json()
+@dataclass(frozen=True)
+class _PyTorch(Backend):
+    """PyTorch, in evaluation mode. The metadata is the header of the weights. Inputs are NCHW.
 
-
-def describe(path: str) -> dict[str, Any]:
-    """Configuration, number of tensors, and complexity of the network."""
-    weights = checkpoints.read(Path(path))
-    measured = complexity.measure(weights.network(), weights.contract)
-    return {"config": dict(weights.config), "tensors": len(weights.state), **asdict(measured)}
-
-
-def open_session(path: str, threads: int) -> Session:
-    """Loads the network of a weights file, in evaluation mode; inputs are NCHW."""
-    return _open(path, threads, torch.float32)
-
-
-def _open(path: str, threads: int, dtype: torch.dtype) -> Session:
-    torch.set_num_threads(threads)
-    weights = checkpoints.read(Path(path))
-    return _Session(weights.network(), weights.contract, dtype)
-
-
-def version() -> str:
-    """Version of PyTorch."""
-    return f"torch {torch.__version__}"
-
-
-class _Float64:
-    """This backend in float64 arithmetic; its outputs are rounded once, to float32.
-
-    In float32, PyTorch itself is up to 1e-4 years off on an image of a single colour: as much as
-    the artefacts that are compared with it.
+    Attributes:
+        dtype: Of the arithmetic.
     """
 
-    read_metadata = staticmethod(read_metadata)
-    describe = staticmethod(describe)
-    version = staticmethod(version)
+    dtype: torch.dtype
+
+    def read_metadata(self, path: str) -> str | None:
+        weights = checkpoints.read(Path(path))
+        return ArtifactMetadata(
+            model=weights.model_id,
+            precision="float32",
+            contract=weights.contract,
+            weights_sha256=weights.sha256,
+            source="",
+            terms="",
+            versions={"torch": torch.__version__},
+        ).to_json()
+
+    def describe(self, path: str) -> dict[str, Any]:
+        weights = checkpoints.read(Path(path))
+        measured = complexity.measure(weights.network(), weights.contract)
+        return {"config": dict(weights.config), "tensors": len(weights.state), **asdict(measured)}
 
     def open_session(self, path: str, threads: int) -> Session:
-        return _open(path, threads, torch.float64)
+        torch.set_num_threads(threads)
+        weights = checkpoints.read(Path(path))
+        return _Session(weights.network(), weights.contract, self.dtype)
+
+    def version(self) -> str:
+        return f"torch {torch.__version__}"
 
 
-FLOAT64 = _Float64()
+FLOAT32 = _PyTorch(torch.float32)
+# Outputs are rounded once, to float32. In float32 arithmetic, PyTorch itself is up to 1e-4 years
+# off on an image of a single colour: as much as the artefacts that are compared with it.
+FLOAT64 = _PyTorch(torch.float64)

@@ -20,7 +20,7 @@ import numpy as np
 from agecompact.errors import AgecompactError, BackendMissingError, UsageError
 from agecompact.formats import RUNTIMES
 from agecompact.runtimes.base import Array, Session
-from agecompact.runtimes.messages import Failure, FailureKind, Memory, Opened, TracedStep
+from agecompact.runtimes.messages import Memory, Opened, TracedStep
 from agecompact.runtimes.registry import load
 from agecompact.serialization import unstructure
 
@@ -143,12 +143,16 @@ def _reply(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
         return {"result": getattr(worker, method)(**request)}
     except AgecompactError as error:
         reason = ": ".join(part for part in (error.what, error.why) if part)
-        return {"failure": Failure(_kind_of(error, method), reason, error.fix)}
+        return _failure(_kind_of(error, method), reason, error.fix)
     except Exception as error:  # Runtimes raise exceptions of any class.
-        return {"failure": Failure("run", f"{type(error).__name__}: {error}")}
+        return _failure("run", f"{type(error).__name__}: {error}")
 
 
-def _kind_of(error: AgecompactError, method: str) -> FailureKind:
+def _failure(kind: str, reason: str, fix: str = "") -> dict[str, Any]:
+    return {"failure": {"kind": kind, "reason": reason, "fix": fix}}
+
+
+def _kind_of(error: AgecompactError, method: str) -> str:
     if isinstance(error, BackendMissingError):
         return "missing"
     return "load" if isinstance(error, UsageError) and method == "open" else "run"

@@ -50,8 +50,8 @@ def test_the_answers_on_an_image_without_contrast_keep_to_a_ten_thousandth(
     build = build_of("c3ae")
     path = build.folder / "c3ae_float32.tflite"
     mine, theirs = build.manifest.contract, read_metadata(path).contract
-    reference = pytorch.open_session(str(build.weights), 1)
-    candidate = litert.open_session(str(path), 1)
+    reference = pytorch.FLOAT32.open_session(str(build.weights), 1)
+    candidate = litert.BACKEND.open_session(str(path), 1)
     for sample in inputs.standard(mine):
         right = reference.infer(mine.tensors(sample.crops))["age"]
         answer = candidate.infer(theirs.tensors(sample.crops))["age"]

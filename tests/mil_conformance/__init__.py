@@ -1,4 +1,4 @@
 """Runs Apple's tests of MIL's ops, which are part of coremltools, on the reference runtime.
 
-`python -m tests.mil_conformance` runs all suites of `suites.py`; arguments select some of them.
+`python -m tests.mil_conformance` runs all suites; arguments select some of them.
 """

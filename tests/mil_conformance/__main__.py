@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.mil_conformance.plugin import Conformance, redirected
-from tests.mil_conformance.suites import SUITES, folder
+from tests.mil_conformance.suites import folder, suites
 
 _PER_TEST = 8
 
@@ -19,9 +19,9 @@ def main(arguments: Sequence[str]) -> int:
     """Runs suites.
 
     Args:
-        arguments: Suites as in `suites.py`, or parts such as `iOS14/test_pool.py::TestMaxPool`; all
-            by default. `--per-test=N` draws N parameter sets of each test instead of 8. `--light`
-            runs without TensorFlow and the tests that need it. Other options go to pytest.
+        arguments: Suites or parts of them, such as `iOS14/test_pool.py::TestMaxPool`; all by
+            default. `--per-test=N` draws N parameter sets of each test instead of 8. `--light` runs
+            without TensorFlow and the tests that need it. Other options go to pytest.
 
     Returns:
         The exit code: 0 if every failure is explained and every explanation was needed.
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     known, rest = parser.parse_known_args(arguments)
     options = [argument for argument in rest if argument.startswith("-")]
     chosen = [argument for argument in rest if not argument.startswith("-")]
-    paths = [str(folder() / suite) for suite in chosen or SUITES]
+    paths = [str(folder() / suite) for suite in chosen] or [str(path) for path in suites()]
     whole = not (rest or known.light) and known.per_test >= _PER_TEST
     if known.light:
         # Importing it fails from here on, as if it were not installed.

@@ -74,7 +74,7 @@ class Conformance:
         with tempfile.TemporaryDirectory() as folder:
             path = str(Path(folder) / "model.mlpackage")
             model.save(path)
-            session = mil.open_session(path, threads=1)
+            session = mil.MIL.open_session(path, threads=1)
             ports = session.interface().inputs
             return session.infer({name: _fit(data[name], ports[name]) for name in data})
 

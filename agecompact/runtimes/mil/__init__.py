@@ -6,69 +6,54 @@ not what a device makes of it. Other packages use only the names in `__all__`; s
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from agecompact.runtimes.base import Session
-from agecompact.runtimes.coreml import describe, read_metadata
+from agecompact.runtimes.coreml import PackageBackend
 from agecompact.runtimes.mil.graph import ActivationRef, ConstantRef, Graph, Node, read_graph
 from agecompact.runtimes.mil.tensor_types import ConstantValue
 
 __all__ = [
     "FLOAT32",
+    "MIL",
     "ActivationRef",
     "ConstantRef",
     "ConstantValue",
     "Graph",
     "Node",
-    "describe",
-    "open_session",
     "read_graph",
-    "read_metadata",
-    "version",
 ]
 
 # Increased whenever the results of a kernel change.
 _VERSION = "0.1"
 
 
-def open_session(path: str, threads: int) -> Session:
-    """Loads an `.mlpackage`; the output of each op is rounded to its declared type.
+@dataclass(frozen=True)
+class _ReferenceRuntime(PackageBackend):
+    """The reference runtime.
 
-    Raises:
-        UsageError: The package is broken, or not supported.
-        BackendMissingError: coremltools is not installed.
-    """
-    return _open(path, threads, round_to_declared=True)
-
-
-def _open(path: str, threads: int, *, round_to_declared: bool) -> Session:
-    # Reading a graph needs neither torch nor the kernels.
-    import torch
-
-    from agecompact.runtimes.mil import session
-
-    torch.set_num_threads(threads)
-    return session.open_session(path, round_to_declared=round_to_declared)
-
-
-def version() -> str:
-    """Version of the reference runtime."""
-    return f"reference runtime {_VERSION} (MIL)"
-
-
-class _Float32:
-    """This runtime with float32 arithmetic throughout.
-
-    It uses the weights of a float16 package as they are stored, but rounds no output of an op. The
-    remaining error is that of the weights alone.
+    Attributes:
+        round_to_declared: Whether to round the output of each op to its declared type.
+        label: The arithmetic, for people.
     """
 
-    read_metadata = staticmethod(read_metadata)
-    describe = staticmethod(describe)
+    round_to_declared: bool
+    label: str
 
     def open_session(self, path: str, threads: int) -> Session:
-        return _open(path, threads, round_to_declared=False)
+        # Reading a graph needs neither torch nor the kernels.
+        import torch
+
+        from agecompact.runtimes.mil import session
+
+        torch.set_num_threads(threads)
+        return session.open_session(path, round_to_declared=self.round_to_declared)
 
     def version(self) -> str:
-        return f"reference runtime {_VERSION} (MIL, float32 arithmetic)"
+        return f"reference runtime {_VERSION} ({self.label})"
 
 
-FLOAT32 = _Float32()
+MIL = _ReferenceRuntime(round_to_declared=True, label="MIL")
+# Uses the weights of a float16 package as they are stored, but rounds no output of an op. The
+# remaining error is that of the weights alone.
+FLOAT32 = _ReferenceRuntime(round_to_declared=False, label="MIL, float32 arithmetic")

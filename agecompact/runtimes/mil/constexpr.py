@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import numpy as np
 
@@ -22,6 +23,11 @@ PREFIX = "constexpr_"
 
 # Constants by parameter name.
 Parts = Mapping[str, ConstantValue]
+
+_Decompressor = Callable[[Parts], tuple[ConstantValue, ...]]
+_AnyDecompressor = TypeVar("_AnyDecompressor", bound=_Decompressor)
+# By op and by names of its parameters.
+_DECOMPRESSORS: dict[tuple[str, frozenset[str]], _Decompressor] = {}
 
 
 def decompress(op: Op, parts: Parts) -> tuple[ConstantValue, ...]:
@@ -50,10 +56,25 @@ def decompress(op: Op, parts: Parts) -> tuple[ConstantValue, ...]:
         raise UsageError(f"{op} cannot be decompressed", why=str(error)) from None
 
 
+def _decompresses(
+    kind: str, required: str, optional: str = ""
+) -> Callable[[_AnyDecompressor], _AnyDecompressor]:
+    """Registers the function for an op with these parameters."""
+    names = frozenset(required.split())
+
+    def register(function: _AnyDecompressor) -> _AnyDecompressor:
+        for each in (names, names | {*optional.split()}):
+            _DECOMPRESSORS[PREFIX + kind, each] = function
+        return function
+
+    return register
+
+
 def _dense(dtype: DType, value: Array) -> ConstantValue:
     return ConstantValue(TensorType(dtype, value.shape), np.asarray(value, dtype.numpy))
 
 
+@_decompresses("affine_dequantize", "quantized_data zero_point scale axis")
 def affine_dequantize(p: Parts) -> tuple[ConstantValue]:
     """`constexpr_affine_dequantize`: scale * (quantized_data - zero_point), along one axis."""
     data = p["quantized_data"].array
@@ -68,6 +89,7 @@ def affine_dequantize(p: Parts) -> tuple[ConstantValue]:
     return (_dense(p["scale"].type.dtype, dense),)
 
 
+@_decompresses("lut_to_dense", "indices lut shape")
 def lut_to_dense_flat(p: Parts) -> tuple[ConstantValue]:
     """`constexpr_lut_to_dense` of iOS 16: one palette, with indices packed in bytes."""
     lut, shape = p["lut"].array, tuple(int(size) for size in p["shape"].array)
@@ -83,6 +105,7 @@ def lut_to_dense_flat(p: Parts) -> tuple[ConstantValue]:
     return (_dense(p["lut"].type.dtype, lut[indices].reshape(shape)),)
 
 
+@_decompresses("sparse_to_dense", "nonzero_data mask shape")
 def sparse_to_dense_flat(p: Parts) -> tuple[ConstantValue]:
     """`constexpr_sparse_to_dense` of iOS 16: a mask packed in bytes, and the nonzero values."""
     shape = tuple(int(size) for size in p["shape"].array)
@@ -93,6 +116,7 @@ def sparse_to_dense_flat(p: Parts) -> tuple[ConstantValue]:
     return (_fill_mask(bits[:elements].reshape(shape), p["nonzero_data"]),)
 
 
+@_decompresses("cast", "source_val output_dtype")
 def cast(p: Parts) -> tuple[ConstantValue]:
     """`constexpr_cast`: float16 to float32."""
     name = p["output_dtype"].value
@@ -124,6 +148,7 @@ def _block_lengths(shape: tuple[int, ...], blocks: tuple[int, ...]) -> list[int]
     return [size // n for size, n in zip(shape, blocks, strict=True)]
 
 
+@_decompresses("blockwise_shift_scale", "data scale", "offset")
 def blockwise_shift_scale(p: Parts) -> tuple[ConstantValue]:
     """`constexpr_blockwise_shift_scale`: scale * (data - offset), both per block."""
     data, scale = p["data"].array, p["scale"]
@@ -165,17 +190,20 @@ def _axis(p: Parts) -> int | None:
     return int(p["vector_axis"].array) if "vector_axis" in p else None
 
 
+@_decompresses("lut_to_dense", "indices lut", "vector_axis")
 def lut_to_dense(p: Parts) -> tuple[ConstantValue]:
     """`constexpr_lut_to_dense` of iOS 18: one palette per block."""
     dense = _look_up(p["indices"].array, p["lut"].array, _axis(p))
     return (_dense(p["lut"].type.dtype, dense),)
 
 
+@_decompresses("sparse_to_dense", "nonzero_data mask")
 def sparse_to_dense(p: Parts) -> tuple[ConstantValue]:
     """`constexpr_sparse_to_dense` of iOS 18: the mask has the tensor's shape."""
     return (_fill_mask(p["mask"].array, p["nonzero_data"]),)
 
 
+@_decompresses("lut_to_sparse", "indices_mask indices_nonzero_data lut", "vector_axis")
 def lut_to_sparse(p: Parts) -> tuple[ConstantValue, ConstantValue]:
     """`constexpr_lut_to_sparse`: a mask, and indices of the nonzero values; returns both."""
     mask = p["indices_mask"]
@@ -188,6 +216,7 @@ def lut_to_sparse(p: Parts) -> tuple[ConstantValue, ConstantValue]:
     return _dense(mask.type.dtype, wide), _dense(p["lut"].type.dtype, dense[wide != 0])
 
 
+@_decompresses("sparse_blockwise_shift_scale", "data_mask nonzero_data scale", "offset")
 def sparse_blockwise_shift_scale(p: Parts) -> tuple[ConstantValue, ConstantValue]:
     """`constexpr_sparse_blockwise_shift_scale`: a mask, and the quantised nonzero values."""
     mask = p["data_mask"]
@@ -195,33 +224,3 @@ def sparse_blockwise_shift_scale(p: Parts) -> tuple[ConstantValue, ConstantValue
     rest = {name: p[name] for name in ("scale", "offset") if name in p}
     (dense,) = blockwise_shift_scale({"data": data, **rest})
     return mask, _dense(dense.type.dtype, dense.array[mask.array != 0])
-
-
-_Decompressor = Callable[[Parts], tuple[ConstantValue, ...]]
-
-
-def _entries(
-    name: str, function: _Decompressor, required: str, optional: str = ""
-) -> dict[tuple[str, frozenset[str]], _Decompressor]:
-    names = frozenset(required.split())
-    return {(PREFIX + name, each): function for each in (names, names | {*optional.split()})}
-
-
-_DECOMPRESSORS: Mapping[tuple[str, frozenset[str]], _Decompressor] = {
-    **_entries("affine_dequantize", affine_dequantize, "quantized_data zero_point scale axis"),
-    **_entries("lut_to_dense", lut_to_dense_flat, "indices lut shape"),
-    **_entries("lut_to_dense", lut_to_dense, "indices lut", "vector_axis"),
-    **_entries("sparse_to_dense", sparse_to_dense_flat, "nonzero_data mask shape"),
-    **_entries("sparse_to_dense", sparse_to_dense, "nonzero_data mask"),
-    **_entries("cast", cast, "source_val output_dtype"),
-    **_entries("blockwise_shift_scale", blockwise_shift_scale, "data scale", "offset"),
-    **_entries(
-        "lut_to_sparse", lut_to_sparse, "indices_mask indices_nonzero_data lut", "vector_axis"
-    ),
-    **_entries(
-        "sparse_blockwise_shift_scale",
-        sparse_blockwise_shift_scale,
-        "data_mask nonzero_data scale",
-        "offset",
-    ),
-}

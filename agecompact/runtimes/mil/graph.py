@@ -45,18 +45,14 @@ class ConstantRef:
     """A constant that an op reads.
 
     Attributes:
-        name: In the program; empty if it is written in place.
         value: Decompressed.
         compression: Name of its compression, such as `lut_to_dense`; empty for a plain constant.
         parts: Parameters of the compression, by name; empty for a plain constant.
-        output: Which of the outputs of the compression.
     """
 
-    name: str
     value: ConstantValue
     compression: str = ""
     parts: Mapping[str, ConstantValue] = field(default_factory=dict)
-    output: int = 0
 
 
 @dataclass(frozen=True)
@@ -110,7 +106,7 @@ def read_graph(path: Path) -> Graph:
             continue
         reads = {
             parameter: tuple(
-                known[source] if isinstance(source, str) else ConstantRef("", source)
+                known[source] if isinstance(source, str) else ConstantRef(source)
                 for source in sources
             )
             for parameter, sources in op.parameters.items()
@@ -149,7 +145,6 @@ def _constants(program: Program) -> dict[str, ConstantRef]:
     for op in filter(is_constant, program.ops):
         compression = compression_of(op)
         parts = constant_parts(op, values) if compression else {}
-        for i, output in enumerate(op.outputs):
-            name = output.name
-            found[name] = ConstantRef(name, values[name], compression, parts, i)
+        for output in op.outputs:
+            found[output.name] = ConstantRef(values[output.name], compression, parts)
     return found

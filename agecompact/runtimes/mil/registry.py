@@ -51,8 +51,3 @@ def kernel_of(op: Op) -> Kernel:
             fix="write one: see agecompact/runtimes/mil/README.md",
         )
     return _KERNELS[op.kind]
-
-
-def known_kinds() -> frozenset[str]:
-    """Types of the ops that have a kernel."""
-    return frozenset(_KERNELS)

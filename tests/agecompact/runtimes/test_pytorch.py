@@ -19,7 +19,7 @@ def test_float64_outputs_are_rounded_to_the_nearest_float32(build_of: BuildOf) -
     (age,) = pytorch.FLOAT64.open_session(str(weights), 1).infer({"face": face}).values()
     assert age.dtype == np.float32
     np.testing.assert_array_equal(age, exact.float().numpy())
-    (rounded,) = pytorch.open_session(str(weights), 1).infer({"face": face}).values()
+    (rounded,) = pytorch.FLOAT32.open_session(str(weights), 1).infer({"face": face}).values()
     assert 0 < np.abs(rounded - exact.numpy()).max() < 1e-3
 
 

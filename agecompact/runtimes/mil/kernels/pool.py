@@ -24,22 +24,22 @@ _MAXIMUM: Mapping[int, Callable[..., Tensor]] = {1: F.max_pool1d, 2: F.max_pool2
 
 @dataclass(frozen=True)
 class _Windows:
+    """The common parameters, with padding that is wide enough for every window."""
+
     x: Tensor
     kernel: list[int]
     strides: list[int]
     around: Padding
 
-    @property
-    def spatial(self) -> int:
-        return len(self.kernel)
-
-    def mean(self, x: Tensor) -> Tensor:
-        """Sums of the windows of x, padded with zeros, divided by the size of the kernel."""
-        return _AVERAGE[self.spatial](F.pad(x, flat(self.around)), self.kernel, self.strides)
+    def pool(
+        self, functions: Mapping[int, Callable[..., Tensor]], x: Tensor, fill: float
+    ) -> Tensor:
+        """Pools x, padded with a value. An average is over the whole kernel."""
+        padded = F.pad(x, flat(self.around), value=fill)
+        return functions[len(self.kernel)](padded, self.kernel, self.strides)
 
 
 def _windows(p: Parameters) -> _Windows:
-    """Reads the common parameters, and widens the padding so that it covers every window."""
     x, sizes = p.tensor("x"), p.ints("kernel_sizes")
     spatial = x.ndim - 2
     strides = p.ints("strides", [1] * spatial)
@@ -59,22 +59,22 @@ def _windows(p: Parameters) -> _Windows:
 def avg_pool(p: Parameters) -> Tensor:
     """`avg_pool`: mean over the kernel, or over the part of it that is inside the input."""
     windows = _windows(p)
-    mean = windows.mean(windows.x)
+    mean = windows.pool(_AVERAGE, windows.x, 0)
     if not p.flag("exclude_padding_from_average", False):
         return mean
-    return mean / windows.mean(torch.ones_like(windows.x))
+    return mean / windows.pool(_AVERAGE, torch.ones_like(windows.x), 0)
 
 
 @kernel("l2_pool")
 def l2_pool(p: Parameters) -> Tensor:
     """`l2_pool`: root of the sum of squares over the kernel."""
     windows = _windows(p)
-    return torch.sqrt(windows.mean(windows.x.square()) * math.prod(windows.kernel))
+    mean = windows.pool(_AVERAGE, windows.x.square(), 0)
+    return torch.sqrt(mean * math.prod(windows.kernel))
 
 
 @kernel("max_pool")
 def max_pool(p: Parameters) -> Tensor:
     """`max_pool`: maximum over the kernel; padding never wins."""
     windows = _windows(p)
-    padded = F.pad(windows.x, flat(windows.around), value=-math.inf)
-    return _MAXIMUM[windows.spatial](padded, windows.kernel, windows.strides)
+    return windows.pool(_MAXIMUM, windows.x, -math.inf)

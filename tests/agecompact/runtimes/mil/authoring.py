@@ -115,7 +115,7 @@ class Author:
 
     def open(self, folder: Path) -> Session:
         """Writes the package into a folder and loads it."""
-        return mil.open_session(str(self.save(folder / "a.mlpackage")), 1)
+        return mil.MIL.open_session(str(self.save(folder / "a.mlpackage")), 1)
 
     def add_blob(self, content: bytes, dtype: DType, padding_bits: int = 0) -> int:
         """Appends a blob; returns the offset of its record."""

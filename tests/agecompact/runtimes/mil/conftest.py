@@ -29,20 +29,11 @@ class _Small(nn.Module):
 
 
 def _palette(bits: int) -> Any:
-    """Lloyd's algorithm in one dimension, so that scikit-learn is not needed."""
+    """A palette of quantiles: coremltools' own, k-means, needs scikit-learn."""
 
     def table(weight: Any) -> Any:
         flat = np.asarray(weight, np.float64).reshape(-1)
-        entries = np.quantile(flat, (np.arange(1 << bits) + 0.5) / (1 << bits))
-        for _ in range(10):
-            indices = np.abs(flat[:, None] - entries).argmin(1)
-            entries = np.array(
-                [
-                    flat[indices == i].mean() if (indices == i).any() else e
-                    for i, e in enumerate(entries)
-                ]
-            )
-        lut = entries.astype(weight.dtype)
+        lut = np.quantile(flat, (np.arange(1 << bits) + 0.5) / (1 << bits)).astype(weight.dtype)
         nearest = np.abs(flat[:, None] - lut.astype(np.float64)).argmin(1)
         return lut, nearest.astype(np.uint8)
 

@@ -32,12 +32,12 @@ def package(tmp_path: Path) -> Path:
 
 def error_of(path: Path, inputs: dict[str, Any] | None = None) -> str:
     with pytest.raises(UsageError) as error:
-        mil.open_session(str(path), 1).infer({"x": X} if inputs is None else inputs)
+        mil.MIL.open_session(str(path), 1).infer({"x": X} if inputs is None else inputs)
     return str(error.value)
 
 
 def test_the_unchanged_package_runs(package: Path) -> None:
-    (output,) = mil.open_session(str(package), 1).infer({"x": X}).values()
+    (output,) = mil.MIL.open_session(str(package), 1).infer({"x": X}).values()
     np.testing.assert_array_equal(output, [[0, 4, 6]])
 
 

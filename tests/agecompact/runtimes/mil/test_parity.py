@@ -39,8 +39,8 @@ def packages_of(build: Build) -> dict[str, Path]:
 def test_float32_packages_give_the_outputs_of_pytorch(model: str, build_of: BuildOf) -> None:
     build = build_of(model)
     path = packages_of(build)["float32"]
-    reference = outputs(pytorch, build.weights, build)
-    for backend in (mil, mil.FLOAT32):
+    reference = outputs(pytorch.FLOAT32, build.weights, build)
+    for backend in (mil.MIL, mil.FLOAT32):
         assert np.abs(outputs(backend, path, build) - reference).max() <= 1e-3
 
 
@@ -49,8 +49,8 @@ def test_float16_packages_stay_close_to_pytorch(model: str, build_of: BuildOf) -
     """Random networks are not as well conditioned as trained ones."""
     build = build_of(model)
     path = packages_of(build)["float16"]
-    reference = outputs(pytorch, build.weights, build)
-    rounded, exact = (np.abs(outputs(b, path, build) - reference) for b in (mil, mil.FLOAT32))
+    reference = outputs(pytorch.FLOAT32, build.weights, build)
+    rounded, exact = (np.abs(outputs(b, path, build) - reference) for b in (mil.MIL, mil.FLOAT32))
     assert 0 < rounded.max() < 1
     assert 0 < exact.max() < 1
     assert rounded.mean() != exact.mean()
@@ -65,7 +65,7 @@ def test_float16_packages_have_the_float32_weights(model: str, build_of: BuildOf
 def test_crops_are_bound_by_name(build_of: BuildOf) -> None:
     build = build_of("c3ae")
     contract = build.manifest.contract
-    session = mil.open_session(str(packages_of(build)["float32"]), 1)
+    session = mil.MIL.open_session(str(packages_of(build)["float32"]), 1)
     random = np.random.default_rng(0)
     crops = {
         name: random.uniform(0, 255, contract.input_shape).astype(np.float32)
@@ -84,7 +84,7 @@ def test_the_last_step_of_a_trace_is_the_output(build_of: BuildOf) -> None:
     path = packages_of(build)["float32"]
     contract = build.manifest.contract
     batch = contract.tensors(inputs.standard(contract)[0].crops)
-    session = mil.open_session(str(path), 1)
+    session = mil.MIL.open_session(str(path), 1)
     steps = session.trace(batch)
     assert steps[-1].output == contract.output.name
     np.testing.assert_array_equal(steps[-1].value, session.infer(batch)[contract.output.name])

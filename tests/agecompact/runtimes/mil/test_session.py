@@ -25,7 +25,7 @@ def two_by_two(tmp_path: Path) -> Path:
 
 
 def test_inputs_and_outputs_are_bound_by_name(two_by_two: Path) -> None:
-    session = mil.open_session(str(two_by_two), 1)
+    session = mil.MIL.open_session(str(two_by_two), 1)
     left, right = ramp(3, 2), np.ones((3, 2), np.float32)
     for inputs in ({"left": left, "right": right}, {"right": right, "left": left}):
         outputs = session.infer(inputs)
@@ -35,7 +35,7 @@ def test_inputs_and_outputs_are_bound_by_name(two_by_two: Path) -> None:
 
 
 def test_the_interface_is_that_of_the_file(two_by_two: Path) -> None:
-    session = mil.open_session(str(two_by_two), 1)
+    session = mil.MIL.open_session(str(two_by_two), 1)
     interface = session.interface()
     assert interface.inputs == dict.fromkeys(("left", "right"), Port((None, 2), "float32"))
     assert interface.outputs == dict.fromkeys(("total", "rest"), Port((None, 2), "float32"))
@@ -51,7 +51,7 @@ def test_a_trace_has_a_step_per_op_that_computes(tmp_path: Path) -> None:
     author.output(author.op("add", "fp16", (2, 4), "sum", x=third, y=half))
     path = str(author.save(tmp_path / "a.mlpackage"))
     values = ramp(2, 4)
-    steps = mil.open_session(path, 1).trace({"x": values})
+    steps = mil.MIL.open_session(path, 1).trace({"x": values})
     assert [(s.op, s.output, s.inputs, s.scope) for s in steps] == [
         ("cast", "half", ("x",), ""),
         ("mul", "third", ("half",), ""),
@@ -101,7 +101,7 @@ def test_an_op_may_have_several_outputs(tmp_path: Path) -> None:
 
 
 def test_it_is_never_called_core_ml() -> None:
-    for backend in (mil, mil.FLOAT32):
+    for backend in (mil.MIL, mil.FLOAT32):
         assert backend.version().startswith("reference runtime ")
         assert "core ml" not in backend.version().lower()
 
