@@ -74,6 +74,16 @@ class Ledger:
 
 
 def read(path: Path = FILE) -> Ledger:
-    """Reads the explanations, the `[[tests]]` of a TOML file."""
-    entries = read_toml(path, what="explanations")["tests"]
-    return Ledger(structure(entries, tuple[Explanation, ...], where=str(path)))
+    """Reads the explanations in a TOML file.
+
+    Args:
+        path: With `[[kernels]]`, ops that have no kernel by reason, and `[[tests]]`.
+    """
+    content = read_toml(path, what="explanations")
+    entries = structure(content["tests"], tuple[Explanation, ...], where=str(path))
+    missing = tuple(
+        Explanation(("*",), group["reason"], f"no kernel for '{op}'", strict=False)
+        for group in content["kernels"]
+        for op in group["ops"]
+    )
+    return Ledger(missing + entries)

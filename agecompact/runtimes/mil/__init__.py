@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from agecompact.runtimes.base import Session
 from agecompact.runtimes.coreml import PackageBackend
-from agecompact.runtimes.mil.graph import ActivationRef, ConstantRef, Graph, Node, read_graph
+from agecompact.runtimes.mil.constants import ConstantRef
+from agecompact.runtimes.mil.graph import ActivationRef, Graph, Node, read_graph
 from agecompact.runtimes.mil.tensor_types import ConstantValue
 
 __all__ = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from agecompact.errors import UsageError
 from agecompact.runtimes.mil.constexpr import PREFIX, decompress
@@ -12,29 +13,39 @@ from agecompact.runtimes.mil.tensor_types import ConstantValue
 _CONST = "const"
 
 
+@dataclass(frozen=True)
+class ConstantRef:
+    """A constant that an op reads.
+
+    Attributes:
+        value: Decompressed.
+        compression: Name of its compression, such as `lut_to_dense`; empty for a plain constant.
+        parts: Parameters of the compression, by name; empty for a plain constant.
+    """
+
+    value: ConstantValue
+    compression: str = ""
+    parts: Mapping[str, ConstantValue] = field(default_factory=dict)
+
+
 def is_constant(op: Op) -> bool:
     """Whether an op only makes a constant."""
     return op.kind == _CONST or op.kind.startswith(PREFIX)
 
 
-def compression_of(op: Op) -> str:
-    """Compression of a constant op, such as `lut_to_dense`; empty for a plain constant."""
-    return op.kind.removeprefix(PREFIX) if op.kind != _CONST else ""
-
-
-def constants_of(program: Program) -> dict[str, ConstantValue]:
-    """All constants of a program by name, decompressed.
+def constants_of(program: Program) -> dict[str, ConstantRef]:
+    """All constants of a program by name, without those that are written in place.
 
     Raises:
         UsageError: A constant is broken, or its compression is not supported.
     """
-    known: dict[str, ConstantValue] = {}
+    found: dict[str, ConstantRef] = {}
     for op in filter(is_constant, program.ops):
-        parts = constant_parts(op, known)
+        parts = {name: _constant(op, name, found) for name in op.parameters}
         if op.kind != _CONST:
-            values = decompress(op, parts)
+            compression, values = op.kind.removeprefix(PREFIX), decompress(op, parts)
         elif parts.keys() == {"val"}:
-            values = (parts["val"],)
+            compression, values, parts = "", (parts["val"],), {}
         else:
             raise UsageError(f"{op} is broken", why=f"its parameters are {', '.join(parts)}")
         for output, value in zip(op.outputs, values, strict=True):
@@ -44,26 +55,17 @@ def constants_of(program: Program) -> dict[str, ConstantValue]:
                     why=f"declared {output.type}, got {value.type}",
                     fix="export the package again, or copy it again",
                 )
-            known[output.name] = value
-    return known
+            found[output.name] = ConstantRef(value, compression, parts)
+    return found
 
 
-def constant_parts(op: Op, known: Mapping[str, ConstantValue]) -> dict[str, ConstantValue]:
-    """The parameters of a constant op, by name.
-
-    Args:
-        op: A `const` or `constexpr_*` op.
-        known: Constants of the ops before it, by name.
-
-    Raises:
-        UsageError: A parameter has several values or is not a constant.
-    """
-    parts = {}
-    for name, sources in op.parameters.items():
-        if len(sources) != 1:
-            raise UsageError(f"{op} has {len(sources)} values for '{name}', not one")
-        (source,) = sources
-        if isinstance(source, str) and source not in known:
-            raise UsageError(f"{op} reads '{source}', which is not a constant")
-        parts[name] = known[source] if isinstance(source, str) else source
-    return parts
+def _constant(op: Op, parameter: str, known: Mapping[str, ConstantRef]) -> ConstantValue:
+    sources = op.parameters[parameter]
+    if len(sources) != 1:
+        raise UsageError(f"{op} has {len(sources)} values for '{parameter}', not one")
+    (source,) = sources
+    if not isinstance(source, str):
+        return source
+    if source not in known:
+        raise UsageError(f"{op} reads '{source}', which is not a constant")
+    return known[source].value

@@ -8,7 +8,7 @@ order of their own, so a difference of several float16 steps is not a fault.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,8 +32,6 @@ _NARROW: Mapping[str, torch.dtype] = {
     "int32": torch.int32,
     "uint8": torch.uint8,
 }
-
-Watch = Callable[[Op, tuple[Tensor, ...]], None]
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ def prepare(program: Program) -> PreparedProgram:
             fix="convert with another minimum_deployment_target",
         )
     constants: dict[Source, Value] = {
-        name: to_value(constant) for name, constant in constants_of(program).items()
+        name: to_value(constant.value) for name, constant in constants_of(program).items()
     }
     known = {variable.name for variable in program.inputs} | constants.keys()
     calls = []
@@ -91,18 +89,16 @@ def run(
     inputs: Mapping[str, Tensor],
     *,
     round_to_declared: bool,
-    watch: Watch | None = None,
-) -> dict[str, Tensor]:
+) -> dict[Source, Value]:
     """Runs a program once.
 
     Args:
         prepared: The program.
         inputs: By name, of the declared shapes; float32, int64 or bool.
         round_to_declared: Whether to round the output of each op to its declared type.
-        watch: Called with every op and its outputs.
 
     Returns:
-        Outputs by name; float32, int64 or bool.
+        Inputs, constants and outputs of ops, by name.
 
     Raises:
         UsageError: An op cannot run, has a parameter that its kernel does not read, or has an
@@ -116,15 +112,9 @@ def run(
     for op, kernel in prepared.calls:
         given = {name: tuple(values[s] for s in sources) for name, sources in op.parameters.items()}
         results = _call(kernel, Parameters(op, given, prepared.opset), op)
-        outputs = tuple(
-            _checked(op, result, output, round_to_declared)
-            for result, output in zip(results, op.outputs, strict=True)
-        )
-        values.update(zip((output.name for output in op.outputs), outputs, strict=True))
-        if watch:
-            watch(op, outputs)
-    found = {name: values[name] for name in prepared.program.outputs}
-    return {name: value for name, value in found.items() if isinstance(value, Tensor)}
+        for result, output in zip(results, op.outputs, strict=True):
+            values[output.name] = _checked(op, result, output, round_to_declared)
+    return values
 
 
 def _call(kernel: Kernel, parameters: Parameters, op: Op) -> tuple[Tensor, ...]:
@@ -197,7 +187,7 @@ def to_tensor(array: Array) -> Tensor:
     return torch.from_numpy(np.array(array, dtype))
 
 
-def to_array(value: Tensor, type_: TensorType, *, as_declared: bool) -> Array:
+def to_array(value: Value, type_: TensorType, *, as_declared: bool) -> Array:
     """The output of an op as an array.
 
     Args:
@@ -205,6 +195,7 @@ def to_array(value: Tensor, type_: TensorType, *, as_declared: bool) -> Array:
         type_: Its declared type.
         as_declared: Whether floats get their declared type; otherwise they are float32.
     """
+    assert isinstance(value, Tensor)
     keeps_float32 = type_.dtype.kind == "float" and not as_declared
     array: Array = value.detach().numpy()
     return array.astype(np.float32 if keeps_float32 else type_.dtype.numpy)

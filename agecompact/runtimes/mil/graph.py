@@ -8,18 +8,13 @@ each constant belongs to the op and the parameter that read it, so two packages 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from agecompact.runtimes.mil.constants import (
-    compression_of,
-    constant_parts,
-    constants_of,
-    is_constant,
-)
+from agecompact.runtimes.mil.constants import ConstantRef, constants_of, is_constant
 from agecompact.runtimes.mil.package import read_package
-from agecompact.runtimes.mil.program import Op, Program
-from agecompact.runtimes.mil.tensor_types import ConstantValue, TensorType
+from agecompact.runtimes.mil.program import Op
+from agecompact.runtimes.mil.tensor_types import TensorType
 
 _CAST = "cast"
 # Ops that change nothing if their second operand has this value. coremltools drops them on some
@@ -38,21 +33,6 @@ class ActivationRef:
 
     origin: int | str
     output: int = 0
-
-
-@dataclass(frozen=True)
-class ConstantRef:
-    """A constant that an op reads.
-
-    Attributes:
-        value: Decompressed.
-        compression: Name of its compression, such as `lut_to_dense`; empty for a plain constant.
-        parts: Parameters of the compression, by name; empty for a plain constant.
-    """
-
-    value: ConstantValue
-    compression: str = ""
-    parts: Mapping[str, ConstantValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,7 +79,7 @@ def read_graph(path: Path) -> Graph:
     known: dict[str, ActivationRef | ConstantRef] = {
         variable.name: ActivationRef(variable.name) for variable in program.inputs
     }
-    known.update(_constants(program))
+    known.update(constants_of(program))
     nodes: list[Node] = []
     for op in program.ops:
         if is_constant(op):
@@ -137,14 +117,3 @@ def _changes_nothing(op: Op, reads: Mapping[str, tuple[ActivationRef | ConstantR
         return False
     value = operands[0].value
     return value.type.shape == () and value.array.item() == _NEUTRAL[op.kind]
-
-
-def _constants(program: Program) -> dict[str, ConstantRef]:
-    values = constants_of(program)
-    found: dict[str, ConstantRef] = {}
-    for op in filter(is_constant, program.ops):
-        compression = compression_of(op)
-        parts = constant_parts(op, values) if compression else {}
-        for output in op.outputs:
-            found[output.name] = ConstantRef(values[output.name], compression, parts)
-    return found

@@ -16,7 +16,8 @@ from agecompact.runtimes.coreml import is_image
 from agecompact.runtimes.mil import kernels  # noqa: F401 - importing registers them.
 from agecompact.runtimes.mil.execute import prepare, run, to_array, to_tensor
 from agecompact.runtimes.mil.package import read_package
-from agecompact.runtimes.mil.program import Op
+from agecompact.runtimes.mil.parameters import Value
+from agecompact.runtimes.mil.program import Source
 from agecompact.runtimes.mil.tensor_types import TensorType
 
 _RGB, _BGR = 20, 30
@@ -55,26 +56,19 @@ class _Session(Session):
     def trace(self, inputs: Arrays) -> Trace:
         # Scopes are unknown: the names in a converted program are those of PyTorch's trace, which
         # do not contain the modules.
-        steps: list[Step] = []
-        activations = set(self._inputs)
-
-        def watch(op: Op, outputs: tuple[Tensor, ...]) -> None:
+        values = self._values(self._bind(inputs))
+        steps = []
+        for op, _ in self._prepared.calls:
             names = [source for source in op.sources() if isinstance(source, str)]
-            read = tuple(name for name in names if name in activations)
-            values = (self._prepared.constants.get(n) for n in names if n not in activations)
+            read = tuple(name for name in names if name not in self._prepared.constants)
             constants = tuple(
                 value.numpy()
-                for value in values
+                for value in (self._prepared.constants.get(name) for name in names)
                 if isinstance(value, Tensor) and value.is_floating_point()
             )
-            for variable, output in zip(op.outputs, outputs, strict=True):
-                value = np.array(to_array(output, variable.type, as_declared=self._rounds))
-                steps.append(Step(op.kind, variable.name, read, "", value, constants))
-                activations.add(variable.name)
-
-        bound = self._bind(inputs)
-        with torch.inference_mode():
-            run(self._prepared, bound, round_to_declared=self._rounds, watch=watch)
+            for output in op.outputs:
+                value = to_array(values[output.name], output.type, as_declared=self._rounds)
+                steps.append(Step(op.kind, output.name, read, "", value, constants))
         return tuple(steps)
 
     def interface(self) -> Interface:
@@ -88,13 +82,16 @@ class _Session(Session):
             return Port((1, int(image.height), int(image.width), 3), "uint8")
         return Port(type_.shape or (), type_.dtype.numpy.name)
 
-    def _run(self, bound: Mapping[str, Tensor]) -> dict[str, Array]:
+    def _values(self, bound: Mapping[str, Tensor]) -> Mapping[Source, Value]:
         with torch.inference_mode():
-            values = run(self._prepared, bound, round_to_declared=self._rounds)
+            return run(self._prepared, bound, round_to_declared=self._rounds)
+
+    def _run(self, bound: Mapping[str, Tensor]) -> dict[str, Array]:
+        values = self._values(bound)
         # Outputs have their declared types in either arithmetic: they are the file's interface.
         return {
-            name: to_array(value, self._outputs[name], as_declared=True)
-            for name, value in values.items()
+            name: to_array(values[name], type_, as_declared=True)
+            for name, type_ in self._outputs.items()
         }
 
     def _bind(self, inputs: Arrays) -> dict[str, Tensor]:

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agecompact.formats import Runtime
+from agecompact.formats import RUNTIMES, Runtime
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
+from agecompact.runtimes.registry import read_metadata
 from parity_tests import side
 from tests.support import BuildOf, CopyBuild, verdicts_on
 
@@ -114,18 +115,20 @@ def test_a_wrong_input_name_is_a_failed_run(artifact: Path) -> None:
         assert process.infer({"face": face})["age"].shape == (1, 1, 1)
 
 
-def test_tflite_binds_by_name_in_any_order(build_of: BuildOf) -> None:
-    pytest.importorskip("ai_edge_litert")
+@pytest.mark.parametrize(("suffix", "runtime"), [(".tflite", "litert"), (".mlpackage", "mil")])
+def test_inputs_are_bound_by_name_in_any_order(
+    suffix: str, runtime: str, build_of: BuildOf
+) -> None:
+    pytest.importorskip("coremltools" if runtime == "mil" else "ai_edge_litert")
+    path = build_of("c3ae").folder / f"c3ae_float32{suffix}"
+    contract = read_metadata(path).contract
     random = np.random.default_rng(0)
-    names = ("outer", "middle", "inner")
-    crops = {n: random.uniform(0, 255, (1, 1, 64, 64, 3)).astype(np.float32) for n in names}
-    with RuntimeProcess(build_of("c3ae").folder / "c3ae_float32.tflite") as process:
+    shape = (1, *contract.input_shape)
+    crops = {n: random.uniform(0, 255, shape).astype(np.float32) for n in contract.input_names}
+    with RuntimeProcess(path, RUNTIMES[runtime]) as process:
         process.open()
-        ages = [
-            process.infer({name: crops[name] for name in order})["age"].item()
-            for order in (names, names[::-1])
-        ]
-        mixed = process.infer(dict(zip(names, reversed(crops.values()), strict=True)))["age"]
+        ages = [process.infer(i)["age"].item() for i in (crops, dict(reversed(crops.items())))]
+        mixed = process.infer(dict(zip(crops, reversed(crops.values()), strict=True)))["age"]
     assert ages[0] == ages[1]
     assert abs(mixed.item() - ages[0]) > 0.1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -42,33 +43,21 @@ _REDUCTIONS: Mapping[str, _Reduction] = {
 }
 
 
-def _register(kind: str, reduction: _Reduction) -> None:
-    @kernel(kind)
-    def run(p: Parameters) -> Tensor:
-        x = p.tensor("x")
-        axes = sorted({axis % x.ndim for axis in p.ints("axes", range(x.ndim))})
-        kept = reduction(x, axes)
-        if p.flag("keep_dims", False):
-            return kept
-        return kept.reshape([size for axis, size in enumerate(x.shape) if axis not in axes])
+def _reduced(reduction: _Reduction, p: Parameters) -> Tensor:
+    x = p.tensor("x")
+    axes = sorted({axis % x.ndim for axis in p.ints("axes", range(x.ndim))})
+    kept = reduction(x, axes)
+    if p.flag("keep_dims", False):
+        return kept
+    return kept.reshape([size for axis, size in enumerate(x.shape) if axis not in axes])
 
 
-for _kind, _reduction in _REDUCTIONS.items():
-    _register(_kind, _reduction)
-
-
-def _index_of(p: Parameters, find: Callable[..., Tensor]) -> Tensor:
+def _index(find: Callable[..., Tensor], p: Parameters) -> Tensor:
     p.text("output_dtype", INDEX_TYPES, "int32")
     return find(p.tensor("x"), p.integer("axis", -1), keepdim=p.flag("keep_dims", False))
 
 
-@kernel("reduce_argmax")
-def reduce_argmax(p: Parameters) -> Tensor:
-    """`reduce_argmax`: index of the maximum along an axis."""
-    return _index_of(p, torch.argmax)
-
-
-@kernel("reduce_argmin")
-def reduce_argmin(p: Parameters) -> Tensor:
-    """`reduce_argmin`: index of the minimum along an axis."""
-    return _index_of(p, torch.argmin)
+for _kind, _reduction in _REDUCTIONS.items():
+    kernel(_kind)(partial(_reduced, _reduction))
+kernel("reduce_argmax")(partial(_index, torch.argmax))
+kernel("reduce_argmin")(partial(_index, torch.argmin))

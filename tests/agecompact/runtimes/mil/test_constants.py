@@ -48,9 +48,10 @@ def assert_same(path: Path, at_least: int) -> None:
     assert constants.keys() <= expected.keys()
     assert len(constants) > at_least
     for name, constant in constants.items():
-        np.testing.assert_array_equal(constant.value, expected[name], err_msg=name)
-        if not isinstance(constant.value, str):
-            assert constant.value.dtype == np.asarray(expected[name]).dtype, name
+        value = constant.value.value
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+        if not isinstance(value, str):
+            assert value.dtype == np.asarray(expected[name]).dtype, name
 
 
 def test_constants_of_every_compression(packages: dict[str, Path]) -> None:

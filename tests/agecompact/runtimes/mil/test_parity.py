@@ -62,23 +62,6 @@ def test_float16_packages_have_the_float32_weights(model: str, build_of: BuildOf
     assert compare_weights(paths["float16"], paths["float32"]) == ()
 
 
-def test_crops_are_bound_by_name(build_of: BuildOf) -> None:
-    build = build_of("c3ae")
-    contract = build.manifest.contract
-    session = mil.MIL.open_session(str(packages_of(build)["float32"]), 1)
-    random = np.random.default_rng(0)
-    crops = {
-        name: random.uniform(0, 255, contract.input_shape).astype(np.float32)
-        for name in contract.input_names
-    }
-    backwards = dict(reversed(crops.items()))
-    mixed = dict(zip(crops, backwards.values(), strict=True))
-    name = contract.output.name
-    expected = session.infer(crops)[name].item()
-    assert session.infer(backwards)[name].item() == expected
-    assert abs(session.infer(mixed)[name].item() - expected) > 0.1
-
-
 def test_the_last_step_of_a_trace_is_the_output(build_of: BuildOf) -> None:
     build = build_of("ssrnet")
     path = packages_of(build)["float32"]
