@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from agecompact.errors import UsageError
 from agecompact.formats import FORMATS
 
 _HEAD_BYTES = 4096
@@ -74,6 +75,23 @@ def describe(path: Path) -> str:
     return _TYPES[_type_of(path)].description
 
 
+def unreadable(path: Path, error: Exception, *, wanted: str) -> UsageError:
+    """The error for a file that could not be read: what it is instead, and how to fix that.
+
+    Args:
+        path: An existing file or folder.
+        error: Why it could not be read; reported if the file is of the wanted type.
+        wanted: As in `fix_for`.
+    """
+    # A format without a signature here is described by its name.
+    expected = _TYPES.get(wanted, _FileType(f"a {wanted} file"))
+    return UsageError(
+        f"cannot read {path} as {expected.description}",
+        why=str(error) if _type_of(path) == wanted else f"it is {describe(path)}",
+        fix=fix_for(path, wanted=wanted),
+    )
+
+
 def fix_for(path: Path, *, wanted: str) -> str:
     """The fix for a file that could not be read.
 
@@ -87,10 +105,10 @@ def fix_for(path: Path, *, wanted: str) -> str:
         return f"copy, download or export {path} again: it is damaged or cut short"
     if fix := _TYPES[found].fix:
         return fix.format(path=path)
-    if found in FORMATS and path.suffix != FORMATS[found].suffix:
-        return f"rename it to *{FORMATS[found].suffix}: it is {_TYPES[found].description}"
     if found in FORMATS and wanted == "pytorch":
         return "name the weights that it was exported from"
+    if found in FORMATS and path.suffix != FORMATS[found].suffix:
+        return f"rename it to *{FORMATS[found].suffix}"
     return _SOURCES.get(wanted, "agecompact export writes such files")
 
 

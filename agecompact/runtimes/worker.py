@@ -142,8 +142,7 @@ def _reply(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
     try:
         return {"result": getattr(worker, method)(**request)}
     except AgecompactError as error:
-        reason = ": ".join(part for part in (error.what, error.why) if part)
-        return _failure(_kind_of(error, method), reason, error.fix)
+        return _failure(_kind_of(error, method), error.summary, error.fix)
     except Exception as error:  # Runtimes raise exceptions of any class.
         return _failure("run", f"{type(error).__name__}: {error}")
 

@@ -12,7 +12,7 @@ import torch
 from onnx import TensorProto, helper
 from safetensors.torch import save
 
-from agecompact.filetypes import describe, fix_for
+from agecompact.filetypes import describe, fix_for, unreadable
 
 
 def _zip() -> bytes:
@@ -78,7 +78,7 @@ def test_folders(tmp_path):
         ("PyTorch file", "w.safetensors", "pytorch", "checkpoints.write"),
         ("safetensors file", "w.safetensors", "pytorch", "damaged or cut short"),
         ("safetensors file", "w.h5", "keras", "rename it to *.safetensors"),
-        ("TFLite model", "m.onnx", "onnx", "rename it to *.tflite: it is a TFLite model"),
+        ("TFLite model", "m.onnx", "onnx", "rename it to *.tflite"),
         ("TFLite model", "m.tflite", "pytorch", "the weights that it was exported from"),
         ("Git LFS pointer", "m.tflite", "tflite", "git lfs pull"),
         ("image", "face.onnx", "onnx", "agecompact predict {path}"),
@@ -91,3 +91,13 @@ def test_the_fix_depends_on_what_the_file_is(content, name, wanted, fix, tmp_pat
     path = tmp_path / name
     path.write_bytes(_CONTENTS[content])
     assert fix.format(path=path) in fix_for(path, wanted=wanted)
+
+
+def test_the_error_reports_the_type_or_else_the_reason(tmp_path):
+    path = tmp_path / "w.safetensors"
+    for content, why in (("Keras HDF5 file", "it is a Keras HDF5 file"), ("safetensors file", "E")):
+        path.write_bytes(_CONTENTS[content])
+        error = unreadable(path, ValueError("E"), wanted="pytorch")
+        assert error.what == f"cannot read {path} as a safetensors file"
+        assert (error.why, error.fix) == (why, fix_for(path, wanted="pytorch"))
+    assert "as a new file" in unreadable(path, ValueError("E"), wanted="new").what
