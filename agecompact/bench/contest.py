@@ -17,7 +17,8 @@ from agecompact.bench.validity import MIN_TIMED_RUNS
 from agecompact.contract import Contract
 from agecompact.errors import AgecompactError
 from agecompact.runtimes.base import Array
-from agecompact.runtimes.process import Opened, RuntimeFailure, RuntimeProcess
+from agecompact.runtimes.messages import Opened
+from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
 from agecompact.runtimes.registry import read_metadata
 
 # Enough inferences a round to average out the timer, few enough that rounds alternate fast.

@@ -107,7 +107,7 @@ def _write_golden(build, tolerances):
     shape = (4, contract.height, contract.width, 3)
     images = random.integers(0, 256, shape, dtype=np.uint8)
     table = np.tile(np.arange(256, dtype=np.float32), (3, 1))
-    session = pytorch.open_session(str(build.weights), 1)
+    session = pytorch.FLOAT32.open_session(str(build.weights), 1)
     answers = session.infer(
         {name: table[np.arange(3), images].transpose(0, 3, 1, 2) for name in contract.input_names}
     )[contract.output.name]

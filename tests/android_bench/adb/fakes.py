@@ -68,7 +68,7 @@ def write_runner_pack(build: Build, tolerances: dict[str, float] | None = None) 
     shape = (_SAMPLES, contract.height, contract.width, 3)
     images = random.integers(0, 256, shape, dtype=np.uint8)
     table = np.tile(np.arange(256, dtype=np.float32) / 255, (3, 1))
-    session = pytorch.open_session(str(build.weights), 1)
+    session = pytorch.FLOAT32.open_session(str(build.weights), 1)
     tensors = table[np.arange(3), images].transpose(0, 3, 1, 2)
     answers = session.infer(dict.fromkeys(contract.input_names, tensors))
     folder = build.folder / golden.FOLDER
