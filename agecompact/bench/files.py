@@ -11,6 +11,7 @@ from agecompact.bench import size
 from agecompact.bench.record import Artifact, Format
 from agecompact.errors import AgecompactError, UsageError
 from agecompact.files import sha256_of, size_of
+from agecompact.formats import opened_by
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,12 @@ def measured_files(build: Build) -> tuple[BuildFile, ...]:
         BuildFile(build.weights, "pytorch", "float32", manifest),
         *(BuildFile(build.path(e), e.format, e.precision, manifest) for e in manifest.artifacts),
     )
+
+
+def files_opened_by(runtime: str, build: Build) -> tuple[BuildFile, ...]:
+    """The files of a build that a runtime opens, such as `litert`."""
+    format_name = opened_by(runtime).name
+    return tuple(file for file in measured_files(build) if file.format == format_name)
 
 
 def described(file: BuildFile) -> Artifact:

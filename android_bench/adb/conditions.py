@@ -1,4 +1,4 @@
-"""How hot a device is, how fast it may run, and whether it saves its battery."""
+"""A device's temperature, clocks and power saving."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from collections.abc import Mapping, Sequence
 
 from agecompact.bench.circumstances import Conditions, Thermal, ThermalStatus
 from android_bench.adb.client import Client
-from android_bench.adb.device import section, split
+from android_bench.adb.device_info import CPUS, KHZ_PER_MHZ, section, split_sections
 
-_CPUS = "/sys/devices/system/cpu"
-_KHZ_PER_MHZ = 1e3
 _MILLIDEGREES = 1e3
 _TENTHS = 10.0
-# Above what silicon bears: such a figure is in thousandths.
+# A value outside these is in thousandths of a degree, or wrong.
 _HOTTEST_C = 150.0
 _COLDEST_C = -40.0
 
 # android.os.PowerManager.THERMAL_STATUS_*, in the order of their numbers.
-_STATUS: tuple[ThermalStatus, ...] = (
+_STATUSES: tuple[ThermalStatus, ...] = (
     "none",
     "light",
     "moderate",
@@ -27,24 +25,24 @@ _STATUS: tuple[ThermalStatus, ...] = (
     "emergency",
     "shutdown",
 )
-# An idle core's clock says nothing of what it may do: it is read after some 100 ms of work there.
+_LOW_POWER: Mapping[str, bool] = {"0": False, "1": True}
+# An idle core lowers its clock, so the clock is read after some 100 ms of work.
 _WORK = "i=0; while [ $i -lt 40000 ]; do i=$((i+1)); done"
 
 
 def thermal(client: Client, cores: Sequence[int]) -> Thermal:
-    """How hot a device is now, and the clock of its fastest core under load.
+    """The device's temperatures, and the clock of its fastest core under load.
 
     Args:
         client: The device.
-        cores: Numbers of the cores that are used.
+        cores: Numbers of the cores in use.
 
     Raises:
-        AdbFailure: It left.
+        AdbFailure: The device was lost.
     """
     mask = f"{sum(1 << core for core in cores):x}"
-    clocks = " ".join(f"{_CPUS}/cpu{core}/cpufreq/scaling_cur_freq" for core in cores)
-    load = f"{_WORK}; cat {clocks} 2>/dev/null"
-    told = split(
+    load = f"{_WORK}; cat {_clock_files(cores, 'scaling_cur_freq')} 2>/dev/null"
+    sections = split_sections(
         client.shell(
             f"{section('battery')}; dumpsys battery 2>/dev/null\n"
             f"{section('status')}; dumpsys thermalservice 2>/dev/null\n"
@@ -56,15 +54,15 @@ def thermal(client: Client, cores: Sequence[int]) -> Thermal:
         ).stdout
     )
     return Thermal(
-        status=parse_status(told.get("status", "")),
-        battery_temperature_c=parse_battery(told.get("battery", "")),
-        cpu_temperature_c=parse_zones(told.get("zones", "")),
-        cpu_frequency_mhz=parse_clock(told.get("clock", "")),
+        status=parse_status(sections.get("status", "")),
+        battery_temperature_c=parse_battery(sections.get("battery", "")),
+        cpu_temperature_c=parse_zones(sections.get("zones", "")),
+        cpu_frequency_mhz=parse_clock(sections.get("clock", "")),
     )
 
 
 def worst(readings: Sequence[Thermal]) -> Thermal | None:
-    """The worst that several readings tell; None where there are none."""
+    """The worst of several readings; None if there are none."""
     if not readings:
         return None
     statuses = [r.status for r in readings if r.status is not None]
@@ -72,7 +70,7 @@ def worst(readings: Sequence[Thermal]) -> Thermal | None:
     cpu = [r.cpu_temperature_c for r in readings if r.cpu_temperature_c is not None]
     clocks = [r.cpu_frequency_mhz for r in readings if r.cpu_frequency_mhz is not None]
     return Thermal(
-        status=max(statuses, key=_STATUS.index, default=None),
+        status=max(statuses, key=_STATUSES.index, default=None),
         battery_temperature_c=max(battery, default=None),
         cpu_temperature_c=max(cpu, default=None),
         cpu_frequency_mhz=min(clocks, default=None),
@@ -82,39 +80,36 @@ def worst(readings: Sequence[Thermal]) -> Thermal | None:
 def conditions(
     client: Client, cores: Sequence[int], before: Thermal | None, after: Thermal
 ) -> Conditions:
-    """What a device was doing while something was timed on it.
+    """The state of a device during a measurement.
 
     Raises:
-        AdbFailure: It left.
+        AdbFailure: The device was lost.
     """
-
-    def each(name: str) -> str:
-        return " ".join(f"{_CPUS}/cpu{core}/cpufreq/{name}" for core in cores)
-
-    told = split(
+    sections = split_sections(
         client.shell(
-            f"{section('governor')}; cat {each('scaling_governor')} 2>/dev/null\n"
-            f"{section('limit')}; cat {each('scaling_max_freq')} 2>/dev/null\n"
-            f"{section('saving')}; settings get global low_power 2>/dev/null\n"
+            f"{section('governor')}; cat {_clock_files(cores, 'scaling_governor')} 2>/dev/null\n"
+            f"{section('limit')}; cat {_clock_files(cores, 'scaling_max_freq')} 2>/dev/null\n"
+            f"{section('low power')}; settings get global low_power 2>/dev/null\n"
             f"{section('load')}; cat /proc/loadavg 2>/dev/null\n"
             "true\n"
         ).stdout
     )
     return Conditions(
-        governor=", ".join(sorted(set(told.get("governor", "").split()))) or None,
-        max_frequency_mhz=parse_clock(told.get("limit", "")),
-        low_power_mode=_SAVING.get(told.get("saving", "").strip()),
-        load_average=_load(told.get("load", "")),
+        governor=", ".join(sorted(set(sections.get("governor", "").split()))) or None,
+        max_frequency_mhz=parse_clock(sections.get("limit", "")),
+        low_power_mode=_LOW_POWER.get(sections.get("low power", "").strip()),
+        load_average=_load_average(sections.get("load", "")),
         before=before,
         after=after,
     )
 
 
-_SAVING: Mapping[str, bool] = {"0": False, "1": True}
+def _clock_files(cores: Sequence[int], name: str) -> str:
+    return " ".join(f"{CPUS}/cpu{core}/cpufreq/{name}" for core in cores)
 
 
 def parse_battery(text: str) -> float | None:
-    """Temperature of the battery, degrees Celsius, from `dumpsys battery`, which tells tenths."""
+    """The battery's temperature in degrees Celsius, from `dumpsys battery`, which prints tenths."""
     match = re.search(r"^\s*temperature: (-?\d+)\s*$", text, re.MULTILINE)
     return _plausible(int(match[1]) / _TENTHS) if match else None
 
@@ -122,33 +117,33 @@ def parse_battery(text: str) -> float | None:
 def parse_status(text: str) -> ThermalStatus | None:
     """Android's thermal status, from `dumpsys thermalservice` (Android 10 and newer)."""
     match = re.search(r"^\s*Thermal Status: (\d+)\s*$", text, re.MULTILINE)
-    return _STATUS[int(match[1])] if match and int(match[1]) < len(_STATUS) else None
+    return _STATUSES[int(match[1])] if match and int(match[1]) < len(_STATUSES) else None
 
 
 def parse_zones(text: str) -> float | None:
-    """Temperature of the hottest processor sensor, degrees Celsius, from `temperature type` lines.
+    """The hottest processor sensor in degrees Celsius, from `temperature type` lines.
 
-    Most kernels tell thousandths of a degree, some old ones degrees.
+    Most kernels report thousandths of a degree, some old ones degrees.
     """
-    found = []
+    readings = []
     for line in text.splitlines():
         value, _, name = line.strip().partition(" ")
         if "cpu" in name.lower() and re.fullmatch(r"-?\d+", value):
             degrees = float(value)
             if degrees > _HOTTEST_C or degrees < _COLDEST_C:
                 degrees /= _MILLIDEGREES
-            found.append(_plausible(degrees))
-    # A sensor that is off tells 0, or an absurd figure.
-    return max((degrees for degrees in found if degrees), default=None)
+            readings.append(_plausible(degrees))
+    # A sensor that is off reports 0 or an absurd value.
+    return max((degrees for degrees in readings if degrees), default=None)
 
 
 def parse_clock(text: str) -> float | None:
-    """The highest of several clocks, MHz, from lines in kHz."""
+    """The highest of several clocks in MHz, from lines in kHz."""
     khz = [int(word) for word in text.split() if word.isdecimal()]
-    return max(khz) / _KHZ_PER_MHZ if khz and max(khz) > 0 else None
+    return max(khz) / KHZ_PER_MHZ if khz and max(khz) > 0 else None
 
 
-def _load(text: str) -> float | None:
+def _load_average(text: str) -> float | None:
     match = re.match(r"(\d+\.\d+) ", text)
     return float(match[1]) if match else None
 

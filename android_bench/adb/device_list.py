@@ -1,4 +1,4 @@
-"""Which devices there are, and which of them is meant."""
+"""The devices that adb lists, and the one to use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from android_bench.adb.failure import AdbFailure, FailureKind
 
 _LINE = re.compile(r"(\S+)\s+(no permissions.*|device|[a-z]+)(?:\s+(.*))?")
 _READY = "device"
-# Of adb's states; any other is one in which no program can be run, such as `recovery`.
+# In any other state, such as `recovery`, no program can be run.
 _KINDS: Mapping[str, FailureKind] = {
     "unauthorized": "unauthorised",
     "authorizing": "unauthorised",
@@ -27,8 +27,8 @@ class Device:
 
     Attributes:
         serial: Its serial, or `host:port`.
-        state: `device` where it can be used, else adb's word for why not.
-        model: Its model, such as `Pixel_8`; None where adb does not tell.
+        state: `device` if it can be used, else adb's word for why not.
+        model: Its model, such as `Pixel_8`; None if adb does not list it.
     """
 
     serial: str
@@ -37,60 +37,61 @@ class Device:
 
     @property
     def ready(self) -> bool:
-        """Whether programs can be run on it."""
+        """Whether it can run programs."""
         return self.state == _READY
 
 
 def parse(text: str) -> tuple[Device, ...]:
-    """Reads what `adb devices -l` prints."""
-    found = []
+    """Parses the output of `adb devices -l`."""
+    devices = []
     for line in text.splitlines():
         match = _LINE.fullmatch(line.strip())
-        # Besides its heading, adb says here that it starts its server.
+        # Besides its heading, adb also prints that it starts its server.
         if match is None or line.startswith(("*", "List of devices", "adb ")):
             continue
         state = "no permissions" if match[2].startswith("no permissions") else match[2]
         model = re.search(r"\bmodel:(\S+)", match[3] or "")
-        found.append(Device(match[1], state, model[1] if model else None))
-    return tuple(found)
+        devices.append(Device(match[1], state, model[1] if model else None))
+    return tuple(devices)
 
 
 def choose(devices: Sequence[Device], serial: str | None) -> Device:
-    """The device that is meant.
+    """The device to use.
 
     Args:
-        devices: Those that adb knows.
-        serial: Of the one that is meant; None where there is but one.
+        devices: Those that adb lists.
+        serial: Its serial; None if only one device is connected.
 
     Raises:
-        UsageError: There are several and none was named, or none of that serial.
-        AdbFailure: There is none, or it cannot be used as it is.
+        UsageError: There are several and no serial is given, or none has that serial.
+        AdbFailure: There is none, or it is not ready.
     """
-    named = [device for device in devices if serial in (None, device.serial)]
     if not devices:
         raise AdbFailure(
             "gone",
             "no Android device is connected",
-            fix="connect one with USB debugging on, and look at: adb devices",
+            fix="connect one with USB debugging enabled, then run: adb devices",
         )
-    if not named:
+    candidates = [device for device in devices if serial in (None, device.serial)]
+    if not candidates:
         raise UsageError(
             f"no device '{serial}'",
             why=f"connected: {', '.join(device.serial for device in devices)}",
             fix=f"--serial {devices[0].serial}",
         )
-    usable = [device for device in named if device.ready]
-    if len(usable) > 1 or (not usable and len(named) > 1):
+    # A single device that is ready is used even if others are not.
+    usable = [device for device in candidates if device.ready] or candidates
+    if len(usable) > 1:
         raise UsageError(
             "more than one Android device is connected",
-            why=", ".join(f"{device.serial} ({device.state})" for device in named),
-            fix=f"--serial {(usable or named)[0].serial}, or export ANDROID_SERIAL",
+            why=", ".join(f"{device.serial} ({device.state})" for device in candidates),
+            fix=f"--serial {usable[0].serial}, or export ANDROID_SERIAL",
         )
-    if usable:
-        return usable[0]
-    (device,) = named
-    raise AdbFailure(
-        _KINDS.get(device.state, "offline"),
-        f"device {device.serial} cannot be used",
-        why=f"adb says that it is '{device.state}'",
-    )
+    (device,) = usable
+    if not device.ready:
+        raise AdbFailure(
+            _KINDS.get(device.state, "offline"),
+            f"device {device.serial} cannot be used",
+            why=f"adb reports its state as '{device.state}'",
+        )
+    return device
