@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from agecompact.artifacts.manifest import Build
@@ -34,35 +33,6 @@ ACCELERATIONS: Mapping[str, str] = {
     "hexagon": "Qualcomm Hexagon NN",
     "eden": "Samsung Eden",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class AppResult:
-    """What the app shows. Unknown is None.
-
-    Attributes:
-        acceleration: What computed the graph, one of `ACCELERATIONS`.
-        runs: Timed inferences.
-        mean_ms: Average latency.
-        std_ms: Standard deviation.
-        min_ms: Minimum.
-        max_ms: Maximum.
-        init_ms: Time to load the model.
-        warmup: Inferences before the timed ones.
-        threads: Threads.
-        version: The app's version.
-    """
-
-    acceleration: str
-    runs: int
-    mean_ms: float
-    std_ms: float | None = None
-    min_ms: float | None = None
-    max_ms: float | None = None
-    init_ms: float | None = None
-    warmup: int | None = None
-    threads: int | None = None
-    version: str | None = None
 
 
 def export(build: Build, out: Path) -> Path:
@@ -131,21 +101,44 @@ output error: agecompact parity and agecompact bench --on adb measure that.
 """
 
 
-def entered(build: Build, machine: Machine, result: AppResult) -> Record:
-    """The app's result as a record.
+def entered(
+    build: Build,
+    machine: Machine,
+    *,
+    acceleration: str,
+    runs: int,
+    mean_ms: float,
+    std_ms: float | None = None,
+    min_ms: float | None = None,
+    max_ms: float | None = None,
+    init_ms: float | None = None,
+    warmup: int | None = None,
+    threads: int | None = None,
+    version: str | None = None,
+) -> Record:
+    """The app's result as a record; None is what it does not show.
 
     Args:
         build: The build that was exported.
         machine: The phone.
-        result: What the app shows.
+        acceleration: What computed the graph, one of `ACCELERATIONS`.
+        runs: Timed inferences.
+        mean_ms: Average latency.
+        std_ms: Standard deviation.
+        min_ms: Minimum.
+        max_ms: Maximum.
+        init_ms: Time to load the model.
+        warmup: Inferences before the timed ones.
+        threads: Threads.
+        version: The app's version.
 
     Raises:
         UsageError: The build has no such file, or the figures contradict each other.
     """
-    if result.acceleration not in ACCELERATIONS:
-        raise unknown_name("acceleration", result.acceleration, ACCELERATIONS)
+    if acceleration not in ACCELERATIONS:
+        raise unknown_name("acceleration", acceleration, ACCELERATIONS)
     unknown = {"output_error": "AI Benchmark shows no outputs"}
-    if result.warmup is None:
+    if warmup is None:
         unknown["warmup_runs"] = "AI Benchmark did not show it"
     return Record(
         source="device",
@@ -153,20 +146,20 @@ def entered(build: Build, machine: Machine, result: AppResult) -> Record:
         machine=machine,
         runtime=Runtime(
             name=_RUNTIME,
-            version=f"{_RUNTIME} {result.version}" if result.version else None,
-            threads=result.threads,
+            version=f"{_RUNTIME} {version}" if version else None,
+            threads=threads,
             # If the chosen acceleration does not run, the app shows an error instead of a time.
-            delegate=Delegate(asked=result.acceleration, got=result.acceleration),
+            delegate=Delegate(asked=acceleration, got=acceleration),
         ),
         latency=Latency(
-            warmup_runs=result.warmup,
-            timed_runs=result.runs,
-            mean_ms=result.mean_ms,
-            std_ms=result.std_ms,
-            min_ms=result.min_ms,
-            max_ms=result.max_ms,
+            warmup_runs=warmup,
+            timed_runs=runs,
+            mean_ms=mean_ms,
+            std_ms=std_ms,
+            min_ms=min_ms,
+            max_ms=max_ms,
         ),
-        startup=Startup(init_ms=result.init_ms) if result.init_ms is not None else None,
+        startup=Startup(init_ms=init_ms) if init_ms is not None else None,
         unknown=unknown,
         taken_at=now(),
     )

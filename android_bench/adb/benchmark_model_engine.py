@@ -23,7 +23,6 @@ from android_bench.adb.engine import ModelFile, RunSettings, refused, timed_part
 from android_bench.adb.session import ProgramResult, Session
 from android_bench.benchmark_model import delegation, flags, output, profile
 from android_bench.benchmark_model.delegation import Outcome
-from android_bench.benchmark_model.flags import RunCounts
 from android_bench.benchmark_model.output import BenchmarkOutput
 from android_bench.failure import MeasurementFailure
 
@@ -62,15 +61,7 @@ class BenchmarkModelEngine:
     def measure(
         self, session: Session, model: ModelFile, settings: RunSettings, blank: Record
     ) -> Record:
-        """Times an artefact, and profiles it in a second run if requested.
-
-        If the requested delegate is refused, the record says so. It holds the figures of what ran
-        instead, or a failure if nothing did.
-
-        Raises:
-            MeasurementFailure: The tool failed, or its output cannot be used.
-            AdbFailure: The device failed.
-        """
+        """Times an artefact, and profiles it in a second run if requested; see `Engine`."""
         session.push(self._program, _PROGRAM, executable=True)
         file = model.file.path
         session.push(file, file.name)
@@ -89,8 +80,14 @@ def _measured(
     if delegate_flags is None:
         reason = f"LiteRT's tool has no flag for {settings.delegate}"
         return refused(blank, settings.delegate, reason)
-    counts = RunCounts(settings.threads, settings.runs, max(1, settings.warmup))
-    words = flags.command_line(f"./{_PROGRAM}", graph, counts, delegate_flags)
+    words = flags.command_line(
+        f"./{_PROGRAM}",
+        graph,
+        delegate_flags,
+        threads=settings.threads,
+        runs=settings.runs,
+        warmup=max(1, settings.warmup),
+    )
     result = session.run(_pinned(words, settings), timeout_s=settings.timeout_s)
     outcome = delegation.outcome_of(
         settings.delegate,

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from android_bench.adb import device_list
-from android_bench.adb.device_list import Device
 from android_bench.adb.failure import AdbFailure, FailureKind, kind_of
 from android_bench.failure import last_lines
 
@@ -37,18 +36,6 @@ class CommandResult:
     stderr: str
 
 
-def list_devices(program: Path) -> tuple[Device, ...]:
-    """The devices that adb lists; starts adb's server if needed.
-
-    Raises:
-        AdbFailure: adb itself failed.
-    """
-    done = _run(program, ["devices", "-l"], _TIMEOUT_S)
-    if done.returncode != 0:
-        raise AdbFailure("command-failed", "adb lists no devices", why=last_lines(done.stderr))
-    return device_list.parse(done.stdout)
-
-
 def connect(program: Path, serial: str | None) -> Client:
     """A client for the device to use.
 
@@ -58,9 +45,12 @@ def connect(program: Path, serial: str | None) -> Client:
 
     Raises:
         UsageError: There are several and no serial is given, or none has that serial.
-        AdbFailure: There is none, or it is not ready.
+        AdbFailure: There is none, or it is not ready, or adb itself failed.
     """
-    return Client(program, device_list.choose(list_devices(program), serial).serial)
+    done = _run(program, ["devices", "-l"], _TIMEOUT_S)
+    if done.returncode != 0:
+        raise AdbFailure("command-failed", "adb lists no devices", why=last_lines(done.stderr))
+    return Client(program, device_list.choose(device_list.parse(done.stdout), serial).serial)
 
 
 def quoted(words: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from agecompact.bench.validity import validated
 from agecompact.console.common import emit, json_option, progress, screen
 from agecompact.errors import GateError
 from android_bench.adb import ai_benchmark
-from android_bench.adb.ai_benchmark import ACCELERATIONS, AppResult
+from android_bench.adb.ai_benchmark import ACCELERATIONS
 from android_bench.adb.delegates import DELEGATES
 from android_bench.adb.measure import measure
 from android_bench.adb.options import ALL, ENGINES, FASTEST, Options
@@ -142,7 +142,7 @@ def _enter(
 ) -> None:
     """Enter the app's result for the model of one build folder."""
     machine = Machine(cpu=soc or "unknown", os=f"Android {android}", name=device, soc=soc)
-    record = ai_benchmark.entered(_only(build), machine, AppResult(**result))
+    record = ai_benchmark.entered(_only(build), machine, **result)
     _save_and_show(build, [validated(record)], json_target)
 
 

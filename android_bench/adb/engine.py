@@ -12,7 +12,6 @@ from agecompact.bench.files import BuildFile
 from agecompact.bench.record import Record
 from android_bench.adb.session import Session
 from android_bench.failure import MeasurementFailure
-from android_bench.native.results import XNNPACK
 
 _MS_PER_S = 1e3
 
@@ -31,13 +30,13 @@ class RunSettings:
         timeout_s: Longest that a run may take.
     """
 
-    threads: int = 1
-    delegate: str = XNNPACK
-    runs: int = 200
-    warmup: int = 20
-    core_mask: str | None = None
-    profile: bool = False
-    timeout_s: float = 600.0
+    threads: int
+    delegate: str
+    runs: int
+    warmup: int
+    core_mask: str | None
+    profile: bool
+    timeout_s: float
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,8 @@ class Engine(Protocol):
     ) -> Record:
         """Pushes the missing files, runs an artefact and fills in its record.
 
-        If the requested delegate is refused, the record says so.
+        If the requested delegate is refused, the record says so; it holds the figures of what ran
+        instead, or a failure if nothing did.
 
         Args:
             session: The device.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from agecompact.bench import statistics
 from agecompact.bench.circumstances import Conditions, Runtime
@@ -15,6 +15,7 @@ from android_bench.adb.conditions import worst
 
 _T = TypeVar("_T")
 _Number = TypeVar("_Number", int, float)
+_Figures = TypeVar("_Figures", Startup, Memory)
 
 
 def rounds_ms(rounds: Sequence[Record]) -> tuple[tuple[float, ...], ...]:
@@ -36,8 +37,8 @@ def pooled(rounds: Sequence[Record]) -> Record:
         rounds[-1],
         runtime=_runtime([r.runtime for r in rounds]),
         latency=_latency(_known(r.latency for r in rounds)),
-        startup=_startup(_known(r.startup for r in rounds)),
-        memory=_memory(_known(r.memory for r in rounds)),
+        startup=_by_field(Startup, statistics.median, _known(r.startup for r in rounds)),
+        memory=_by_field(Memory, max, _known(r.memory for r in rounds)),
         conditions=_conditions(_known(r.conditions for r in rounds)),
         output_error=_worst_accuracy(_known(r.output_error for r in rounds)),
         unknown={name: text for r in rounds for name, text in (r.unknown or {}).items()} or None,
@@ -86,20 +87,14 @@ def _latency(rounds: Sequence[Latency]) -> Latency:
     )
 
 
-def _startup(rounds: Sequence[Startup]) -> Startup | None:
+def _by_field(
+    kind: type[_Figures], reduce: Callable[[list[Any]], Any], rounds: Sequence[_Figures]
+) -> _Figures | None:
+    """Reduces each field of the rounds; None if there are none."""
     if not rounds:
         return None
-    names = [field.name for field in fields(Startup)]
-    return Startup(
-        **{name: _reduced(statistics.median, (getattr(r, name) for r in rounds)) for name in names}
-    )
-
-
-def _memory(rounds: Sequence[Memory]) -> Memory | None:
-    if not rounds:
-        return None
-    names = [field.name for field in fields(Memory)]
-    return Memory(**{name: _reduced(max, (getattr(r, name) for r in rounds)) for name in names})
+    names = [field.name for field in fields(kind)]
+    return kind(**{name: _reduced(reduce, (getattr(r, name) for r in rounds)) for name in names})
 
 
 def _conditions(rounds: Sequence[Conditions]) -> Conditions | None:

@@ -47,14 +47,7 @@ class RunnerEngine:
     def measure(
         self, session: Session, model: ModelFile, settings: RunSettings, blank: Record
     ) -> Record:
-        """Times an artefact and replays the golden pack in the same process.
-
-        If the runner cannot use the requested delegate, the record says so.
-
-        Raises:
-            MeasurementFailure: The runner failed or crashed, or its output cannot be used.
-            AdbFailure: The device failed.
-        """
+        """Times an artefact and replays the golden pack in the same process; see `Engine`."""
         refusal = delegates.runner_refusal(settings.delegate)
         if refusal is not None:
             return refused(blank, settings.delegate, refusal)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 Family = Literal["tflite", "litert"]
@@ -12,21 +11,6 @@ Family = Literal["tflite", "litert"]
 _FLAG = re.compile(r"--(\w+)=")
 # Longer than any useful run; the tool's default of 150 s would cut a long one short.
 _MAX_SECS = 3600
-
-
-@dataclass(frozen=True)
-class RunCounts:
-    """How many inferences a tool runs, with how many threads.
-
-    Attributes:
-        threads: Threads.
-        runs: Timed inferences.
-        warmup: Inferences before them, the first one included.
-    """
-
-    threads: int
-    runs: int
-    warmup: int
 
 
 def known_flags(help_text: str) -> frozenset[str]:
@@ -40,7 +24,7 @@ def family_of(known: frozenset[str]) -> Family:
 
 
 def command_line(
-    program: str, graph: str, counts: RunCounts, delegate: Sequence[str]
+    program: str, graph: str, delegate: Sequence[str], *, threads: int, runs: int, warmup: int
 ) -> tuple[str, ...]:
     """The words that run an exact number of inferences.
 
@@ -51,15 +35,17 @@ def command_line(
     Args:
         program: The tool.
         graph: The model file.
-        counts: How many inferences.
         delegate: Flags that request the delegate.
+        threads: Threads.
+        runs: Timed inferences.
+        warmup: Inferences before them, the first one included.
     """
     return (
         program,
         f"--graph={graph}",
-        f"--num_threads={counts.threads}",
-        f"--num_runs={counts.runs}",
-        f"--warmup_runs={counts.warmup}",
+        f"--num_threads={threads}",
+        f"--num_runs={runs}",
+        f"--warmup_runs={warmup}",
         "--min_secs=0",
         "--warmup_min_secs=0",
         f"--max_secs={_MAX_SECS}",

@@ -11,7 +11,6 @@ from agecompact.artifacts import golden
 from agecompact.artifacts.manifest import Build
 from agecompact.bench.circumstances import Machine, Runtime
 from agecompact.bench.drivers import Report, Settings
-from agecompact.bench.figures import Instructions
 from agecompact.bench.files import described, files_opened_by
 from agecompact.bench.record import Artifact, Record
 from agecompact.errors import UsageError
@@ -99,20 +98,9 @@ def _filled(blank: Record, cpu: Cpu, run: EmulatedRun) -> Record:
     macs, bound = blank.artifact.macs, None
     if macs is not None and precision is not None:
         bound = cpu.bound(macs, precision.arithmetic)
-    instructions = Instructions(
-        total=run.instructions.total,
-        totals=run.totals,
-        inferences=run.inferences,
-        init=run.init_instructions,
-        first=run.first_inference_instructions,
-        load=run.instructions.load,
-        store=run.instructions.store,
-        multiply_accumulate=run.instructions.multiply_accumulate,
-        simd=run.instructions.simd,
-        branch=run.instructions.branch,
-        bound=bound[0] if bound else None,
-        bound_basis=bound[1] if bound else None,
-    )
+    instructions = run.instructions
+    if bound is not None:
+        instructions = replace(instructions, bound=bound[0], bound_basis=bound[1])
     return replace(
         blank,
         runtime=replace(blank.runtime, delegate=run.delegate),

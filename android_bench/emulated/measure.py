@@ -7,10 +7,9 @@ from pathlib import Path
 
 from agecompact.artifacts import golden
 from agecompact.bench.circumstances import Delegate
-from agecompact.bench.figures import OutputAccuracy
+from agecompact.bench.figures import Instructions, OutputAccuracy
 from android_bench.emulated import counts, emulator
 from android_bench.emulated.bundle import Bundle
-from android_bench.emulated.counts import InstructionCounts
 from android_bench.emulated.cpus import Cpu
 from android_bench.emulated.emulator import EmulationSettings
 from android_bench.failure import MeasurementFailure
@@ -22,20 +21,12 @@ class EmulatedRun:
     """What an artefact costs on an emulated processor, with one thread and one face.
 
     Attributes:
-        instructions: Of an inference in the steady state, by class.
-        totals: All instructions of such an inference, in each process.
-        inferences: Steady-state inferences counted in each process.
-        init_instructions: Of loading the file and making it ready.
-        first_inference_instructions: Of the first inference after that.
+        instructions: What it executes, without a bound.
         accuracy: Against PyTorch's outputs.
         delegate: LiteRT's CPU delegate, and whether it was used.
     """
 
-    instructions: InstructionCounts
-    totals: tuple[int, ...]
-    inferences: int
-    init_instructions: int
-    first_inference_instructions: int
+    instructions: Instructions
     accuracy: OutputAccuracy
     delegate: Delegate
 
@@ -77,12 +68,20 @@ def measure(
         raise MeasurementFailure(
             "wrong-output", f"{accuracy.not_finite} of {accuracy.samples} outputs are not finite"
         )
-    return EmulatedRun(
-        instructions=steady[0],
+    instructions = Instructions(
+        total=steady[0].total,
         totals=tuple(each.total for each in steady),
         inferences=settings.runs,
-        init_instructions=first.counts.init.total,
-        first_inference_instructions=first.counts.inferences[0].total,
+        init=first.counts.init.total,
+        first=first.counts.inferences[0].total,
+        load=steady[0].load,
+        store=steady[0].store,
+        multiply_accumulate=steady[0].multiply_accumulate,
+        simd=steady[0].simd,
+        branch=steady[0].branch,
+    )
+    return EmulatedRun(
+        instructions=instructions,
         accuracy=accuracy,
         delegate=results.delegate(first.output, first.log),
     )
