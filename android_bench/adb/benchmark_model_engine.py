@@ -74,37 +74,33 @@ class BenchmarkModelEngine:
 def _measured(
     session: Session, graph: str, settings: RunSettings, blank: Record, known: frozenset[str]
 ) -> Record:
-    family = flags.family_of(known)
-    delegate = delegates.named(settings.delegate)
+    options, family = settings.options, flags.family_of(known)
+    delegate = delegates.named(options.delegate)
     delegate_flags = delegate.flags.get(family)
     if delegate_flags is None:
-        reason = f"LiteRT's tool has no flag for {settings.delegate}"
-        return refused(blank, settings.delegate, reason)
+        return refused(blank, delegate.name, f"LiteRT's tool has no flag for {delegate.name}")
     words = flags.command_line(
         f"./{_PROGRAM}",
         graph,
         delegate_flags,
         threads=settings.threads,
-        runs=settings.runs,
-        warmup=max(1, settings.warmup),
+        runs=options.runs_per_round,
+        warmup=max(1, options.warmup),
     )
-    result = session.run(_pinned(words, settings), timeout_s=settings.timeout_s)
-    outcome = delegation.outcome_of(
-        settings.delegate,
-        delegate.flag_names(family),
-        delegation.find(_text(result).splitlines()),
-    )
+    result = session.run(_pinned(words, settings), timeout_s=options.timeout_s)
+    log = delegation.find(_text(result).splitlines())
+    outcome = delegation.outcome_of(delegate.name, delegate.flag_names(family), log)
     try:
         parsed = output.parse(_text(result))
     except MeasurementFailure as failure:
         if outcome.refusal is not None and failure.kind == "failed":
-            return refused(blank, settings.delegate, outcome.refusal)
+            return refused(blank, delegate.name, outcome.refusal)
         reason = _with_exit_code(failure.reason, result)
         raise MeasurementFailure(failure.kind, reason) from None
     if result.exit_code != 0:
         reason = _with_exit_code("it printed figures and then failed", result)
         raise MeasurementFailure("failed", reason)
-    record = _filled(blank, parsed, outcome, settings, result)
+    record = _filled(blank, parsed, delegate.name, outcome, result)
     return _profiled(session, record, words, known, settings) if settings.profile else record
 
 
@@ -125,15 +121,15 @@ def _with_exit_code(text: str, result: CommandResult) -> str:
 def _filled(
     blank: Record,
     parsed: BenchmarkOutput,
+    requested: str,
     outcome: Outcome,
-    settings: RunSettings,
     result: ProgramResult,
 ) -> Record:
     timed = parsed.timed
     unknown = {"output_error": "benchmark_model runs on noise and discards its outputs"}
     if outcome.refusal is not None:
         unknown["delegate"] = f"refused: {outcome.refusal}"
-    delegate = Delegate(asked=settings.delegate, got=outcome.got, partitions=outcome.partitions)
+    delegate = Delegate(asked=requested, got=outcome.got, partitions=outcome.partitions)
     footprint = parsed.footprint_bytes
     untimed_ms = parsed.init_ms + parsed.warmup.count * parsed.warmup.mean_ms
     return replace(
@@ -171,7 +167,8 @@ def _profiled(
         return without_profile("this benchmark_model writes no profile into a file")
     runs = [f"--num_runs={_PROFILED_RUNS}" if w.startswith("--num_runs=") else w for w in words]
     session.remove(_PROFILE)
-    result = session.run(_pinned((*runs, *profiling), settings), timeout_s=settings.timeout_s)
+    command = _pinned((*runs, *profiling), settings)
+    result = session.run(command, timeout_s=settings.options.timeout_s)
     if result.exit_code != 0:
         return without_profile(_with_exit_code("the profiled run failed", result))
     delegate = record.runtime.delegate

@@ -10,6 +10,7 @@ from agecompact.artifacts.golden import GoldenPack
 from agecompact.bench.circumstances import Delegate
 from agecompact.bench.files import BuildFile
 from agecompact.bench.record import Record
+from android_bench.adb.options import Options
 from android_bench.adb.session import Session
 from android_bench.failure import MeasurementFailure
 
@@ -21,22 +22,16 @@ class RunSettings:
     """How to run an artefact in one round.
 
     Attributes:
+        options: What is the same for all artefacts.
         threads: Threads.
-        delegate: The requested delegate.
-        runs: Timed inferences.
-        warmup: Inferences before them, the first one included.
         core_mask: Cores to pin it to, hexadecimal; None leaves that to the system.
-        profile: Whether to measure time by op too.
-        timeout_s: Longest that a run may take.
+        profile: Whether to measure time by op in this round.
     """
 
+    options: Options
     threads: int
-    delegate: str
-    runs: int
-    warmup: int
     core_mask: str | None
-    profile: bool
-    timeout_s: float
+    profile: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,13 +84,7 @@ class Engine(Protocol):
 
 
 def refused(blank: Record, delegate: str, reason: str) -> Record:
-    """The record of an artefact that did not run, because its delegate was refused.
-
-    Args:
-        blank: The record before the measurement.
-        delegate: The requested delegate.
-        reason: Why it was refused.
-    """
+    """The record of an artefact that did not run, because its delegate was refused."""
     # If no delegate was requested, nothing ran in place of one.
     outcome = Delegate(asked=delegate, got=None if delegate == "none" else "none")
     return replace(

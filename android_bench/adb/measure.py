@@ -156,22 +156,11 @@ class _Measurement:
         for file in files_opened_by(_RUNTIME, build):
             model = ModelFile(file, folder, pack)
             for threads in sorted(set(self.options.threads)):
-                settings = self._settings(threads)
+                settings = RunSettings(self.options, threads, self._core_mask(threads))
                 blank = self._blank(model, settings)
                 key = self._key(blank, settings)
                 contestants.append(Contestant(model, settings, blank, key))
         return contestants
-
-    def _settings(self, threads: int) -> RunSettings:
-        return RunSettings(
-            threads=threads,
-            delegate=self.options.delegate,
-            runs=self.options.runs_per_round,
-            warmup=self.options.warmup,
-            core_mask=self._core_mask(threads),
-            profile=self.options.profile,
-            timeout_s=self.options.timeout_s,
-        )
 
     def _core_mask(self, threads: int) -> str | None:
         """Mask of the cores to pin to; None leaves that to the system."""
@@ -192,7 +181,7 @@ class _Measurement:
                 version=self.engine.version,
                 threads=settings.threads,
                 core_mask=settings.core_mask,
-                delegate=Delegate(asked=settings.delegate),
+                delegate=Delegate(asked=self.options.delegate),
             ),
             failure="not measured yet",
             taken_at=now(),
@@ -205,8 +194,8 @@ class _Measurement:
             runtime=self.engine.version,
             threads=settings.threads,
             cores=settings.core_mask or "",
-            delegate=settings.delegate,
-            runs=settings.runs,
+            delegate=self.options.delegate,
+            runs=self.options.runs_per_round,
             rounds=self.options.rounds,
         )
 
@@ -240,7 +229,7 @@ class _Measurement:
             AdbFailure: The device was lost. It was waited for, so that the others can run.
         """
         last = number == self.options.rounds - 1
-        settings = replace(contestant.settings, profile=contestant.settings.profile and last)
+        settings = replace(contestant.settings, profile=self.options.profile and last)
         try:
             # The reading after a round is also the one before the next.
             before = None if contestant.rounds else self._thermal(settings)

@@ -20,6 +20,7 @@ from agecompact.runtimes.registry import read_metadata
 from android_bench.adb import delegates
 from android_bench.adb.client import quoted
 from android_bench.adb.engine import ModelFile, RunSettings, refused, timed_part_s
+from android_bench.adb.options import Options
 from android_bench.adb.session import ProgramResult, Session
 from android_bench.emulated.bundle import LITERT, LOADER, RUNNER, Bundle
 from android_bench.failure import MeasurementFailure, last_lines
@@ -48,9 +49,10 @@ class RunnerEngine:
         self, session: Session, model: ModelFile, settings: RunSettings, blank: Record
     ) -> Record:
         """Times an artefact and replays the golden pack in the same process; see `Engine`."""
-        refusal = delegates.runner_refusal(settings.delegate)
+        delegate, timeout_s = settings.options.delegate, settings.options.timeout_s
+        refusal = delegates.runner_refusal(delegate)
         if refusal is not None:
-            return refused(blank, settings.delegate, refusal)
+            return refused(blank, delegate, refusal)
         if model.pack is None:
             raise MeasurementFailure(
                 "golden", "the build has no golden pack, which the runner needs for its inputs"
@@ -62,10 +64,9 @@ class RunnerEngine:
             session.push(model.pack_folder / name, f"{golden}/{name}")
         file = model.file.path
         session.push(file, file.name)
-        command = _command(file, golden, settings)
-        result = session.run(command, timeout_s=settings.timeout_s)
+        result = session.run(_command(file, golden, settings), timeout_s=timeout_s)
         parsed = output.parse(result.stdout, _exit_code(result))
-        return _filled(blank, parsed, result, settings, model.pack)
+        return _filled(blank, parsed, result, settings.options, model.pack)
 
 
 def pack_files(folder: Path) -> tuple[str, ...]:
@@ -96,7 +97,8 @@ def _command(file: Path, golden: str, settings: RunSettings) -> str:
     words += ["--library", f"./{LITERT}", "--model", file.name]
     words += ["--golden", golden, "--layout", contract.layout]
     # The runner's warm-up does not include its first inference.
-    words += ["--warmup", str(max(0, settings.warmup - 1)), "--runs", str(settings.runs)]
+    options = settings.options
+    words += ["--warmup", str(max(0, options.warmup - 1)), "--runs", str(options.runs_per_round)]
     words += ["--threads", str(settings.threads)]
     if settings.core_mask is not None:
         words += ["--cores", settings.core_mask]
@@ -119,13 +121,12 @@ def _filled(
     blank: Record,
     parsed: RunnerOutput,
     result: ProgramResult,
-    settings: RunSettings,
+    options: Options,
     pack: GoldenPack,
 ) -> Record:
-    if len(parsed.samples_ns) != settings.runs:
-        raise MeasurementFailure(
-            "malformed", f"it timed {len(parsed.samples_ns)} of {settings.runs} runs"
-        )
+    if len(parsed.samples_ns) != options.runs_per_round:
+        runs = f"{len(parsed.samples_ns)} of {options.runs_per_round} runs"
+        raise MeasurementFailure("malformed", f"it timed {runs}")
     delegate = results.delegate(parsed, result.stderr)
     rss = parsed.peak_rss_bytes
     init_ms, first_ms = parsed.init_ns / _NS_PER_MS, parsed.first_inference_ns / _NS_PER_MS
@@ -135,7 +136,7 @@ def _filled(
         runtime=replace(blank.runtime, delegate=delegate),
         latency=Latency.of(
             tuple(ns / _NS_PER_MS for ns in parsed.samples_ns),
-            warmup_runs=max(1, settings.warmup),
+            warmup_runs=max(1, options.warmup),
             # The runner does not time the rest of its warm-up.
             elapsed_s=timed_part_s(result.elapsed_s, init_ms + first_ms),
         ),

@@ -89,7 +89,7 @@ def build(into: Path, scratch: Path, report: Report) -> None:
     report("compiling the runner for ARM")
     compiler = _compile_guest(into / GUEST / RUNNER, folders["compiler"])
     report("compiling the counting plugin")
-    sources.compile_plugin(("gcc",), into / PLUGIN)
+    sources.compile_plugin(into / PLUGIN)
     report("fetching the emulator")
     _fetch_qemu(into / QEMU, folders["qemu"])
     bundle.write_index(into, litert=pinned.wheel.version, compiler=compiler)
@@ -154,7 +154,7 @@ def _compile_guest(out: Path, scratch: Path) -> str:
     compiler, environment = installed or "", None
     if installed is None:
         compiler, environment = _fetch_compiler(scratch)
-    sources.compile_runner((compiler,), out, environment=environment)
+    sources.compile_runner(compiler, out, environment=environment)
     version = subprocess.run(
         [compiler, "--version"],
         env=environment,

@@ -14,14 +14,7 @@ FILE = Path(__file__).with_name("pins.toml")
 
 @dataclass(frozen=True)
 class PackagePin:
-    """A Debian package.
-
-    Attributes:
-        name: Its name.
-        version: Its version.
-        sha256: Hash of the package file.
-        files: The libraries that are taken from it.
-    """
+    """A Debian package, and the libraries that are taken from it."""
 
     name: str
     version: str
@@ -31,16 +24,7 @@ class PackagePin:
 
 @dataclass(frozen=True)
 class WheelPin:
-    """A Python wheel for ARM.
-
-    Attributes:
-        distribution: Its name on PyPI.
-        version: Its version.
-        python: The Python version that it is for.
-        platform: The platform tag.
-        sha256: Hash of the wheel.
-        member: The library that is taken from it.
-    """
+    """A Python wheel for ARM, and the library that is taken from it, `member`."""
 
     distribution: str
     version: str

@@ -10,8 +10,8 @@ from pathlib import Path
 from agecompact.errors import BackendMissingError
 
 FOLDER = Path(__file__).parent
-RUNNER = ("runner.c", "options.c", "golden.c", "litert.c", "fail.c")
-PLUGIN = ("count_plugin.c",)
+_RUNNER = ("runner.c", "options.c", "golden.c", "litert.c", "fail.c")
+_PLUGIN = ("count_plugin.c",)
 
 _STRICT = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror")
 _FIX = "apt-get install gcc libc6-dev"
@@ -26,43 +26,44 @@ def digest() -> str:
 
 
 def compile_runner(
-    compiler: Sequence[str], out: Path, *, environment: Mapping[str, str] | None = None
+    compiler: str, out: Path, *, environment: Mapping[str, str] | None = None
 ) -> None:
     """Compiles the runner.
 
     Args:
-        compiler: The compiler and its options, such as `aarch64-linux-gnu-gcc`.
+        compiler: The compiler, such as `aarch64-linux-gnu-gcc`.
         out: The program to write.
         environment: Environment variables of the compiler; by default those of this process.
 
     Raises:
         BackendMissingError: The compiler is missing, or rejected the sources.
     """
-    _compile([*compiler, *_STRICT, *_paths(RUNNER), "-o", str(out), "-ldl"], environment)
+    _compile([compiler, *_STRICT, *_RUNNER, "-o", str(out.absolute()), "-ldl"], environment)
 
 
-def compile_plugin(compiler: Sequence[str], out: Path) -> None:
-    """Compiles the counting plugin, which qemu loads and so is for this machine.
+def compile_plugin(out: Path) -> None:
+    """Compiles the counting plugin for this machine, where qemu loads it.
 
     Args:
-        compiler: The compiler for this machine.
         out: The shared library to write.
 
     Raises:
-        BackendMissingError: The compiler is missing, or rejected the source.
+        BackendMissingError: There is no gcc, or it rejected the source.
     """
     shared = ["-shared", "-fPIC", "-fvisibility=hidden"]
-    _compile([*compiler, *_STRICT, *shared, *_paths(PLUGIN), "-o", str(out)], None)
-
-
-def _paths(names: Sequence[str]) -> list[str]:
-    return [str(FOLDER / name) for name in names]
+    _compile(["gcc", *_STRICT, *shared, *_PLUGIN, "-o", str(out.absolute())], None)
 
 
 def _compile(command: Sequence[str], environment: Mapping[str, str] | None) -> None:
     try:
         done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, check=False, timeout=300
+            command,
+            cwd=FOLDER,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
         )
     except FileNotFoundError:
         raise BackendMissingError(

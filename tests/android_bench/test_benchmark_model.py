@@ -25,45 +25,42 @@ _COMPLETE = (
 )
 
 
-def test_the_second_generation():
-    output = parse(saved("composed_tflite_2"))
-    assert output.form == "tflite-2"
-    assert output.init_ms == pytest.approx(16.66)
-    assert output.first_inference_ms == pytest.approx(0.627)
-    assert (output.warmup.count, output.timed.count) == (5, 50)
-    assert output.timed.mean_ms == pytest.approx(0.3551)
-    assert (output.timed.min_ms, output.timed.max_ms) == pytest.approx((0.345, 0.359))
-    assert output.timed.median_ms is None
-    assert output.footprint_bytes == round(3.62109 * 1024 * 1024)
+@pytest.mark.parametrize(
+    ("name", "form", "init_ms", "first_ms", "mean_ms", "footprint_mib"),
+    [
+        ("composed_tflite_1", "tflite-1", 16.66, 0.627, 0.3551, None),
+        ("composed_tflite_2", "tflite-2", 16.66, 0.627, 0.3551, 3.62109),
+        # LiteRT prints rows in us and results in ms.
+        ("composed_litert", "litert", 16.66, 0.63, 0.3551, 6.25),
+        # Without rows, the results are in hundredths of a millisecond.
+        ("litert_benchmark_2.3.0", "litert", 2.11, 0.91, 4.86, None),
+    ],
+)
+def test_every_form_is_parsed(name, form, init_ms, first_ms, mean_ms, footprint_mib):
+    output = parse(saved(name))
+    assert (output.form, output.warmup.count, output.timed.count) == (form, 5, 50)
+    assert output.init_ms == pytest.approx(init_ms)
+    assert output.first_inference_ms == pytest.approx(first_ms)
+    assert output.timed.mean_ms == pytest.approx(mean_ms)
+    footprint = None if footprint_mib is None else round(footprint_mib * 1024 * 1024)
+    assert output.footprint_bytes == footprint
 
 
-def test_the_first_generation_prints_its_first_inference_only_in_the_warm_up_row():
-    output = parse(saved("composed_tflite_1"))
-    assert output.form == "tflite-1"
-    assert output.init_ms == pytest.approx(16.66)
-    assert output.first_inference_ms == pytest.approx(0.627)
-    assert output.timed.mean_ms == pytest.approx(0.3551)
-    assert output.footprint_bytes is None
-
-
-def test_percentiles_of_the_newest():
-    timed = parse(saved("composed_tflite_2_percentiles")).timed
-    assert (timed.p5_ms, timed.median_ms, timed.p95_ms) == pytest.approx((0.345, 0.356, 0.359))
-
-
-def test_litert_prints_rows_in_us_and_results_in_ms():
-    output = parse(saved("composed_litert"))
-    assert output.form == "litert"
-    assert output.timed.mean_ms == pytest.approx(0.3551)
-    assert output.init_ms == pytest.approx(16.66)
-    assert output.footprint_bytes == round(6.25 * 1024 * 1024)
-
-
-def test_litert_without_rows_has_hundredths_of_a_millisecond():
-    output = parse(saved("litert_benchmark_2.3.0"))
-    assert (output.form, output.timed.count, output.warmup.count) == ("litert", 50, 5)
-    assert (output.timed.mean_ms, output.timed.median_ms) == (4.86, 0.72)
-    assert output.first_inference_ms == 0.91
+@pytest.mark.parametrize(
+    ("name", "field", "value"),
+    [
+        ("composed_tflite_2", "min_ms", 0.345),
+        ("composed_tflite_2", "max_ms", 0.359),
+        ("composed_tflite_2", "median_ms", None),
+        ("composed_tflite_2_percentiles", "p5_ms", 0.345),
+        ("composed_tflite_2_percentiles", "median_ms", 0.356),
+        ("composed_tflite_2_percentiles", "p95_ms", 0.359),
+        ("litert_benchmark_2.3.0", "median_ms", 0.72),
+    ],
+)
+def test_statistics_of_the_timed_runs(name, field, value):
+    found = getattr(parse(saved(name)).timed, field)
+    assert found == (None if value is None else pytest.approx(value))
 
 
 def test_the_warm_up_is_never_the_result():

@@ -81,7 +81,7 @@ def runner(compiler: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not sys.platform.startswith("linux"):
         pytest.skip("the runner is for Linux and Android")
     program = tmp_path_factory.mktemp("runner") / "runner"
-    sources.compile_runner((compiler,), program)
+    sources.compile_runner(compiler, program)
     return program
 
 

@@ -190,6 +190,6 @@ def test_a_wrong_option_is_refused(run, changes):
 
 def test_without_a_compiler_the_fix_installs_one(tmp_path):
     with pytest.raises(BackendMissingError, match="no-such-gcc") as missing:
-        sources.compile_runner(("no-such-gcc",), tmp_path / "runner")
+        sources.compile_runner("no-such-gcc", tmp_path / "runner")
     assert "apt-get install" in missing.value.fix
     assert missing.value.exit_code == 3
