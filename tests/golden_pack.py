@@ -1,4 +1,4 @@
-"""Golden packs written by hand, not by the code under test."""
+"""Golden packs written without the code under test."""
 
 from __future__ import annotations
 
@@ -14,6 +14,40 @@ from agecompact.artifacts.manifest import Build
 from agecompact.runtimes import pytorch
 
 
+def pack_files(
+    weights_sha256: str,
+    images: Mapping[str, Any],
+    table: Any,
+    outputs: Mapping[str, Any],
+    *,
+    model: str = "ssrnet",
+    samples: tuple[str, ...] | None = None,
+    tolerances: Mapping[str, float] | None = None,
+) -> dict[str, bytes]:
+    """Returns the files of a pack in the documented format, by name."""
+    files: dict[str, bytes] = {}
+
+    def stored(name: str, values: Any, kind: str, suffix: str) -> dict[str, Any]:
+        file = f"{name}.{suffix}"
+        files[file] = np.ascontiguousarray(values, kind).tobytes()
+        dtype = {"u1": "uint8", "<f4": "float32"}[kind]
+        return {"file": file, "shape": list(np.shape(values)), "dtype": dtype}
+
+    count = len(next(iter(images.values())))
+    index = {
+        "schema_version": 1,
+        "model": model,
+        "weights_sha256": weights_sha256,
+        "unit": "years",
+        "samples": list(samples or map(str, range(count))),
+        "inputs": [{"name": n, **stored(n, v, "u1", "u8")} for n, v in images.items()],
+        "table": stored("table", table, "<f4", "f32"),
+        "outputs": [{"name": n, **stored(n, v, "<f4", "f32")} for n, v in outputs.items()],
+        "tolerances": {file: {"max": most} for file, most in (tolerances or {}).items()},
+    }
+    return files | {"golden.json": (json.dumps(index, sort_keys=True, indent=2) + "\n").encode()}
+
+
 def write_pack(
     folder: Path,
     weights_sha256: str,
@@ -22,28 +56,12 @@ def write_pack(
     outputs: Mapping[str, Any],
     tolerances: Mapping[str, float] | None = None,
 ) -> Path:
-    """Writes a pack in both of its forms, `golden.json` and `golden.txt`; returns its folder."""
+    """Writes a pack, with the index for programs in C; returns its folder."""
     folder.mkdir(parents=True, exist_ok=True)
-
-    def write(name: str, values: Any, kind: str, suffix: str) -> dict[str, Any]:
-        file = f"{name}.{suffix}"
-        (folder / file).write_bytes(np.ascontiguousarray(values, kind).tobytes())
-        dtype = {"u1": "uint8", "<f4": "float32"}[kind]
-        return {"file": file, "shape": list(np.shape(values)), "dtype": dtype}
-
+    files = pack_files(weights_sha256, images, table, outputs, tolerances=tolerances)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
     samples, height, width, _ = np.shape(next(iter(images.values())))
-    index = {
-        "schema_version": 1,
-        "model": "ssrnet",
-        "weights_sha256": weights_sha256,
-        "unit": "years",
-        "samples": [str(i) for i in range(samples)],
-        "inputs": [{"name": n, **write(n, v, "u1", "u8")} for n, v in images.items()],
-        "table": write("table", table, "<f4", "f32"),
-        "outputs": [{"name": n, **write(n, v, "<f4", "f32")} for n, v in outputs.items()],
-        "tolerances": {file: {"max": most} for file, most in (tolerances or {}).items()},
-    }
-    (folder / "golden.json").write_text(json.dumps(index))
     lines = ["agecompact-golden 1", "model ssrnet", f"samples {samples}"]
     lines += [f"height {height}", f"width {width}"]
     lines += [f"input {name} {name}.u8" for name in images]

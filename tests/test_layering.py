@@ -39,7 +39,6 @@ _REGISTRIES = {
     Path("agecompact/cli.py"),
     Path("agecompact/formats.py"),
     Path("agecompact/bench/drivers.py"),
-    Path("agecompact/commands/bench.py"),
 }
 _REFERENCE = re.compile(rf"(?:{'|'.join(_MAY_IMPORT)})(?:\.\w+)+(?::\w+)?")
 

@@ -154,7 +154,7 @@ def test_an_open_batch_is_measured_per_face(open_batch):
     # Ratios are per face: that of four faces is near that of one.
     assert scaled[2].ratio.median < 2 * scaled[0].ratio.median
     (table,) = (t for t in tables.measured([validated(r) for r in measured]))
-    assert "ms/face" in [column.header for column in table.columns]
+    assert "ms/face" in [column.heading for column in table.columns]
 
 
 def test_the_ratio_of_a_batch_is_per_face(records):
@@ -173,7 +173,7 @@ def test_the_command_writes_latency_json_and_keeps_what_it_did_not_measure(ageco
     assert run.returncode == 0, run.stderr
     content = json.loads(run.stdout)
     assert content == json.loads((root / "latency.json").read_text())
-    assert content["schema_version"] == 2
+    assert content["schema_version"] == 3
     record = next(r for r in content["records"] if r["artifact"]["file"] == "ssrnet_float32.onnx")
     assert {"p50_ms", "p90_ms", "samples_ms"} <= set(record["latency"])
     assert record["ratio"]["median"] > 0
