@@ -25,7 +25,7 @@ from agecompact.runtimes.registry import read_metadata
 
 # Long enough to average out the timer, short enough that rounds alternate fast.
 _ROUND_MS = 30.0
-# The warm-up ends after so many inferences or so long, whichever comes first.
+# The warm-up ends after one of these.
 _WARMUP_RUNS = 10
 _WARMUP_MS = 1000.0
 _MS_PER_S = 1e3

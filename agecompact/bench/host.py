@@ -32,7 +32,7 @@ def measure_build(
     Args:
         build: The build. Output errors are measured if it holds a golden pack.
         settings: Threads, batch sizes and rounds. All combinations alternate.
-        report: Receives each artefact's name as it is loaded.
+        report: Receives each artefact's name once it is loaded.
 
     Returns:
         A record for each file, thread count and batch size, in that order, the weights file first.
@@ -47,7 +47,6 @@ def measure_build(
     contestants: list[Contestant] = []
     with ExitStack() as stack:
         for file in files:
-            report(file.path.name)
             for blank in _blanks(file, settings):
                 loaded = load_contestant(stack, file, blank, settings.rounds)
                 if isinstance(loaded, Contestant):
@@ -57,6 +56,7 @@ def measure_build(
                 # A file that does not load would not load with more threads either.
                 if loaded.runtime.version is None:
                     break
+            report(file.path.name)
         before = thermal()
         failures = alternate(contestants, range(settings.rounds), Contestant.run_round)
         meanwhile = conditions(before, thermal())

@@ -72,7 +72,7 @@ class Client:
         self.serial = serial
 
     def shell(self, command: str, *, timeout_s: float = _TIMEOUT_S) -> CommandResult:
-        """Runs a command in the device's shell, whatever its exit code.
+        """Runs a command in the device's shell, with any exit code.
 
         Args:
             command: The command; words that are not constant go through `quoted`.

@@ -10,15 +10,15 @@ import click
 from agecompact.artifacts.manifest import Build, read_builds
 from agecompact.bench import store, tables
 from agecompact.bench.circumstances import Machine
-from agecompact.bench.files import measured_files
+from agecompact.bench.files import files_opened_by
 from agecompact.bench.record import Record
 from agecompact.bench.validity import validated
-from agecompact.console.common import emit, json_option, progress, screen
+from agecompact.console.common import emit, json_option, progress, say, screen
 from agecompact.errors import GateError
 from android_bench.adb import ai_benchmark
 from android_bench.adb.ai_benchmark import ACCELERATIONS
 from android_bench.adb.delegates import DELEGATES
-from android_bench.adb.measure import measure
+from android_bench.adb.measure import RUNTIME, measure
 from android_bench.adb.options import ALL, ENGINES, FASTEST, Options
 
 _PATH = click.Path(path_type=Path)
@@ -86,7 +86,8 @@ def adb(build: Path, json_target: str | None, **options: Any) -> None:
     settings = Options(**options)
     builds = read_builds(build)
     records: list[Record] = []
-    with progress(console, "bench adb", sum(len(measured_files(b)) for b in builds)) as step:
+    files = sum(len(files_opened_by(RUNTIME, each)) for each in builds)
+    with progress(console, "bench adb", files) as step:
         for each in builds:
             records += [validated(record) for record in measure(each, settings, step)]
     _save_and_show(build, records, json_target)
@@ -113,7 +114,7 @@ def ai_benchmark_group() -> None:
 def _export(build: Path, out: Path) -> None:
     """Write the file for the app, and instructions."""
     for each in read_builds(build):
-        screen().print(str(ai_benchmark.export(each, out)))
+        say(screen(), str(ai_benchmark.export(each, out)))
 
 
 @ai_benchmark_group.command("enter")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from agecompact.errors import UsageError
 from android_bench.adb.failure import AdbFailure, FailureKind
 
-_LINE = re.compile(r"(\S+)\s+(no permissions.*|device|[a-z]+)(?:\s+(.*))?")
+_LINE = re.compile(r"(\S+)\s+(no permissions|device|[a-z]+)(?:\W.*)?")
 _READY = "device"
 # In any other state, such as `recovery`, no program can be run.
 _KINDS: Mapping[str, FailureKind] = {
@@ -28,12 +28,10 @@ class Device:
     Attributes:
         serial: Its serial, or `host:port`.
         state: `device` if it can be used, else adb's word for why not.
-        model: Its model, such as `Pixel_8`; None if adb does not list it.
     """
 
     serial: str
     state: str
-    model: str | None = None
 
     @property
     def ready(self) -> bool:
@@ -49,9 +47,7 @@ def parse(text: str) -> tuple[Device, ...]:
         # Besides its heading, adb also prints that it starts its server.
         if match is None or line.startswith(("*", "List of devices", "adb ")):
             continue
-        state = "no permissions" if match[2].startswith("no permissions") else match[2]
-        model = re.search(r"\bmodel:(\S+)", match[3] or "")
-        devices.append(Device(match[1], state, model[1] if model else None))
+        devices.append(Device(match[1], match[2]))
     return tuple(devices)
 
 

@@ -23,8 +23,8 @@ class AdbFailure(BackendMissingError):  # noqa: N818 - often a result to record.
 
     Attributes:
         kind: `gone`: disconnected, or never connected. `unauthorised`: its owner has not allowed
-            debugging. `offline`: it does not answer adb. `no-permission`: this machine may not use
-            the USB device. `no-space`: its storage is full. `timeout`: a command took too long.
+            debugging. `offline`: it does not respond to adb. `no-permission`: this machine may not
+            use the USB device. `no-space`: its storage is full. `timeout`: a command took too long.
             `command-failed`: the command itself failed.
         reason: What failed and why, on one line.
     """

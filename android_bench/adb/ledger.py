@@ -20,7 +20,7 @@ from agecompact.serialization import VERSION_KEY, structure, unstructure
 
 
 @dataclass(frozen=True)
-class MeasurementKey:
+class LedgerKey:
     """What identifies a measurement. Only the reference is measured twice with the same key.
 
     Attributes:
@@ -41,7 +41,7 @@ class MeasurementKey:
     cores: str
     delegate: str
     runs: int
-    rounds: int = 1
+    rounds: int
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class _Line:
 
     SCHEMA_VERSION: ClassVar[int] = SCHEMA_VERSION
 
-    key: MeasurementKey
+    key: LedgerKey
     round: int | None
     record: Record | None
 
@@ -75,20 +75,20 @@ class Ledger:
 
     def __init__(self, folder: Path, serial: str) -> None:
         self.path = make_folder(folder) / f"{re.sub(r'[^A-Za-z0-9.-]', '_', serial)}.jsonl"
-        self._records: dict[MeasurementKey, Record] = {}
-        self._rounds: dict[MeasurementKey, list[Record]] = {}
+        self._records: dict[LedgerKey, Record] = {}
+        self._rounds: dict[LedgerKey, list[Record]] = {}
         if self.path.exists():
             self._read()
 
-    def find(self, key: MeasurementKey) -> Record | None:
+    def find(self, key: LedgerKey) -> Record | None:
         """The record of a finished measurement; None if there is none."""
         return self._records.get(key)
 
-    def rounds(self, key: MeasurementKey) -> tuple[Record, ...]:
+    def rounds(self, key: LedgerKey) -> tuple[Record, ...]:
         """The rounds of an unfinished measurement; the last may have a failure."""
         return tuple(self._rounds.get(key, ()))
 
-    def add(self, key: MeasurementKey, record: Record) -> None:
+    def add(self, key: LedgerKey, record: Record) -> None:
         """Adds the record of a finished measurement, and discards its rounds.
 
         Raises:
@@ -96,7 +96,7 @@ class Ledger:
         """
         self._append(_Line(key, None, record))
 
-    def add_round(self, key: MeasurementKey, number: int, record: Record) -> None:
+    def add_round(self, key: LedgerKey, number: int, record: Record) -> None:
         """Adds a round, from 0; it replaces those of its number and higher.
 
         Raises:
@@ -104,7 +104,7 @@ class Ledger:
         """
         self._append(_Line(key, number, record))
 
-    def discard_rounds(self, key: MeasurementKey) -> None:
+    def discard_rounds(self, key: LedgerKey) -> None:
         """Discards the rounds of a measurement, which then starts again.
 
         Raises:

@@ -10,7 +10,7 @@ from agecompact.artifacts.manifest import Build
 from agecompact.bench import pairing
 from agecompact.bench.circumstances import Delegate, Runtime, Thermal
 from agecompact.bench.drivers import Report, Settings
-from agecompact.bench.files import described, files_opened_by, measured_files
+from agecompact.bench.files import described, files_opened_by
 from agecompact.bench.pairing import TimedRounds
 from agecompact.bench.record import Record, now
 from agecompact.bench.validity import validated
@@ -21,7 +21,7 @@ from android_bench.adb.conditions import conditions, thermal
 from android_bench.adb.device_info import DeviceInfo
 from android_bench.adb.engine import Engine, ModelFile, RunSettings
 from android_bench.adb.failure import AdbFailure
-from android_bench.adb.ledger import Ledger, MeasurementKey
+from android_bench.adb.ledger import Ledger, LedgerKey
 from android_bench.adb.options import ALL, FASTEST, Options
 from android_bench.adb.resumable_rounds import Contestant
 from android_bench.adb.runner_engine import RunnerEngine
@@ -30,7 +30,7 @@ from android_bench.emulated import bundle
 from android_bench.failure import MeasurementFailure
 
 # Both engines run its files.
-_RUNTIME = "litert"
+RUNTIME = "litert"
 
 
 def measure_build(
@@ -42,7 +42,7 @@ def measure_build(
         build: The build, with a golden pack in it.
         settings: `place` is the device's serial. Batches other than 1 are left out: the files take
             one face an inference.
-        report: Receives each file's name when its turn comes.
+        report: Receives each file's name after its first round.
 
     Returns:
         A record for each TFLite file and thread count; where one does not run, `failure` holds the
@@ -71,7 +71,7 @@ def measure(build: Build, options: Options, report: Report = lambda _: None) -> 
     Args:
         build: The build.
         options: How to measure.
-        report: Receives each file's name.
+        report: Receives each file's name after its first round.
 
     Raises:
         UsageError: There are several devices and no serial is given, another process measures on
@@ -117,8 +117,8 @@ class _Measurement:
     def run(self, build: Build, report: Report) -> tuple[Record, ...]:
         """Returns a record for each TFLite file and thread count of a build.
 
-        What the ledger holds is not measured again, except the reference, which runs beside
-        whatever is measured.
+        What the ledger holds is not measured again, except the reference, which always runs beside
+        the others.
         """
         contestants = self._contestants(build)
         known = {c: record for c in contestants if (record := self._known(c)) is not None}
@@ -129,21 +129,22 @@ class _Measurement:
             if c not in known
             or (len(known) < len(contestants) and pairing.is_reference(build, c.blank, threads))
         ]
-        pending = {c.model.file.path.name for c in running}
-        for file in measured_files(build):
-            if file.path.name not in pending:
-                report(file.path.name)
+        unreported = {c.model.file.path.name for c in contestants}
+
+        def report_once(contestant: Contestant) -> None:
+            name = contestant.model.file.path.name
+            if name in unreported:
+                unreported.remove(name)
+                report(name)
 
         def measure_round(contestant: Contestant, number: int) -> Record:
-            name = contestant.model.file.path.name
-            if name in pending:
-                pending.remove(name)
-                report(name)
-            return self._measure_round(contestant, number)
+            record = self._measure_round(contestant, number)
+            report_once(contestant)
+            return record
 
         resumable_rounds.run(running, self.options.rounds, measure_round, self.ledger)
-        for name in sorted(pending):
-            report(name)
+        for contestant in contestants:
+            report_once(contestant)
         timed = [_timed(c) for c in running if c.failure is None]
         reference = pairing.reference(build, timed, threads)
         finished = {c: self._finished(c, known.get(c), reference) for c in running}
@@ -153,7 +154,7 @@ class _Measurement:
         folder = build.folder / golden.FOLDER
         pack = golden.read_if_there(folder)
         contestants = []
-        for file in files_opened_by(_RUNTIME, build):
+        for file in files_opened_by(RUNTIME, build):
             model = ModelFile(file, folder, pack)
             for threads in sorted(set(self.options.threads)):
                 settings = RunSettings(self.options, threads, self._core_mask(threads))
@@ -187,8 +188,8 @@ class _Measurement:
             taken_at=now(),
         )
 
-    def _key(self, blank: Record, settings: RunSettings) -> MeasurementKey:
-        return MeasurementKey(
+    def _key(self, blank: Record, settings: RunSettings) -> LedgerKey:
+        return LedgerKey(
             serial=self.session.client.serial,
             sha256=blank.artifact.sha256,
             runtime=self.engine.version,

@@ -9,7 +9,7 @@ from agecompact.bench.record import Record
 from agecompact.bench.rounds import alternate
 from android_bench.adb.engine import ModelFile, RunSettings
 from android_bench.adb.failure import AdbFailure
-from android_bench.adb.ledger import Ledger, MeasurementKey
+from android_bench.adb.ledger import Ledger, LedgerKey
 
 
 @dataclass(eq=False)
@@ -29,7 +29,7 @@ class Contestant:
     model: ModelFile
     settings: RunSettings
     blank: Record
-    key: MeasurementKey
+    key: LedgerKey
     rounds: list[Record] = field(default_factory=list)
     failure: Record | None = None
     device_lost: bool = False

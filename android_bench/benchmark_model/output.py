@@ -172,9 +172,7 @@ def _litert_summary(lines: list[str]) -> _Summary | None:
             min_ms=ms["Inference (min)"],
             max_ms=ms["Inference (max)"],
             std_ms=ms["Inference (std)"],
-            p5_ms=ms.get("Inference (p5)"),
             median_ms=ms.get("Inference (median)"),
-            p95_ms=ms.get("Inference (p95)"),
         ),
     )
 

@@ -31,9 +31,7 @@ class RunStatistics:
         min_ms: Minimum.
         max_ms: Maximum.
         std_ms: Standard deviation with n - 1.
-        p5_ms: 5th percentile; only the newest tools print percentiles.
-        median_ms: Median.
-        p95_ms: 95th percentile.
+        median_ms: Median; only the newest tools print it.
     """
 
     count: int
@@ -42,9 +40,7 @@ class RunStatistics:
     min_ms: float | None = None
     max_ms: float | None = None
     std_ms: float | None = None
-    p5_ms: float | None = None
     median_ms: float | None = None
-    p95_ms: float | None = None
 
 
 def find(line: str) -> RunStatistics | None:
@@ -83,7 +79,5 @@ def _from_fields(count: int, us: Mapping[str, float]) -> RunStatistics:
         max_ms=ms["max"],
         # TFLite divides by n.
         std_ms=ms["std"] * math.sqrt(count / (count - 1)) if count > 1 else None,
-        p5_ms=ms.get("p5"),
         median_ms=ms.get("median"),
-        p95_ms=ms.get("p95"),
     )

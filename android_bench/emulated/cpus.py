@@ -33,10 +33,10 @@ class Cpu:
 
     Attributes:
         name: As qemu's `-cpu` takes it.
-        implementer: A field of the identification register MIDR_EL1; 0x41 is Arm.
-        part: Likewise; `/proc/cpuinfo` shows it.
-        variant: Likewise, the major revision.
-        revision: Likewise, the minor revision.
+        implementer: Field of the register MIDR_EL1, as are the next three; 0x41 is Arm.
+        part: As `/proc/cpuinfo` shows it.
+        variant: Major revision.
+        revision: Minor revision.
         features: What Linux reports that it can do, separated by spaces.
         widest: The widest instruction by arithmetic, such as `float32`.
     """

@@ -12,12 +12,12 @@ from agecompact.bench.validity import validated
 from agecompact.errors import UsageError
 from android_bench.adb import ai_benchmark, command, delegates
 from android_bench.adb.engine import timed_part_s
-from android_bench.adb.ledger import Ledger, MeasurementKey
+from android_bench.adb.ledger import Ledger, LedgerKey
 from android_bench.adb.options import Options
 from android_bench.failure import MeasurementFailure
 from tests.records import DEVICE, SHA256
 
-_KEY = MeasurementKey("F00", SHA256, "litert 2.3.0", 1, "c0", "xnnpack", 10, 20)
+_KEY = LedgerKey("F00", SHA256, "litert 2.3.0", 1, "c0", "xnnpack", 10, 20)
 
 
 def test_cores_are_a_mask_or_a_word():

@@ -6,7 +6,7 @@ import pytest
 
 from android_bench.adb import resumable_rounds
 from android_bench.adb.failure import AdbFailure
-from android_bench.adb.ledger import Ledger, MeasurementKey
+from android_bench.adb.ledger import Ledger, LedgerKey
 from android_bench.adb.resumable_rounds import Contestant
 from tests.records import DEVICE, SHA256
 
@@ -18,7 +18,7 @@ class _Interrupted(Exception):  # noqa: N818 - in place of Ctrl-C.
 
 
 def _contestants(names="AB"):
-    keys = [MeasurementKey(name, SHA256, "litert", 1, "", "xnnpack", 10, 3) for name in names]
+    keys = [LedgerKey(name, SHA256, "litert", 1, "", "xnnpack", 10, 3) for name in names]
     blank = replace(DEVICE, latency=None, failure="not measured yet")
     return [Contestant(None, None, blank, key) for key in keys]
 

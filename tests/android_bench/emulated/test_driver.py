@@ -11,7 +11,7 @@ from agecompact.bench.record import Record
 from agecompact.bench.validity import validated
 from agecompact.errors import BackendMissingError, UsageError
 from agecompact.serialization import structure, unstructure
-from android_bench.emulated import bundle, emulator, harness
+from android_bench.emulated import bundle, driver, emulator
 from android_bench.emulated.bundle import Bundle, BundleIndex
 from android_bench.emulated.measure import EmulatedRun
 from android_bench.failure import MeasurementFailure
@@ -54,19 +54,19 @@ def emulated(monkeypatch, tmp_path):
                 raise run
             return run
 
-        monkeypatch.setattr(harness, "measure", measure)
+        monkeypatch.setattr(driver, "measure", measure)
 
     return set_run
 
 
 def test_bench_knows_the_harness():
-    assert DRIVERS["emulated"].load() is harness.measure_build
+    assert DRIVERS["emulated"].load() is driver.measure_build
 
 
 def test_a_record_has_instructions_and_no_time(build, emulated):
     emulated(RUN)
     names = []
-    records = harness.measure_build(build, Settings(place="a53"), names.append)
+    records = driver.measure_build(build, Settings(place="a53"), names.append)
     assert [r.artifact.file for r in records] == ["ssrnet_float32.tflite", "ssrnet_float16.tflite"]
     assert sorted(names) == sorted(r.artifact.file for r in records)
     record = validated(records[0])
@@ -85,13 +85,13 @@ def test_a_record_has_instructions_and_no_time(build, emulated):
 
 def test_counts_that_do_not_repeat_are_not_valid(build, emulated):
     emulated(replace(RUN, instructions=replace(RUN.instructions, totals=(TOTAL, TOTAL + 1))))
-    (record, _) = harness.measure_build(build, Settings())
+    (record, _) = driver.measure_build(build, Settings())
     assert [reason.rule for reason in validated(record).reasons] == ["spread-too-wide"]
 
 
 def test_a_file_that_fails_has_the_reason(build, emulated):
     emulated(MeasurementFailure("crash", "signal SIGILL"))
-    records = harness.measure_build(build, Settings())
+    records = driver.measure_build(build, Settings())
     assert [r.failure for r in records] == ["crash: signal SIGILL"] * 2
     assert [r.instructions for r in records] == [None] * 2
 
@@ -102,17 +102,17 @@ def test_a_file_that_fails_has_the_reason(build, emulated):
 def test_what_cannot_be_counted_is_refused(build, emulated, settings):
     emulated(RUN)
     with pytest.raises(UsageError):
-        harness.measure_build(build, settings)
+        driver.measure_build(build, settings)
 
 
 def test_a_build_without_a_golden_pack_is_refused(copy_build, emulated):
     emulated(RUN)
     with pytest.raises(UsageError, match="golden pack"):
-        harness.measure_build(copy_build("ssrnet"), Settings())
+        driver.measure_build(copy_build("ssrnet"), Settings())
 
 
 def test_without_a_bundle_the_fix_makes_one(build, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(BackendMissingError) as missing:
-        harness.measure_build(build, Settings())
+        driver.measure_build(build, Settings())
     assert missing.value.fix == "make arm-bundle"

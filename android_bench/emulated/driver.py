@@ -36,7 +36,7 @@ def measure_build(
         build: The build, with a golden pack in it.
         settings: `place` is the processor, `cortex-a76` or `a76`. Threads and batches other than 1
             are left out, because counts of several threads do not repeat.
-        report: Receives each file's name.
+        report: Receives each file's name once it is measured.
 
     Returns:
         A record for each TFLite file; where one does not run, `failure` holds the reason.
@@ -60,11 +60,12 @@ def measure_build(
     blanks = [_blank(described(file), cpu, loaded) for file in files]
 
     def record(path: Path, blank: Record) -> Record:
-        report(path.name)
         try:
             return _filled(blank, cpu, measure(loaded, cpu, path, pack_folder))
         except MeasurementFailure as failure:
             return replace(blank, failure=str(failure))
+        finally:
+            report(path.name)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return tuple(pool.map(record, [file.path for file in files], blanks))
