@@ -130,7 +130,7 @@ def open_batch(tmp_path_factory):
     """A build with an ONNX file that takes any batch, and the reference."""
     folder = tmp_path_factory.mktemp("open-batch")
     weights = random_weights(folder / "ssrnet.safetensors", "ssrnet")
-    chosen = [targets.get("onnx", "float32"), targets.get("tflite", "float32")]
+    chosen = targets.select(["onnx", "tflite"], ["fp32"])
     pipeline.export(pipeline.Request(weights, chosen, folder / "build", dynamic_batch=True))
     (build,) = read_builds(folder / "build")
     return build
