@@ -24,14 +24,14 @@ class Precision:
         flag: Its name for `--precision`.
         stored_bits: Bits of a stored weight.
         rounding_unit: Largest relative error of one rounding, half a unit in the last place.
-        arithmetic: Number type that LiteRT's CPU kernels compute in.
+        arithmetic: Number type that LiteRT's CPU kernels compute in; None if unknown.
     """
 
     name: str
     flag: str
     stored_bits: int
     rounding_unit: float
-    arithmetic: str
+    arithmetic: str | None = None
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,15 @@ from pathlib import Path
 
 from agecompact.bench.circumstances import Delegate
 from agecompact.bench.figures import Memory
+from agecompact.bench.files import BuildFile
 from agecompact.bench.record import Record
 from agecompact.bench.timing import Latency, Startup
 from agecompact.errors import UsageError
 from agecompact.files import sha256_of
 from android_bench.adb import delegates
 from android_bench.adb.client import CommandResult, quoted
-from android_bench.adb.engine import ModelFile, RunSettings, refused, timed_part_s
+from android_bench.adb.engine import refused, timed_part_s
+from android_bench.adb.options import Options
 from android_bench.adb.session import ProgramResult, Session
 from android_bench.benchmark_model import delegation, flags, output, profile
 from android_bench.benchmark_model.delegation import Outcome
@@ -38,6 +40,7 @@ class BenchmarkModelEngine:
 
     Args:
         program: The tool, built for Android.
+        options: How to measure.
 
     Raises:
         UsageError: There is no such file.
@@ -45,7 +48,7 @@ class BenchmarkModelEngine:
 
     runtime = _PROGRAM
 
-    def __init__(self, program: Path) -> None:
+    def __init__(self, program: Path, options: Options) -> None:
         if not program.is_file():
             raise UsageError(
                 f"no benchmark_model at {program}",
@@ -53,65 +56,83 @@ class BenchmarkModelEngine:
                 fix="download LiteRT's benchmark_model for android_arm64, --benchmark-model PATH",
             )
         self._program = program
+        self._options = options
         # Read from the tool once, when it first runs.
         self._known_flags: frozenset[str] | None = None
         # The tool does not print its version.
         self.version = f"{_PROGRAM} of sha256 {sha256_of(program)[:12]}"
 
-    def measure(
-        self, session: Session, model: ModelFile, settings: RunSettings, blank: Record
-    ) -> Record:
+    def measure(self, session: Session, file: BuildFile, blank: Record, *, profile: bool) -> Record:
         """Times an artefact, and profiles it in a second run if requested; see `Engine`."""
         session.push(self._program, _PROGRAM, executable=True)
-        file = model.file.path
-        session.push(file, file.name)
+        session.push(file.path, file.path.name)
         if self._known_flags is None:
             shown = session.run(f"./{_PROGRAM} --help", timeout_s=_HELP_TIMEOUT_S)
             self._known_flags = flags.known_flags(_text(shown))
-        return _measured(session, file.name, settings, blank, self._known_flags)
+        return self._measured(session, file.path.name, blank, self._known_flags, profile)
 
+    def _measured(
+        self, session: Session, graph: str, blank: Record, known: frozenset[str], profile: bool
+    ) -> Record:
+        family = flags.family_of(known)
+        delegate = delegates.named(self._options.delegate)
+        delegate_flags = delegate.flags.get(family)
+        if delegate_flags is None:
+            return refused(blank, delegate.name, f"LiteRT's tool has no flag for {delegate.name}")
+        words = flags.command_line(
+            f"./{_PROGRAM}",
+            graph,
+            delegate_flags,
+            threads=blank.runtime.threads or 1,
+            runs=self._options.runs_per_round,
+            warmup=max(1, self._options.warmup),
+        )
+        result = self._run(session, words, blank)
+        log = delegation.find(_text(result).splitlines())
+        outcome = delegation.outcome_of(delegate.name, delegate.flag_names(family), log)
+        try:
+            parsed = output.parse(_text(result))
+        except MeasurementFailure as failure:
+            if outcome.refusal is not None and failure.kind == "failed":
+                return refused(blank, delegate.name, outcome.refusal)
+            reason = _with_exit_code(failure.reason, result)
+            raise MeasurementFailure(failure.kind, reason) from None
+        if result.exit_code != 0:
+            reason = _with_exit_code("it printed figures and then failed", result)
+            raise MeasurementFailure("failed", reason)
+        record = _filled(blank, parsed, delegate.name, outcome, result)
+        return self._profiled(session, record, words, known) if profile else record
 
-def _measured(
-    session: Session, graph: str, settings: RunSettings, blank: Record, known: frozenset[str]
-) -> Record:
-    options, family = settings.options, flags.family_of(known)
-    delegate = delegates.named(options.delegate)
-    delegate_flags = delegate.flags.get(family)
-    if delegate_flags is None:
-        return refused(blank, delegate.name, f"LiteRT's tool has no flag for {delegate.name}")
-    words = flags.command_line(
-        f"./{_PROGRAM}",
-        graph,
-        delegate_flags,
-        threads=settings.threads,
-        runs=options.runs_per_round,
-        warmup=max(1, options.warmup),
-    )
-    result = session.run(_pinned(words, settings), timeout_s=options.timeout_s)
-    log = delegation.find(_text(result).splitlines())
-    outcome = delegation.outcome_of(delegate.name, delegate.flag_names(family), log)
-    try:
-        parsed = output.parse(_text(result))
-    except MeasurementFailure as failure:
-        if outcome.refusal is not None and failure.kind == "failed":
-            return refused(blank, delegate.name, outcome.refusal)
-        reason = _with_exit_code(failure.reason, result)
-        raise MeasurementFailure(failure.kind, reason) from None
-    if result.exit_code != 0:
-        reason = _with_exit_code("it printed figures and then failed", result)
-        raise MeasurementFailure("failed", reason)
-    record = _filled(blank, parsed, delegate.name, outcome, result)
-    return _profiled(session, record, words, known, settings) if settings.profile else record
+    def _profiled(
+        self, session: Session, record: Record, words: Sequence[str], known: frozenset[str]
+    ) -> Record:
+        def without_profile(reason: str) -> Record:
+            return replace(record, unknown={**(record.unknown or {}), "profile": reason})
+
+        profiling = flags.profiling(known, _PROFILE)
+        if profiling is None:
+            return without_profile("this benchmark_model writes no profile into a file")
+        few = [f"--num_runs={_PROFILED_RUNS}" if w.startswith("--num_runs=") else w for w in words]
+        session.remove(_PROFILE)
+        result = self._run(session, (*few, *profiling), record)
+        if result.exit_code != 0:
+            return without_profile(_with_exit_code("the profiled run failed", result))
+        delegate = record.runtime.delegate
+        unit = delegate.got if delegate is not None and delegate.got in ("gpu", "nnapi") else "cpu"
+        try:
+            return replace(record, profile=profile.parse(session.read(_PROFILE), unit))
+        except MeasurementFailure as failure:
+            return without_profile(str(failure))
+
+    def _run(self, session: Session, words: Sequence[str], record: Record) -> ProgramResult:
+        mask = record.runtime.core_mask
+        pinned = ("taskset", mask, *words) if mask is not None else words
+        return session.run(quoted(pinned), timeout_s=self._options.timeout_s)
 
 
 def _text(result: CommandResult) -> str:
     # TFLite's rows go to standard output and LiteRT's results to standard error.
     return result.stdout + result.stderr
-
-
-def _pinned(words: Sequence[str], settings: RunSettings) -> str:
-    prefix = ("taskset", settings.core_mask) if settings.core_mask is not None else ()
-    return quoted((*prefix, *words))
 
 
 def _with_exit_code(text: str, result: CommandResult) -> str:
@@ -150,30 +171,3 @@ def _filled(
         memory=Memory(model_rss_bytes=footprint) if footprint is not None else None,
         unknown={**(blank.unknown or {}), **unknown},
     )
-
-
-def _profiled(
-    session: Session,
-    record: Record,
-    words: Sequence[str],
-    known: frozenset[str],
-    settings: RunSettings,
-) -> Record:
-    def without_profile(reason: str) -> Record:
-        return replace(record, unknown={**(record.unknown or {}), "profile": reason})
-
-    profiling = flags.profiling(known, _PROFILE)
-    if profiling is None:
-        return without_profile("this benchmark_model writes no profile into a file")
-    runs = [f"--num_runs={_PROFILED_RUNS}" if w.startswith("--num_runs=") else w for w in words]
-    session.remove(_PROFILE)
-    command = _pinned((*runs, *profiling), settings)
-    result = session.run(command, timeout_s=settings.options.timeout_s)
-    if result.exit_code != 0:
-        return without_profile(_with_exit_code("the profiled run failed", result))
-    delegate = record.runtime.delegate
-    unit = delegate.got if delegate is not None and delegate.got in ("gpu", "nnapi") else "cpu"
-    try:
-        return replace(record, profile=profile.parse(session.read(_PROFILE), unit))
-    except MeasurementFailure as failure:
-        return without_profile(str(failure))

@@ -16,7 +16,7 @@ _HOTTEST_C = 150.0
 _COLDEST_C = -40.0
 
 # android.os.PowerManager.THERMAL_STATUS_*, in the order of their numbers.
-_STATUSES: tuple[ThermalStatus, ...] = (
+STATUSES: tuple[ThermalStatus, ...] = (
     "none",
     "light",
     "moderate",
@@ -61,22 +61,6 @@ def thermal(client: Client, cores: Sequence[int]) -> Thermal:
     )
 
 
-def worst(readings: Sequence[Thermal]) -> Thermal | None:
-    """The worst of several readings; None if there are none."""
-    if not readings:
-        return None
-    statuses = [r.status for r in readings if r.status is not None]
-    battery = [r.battery_temperature_c for r in readings if r.battery_temperature_c is not None]
-    cpu = [r.cpu_temperature_c for r in readings if r.cpu_temperature_c is not None]
-    clocks = [r.cpu_frequency_mhz for r in readings if r.cpu_frequency_mhz is not None]
-    return Thermal(
-        status=max(statuses, key=_STATUSES.index, default=None),
-        battery_temperature_c=max(battery, default=None),
-        cpu_temperature_c=max(cpu, default=None),
-        cpu_frequency_mhz=min(clocks, default=None),
-    )
-
-
 def conditions(
     client: Client, cores: Sequence[int], before: Thermal | None, after: Thermal
 ) -> Conditions:
@@ -117,7 +101,7 @@ def parse_battery(text: str) -> float | None:
 def parse_status(text: str) -> ThermalStatus | None:
     """Android's thermal status, from `dumpsys thermalservice` (Android 10 and newer)."""
     match = re.search(r"^\s*Thermal Status: (\d+)\s*$", text, re.MULTILINE)
-    return _STATUSES[int(match[1])] if match and int(match[1]) < len(_STATUSES) else None
+    return STATUSES[int(match[1])] if match and int(match[1]) < len(STATUSES) else None
 
 
 def parse_zones(text: str) -> float | None:

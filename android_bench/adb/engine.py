@@ -2,51 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Protocol
 
-from agecompact.artifacts.golden import GoldenPack
 from agecompact.bench.circumstances import Delegate
 from agecompact.bench.files import BuildFile
 from agecompact.bench.record import Record
-from android_bench.adb.options import Options
 from android_bench.adb.session import Session
 from android_bench.failure import MeasurementFailure
 
 _MS_PER_S = 1e3
-
-
-@dataclass(frozen=True)
-class RunSettings:
-    """How to run an artefact in one round.
-
-    Attributes:
-        options: What is the same for all artefacts.
-        threads: Threads.
-        core_mask: Cores to pin it to, hexadecimal; None leaves that to the system.
-        profile: Whether to measure time by op in this round.
-    """
-
-    options: Options
-    threads: int
-    core_mask: str | None
-    profile: bool = False
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """A model file, and the golden pack that its outputs are checked against.
-
-    Attributes:
-        file: The artefact.
-        pack_folder: Folder of the golden pack.
-        pack: The pack; None if the build has none.
-    """
-
-    file: BuildFile
-    pack_folder: Path
-    pack: GoldenPack | None = field(default=None, repr=False)
 
 
 class Engine(Protocol):
@@ -62,9 +27,7 @@ class Engine(Protocol):
         """Its version in records."""
         ...
 
-    def measure(
-        self, session: Session, model: ModelFile, settings: RunSettings, blank: Record
-    ) -> Record:
+    def measure(self, session: Session, file: BuildFile, blank: Record, *, profile: bool) -> Record:
         """Pushes the missing files, runs an artefact and fills in its record.
 
         If the requested delegate is refused, the record says so; it holds the figures of what ran
@@ -72,9 +35,9 @@ class Engine(Protocol):
 
         Args:
             session: The device.
-            model: The artefact.
-            settings: How to run it.
-            blank: The record before the measurement.
+            file: The artefact.
+            blank: Its record before the measurement, with the threads and cores to run it on.
+            profile: Whether to measure time by op too.
 
         Raises:
             MeasurementFailure: It produced no figures.

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from agecompact.artifacts import golden
 from agecompact.artifacts.manifest import Build
 from agecompact.bench import pairing
-from agecompact.bench.circumstances import Delegate, Runtime, Thermal
+from agecompact.bench.circumstances import Delegate, Runtime
 from agecompact.bench.drivers import Report, Settings
-from agecompact.bench.files import described, files_opened_by
+from agecompact.bench.files import BuildFile, described, files_opened_by
 from agecompact.bench.pairing import TimedRounds
 from agecompact.bench.record import Record, now
 from agecompact.bench.validity import validated
@@ -19,7 +19,7 @@ from android_bench.adb import client, delegates, device_info, pooling, program, 
 from android_bench.adb.benchmark_model_engine import BenchmarkModelEngine
 from android_bench.adb.conditions import conditions, thermal
 from android_bench.adb.device_info import DeviceInfo
-from android_bench.adb.engine import Engine, ModelFile, RunSettings
+from android_bench.adb.engine import Engine
 from android_bench.adb.failure import AdbFailure
 from android_bench.adb.ledger import Ledger, LedgerKey
 from android_bench.adb.options import ALL, FASTEST, Options
@@ -42,7 +42,7 @@ def measure_build(
         build: The build, with a golden pack in it.
         settings: `place` is the device's serial. Batches other than 1 are left out: the files take
             one face an inference.
-        report: Receives each file's name after its first round.
+        report: Receives each file's name after its last round.
 
     Returns:
         A record for each TFLite file and thread count; where one does not run, `failure` holds the
@@ -71,7 +71,7 @@ def measure(build: Build, options: Options, report: Report = lambda _: None) -> 
     Args:
         build: The build.
         options: How to measure.
-        report: Receives each file's name after its first round.
+        report: Receives each file's name after its last round.
 
     Raises:
         UsageError: There are several devices and no serial is given, another process measures on
@@ -79,7 +79,7 @@ def measure(build: Build, options: Options, report: Report = lambda _: None) -> 
         AdbFailure: There is no device, or it is not ready.
         BackendMissingError: There is no adb, or no ARM runner.
     """
-    engine = _engine(options)
+    engine = _engine(build, options)
     delegates.named(options.delegate)
     connected = client.connect(program.find(), options.named_serial())
     info = device_info.query(connected)
@@ -88,11 +88,10 @@ def measure(build: Build, options: Options, report: Report = lambda _: None) -> 
         return _Measurement(session, engine, info, options, ledger).run(build, report)
 
 
-def _engine(options: Options) -> Engine:
-    if options.engine == "benchmark-model":
-        assert options.benchmark_model is not None
-        return BenchmarkModelEngine(options.benchmark_model)
-    return RunnerEngine(bundle.load())
+def _engine(build: Build, options: Options) -> Engine:
+    if options.benchmark_model is not None and options.engine == "benchmark-model":
+        return BenchmarkModelEngine(options.benchmark_model, options)
+    return RunnerEngine(bundle.load(), build.folder / golden.FOLDER, options)
 
 
 @dataclass
@@ -129,17 +128,18 @@ class _Measurement:
             if c not in known
             or (len(known) < len(contestants) and pairing.is_reference(build, c.blank, threads))
         ]
-        unreported = {c.model.file.path.name for c in contestants}
+        unreported = {c.file.path.name for c in contestants}
 
         def report_once(contestant: Contestant) -> None:
-            name = contestant.model.file.path.name
+            name = contestant.file.path.name
             if name in unreported:
                 unreported.remove(name)
                 report(name)
 
         def measure_round(contestant: Contestant, number: int) -> Record:
             record = self._measure_round(contestant, number)
-            report_once(contestant)
+            if number == self.options.rounds - 1:
+                report_once(contestant)
             return record
 
         resumable_rounds.run(running, self.options.rounds, measure_round, self.ledger)
@@ -151,16 +151,11 @@ class _Measurement:
         return tuple({**known, **finished}[c] for c in contestants)
 
     def _contestants(self, build: Build) -> list[Contestant]:
-        folder = build.folder / golden.FOLDER
-        pack = golden.read_if_there(folder)
         contestants = []
         for file in files_opened_by(RUNTIME, build):
-            model = ModelFile(file, folder, pack)
             for threads in sorted(set(self.options.threads)):
-                settings = RunSettings(self.options, threads, self._core_mask(threads))
-                blank = self._blank(model, settings)
-                key = self._key(blank, settings)
-                contestants.append(Contestant(model, settings, blank, key))
+                blank = self._blank(file, threads)
+                contestants.append(Contestant(file, blank, self._key(blank, threads)))
         return contestants
 
     def _core_mask(self, threads: int) -> str | None:
@@ -171,30 +166,30 @@ class _Measurement:
             return device_info.fastest_cores(self.info.cores, threads)
         return self.options.cores.lower()
 
-    def _blank(self, model: ModelFile, settings: RunSettings) -> Record:
+    def _blank(self, file: BuildFile, threads: int) -> Record:
         """The record of a file before anything is measured."""
         return Record(
             source="device",
-            artifact=described(model.file),
+            artifact=described(file),
             machine=device_info.machine(self.info),
             runtime=Runtime(
                 name=self.engine.runtime,
                 version=self.engine.version,
-                threads=settings.threads,
-                core_mask=settings.core_mask,
+                threads=threads,
+                core_mask=self._core_mask(threads),
                 delegate=Delegate(asked=self.options.delegate),
             ),
             failure="not measured yet",
             taken_at=now(),
         )
 
-    def _key(self, blank: Record, settings: RunSettings) -> LedgerKey:
+    def _key(self, blank: Record, threads: int) -> LedgerKey:
         return LedgerKey(
             serial=self.session.client.serial,
             sha256=blank.artifact.sha256,
             runtime=self.engine.version,
-            threads=settings.threads,
-            cores=settings.core_mask or "",
+            threads=threads,
+            cores=blank.runtime.core_mask or "",
             delegate=self.options.delegate,
             runs=self.options.runs_per_round,
             rounds=self.options.rounds,
@@ -229,26 +224,25 @@ class _Measurement:
         Raises:
             AdbFailure: The device was lost. It was waited for, so that the others can run.
         """
-        last = number == self.options.rounds - 1
-        settings = replace(contestant.settings, profile=self.options.profile and last)
+        device, blank = self.session.client, contestant.blank
+        cores = self._cores(blank.runtime.core_mask)
+        profile = self.options.profile and number == self.options.rounds - 1
         try:
             # The reading after a round is also the one before the next.
-            before = None if contestant.rounds else self._thermal(settings)
-            filled = self.engine.measure(self.session, contestant.model, settings, contestant.blank)
+            before = None if contestant.rounds else thermal(device, cores)
+            filled = self.engine.measure(self.session, contestant.file, blank, profile=profile)
             if filled.failure is not None:
                 return filled
-            after = self._thermal(settings)
-            cores = self._cores(settings)
-            state = conditions(self.session.client, cores, before, after)
-            return replace(filled, conditions=state)
+            after = thermal(device, cores)
+            return replace(filled, conditions=conditions(device, cores, before, after))
         except AdbFailure as failure:
             if failure.kind in ("gone", "offline"):
                 self._wait()
                 raise
-            return replace(contestant.blank, failure=failure.reason)
+            return replace(blank, failure=failure.reason)
         except (MeasurementFailure, UsageError) as failure:
             # A record refuses impossible figures with a `UsageError`.
-            return replace(contestant.blank, failure=" ".join(str(failure).split("\n")))
+            return replace(blank, failure=" ".join(str(failure).split("\n")))
 
     def _wait(self) -> None:
         """Waits for a lost device; one that did not return in time is not waited for again."""
@@ -258,14 +252,11 @@ class _Measurement:
         with suppress(AdbFailure):
             self.session.reopen()
 
-    def _thermal(self, settings: RunSettings) -> Thermal:
-        return thermal(self.session.client, self._cores(settings))
-
-    def _cores(self, settings: RunSettings) -> tuple[int, ...]:
+    def _cores(self, core_mask: str | None) -> tuple[int, ...]:
         """Numbers of the cores in use."""
-        if settings.core_mask is None:
+        if core_mask is None:
             return tuple(core.number for core in self.info.cores) or (0,)
-        mask = int(settings.core_mask, 16)
+        mask = int(core_mask, 16)
         return tuple(i for i in range(mask.bit_length()) if mask >> i & 1)
 
 

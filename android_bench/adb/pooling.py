@@ -7,11 +7,11 @@ from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 from agecompact.bench import statistics
-from agecompact.bench.circumstances import Conditions, Runtime
+from agecompact.bench.circumstances import Conditions, Runtime, Thermal
 from agecompact.bench.figures import Memory, OutputAccuracy
 from agecompact.bench.record import Record
 from agecompact.bench.timing import Latency, Startup
-from android_bench.adb.conditions import worst
+from android_bench.adb.conditions import STATUSES
 
 _T = TypeVar("_T")
 _Number = TypeVar("_Number", int, float)
@@ -110,7 +110,19 @@ def _conditions(rounds: Sequence[Conditions]) -> Conditions | None:
         low_power_mode=any(low_power) if low_power else None,
         load_average=_reduced(max, (r.load_average for r in rounds)),
         before=rounds[0].before,
-        after=worst(_known(later)),
+        after=_worst(_known(later)),
+    )
+
+
+def _worst(readings: Sequence[Thermal]) -> Thermal | None:
+    if not readings:
+        return None
+    statuses = _known(r.status for r in readings)
+    return Thermal(
+        status=max(statuses, key=STATUSES.index, default=None),
+        battery_temperature_c=_reduced(max, (r.battery_temperature_c for r in readings)),
+        cpu_temperature_c=_reduced(max, (r.cpu_temperature_c for r in readings)),
+        cpu_frequency_mhz=_reduced(min, (r.cpu_frequency_mhz for r in readings)),
     )
 
 

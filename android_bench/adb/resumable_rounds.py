@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from agecompact.bench.files import BuildFile
 from agecompact.bench.record import Record
 from agecompact.bench.rounds import alternate
-from android_bench.adb.engine import ModelFile, RunSettings
 from android_bench.adb.failure import AdbFailure
 from android_bench.adb.ledger import Ledger, LedgerKey
 
@@ -17,17 +17,15 @@ class Contestant:
     """An artefact that is measured with one thread count.
 
     Attributes:
-        model: The artefact.
-        settings: How it is run in a round.
-        blank: Its record before the measurement.
+        file: The artefact.
+        blank: Its record before the measurement, with the threads and cores to run it on.
         key: What the ledger knows it by.
         rounds: Its rounds so far.
         failure: Its record, if it dropped out.
         device_lost: Whether it dropped out because the device was lost.
     """
 
-    model: ModelFile
-    settings: RunSettings
+    file: BuildFile
     blank: Record
     key: LedgerKey
     rounds: list[Record] = field(default_factory=list)

@@ -11,15 +11,18 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from agecompact.artifacts import golden
 from agecompact.artifacts.golden import GoldenPack
+from agecompact.bench.circumstances import Runtime
 from agecompact.bench.figures import Memory
+from agecompact.bench.files import BuildFile
 from agecompact.bench.record import Record
 from agecompact.bench.timing import Latency, Startup
 from agecompact.errors import AgecompactError
 from agecompact.runtimes.registry import read_metadata
 from android_bench.adb import delegates
 from android_bench.adb.client import quoted
-from android_bench.adb.engine import ModelFile, RunSettings, refused, timed_part_s
+from android_bench.adb.engine import refused, timed_part_s
 from android_bench.adb.options import Options
 from android_bench.adb.session import ProgramResult, Session
 from android_bench.emulated.bundle import LITERT, LOADER, RUNNER, Bundle
@@ -37,39 +40,46 @@ class RunnerEngine:
 
     Args:
         bundle: The runner with its libraries.
+        pack_folder: Folder of the golden pack that the outputs are checked against.
+        options: How to measure.
+
+    Raises:
+        UsageError: The golden pack cannot be read.
     """
 
     runtime = "litert"
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, pack_folder: Path, options: Options) -> None:
         self._bundle = bundle
+        self._pack_folder = pack_folder
+        self._pack = golden.read_if_there(pack_folder)
+        self._options = options
         self.version = f"litert {bundle.index.litert}"
 
-    def measure(
-        self, session: Session, model: ModelFile, settings: RunSettings, blank: Record
-    ) -> Record:
+    def measure(self, session: Session, file: BuildFile, blank: Record, *, profile: bool) -> Record:
         """Times an artefact and replays the golden pack in the same process; see `Engine`."""
-        delegate, timeout_s = settings.options.delegate, settings.options.timeout_s
-        refusal = delegates.runner_refusal(delegate)
+        del profile
+        options, pack = self._options, self._pack
+        refusal = delegates.runner_refusal(options.delegate)
         if refusal is not None:
-            return refused(blank, delegate, refusal)
-        if model.pack is None:
+            return refused(blank, options.delegate, refusal)
+        if pack is None:
             raise MeasurementFailure(
                 "golden", "the build has no golden pack, which the runner needs for its inputs"
             )
         for path in sorted(self._bundle.guest.iterdir()):
             session.push(path, path.name, executable=path.name in (LOADER, RUNNER))
-        golden = f"{_GOLDEN}/{model.pack.model}"
-        for name in pack_files(model.pack_folder):
-            session.push(model.pack_folder / name, f"{golden}/{name}")
-        file = model.file.path
-        session.push(file, file.name)
-        result = session.run(_command(file, golden, settings), timeout_s=timeout_s)
+        remote_pack = f"{_GOLDEN}/{pack.model}"
+        for name in _pack_files(self._pack_folder):
+            session.push(self._pack_folder / name, f"{remote_pack}/{name}")
+        session.push(file.path, file.path.name)
+        command = _command(file.path, remote_pack, blank.runtime, options)
+        result = session.run(command, timeout_s=options.timeout_s)
         parsed = output.parse(result.stdout, _exit_code(result))
-        return _filled(blank, parsed, result, settings.options, model.pack)
+        return _filled(blank, parsed, result, options, pack)
 
 
-def pack_files(folder: Path) -> tuple[str, ...]:
+def _pack_files(folder: Path) -> tuple[str, ...]:
     """Files of a golden pack that the runner reads, as listed in its `golden.txt`.
 
     Raises:
@@ -84,7 +94,7 @@ def pack_files(folder: Path) -> tuple[str, ...]:
     return (index.name, *(w[-1] for w in words if w[0] in ("input", "table", "output")))
 
 
-def _command(file: Path, golden: str, settings: RunSettings) -> str:
+def _command(file: Path, remote_pack: str, runtime: Runtime, options: Options) -> str:
     try:
         contract = read_metadata(file).contract
     except AgecompactError as error:
@@ -95,13 +105,12 @@ def _command(file: Path, golden: str, settings: RunSettings) -> str:
         )
     words = [f"./{LOADER}", "--inhibit-cache", "--library-path", ".", f"./{RUNNER}"]
     words += ["--library", f"./{LITERT}", "--model", file.name]
-    words += ["--golden", golden, "--layout", contract.layout]
+    words += ["--golden", remote_pack, "--layout", contract.layout]
     # The runner's warm-up does not include its first inference.
-    options = settings.options
     words += ["--warmup", str(max(0, options.warmup - 1)), "--runs", str(options.runs_per_round)]
-    words += ["--threads", str(settings.threads)]
-    if settings.core_mask is not None:
-        words += ["--cores", settings.core_mask]
+    words += ["--threads", str(runtime.threads)]
+    if runtime.core_mask is not None:
+        words += ["--cores", runtime.core_mask]
     return quoted(words)
 
 

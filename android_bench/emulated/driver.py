@@ -96,11 +96,9 @@ def _blank(artifact: Artifact, cpu: Cpu, loaded: Bundle) -> Record:
 
 def _filled(blank: Record, cpu: Cpu, run: EmulatedRun) -> Record:
     precision = PRECISIONS.get(blank.artifact.precision)
-    macs, bound = blank.artifact.macs, None
-    if macs is not None and precision is not None:
-        bound = cpu.bound(macs, precision.arithmetic)
+    arithmetic, macs = precision and precision.arithmetic, blank.artifact.macs
     instructions = run.instructions
-    if bound is not None:
+    if arithmetic and macs and (bound := cpu.bound(macs, arithmetic)):
         instructions = replace(instructions, bound=bound[0], bound_basis=bound[1])
     return replace(
         blank,

@@ -20,7 +20,7 @@ class _Interrupted(Exception):  # noqa: N818 - in place of Ctrl-C.
 def _contestants(names="AB"):
     keys = [LedgerKey(name, SHA256, "litert", 1, "", "xnnpack", 10, 3) for name in names]
     blank = replace(DEVICE, latency=None, failure="not measured yet")
-    return [Contestant(None, None, blank, key) for key in keys]
+    return [Contestant(None, blank, key) for key in keys]
 
 
 class _Measure:
