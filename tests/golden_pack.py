@@ -9,6 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from agecompact.artifacts import golden
+from agecompact.artifacts.manifest import Build
+from agecompact.runtimes import pytorch
+
 
 def pack_files(
     weights_sha256: str,
@@ -51,9 +55,49 @@ def write_pack(
     table: Any,
     outputs: Mapping[str, Any],
     tolerances: Mapping[str, float] | None = None,
-) -> None:
-    """Writes a pack."""
+) -> Path:
+    """Writes a pack, with the index for programs in C; returns its folder."""
     folder.mkdir(parents=True, exist_ok=True)
     files = pack_files(weights_sha256, images, table, outputs, tolerances=tolerances)
     for name, content in files.items():
         (folder / name).write_bytes(content)
+    samples, height, width, _ = np.shape(next(iter(images.values())))
+    lines = ["agecompact-golden 1", "model ssrnet", f"samples {samples}"]
+    lines += [f"height {height}", f"width {width}"]
+    lines += [f"input {name} {name}.u8" for name in images]
+    lines += ["table table.f32", *(f"output {name} {name}.f32" for name in outputs), "end"]
+    (folder / "golden.txt").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def write_build_pack(
+    build: Build,
+    images: Mapping[str, Any],
+    table: Any,
+    tolerances: Mapping[str, float] | None = None,
+    folder: Path | None = None,
+) -> Path:
+    """Writes a pack with PyTorch's outputs for a build of SSR-Net; returns its folder."""
+    tensors = {
+        name: table[np.arange(3), pixels].transpose(0, 3, 1, 2) for name, pixels in images.items()
+    }
+    outputs = pytorch.FLOAT32.open_session(str(build.weights), 1).infer(tensors)
+    return write_pack(
+        folder or build.folder / golden.FOLDER,
+        build.manifest.weights_sha256,
+        images,
+        table,
+        {name: values[:, 0] for name, values in outputs.items()},
+        tolerances,
+    )
+
+
+def write_noise_pack(
+    build: Build, samples: int, tolerances: Mapping[str, float] | None = None
+) -> Path:
+    """Writes a pack of random pixels for a build of SSR-Net."""
+    contract = build.manifest.contract
+    shape = (samples, contract.height, contract.width, 3)
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    table = np.tile(np.arange(256, dtype=np.float32) / 255, (3, 1))
+    return write_build_pack(build, dict.fromkeys(contract.input_names, images), table, tolerances)

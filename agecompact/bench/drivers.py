@@ -72,7 +72,7 @@ class Driver:
 DRIVERS: Mapping[str, Driver] = {
     "host": Driver("agecompact.bench.host:measure_build", "latency on this machine"),
     "emulated": Driver(
-        "android_bench.emulated.harness:measure_build",
+        "android_bench.emulated.driver:measure_build",
         "ARM instructions on an emulated core",
         runtime="litert",
         place="CORE",

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from agecompact.bench import profiling
-from agecompact.bench.contest import face_like
+from agecompact.bench.contestant import face_like
 from agecompact.runtimes.registry import read_metadata
 
 
