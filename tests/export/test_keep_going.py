@@ -11,7 +11,7 @@ from agecompact.artifacts.manifest import read_builds
 from agecompact.errors import ConversionError
 from export import pipeline, targets
 from parity_tests.check import check_builds
-from parity_tests.plan import Plan
+from parity_tests.settings import CheckSettings
 from tests.support import random_weights
 
 Convert = Callable[..., list[dict[str, object]]]
@@ -47,7 +47,7 @@ def test_the_other_formats_are_made_and_parity_fails_what_is_missing(
     written = pipeline.export(request)
     assert [entry.file for entry in written.artifacts] == ["ssrnet_float32.onnx"]
     assert [each.file for each in written.not_made] == ["ssrnet_float32.tflite"]
-    results = check_builds(read_builds(request.out), Plan(budget=None))
+    results = check_builds(read_builds(request.out), CheckSettings(budget=None))
     told = {result.artifact: (result.status, result.kind) for result in results}
     assert told["ssrnet_float32.onnx"] == ("passed", None)
     assert told["ssrnet_float32.tflite"] == ("failed", "conversion")

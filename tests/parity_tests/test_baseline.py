@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from parity_tests import tolerances
-from parity_tests.baseline import held_to
+from parity_tests.baseline import compare_with_baseline
 from parity_tests.results import Result
 
 LOADED = tolerances.load()
@@ -33,7 +33,7 @@ GOOD = Result(
 
 
 def validated(now: Result, then: Result = GOOD) -> Result:
-    return held_to([now], [then], LOADED.growth)[0]
+    return compare_with_baseline([now], [then], LOADED.growth)[0]
 
 
 @pytest.mark.parametrize("figure", ["max_years", "p99_years", "mean_years"])
@@ -62,15 +62,15 @@ def test_what_did_not_grow_stands(now: Result) -> None:
 
 def test_what_is_new_stands_and_what_is_gone_fails() -> None:
     other = replace(GOOD, artifact="c3ae_float16.tflite")
-    assert held_to([other, GOOD], [GOOD], LOADED.growth) == (other, GOOD)
-    (kept, gone) = held_to([GOOD], [GOOD, other], LOADED.growth)
+    assert compare_with_baseline([other, GOOD], [GOOD], LOADED.growth) == (other, GOOD)
+    (kept, gone) = compare_with_baseline([GOOD], [GOOD, other], LOADED.growth)
     assert kept == GOOD
     assert (gone.artifact, gone.status, gone.kind) == (other.artifact, "failed", "regression")
 
 
 def test_what_was_skipped_may_go() -> None:
     skipped = replace(GOOD, status="skipped", kind="missing", runtime="coreml")
-    assert held_to([GOOD], [GOOD, skipped], LOADED.growth) == (GOOD,)
+    assert compare_with_baseline([GOOD], [GOOD, skipped], LOADED.growth) == (GOOD,)
 
 
 def test_a_failure_keeps_its_own_kind() -> None:

@@ -11,8 +11,8 @@ import onnx
 
 from agecompact.runtimes.coreml import MODEL_FILE
 from parity_tests.check import check_builds
-from parity_tests.plan import Plan
 from parity_tests.results import as_json, read, write
+from parity_tests.settings import CheckSettings
 from tests.support import CopyBuild, verdicts_on
 from tests.weight_blobs import WEIGHT_FILE, blobs
 
@@ -33,7 +33,7 @@ def spoil_a_convolution(path: Path) -> str:
 def test_the_culprit_is_told(copy_build: CopyBuild, tmp_path: Path) -> None:
     build = copy_build("ssrnet", "float32.onnx")
     spoil_a_convolution(build.folder / "ssrnet_float32.onnx")
-    (result,) = check_builds([build], Plan(budget=None))
+    (result,) = check_builds([build], CheckSettings(budget=None))
     assert result.kind == "mismatch"
     assert result.localisation is not None
     born = result.localisation["born_at"]
@@ -48,9 +48,9 @@ def test_the_culprit_is_told(copy_build: CopyBuild, tmp_path: Path) -> None:
 
 def test_a_right_artefact_is_looked_into_only_when_asked(copy_build: CopyBuild) -> None:
     build = copy_build("ssrnet", "float32.onnx")
-    (quiet,) = check_builds([build], Plan(budget=None))
+    (quiet,) = check_builds([build], CheckSettings(budget=None))
     assert quiet.localisation is None
-    (asked,) = check_builds([build], Plan(budget=None, localise="always"))
+    (asked,) = check_builds([build], CheckSettings(budget=None, localise="always"))
     assert asked.localisation is not None
     assert asked.localisation["born_at"] is None
 
@@ -86,7 +86,7 @@ def test_a_float16_package_without_a_readable_float32_one_is_not_passed(
 
 def test_the_search_is_told_apart_from_the_fixed_inputs(copy_build: CopyBuild) -> None:
     build = copy_build("ssrnet", "float16.tflite")
-    (result,) = check_builds([build], Plan())
+    (result,) = check_builds([build], CheckSettings())
     assert result.status == "passed"
     assert result.searched > 0
     assert result.searched_years is not None

@@ -13,10 +13,10 @@ from onnx import helper
 from agecompact.errors import UsageError
 from agecompact.formats import RUNTIMES
 from parity_tests.foreign import check_pair
-from parity_tests.plan import Plan
+from parity_tests.settings import CheckSettings
 from tests.support import Agecompact, BuildOf
 
-QUICK = Plan(budget=None)
+QUICK = CheckSettings(budget=None)
 
 
 @pytest.fixture

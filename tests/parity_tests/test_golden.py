@@ -17,14 +17,14 @@ from agecompact.files import size_of
 from agecompact.weights import checkpoints
 from parity_tests import inputs
 from parity_tests.golden import SAMPLES, freeze
-from parity_tests.plan import Plan
+from parity_tests.settings import CheckSettings
 from tests.support import Agecompact, CopyBuild
 
 
 @pytest.fixture(params=["ssrnet", "c3ae"])
 def frozen(request: pytest.FixtureRequest, copy_build: CopyBuild) -> Build:
     build = copy_build(request.param, ".onnx", "float16.tflite")
-    freeze(build, Plan())
+    freeze(build, CheckSettings())
     return build
 
 

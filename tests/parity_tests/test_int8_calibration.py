@@ -16,8 +16,8 @@ from agecompact.contract import Tensor
 from agecompact.runtimes.registry import read_metadata
 from parity_tests import inputs, tolerances
 from parity_tests.foreign import check_pair
-from parity_tests.plan import Plan
 from parity_tests.results import Result
+from parity_tests.settings import CheckSettings
 from tests.support import BuildOf
 
 # What 8 bits cost these networks is a year or two; what clipping costs, tens.
@@ -90,7 +90,7 @@ def verdicts(
     folder = tmp_path_factory.mktemp("int8")
     (gates := folder / "gates.toml").write_text(GATES)
     (contract := folder / "contract.json").write_text(read_metadata(source).contract.to_json())
-    plan = Plan(tolerances=tolerances.load(gates), budget=None)
+    plan = CheckSettings(tolerances=tolerances.load(gates), budget=None)
     found = {}
     for name, moving_average in (("min-max", False), ("moving average", True)):
         path = folder / f"{name}{source.suffix}"

@@ -10,7 +10,7 @@ from agecompact.contract import Contract
 from agecompact.models import registry
 from agecompact.runtimes.base import Interface, Port
 from parity_tests.results import Failure
-from parity_tests.side import check_interface
+from parity_tests.runner import check_interface
 
 C3AE = registry.get("c3ae").contract
 IMAGE = Port((1, 3, 64, 64), "float32")

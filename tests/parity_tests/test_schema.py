@@ -9,8 +9,8 @@ import pytest
 
 from parity_tests import schema
 from parity_tests.check import check_builds
-from parity_tests.plan import Plan
 from parity_tests.results import as_json
+from parity_tests.settings import CheckSettings
 from tests.support import CopyBuild
 
 
@@ -38,7 +38,7 @@ def test_a_real_report_conforms_and_a_changed_one_does_not(
     copy_build: CopyBuild, validator: Any
 ) -> None:
     build = copy_build("ssrnet", "float32.onnx", ".mlpackage")
-    results = check_builds([build], Plan(localise="always"))
+    results = check_builds([build], CheckSettings(localise="always"))
     assert {result.status for result in results} <= {"passed", "skipped"}
     content = json.loads(json.dumps(as_json(results)))
     validator.validate(content)

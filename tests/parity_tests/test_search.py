@@ -9,7 +9,7 @@ import pytest
 
 from agecompact.models import registry
 from parity_tests import inputs
-from parity_tests.compare import Answers, errors
+from parity_tests.compare import Outputs, output_errors
 from parity_tests.inputs import Sample
 from parity_tests.search import Budget, search
 
@@ -21,11 +21,11 @@ def starts() -> tuple[Sample, ...]:
     return inputs.standard(registry.get("ssrnet").contract)[:6]
 
 
-def brightness(samples: Sequence[Sample]) -> Answers:
+def brightness(samples: Sequence[Sample]) -> Outputs:
     return np.array([[crop.mean() for crop in sample.crops.values()] for sample in samples])
 
 
-def unlike_where_blue(samples: Sequence[Sample]) -> Answers:
+def unlike_where_blue(samples: Sequence[Sample]) -> Outputs:
     """Disagrees by how much blue exceeds red: no start shows much of it."""
     excess = [
         [float(crop[..., 0].mean() - crop[..., 2].mean()) for crop in sample.crops.values()]
@@ -35,7 +35,7 @@ def unlike_where_blue(samples: Sequence[Sample]) -> Answers:
 
 
 def known(starts: Sequence[Sample]) -> np.ndarray:
-    return errors(brightness(starts), unlike_where_blue(starts))
+    return output_errors(brightness(starts), unlike_where_blue(starts))
 
 
 def test_it_climbs_above_every_start(starts: tuple[Sample, ...]) -> None:
@@ -43,7 +43,7 @@ def test_it_climbs_above_every_start(starts: tuple[Sample, ...]) -> None:
     assert found.error > 1.5 * known(starts).max()
     assert found.sample.group == "searched"
     # What is reported is what the input that is handed back really shows.
-    again = errors(brightness([found.sample]), unlike_where_blue([found.sample]))
+    again = output_errors(brightness([found.sample]), unlike_where_blue([found.sample]))
     assert found.error == pytest.approx(float(again[0]))
 
 
@@ -61,7 +61,7 @@ def test_the_same_seed_finds_the_same_and_another_seed_another(
 def test_it_keeps_to_its_budget_and_to_valid_images(starts: tuple[Sample, ...]) -> None:
     asked: list[Sample] = []
 
-    def counting(samples: Sequence[Sample]) -> Answers:
+    def counting(samples: Sequence[Sample]) -> Outputs:
         asked.extend(samples)
         return brightness(samples)
 

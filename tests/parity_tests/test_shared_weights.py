@@ -28,8 +28,8 @@ from export.job import Artifact, Job, metadata_for
 from export.to_onnx import OPSET
 from parity_tests.check import check_builds
 from parity_tests.foreign import check_pair
-from parity_tests.plan import Plan
 from parity_tests.results import Result
+from parity_tests.settings import CheckSettings
 from tests.support import verdicts_on
 
 
@@ -114,7 +114,7 @@ def test_the_converted_file_is_off_by_years_where_the_onnx_file_is_right(harmed:
 
 def test_against_pytorch_it_is_born_in_the_first_block_of_a_harmed_crop(harmed: Build) -> None:
     """PyTorch stacks the crops, the file does not."""
-    results = check_builds([harmed], Plan(budget=None))
+    results = check_builds([harmed], CheckSettings(budget=None))
     found = next(result.localisation for result in results if result.runtime == "litert")
     assert found is not None
     born = found["born_at"]
@@ -134,7 +134,7 @@ def test_without_the_identities_the_same_way_leads_to_a_right_file(tmp_path: Pat
 
 def test_it_is_born_where_the_first_identity_is_read(harmed: Build) -> None:
     source = harmed.folder / "c3ae_float32.onnx"
-    result = check_pair(source, source.with_suffix(".tflite"), None, Plan(budget=None))
+    result = check_pair(source, source.with_suffix(".tflite"), None, CheckSettings(budget=None))
     assert result.kind == "mismatch"
     assert result.localisation is not None
     born = result.localisation["born_at"]

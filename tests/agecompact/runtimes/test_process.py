@@ -10,7 +10,7 @@ import pytest
 
 from agecompact.formats import Runtime
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
-from parity_tests import side
+from parity_tests import runner
 from tests.support import BuildOf, CopyBuild, verdicts_on
 
 # Enough for a busy machine to start Python.
@@ -87,7 +87,7 @@ def test_parity_fails_it_with_its_kind(
         return RuntimeProcess(path, runtime, timeout_s=patience_s)
 
     monkeypatch.setenv("PYTHONPATH", stand_in(tmp_path / "stand-in", action))
-    monkeypatch.setattr(side, "RuntimeProcess", impatient)
+    monkeypatch.setattr(runner, "RuntimeProcess", impatient)
     (result,) = verdicts_on(copy_build("ssrnet", ".onnx"))
     assert (result.status, result.kind) == ("failed", kind)
 

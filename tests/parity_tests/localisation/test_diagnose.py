@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from parity_tests.localisation.jump import birthplace, carried_on
-from parity_tests.localisation.recompute import Window, along, convolve
 from parity_tests.localisation.scene import Link, Scene
 from parity_tests.localisation.suspicion import suspect
+
+from parity_tests.localisation.recompute import Window, along, convolve
 
 RANDOM = np.random.default_rng(0)
 MAPS = RANDOM.normal(size=(2, 1, 6, 5, 5))

@@ -12,14 +12,14 @@ from agecompact.runtimes import mil, pytorch
 from agecompact.runtimes.base import Backend
 from agecompact.runtimes.mil.graph import read_graph
 from parity_tests import inputs
-from parity_tests.compare import Answers
+from parity_tests.compare import Outputs
 from parity_tests.weights import compare_weights
 from tests.support import BuildOf
 
 MODELS = ("ssrnet", "c3ae-plain", "c3ae", "mobileagenet")
 
 
-def answers(backend: Backend, path: Path, build: Build) -> Answers:
+def answers(backend: Backend, path: Path, build: Build) -> Outputs:
     contract = build.manifest.contract
     session = backend.open_session(str(path), 1)
     batches = [contract.tensors(sample.crops) for sample in inputs.standard(contract)]
