@@ -16,8 +16,8 @@ from agecompact.models import registry
 from agecompact.weights import checkpoints
 from parity_tests import inputs
 from parity_tests.check import check_builds
-from parity_tests.settings import CheckSettings
 from parity_tests.results import Result
+from parity_tests.settings import CheckSettings
 
 REPOSITORY = Path(__file__).parent.parent
 
