@@ -17,7 +17,7 @@ from parity_tests.settings import CheckSettings
 from parity_tests.tolerances import load
 from parity_tests.verdict import Candidate, check
 
-CheckOf = Callable[[Candidate], Result]
+ReferenceOf = Callable[[Build], Reference]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,32 +41,29 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def check_of(request: pytest.FixtureRequest) -> Iterator[CheckOf]:
-    """Checks an artefact in a runtime, once for all properties."""
-    settings = CheckSettings(tolerances=load(request.config.getoption("--tolerances")))
-    references: dict[Path, Reference] = {}
-    results: dict[tuple[Path, str], Result] = {}
+def settings(request: pytest.FixtureRequest) -> CheckSettings:
+    """How to check."""
+    return CheckSettings(tolerances=load(request.config.getoption("--tolerances")))
+
+
+@pytest.fixture(scope="session")
+def reference_of(settings: CheckSettings) -> Iterator[ReferenceOf]:
+    """Opens the reference of a build, once for all artefacts."""
+    opened: dict[Path, Reference] = {}
     with ExitStack() as stack:
 
-        def reference_of(build: Build) -> Reference:
-            if build.folder not in references:
-                opened = stack.enter_context(Reference.of_build(build, settings))
-                references[build.folder] = opened
-            return references[build.folder]
+        def reference(build: Build) -> Reference:
+            if build.folder not in opened:
+                opened[build.folder] = stack.enter_context(Reference.of_build(build, settings))
+            return opened[build.folder]
 
-        def run(candidate: Candidate) -> Result:
-            key = candidate.path, candidate.runtime.name
-            if key not in results:
-                results[key] = check(candidate, reference_of(candidate.build), settings)
-            return results[key]
-
-        yield run
+        yield reference
 
 
-@pytest.fixture
-def result(candidate: Candidate, check_of: CheckOf) -> Result:
-    """The result for one artefact in one runtime."""
-    found = check_of(candidate)
+@pytest.fixture(scope="session")
+def result(candidate: Candidate, reference_of: ReferenceOf, settings: CheckSettings) -> Result:
+    """The result for one artefact in one runtime, which all of its tests share."""
+    found = check(candidate, reference_of(candidate.build), settings)
     if found.status == "skipped":
         pytest.skip(f"not run here: {found.label}: {found.reason}")
     return found

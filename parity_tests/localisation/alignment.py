@@ -3,8 +3,8 @@
 Converters fold batch norms, fuse activations, drop identities, insert transposes and split ops, so
 neither names nor counts are reliable. Four properties are: a tensor depends on the inputs that its
 counterpart depends on; its shape is the same in another layout; if nothing is wrong, its values are
-the same; and if something is wrong, its op still has the same kind and inputs, or stands between
-the same tensors.
+the same; and if something is wrong, its op still has the same kind and inputs, or is between the
+same tensors.
 """
 
 from __future__ import annotations

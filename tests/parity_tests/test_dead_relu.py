@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 
-from agecompact.artifacts import manifest
 from agecompact.errors import ConversionError
 from agecompact.runtimes.registry import read_metadata
 from export import pipeline, targets, to_tflite
 from export.job import Artifact, Job
 from parity_tests.results import Result
+from tests.parity_tests.editing import Edit, edited_build, in_bytes, unchanged
 from tests.support import BuildOf, verdicts_on
 
 # Biases that make the ReLU positive for some of the calibration images, or for none.
@@ -79,17 +79,15 @@ def results(
 ) -> dict[str, Result]:
     """The results for a build of a correct ONNX file and those files, with correct metadata."""
     good = build_of("ssrnet")
-    folder = tmp_path_factory.mktemp("dead")
-    right, replaced = good.manifest.artifacts[:2]
-    assert (right.format, replaced.format) == ("onnx", "tflite")
-    described = read_metadata(good.path(replaced))
-    for name, content in files.items():
-        (folder / name).write_bytes(to_tflite._finish(content, "float32", described))
-    for kept in (good.path(right), good.weights):
-        shutil.copy(kept, folder)
-    entries = (right, *(replace(replaced, file=name) for name in files))
-    manifest.write(folder, replace(good.manifest, artifacts=entries))
-    return {result.artifact: result for result in verdicts_on(manifest.read_builds(folder)[0])}
+    replaced = "ssrnet_float32.tflite"
+    described = read_metadata(good.folder / replaced)
+    edits: dict[str, tuple[str, Edit]] = {
+        name: (replaced, in_bytes(lambda _, c=content: to_tflite._finish(c, "float32", described)))
+        for name, content in files.items()
+    }
+    edits["right.onnx"] = ("ssrnet_float32.onnx", unchanged)
+    build = edited_build(good, tmp_path_factory.mktemp("dead"), edits, rehash=False)
+    return {result.artifact: result for result in verdicts_on(build)}
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -104,7 +102,7 @@ def test_a_crash_is_reported_with_its_signal_and_last_lines(results: dict[str, R
 
 
 def test_the_other_artefacts_of_the_build_pass(results: dict[str, Result]) -> None:
-    other = results["ssrnet_float32.onnx"]
+    other = results["right.onnx"]
     assert (other.status, other.kind) == ("passed", None)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,16 +19,11 @@ from parity_tests import inputs, tolerances
 from parity_tests.foreign import check_pair
 from parity_tests.results import Result
 from parity_tests.settings import CheckSettings
+from parity_tests.tolerances import Rule
 from tests.support import BuildOf
 
 # 8 bits cost these networks a year or two; clipping costs tens.
-GATES = """
-[[rule]]
-max = 5.0
-p99 = 5.0
-mean = 1.0
-reason = "int8"
-"""
+GATES = Rule(max=5.0, p99=5.0, mean=1.0)
 
 
 def calibration_images(source: Path) -> list[dict[str, Tensor]]:
@@ -88,9 +84,10 @@ def results(
     """The results for the files calibrated by `min-max` and by `moving average`."""
     source = build_of("ssrnet").folder / f"ssrnet_float32{request.param}"
     folder = tmp_path_factory.mktemp("int8")
-    (gates := folder / "gates.toml").write_text(GATES)
     (contract := folder / "contract.json").write_text(read_metadata(source).contract.to_json())
-    settings = CheckSettings(tolerances=tolerances.load(gates), budget=None)
+    gates = tolerances.load()
+    gates = replace(gates, rules=(*gates.rules, GATES))
+    settings = CheckSettings(tolerances=gates, budget=None)
     found = {}
     for name, moving_average in (("min-max", False), ("moving average", True)):
         path = folder / f"{name}{source.suffix}"
