@@ -49,15 +49,14 @@ def localise(
     """
     compared = _Comparison(Graph(reference), Graph(candidate), precision, rounding or {})
     kept, ratios, before = compared.kept, compared.ratios, compared.ratios_before
-    order = list(kept)
-    rows = [compared.row(kept[i], ratios[i], before[i]) for i in order]
-    effective = passed_on(order, ratios, compared.reads)
-    undone = {rows[place].tensor for place, i in enumerate(order) if i not in effective}
-    faulty = find_origin(order, ratios, compared.reads, effective)
+    rows = [compared.row(kept[i], ratios[i], before[i]) for i in kept]
+    effective = passed_on(ratios, compared.reads)
+    undone = {row.tensor for i, row in zip(kept, rows, strict=True) if i not in effective}
+    faulty = find_origin(ratios, compared.reads)
     if faulty is None:
         most = _greatest_increase(rows, undone)
         return Localisation(precision, tuple(rows), None, most, _no_origin(rows[most]))
-    place = order.index(faulty)
+    place = list(kept).index(faulty)
     stored = compared.stored_wrong(kept[faulty])
     if stored is None:
         context = compared.context(faulty, state or {})

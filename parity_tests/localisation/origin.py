@@ -20,21 +20,27 @@ _VISIBLE = 8.0
 _PASSED_ON = 1 / 16
 
 
-def _readers(order: Sequence[int], reads: Mapping[int, Sequence[int]]) -> dict[int, list[int]]:
-    readers: dict[int, list[int]] = {i: [] for i in order}
-    for index in order:
-        for source in reads[index]:
+Reads = Mapping[int, Sequence[int]]
+
+
+def _readers(reads: Reads) -> dict[int, list[int]]:
+    readers: dict[int, list[int]] = {index: [] for index in reads}
+    for index, sources in reads.items():
+        for source in sources:
             readers[source].append(index)
     return readers
 
 
-def passed_on(
-    order: Sequence[int], ratios: Mapping[int, float], reads: Mapping[int, Sequence[int]]
-) -> set[int]:
-    """The tensors whose error reaches a reader, or that have no reader."""
+def passed_on(ratios: Mapping[int, float], reads: Reads) -> set[int]:
+    """The tensors whose error reaches a reader, or that have no reader.
+
+    Args:
+        ratios: The error of each tensor relative to rounding.
+        reads: The tensors that each one reads; every tensor comes after those that it reads.
+    """
     return {
         index
-        for index, after in _readers(order, reads).items()
+        for index, after in _readers(reads).items()
         if not after or any(ratios[i] >= ratios[index] * _PASSED_ON for i in after)
     }
 
@@ -44,33 +50,21 @@ def jumps(ratio: float, before: float) -> bool:
     return ratio > max(_VISIBLE, _JUMP * before)
 
 
-def find_origin(
-    order: Sequence[int],
-    ratios: Mapping[int, float],
-    reads: Mapping[int, Sequence[int]],
-    effective: set[int],
-) -> int | None:
+def find_origin(ratios: Mapping[int, float], reads: Reads) -> int | None:
     """The first tensor whose error jumps and leads to more than kernels lose.
 
     Args:
-        order: The tensors, each after those that it reads.
-        ratios: Their errors relative to rounding.
-        reads: The tensors that each one reads.
-        effective: The tensors whose error is passed on.
+        ratios: As in `passed_on`.
+        reads: As in `passed_on`.
     """
-    readers = _readers(order, reads)
+    effective, readers = passed_on(ratios, reads), _readers(reads)
+    losing: set[int] = set()
+    for index in reversed(list(reads)):
+        lost = index in effective and ratios[index] > _LOST
+        if lost or not losing.isdisjoint(readers[index]):
+            losing.add(index)
 
     def starts(index: int) -> bool:
         return jumps(ratios[index], max((ratios[i] for i in reads[index]), default=0.0))
 
-    def leads_to_a_loss(index: int) -> bool:
-        pending, seen = [index], {index}
-        while pending:
-            at = pending.pop()
-            if at in effective and ratios[at] > _LOST:
-                return True
-            pending += [i for i in readers[at] if i not in seen]
-            seen.update(readers[at])
-        return False
-
-    return next((i for i in order if i in effective and starts(i) and leads_to_a_loss(i)), None)
+    return next((i for i in reads if i in effective & losing and starts(i)), None)
