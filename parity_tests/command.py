@@ -170,6 +170,7 @@ def _show(results: Sequence[Result], console: Console, *, reference: str) -> Non
     Raises:
         GateError: A check failed, or nothing ran.
     """
+    from parity_tests.localisation.report import table as localisation_table
     from parity_tests.results import passed
     from parity_tests.table import table
 
@@ -179,9 +180,9 @@ def _show(results: Sequence[Result], console: Console, *, reference: str) -> Non
         console.print(f"not run here: {label}: {reason}", markup=False, soft_wrap=True)
     for result in results:
         if result.localisation:
-            console.print(f"\n{result.name}", markup=False, soft_wrap=True)
-            for line in result.localisation["lines"]:
+            for line in (f"\n{result.name}", result.localisation["summary"]):
                 console.print(line, markup=False, soft_wrap=True)
+            console.print(localisation_table(result.localisation))
     if not passed(results):
         failures = [result for result in results if result.status == "failed"]
         lines = [f"{result.name}: {result.kind}: {result.reason}" for result in failures]

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from io import StringIO
 from math import isfinite
 from typing import Any
+
+from agecompact.tables import Column, Table
 
 SCHEMA_VERSION = 1
 
 _MOST_ROWS = 12
 _BEFORE = 4
 _WIDEST = 44
-_HEADINGS = ("", "reference", "candidate", "max error", "relative", "x rounding", "inputs")
+_WIDTH = 160
+_COLUMNS = (
+    Column("  reference", "name"),
+    Column("candidate", "name", rank=1),
+    Column("x rounding", "number"),
+    Column("inputs", "number", rank=1),
+    Column("max error", "number", rank=2),
+    Column("relative", "number", rank=2),
+)
 
 
 @dataclass(frozen=True)
@@ -99,42 +110,55 @@ def as_json(localisation: Localisation) -> dict[str, Any]:
     if localisation.origin is not None:
         origin = asdict(localisation.origin)
         origin["suspicion"] = origin.pop("cause")
-    return {
+    content = {
         "schema_version": SCHEMA_VERSION,
         "precision": localisation.precision,
         "rows": rows,
         "born_at": origin,
         "most": localisation.greatest_increase,
         "summary": localisation.summary,
-        "lines": lines(localisation),
     }
+    return {**content, "lines": lines(content)}
 
 
-def lines(localisation: Localisation) -> list[str]:
-    """The summary, then a table of at most 12 rows around the origin.
+def lines(content: Mapping[str, Any]) -> list[str]:
+    """The summary and the table as text, for files.
 
-    The figures are the greatest error in the tensor's unit; the RMS error relative to the tensor's
-    standard deviation, and relative to the error of rounding; and the latter for the op's inputs.
+    Args:
+        content: As `as_json` returns it.
     """
-    origin = localisation.origin
-    centre = localisation.greatest_increase if origin is None else origin.row
-    first = max(0, min(centre - _BEFORE, len(localisation.rows) - _MOST_ROWS))
-    shown = localisation.rows[first : first + _MOST_ROWS]
-    table = [_HEADINGS] + [
-        _cells(row, ">" if first + place == centre else "") for place, row in enumerate(shown)
-    ]
-    return [localisation.summary, *_aligned(table)]
+    from rich.console import Console
+
+    stream = StringIO()
+    Console(file=stream, width=_WIDTH).print(table(content))
+    text = (line.rstrip() for line in stream.getvalue().splitlines())
+    return [content["summary"], *(line for line in text if line)]
 
 
-def _cells(row: TensorComparison, mark: str) -> tuple[str, ...]:
+def table(content: Mapping[str, Any]) -> Table:
+    """A table of at most 12 rows around the origin, which `>` marks.
+
+    The errors are relative to the error of rounding, for the tensor and for its inputs; the
+    greatest error in the tensor's unit; and the RMS error relative to the standard deviation.
+
+    Args:
+        content: As `as_json` returns it.
+    """
+    rows, origin = content["rows"], content["born_at"]
+    centre = content["most"] if origin is None else origin["row"]
+    first = max(0, min(centre - _BEFORE, len(rows) - _MOST_ROWS))
+    shown = enumerate(rows[first : first + _MOST_ROWS], first)
+    return Table(_COLUMNS, tuple(_cells(row, "> " if i == centre else "  ") for i, row in shown))
+
+
+def _cells(row: Mapping[str, Any], mark: str) -> tuple[str, ...]:
+    ratios = ("inf" if r is None else f"{r:.1f}" for r in (row["ratio"], row["inputs_ratio"]))
+    errors = ("-" if e is None else f"{e:.1e}" for e in (row["max_abs"], row["relative"]))
     return (
-        mark,
-        _short(f"{row.scope} {'+'.join(row.covers)}".strip()),
-        _short(f"{row.candidate_op} {row.candidate_tensor}"),
-        "-" if row.max_abs is None else f"{row.max_abs:.1e}",
-        "-" if row.relative is None else f"{row.relative:.1e}",
-        f"{row.ratio:.1f}",
-        f"{row.inputs_ratio:.1f}",
+        mark + _short(f"{row['scope']} {'+'.join(row['covers'])}".strip()),
+        _short(f"{row['candidate_op']} {row['candidate_tensor']}"),
+        *ratios,
+        *errors,
     )
 
 
@@ -144,14 +168,3 @@ def _short(text: str) -> str:
         return text
     half = (_WIDEST - 1) // 2
     return f"{text[:half]}…{text[-half:]}"
-
-
-def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if i < 3 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in table
-    ]
