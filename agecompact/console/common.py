@@ -1,4 +1,4 @@
-"""Options and output that every verb shares."""
+"""The `--json` option, the console, and progress, which all verbs share."""
 
 from __future__ import annotations
 
@@ -22,26 +22,31 @@ json_option = click.option(
     "--json",
     "json_target",
     metavar="FILE",
-    help="Write the result as JSON to FILE; '-' is standard output, which then holds nothing else.",
+    help="Write the result as JSON to FILE; '-' means standard output, with nothing else on it.",
 )
 
 
 def screen(json_target: str | None = None) -> Console:
-    """The console for people: standard output, or standard error when that is taken by JSON."""
+    """The console for people: standard output, or standard error if JSON takes that."""
     from rich.console import Console
 
     stderr = json_target == STDOUT
     terminal = (sys.stderr if stderr else sys.stdout).isatty()
-    # Off a terminal rich assumes 80 columns and would cut tables in CI logs.
+    # Off a terminal rich assumes 80 columns, and tables in CI logs would leave columns out.
     return Console(stderr=stderr, width=None if terminal else 140, highlight=False)
 
 
 def emit(value: dict[str, Any] | list[Any], json_target: str | None) -> None:
-    """Writes the result where `--json` asks for it, if it does."""
+    """Writes a result to the target of `--json`, if there is one."""
     if json_target == STDOUT:
         click.echo(pretty_json(value), nl=False)
     elif json_target:
         write_text(Path(json_target), pretty_json(value))
+
+
+def say(console: Console, text: str) -> None:
+    """Prints plain text: square brackets are not markup, and long lines are not wrapped."""
+    console.print(text, markup=False, soft_wrap=True)
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,6 @@ def progress(console: Console, title: str, total: int) -> Iterator[Stages]:
         def done(description: str) -> None:
             bar.update(task, advance=1, description=description)
             if not console.is_terminal:
-                console.print(description, markup=False, soft_wrap=True)
+                say(console, description)
 
         yield Stages(start, done)

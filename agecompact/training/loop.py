@@ -26,7 +26,6 @@ from agecompact.data import batches
 from agecompact.data.splits import Split
 from agecompact.errors import UsageError
 from agecompact.evaluation.evaluate import labels, measure, target_of_contract
-from agecompact.evaluation.metrics import AgeMetrics
 from agecompact.files import atomic_path, canonical_json
 from agecompact.models import registry
 from agecompact.training.augment import Augmentation
@@ -237,7 +236,7 @@ class _Run:
             val = 0.0
             if fabric.is_global_zero:
                 metrics, _ = measure(self.kept_network, contract, split.val)
-                val = metrics.mae_years if isinstance(metrics, AgeMetrics) else metrics.accuracy
+                val = metrics.headline.value
             val = fabric.broadcast(val)
             history.append(Epoch(loss, val, rate, time.perf_counter() - started))
             if fabric.is_global_zero:
