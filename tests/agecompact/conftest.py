@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def tiny_utkface(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """40 chips named as UTKFace names them, whose brightness tells the age."""
+    """40 chips with file names as in UTKFace, whose brightness grows with age."""
     folder = tmp_path_factory.mktemp("utkface")
     random = np.random.default_rng(0)
     for i in range(40):

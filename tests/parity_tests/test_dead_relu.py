@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 
 from agecompact.errors import ConversionError
+from agecompact.formats import Format
 from agecompact.runtimes.registry import read_metadata
 from export import pipeline, targets, to_tflite
 from export.job import Artifact, Job
@@ -82,7 +82,7 @@ def results(
     replaced = "ssrnet_float32.tflite"
     described = read_metadata(good.folder / replaced)
     edits: dict[str, tuple[str, Edit]] = {
-        name: (replaced, in_bytes(lambda _, c=content: to_tflite._finish(c, "float32", described)))
+        name: (replaced, in_bytes(lambda _, c=content: to_tflite._finish(c, described)))
         for name, content in files.items()
     }
     edits["right.onnx"] = ("ssrnet_float32.onnx", unchanged)
@@ -116,16 +116,16 @@ def test_export_refuses_to_ship_it(
 ) -> None:
     good = build_of("ssrnet")
 
-    def convert(stage: targets.Stage, job: Job, _: Path) -> list[dict[str, object]]:
+    def convert(format_: Format, job: Job, _: Path) -> tuple[Artifact, ...]:
         """Copies the files of `good`, with one of those files for the TFLite one."""
-        entry = next(e for e in good.manifest.artifacts if e.format == stage.format)
+        entry = next(e for e in good.manifest.artifacts if e.format == format_.name)
         path = job.folder / entry.file
         shutil.copy(good.path(entry), path)
-        if stage.format == "tflite":
+        if format_.name == "tflite":
             described = read_metadata(path)
-            path.write_bytes(to_tflite._finish(files[file], "float32", described))
-        made = Artifact(entry.file, stage.format, "float32", entry.converter, {}, entry.opset)
-        return [asdict(made)]
+            path.write_bytes(to_tflite._finish(files[file], described))
+        made = Artifact(entry.file, format_.name, "float32", entry.converter, {}, entry.opset)
+        return (made,)
 
     monkeypatch.setattr(pipeline, "_convert", convert)
     request = pipeline.Request(good.weights, targets.select(["tflite"], ["fp32"]), tmp_path)

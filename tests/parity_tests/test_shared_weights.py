@@ -8,10 +8,7 @@ graph, and no onnxsim on PATH removes the Identity nodes that it leaves.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import onnx
 import pytest
@@ -20,6 +17,7 @@ from torch import Tensor
 
 from agecompact.artifacts import metadata
 from agecompact.artifacts.manifest import Build, read_builds
+from agecompact.formats import Format
 from agecompact.models import c3ae
 from agecompact.models.complexity import example_inputs
 from agecompact.weights import checkpoints
@@ -30,6 +28,8 @@ from parity_tests.check import check_builds
 from parity_tests.foreign import check_pair
 from parity_tests.settings import CheckSettings
 from tests.support import verdicts_on
+
+(_ONNX,) = targets.select(["onnx"], ["fp32"])
 
 
 class _OneCallPerCrop(c3ae.C3AEFull):
@@ -46,7 +46,7 @@ def legacy_export(job: Job, *, identities: bool) -> Artifact:
     assert isinstance(stacked, c3ae.C3AEFull)
     network = _OneCallPerCrop(stacked.config).eval()
     network.load_state_dict(stacked.state_dict())
-    path = job.folder / targets.get("onnx", "float32").file_name(weights.model_id)
+    path = job.folder / _ONNX.file_name(weights.model_id)
     torch.onnx.export(
         network,
         example_inputs(contract, 1),
@@ -59,7 +59,7 @@ def legacy_export(job: Job, *, identities: bool) -> Artifact:
         keep_initializers_as_inputs=not identities,
     )
     model = onnx.load(path)
-    described = metadata_for(weights, targets.get("onnx", "float32"), {})
+    described = metadata_for(weights, _ONNX, {})
     onnx.helper.set_model_props(model, {metadata.KEY: described.to_json()})
     onnx.save(model, path)
     return Artifact(path.name, "onnx", "float32", "torch.onnx, legacy", {}, OPSET)
@@ -67,12 +67,12 @@ def legacy_export(job: Job, *, identities: bool) -> Artifact:
 
 def naive_build(folder: Path, *, identities: bool) -> Build:
     """A build of the released C3AE by the pipeline, with another exporter and PATH."""
-    convert: Callable[..., list[dict[str, Any]]] = pipeline._convert
+    convert = pipeline._convert
 
-    def instead(stage: targets.Stage, job: Job, scratch: Path) -> list[dict[str, Any]]:
-        if stage.format == "onnx":
-            return [asdict(legacy_export(job, identities=identities))]
-        return convert(stage, job, scratch)
+    def instead(format_: Format, job: Job, scratch: Path) -> tuple[Artifact, ...]:
+        if format_.name == "onnx":
+            return (legacy_export(job, identities=identities),)
+        return convert(format_, job, scratch)
 
     def without_onnxsim() -> dict[str, str]:
         return {**os.environ, "PATH": str(folder), "CUDA_VISIBLE_DEVICES": ""}
