@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from agecompact.artifacts import golden
+from agecompact.artifacts.golden import NamedArray, PackIndex, PackTolerance, StoredArray
 from agecompact.artifacts.manifest import Build
 from agecompact.contract import Contract
-from agecompact.files import atomic_path, pretty_json
+from agecompact.files import atomic_path
 from agecompact.formats import FORMATS
+from agecompact.serialization import write_versioned
 from parity_tests.compare import Outputs
 from parity_tests.inputs import Sample
 from parity_tests.reference import Reference
@@ -53,8 +54,7 @@ def freeze(build: Build, settings: CheckSettings) -> Path:
     with atomic_path(folder) as scratch:
         scratch.mkdir()
         _write_arrays(scratch, contract, samples, outputs)
-        index = pretty_json(_index(build, settings))
-        (scratch / golden.FILE_NAME).write_text(index, encoding="utf-8")
+        write_versioned(scratch / golden.FILE_NAME, _index(build, settings))
         (scratch / "golden.txt").write_text(_lines(build), encoding="utf-8")
     return folder
 
@@ -72,50 +72,48 @@ def _write_arrays(
         (folder / file).write_bytes(np.ascontiguousarray(values, "<f4").tobytes())
 
 
-def _index(build: Build, settings: CheckSettings) -> dict[str, Any]:
+def _index(build: Build, settings: CheckSettings) -> PackIndex:
     manifest = build.manifest
     contract = manifest.contract
     count = len(SAMPLES)
     images = (count, contract.height, contract.width, 3)
     output = contract.output
-    return {
-        "schema_version": golden.SCHEMA_VERSION,
-        "model": manifest.model,
-        "weights_sha256": manifest.weights_sha256,
-        "unit": output.unit,
-        "samples": SAMPLES,
-        "inputs": [
-            {"name": n, "file": _IMAGES.format(name=n), "shape": images, "dtype": "uint8"}
-            for n in contract.input_names
-        ],
-        "table": {"file": _TABLE, "shape": (3, 256), "dtype": "float32"},
-        "outputs": [
-            {
-                "name": output.name,
-                "file": _OUTPUTS.format(name=output.name),
-                "shape": (count,),
-                "dtype": "float32",
-            }
-        ],
-        "tolerances": {
-            entry.file: {
-                "max": settings.tolerances.of(
-                    unit=output.unit,
-                    format=entry.format,
-                    precision=entry.precision,
-                    runtime=FORMATS[entry.format].runtimes[0].name,
-                    model=manifest.model,
-                ).max
-            }
-            for entry in manifest.artifacts
-        },
+    tolerances = {
+        entry.file: settings.tolerances.of(
+            unit=output.unit,
+            format=entry.format,
+            precision=entry.precision,
+            runtime=FORMATS[entry.format].runtimes[0].name,
+            model=manifest.model,
+        )
+        for entry in manifest.artifacts
     }
+    return PackIndex(
+        model=manifest.model,
+        weights_sha256=manifest.weights_sha256,
+        unit=output.unit,
+        samples=SAMPLES,
+        inputs=tuple(
+            NamedArray(name=name, file=_IMAGES.format(name=name), shape=images, dtype="uint8")
+            for name in contract.input_names
+        ),
+        table=StoredArray(file=_TABLE, shape=(3, 256), dtype="float32"),
+        outputs=(
+            NamedArray(
+                name=output.name,
+                file=_OUTPUTS.format(name=output.name),
+                shape=(count,),
+                dtype="float32",
+            ),
+        ),
+        tolerances={file: PackTolerance(max=gates.max) for file, gates in tolerances.items()},
+    )
 
 
 def _lines(build: Build) -> str:
     contract = build.manifest.contract
     lines = [
-        f"agecompact-golden {golden.SCHEMA_VERSION}",
+        f"agecompact-golden {PackIndex.SCHEMA_VERSION}",
         f"model {build.manifest.model}",
         f"samples {len(SAMPLES)}",
         f"height {contract.height}",
