@@ -1,1 +1,1 @@
-"""The third stop: every artefact held to PyTorch, in years."""
+"""The third stage: checks every artefact against PyTorch, in years."""

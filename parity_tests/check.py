@@ -1,67 +1,76 @@
-"""Holds every artefact of builds to PyTorch, several at once."""
+"""Checks every artefact of builds against PyTorch, several at once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 
 from agecompact.artifacts.manifest import Build
 from agecompact.formats import COMPUTE_UNITS, FORMATS
-from parity_tests.plan import Plan
 from parity_tests.reference import Reference
 from parity_tests.results import Result
+from parity_tests.settings import CheckSettings
 from parity_tests.verdict import Candidate, check, not_made
 
 
-def candidates(build: Build, plan: Plan) -> tuple[Candidate, ...]:
-    """Every artefact of a build in every runtime that is to tell of it."""
-    left_out = {
-        runtime.name for unit, runtime in COMPUTE_UNITS.items() if unit not in plan.compute_units
+def candidates(build: Build, settings: CheckSettings) -> tuple[Candidate, ...]:
+    """Every artefact of a build in every runtime that should run it."""
+    excluded = {
+        runtime.name
+        for unit, runtime in COMPUTE_UNITS.items()
+        if unit not in settings.compute_units
     }
     return tuple(
         Candidate(build, entry, runtime)
         for entry in build.manifest.artifacts
         for runtime in FORMATS[entry.format].runtimes
-        # Of a float32 file the reference runtime's two arithmetics are one.
-        if runtime.name not in left_out
+        # For a float32 file the reference runtime's two arithmetics are the same.
+        if runtime.name not in excluded
         and (runtime.name, entry.precision) != ("mil-float32", "float32")
     )
 
 
 def check_builds(
-    builds: Sequence[Build], plan: Plan, report: Callable[[Result], None] = lambda _: None
+    builds: Sequence[Build],
+    settings: CheckSettings,
+    *,
+    started: Callable[[str], None] = lambda _: None,
+    finished: Callable[[Result], None] = lambda _: None,
 ) -> tuple[Result, ...]:
     """Checks every artefact of builds against PyTorch.
 
     Args:
-        builds: What to check.
-        plan: How.
-        report: Told each verdict as it falls, from any thread.
+        builds: The builds.
+        settings: How to check.
+        started: Called from any thread with an artefact's name when its check starts.
+        finished: Called from any thread with each result.
 
     Returns:
-        The verdicts, in the order of the manifests.
+        The results, in the order of the manifests; failed conversions come first.
 
     Raises:
-        GateError: PyTorch itself gives no usable answer, so there is nothing to hold artefacts to.
-        UsageError: An image of the user's cannot be read.
+        GateError: PyTorch's own outputs are unusable, so there is nothing to compare with.
+        UsageError: One of the user's images cannot be read.
     """
 
-    def judge(candidate: Candidate, reference: Reference) -> Result:
-        result = check(candidate, reference, plan)
-        report(result)
+    def run(candidate: Candidate, reference: Reference) -> Result:
+        started(f"{candidate.entry.file} in {candidate.runtime.label}")
+        result = check(candidate, reference, settings)
+        finished(result)
         return result
 
-    unmade = [result for build in builds for result in not_made(build, plan)]
+    unmade = [result for build in builds for result in not_made(build, settings)]
     for result in unmade:
-        report(result)
+        finished(result)
     with ExitStack() as stack:
-        pool = stack.enter_context(ThreadPoolExecutor(plan.jobs, thread_name_prefix="parity"))
-        futures = []
-        for build in builds:
-            reference = stack.enter_context(Reference.of_build(build, plan))
-            futures += [pool.submit(judge, each, reference) for each in candidates(build, plan)]
+        pool = stack.enter_context(ThreadPoolExecutor(settings.jobs, thread_name_prefix="parity"))
+        futures: list[Future[Result]] = []
         try:
+            for build in builds:
+                if found := candidates(build, settings):
+                    reference = stack.enter_context(Reference.of_build(build, settings))
+                    futures += [pool.submit(run, each, reference) for each in found]
             return (*unmade, *(future.result() for future in futures))
         finally:
             for future in futures:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,22 +14,26 @@ from agecompact.console.common import emit, json_option, progress, screen
 from agecompact.console.groups import DefaultGroup
 from agecompact.errors import GateError
 from agecompact.files import size_of, write_text
-from parity_tests.options import labelled, labelled_options, plan_options
+from agecompact.formats import PRECISIONS
+from parity_tests.options import (
+    labelled_faces,
+    labelled_options,
+    settings_options,
+    tolerances_option,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
-    from parity_tests.plan import Plan
     from parity_tests.results import Result
+    from parity_tests.settings import CheckSettings
 
-_FIGURES = ("max", "searched", "p99", "mean")
 _PATH = click.Path(path_type=Path)
 
 
 @click.group(cls=DefaultGroup, default="check", implied={"--reference": "pair"})
 def command() -> None:
-    """Prove artefacts equal to PyTorch, in years.
+    """Prove that artefacts give PyTorch's outputs, in years.
 
     `parity BUILD` means `parity check BUILD`; `parity --reference A --candidate B` means `parity
     pair`.
@@ -38,158 +42,151 @@ def command() -> None:
 
 @command.command()
 @click.argument("build", type=_PATH, default=Path("build"))
-@plan_options
+@settings_options
 @labelled_options
 @click.option(
     "--baseline", type=_PATH, metavar="FILE", help="A parity.json: an error grown since then fails."
 )
-@click.option("--markdown", type=_PATH, metavar="FILE", help="Also write a pull request's summary.")
+@click.option(
+    "--markdown", type=_PATH, metavar="FILE", help="Also write a summary for a pull request."
+)
 @json_option
 def check(
     build: Path,
-    plan: Plan,
+    settings: CheckSettings,
     baseline: Path | None,
     markdown: Path | None,
     json_target: str | None,
     **data: Any,
 ) -> None:
-    """Hold every artefact of a build to PyTorch.
+    """Check every artefact of a build against PyTorch.
 
     Writes parity.json and parity.xml (JUnit) into the build folder. Exits 1 when an artefact fails.
     """
     from agecompact.evaluation.evaluate import target_of_contract
-    from parity_tests import results as verdicts
-    from parity_tests.baseline import held_to
+    from parity_tests import results as records
+    from parity_tests.baseline import compare_with_baseline
     from parity_tests.check import candidates, check_builds
     from parity_tests.junit import to_junit
     from parity_tests.markdown import to_markdown
 
     builds = read_builds(build)
-    then = verdicts.read(baseline) if baseline else ()
+    before = records.read(baseline) if baseline else ()
     console = screen(json_target)
     targets = {target_of_contract(each.manifest.contract) for each in builds}
-    plan = replace(plan, labelled=labelled(targets, console, **data))
-    with progress(console, "parity", sum(len(candidates(each, plan)) for each in builds)) as step:
-        found = check_builds(
-            builds, plan, lambda r: step(f"{r.artifact} in {r.label}: {_verdict(r)}")
+    settings = replace(settings, labelled=labelled_faces(targets, console, **data))
+    total = sum(len(candidates(b, settings)) + len(b.manifest.not_made) for b in builds)
+    with progress(console, "parity", total) as stages:
+        results = check_builds(
+            builds,
+            settings,
+            started=stages.start,
+            finished=lambda result: stages.done(f"{result.name}: {result.verdict}"),
         )
     if baseline:
-        found = held_to(found, then, plan.tolerances.growth)
-    verdicts.write(build / verdicts.FILE_NAME, found)
-    write_text(build / "parity.xml", to_junit(found))
+        results = compare_with_baseline(results, before, settings.tolerances.growth)
+    records.write(build / records.FILE_NAME, results)
+    write_text(build / "parity.xml", to_junit(results))
     if markdown:
-        write_text(markdown, to_markdown(found))
-    emit(verdicts.as_json(found), json_target)
-    _show(found, console)
+        write_text(markdown, to_markdown(results))
+    emit(records.as_json(results), json_target)
+    _show(results, console, reference="PyTorch")
 
 
 @command.command()
-@click.option("--reference", type=_PATH, required=True, metavar="FILE", help="What is right.")
-@click.option("--candidate", type=_PATH, required=True, metavar="FILE", help="What is held to it.")
+@click.option("--reference", type=_PATH, required=True, metavar="FILE", help="The correct model.")
+@click.option("--candidate", type=_PATH, required=True, metavar="FILE", help="The model to check.")
 @click.option(
     "--contract",
     type=_PATH,
     metavar="FILE",
-    help="JSON contract of both; needed where the files hold none.",
+    help="JSON contract of both; needed if the files do not contain one.",
 )
 @click.option(
     "--precision",
-    type=click.Choice(("float32", "float16")),
-    default="float32",
+    type=click.Choice(tuple(PRECISIONS)),
+    default=next(iter(PRECISIONS)),
     show_default=True,
-    help="Of the candidate's weights: chooses the gates.",
+    help="Precision of the candidate's weights, which selects the gates.",
 )
-@click.option("--runtime", metavar="NAME", help="What runs the candidate, such as mil.")
-@plan_options
+@click.option("--runtime", metavar="NAME", help="The runtime for the candidate, such as mil.")
+@settings_options
 @json_option
 def pair(
     reference: Path,
     candidate: Path,
     contract: Path | None,
-    precision: Literal["float32", "float16"],
+    precision: str,
     runtime: str | None,
-    plan: Plan,
+    settings: CheckSettings,
     json_target: str | None,
 ) -> None:
-    """Hold any model file to any other that should answer alike."""
+    """Check any model file against another that should give the same outputs."""
     from agecompact.formats import runtime_named
-    from parity_tests import results as verdicts
+    from parity_tests import results as records
     from parity_tests.foreign import check_pair
 
     opener = runtime_named(runtime) if runtime else None
-    found = (check_pair(reference, candidate, contract, plan, runtime=opener, precision=precision),)
-    emit(verdicts.as_json(found), json_target)
-    _show(found, screen(json_target))
+    result = check_pair(
+        reference, candidate, contract, settings, runtime=opener, precision=precision
+    )
+    emit(records.as_json([result]), json_target)
+    _show([result], screen(json_target), reference=reference.name)
 
 
 @command.command()
 @click.argument("build", type=_PATH, default=Path("build"))
-@click.option("--tolerances", type=_PATH, metavar="FILE", help="Your gates, as in tolerances.toml.")
+@tolerances_option
 @json_option
 def freeze(build: Path, tolerances: Path | None, json_target: str | None) -> None:
-    """Write a golden pack beside the artefacts: inputs and PyTorch's answers.
+    """Write a golden pack beside the artefacts: inputs and PyTorch's outputs.
 
-    Any device replays it without Python: bench does, on emulated ARM, Android and iOS.
+    Any device can replay it without Python: bench does, on emulated ARM, Android and iOS.
     """
     from parity_tests import golden
-    from parity_tests.plan import Plan
+    from parity_tests.settings import CheckSettings
     from parity_tests.tolerances import load
 
     builds = read_builds(build)
-    plan = Plan(tolerances=load(tolerances))
+    settings = CheckSettings(tolerances=load(tolerances))
     console = screen(json_target)
     written = []
-    with progress(console, "freeze", len(builds)) as step:
+    with progress(console, "freeze", len(builds)) as stages:
         for each in builds:
-            folder = golden.freeze(each, plan)
+            stages.start(f"running PyTorch for {each.folder}")
+            folder = golden.freeze(each, settings)
             written.append({"folder": str(folder), "bytes": size_of(folder)})
-            step(f"{folder}: {size_of(folder) / 1e3:,.0f} kB")
+            line = f"{folder}: {len(golden.SAMPLES)} inputs, {size_of(folder) / 1e3:,.0f} kB"
+            # The bar of a terminal disappears, so the line is printed above it.
+            if console.is_terminal:
+                console.print(line, markup=False, soft_wrap=True)
+            stages.done(line)
     emit(written, json_target)
 
 
-def _show(found: Sequence[Result], console: Console) -> None:
-    """Prints the verdicts.
+def _show(results: Sequence[Result], console: Console, *, reference: str) -> None:
+    """Prints the results.
 
     Raises:
-        GateError: One of them is a failure, or nothing ran.
+        GateError: A check failed, or nothing ran.
     """
+    from parity_tests.localisation.report import table as localisation_table
     from parity_tests.results import passed
+    from parity_tests.table import table
 
-    console.print(_table([r for r in found if r.status != "skipped"]))
-    for label in dict.fromkeys(r.label for r in found if r.status == "skipped"):
-        one = next(r for r in found if r.label == label and r.status == "skipped")
-        console.print(f"not run here: {label}: {one.reason}", markup=False, soft_wrap=True)
-    for result in found:
+    console.print(table(results, reference))
+    skipped = {result.label: result.reason for result in results if result.status == "skipped"}
+    for label, reason in skipped.items():
+        console.print(f"not run here: {label}: {reason}", markup=False, soft_wrap=True)
+    for result in results:
         if result.localisation:
-            console.print(f"\n{result.artifact} in {result.label}", markup=False)
-            for line in result.localisation["lines"]:
+            for line in (f"\n{result.name}", result.localisation["summary"]):
                 console.print(line, markup=False, soft_wrap=True)
-    if not passed(found):
-        failures = [r for r in found if r.status == "failed"]
-        lines = [f"{r.artifact} in {r.label}: {r.kind}: {r.reason}" for r in failures]
+            console.print(localisation_table(result.localisation))
+    if not passed(results):
+        failures = [result for result in results if result.status == "failed"]
+        lines = [f"{result.name}: {result.kind}: {result.reason}" for result in failures]
         raise GateError(
-            f"{len(failures)} of {len(found)} checks fail",
+            f"{len(failures)} of {len(results)} checks fail",
             why="\n     ".join(lines) or "no artefact could be run on this machine",
         )
-
-
-def _table(found: Sequence[Result]) -> Table:
-    from rich.table import Table
-
-    table = Table(title="Error against PyTorch")
-    for heading in ("artefact", "runtime", *_FIGURES, "allowed", "unit", "verdict"):
-        side: Literal["left", "right"] = "right" if heading in _FIGURES else "left"
-        table.add_column(heading, justify=side, overflow="fold")
-    for r in found:
-        figures = [
-            "-" if value is None else f"{value:.1e}"
-            for value in (r.max_years, r.searched_years, r.p99_years, r.mean_years)
-        ]
-        table.add_row(r.artifact, r.label, *figures, f"{r.tolerance.max:g}", r.unit, _verdict(r))
-    return table
-
-
-def _verdict(result: Result) -> str:
-    if result.status == "skipped":
-        return "not run here"
-    return result.status if result.kind is None else f"{result.status}: {result.kind}"

@@ -1,4 +1,4 @@
-"""Answers, compared: pure numbers, no runtimes."""
+"""Errors of a model's outputs: pure numbers, no runtimes."""
 
 from __future__ import annotations
 
@@ -7,44 +7,47 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-# `(samples, values)`: one value a sample for the models of this project.
-Answers = npt.NDArray[np.float64]
+# `(samples, values)`: one value per sample for the models of this project.
+Outputs = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Difference:
-    """How far a candidate's answers stray from the reference's, in the output's unit.
+class OutputErrors:
+    """How far a candidate's outputs are from the reference's.
 
     Attributes:
-        max: Greatest absolute error over the samples.
-        p99: Its 99th percentile.
-        mean: Its mean.
-        worst: Index of the sample with the greatest error.
+        per_sample: Absolute error of each sample, `(samples,)`, in the output's unit; where an
+            output has several values, the greatest of theirs.
     """
 
-    max: float
-    p99: float
-    mean: float
-    worst: int
+    per_sample: npt.NDArray[np.float64]
+
+    @property
+    def max(self) -> float:
+        """Greatest error over the samples."""
+        return float(self.per_sample.max())
+
+    @property
+    def p99(self) -> float:
+        """99th percentile of the error."""
+        return float(np.percentile(self.per_sample, 99))
+
+    @property
+    def mean(self) -> float:
+        """Mean error."""
+        return float(self.per_sample.mean())
+
+    @property
+    def worst(self) -> int:
+        """Index of the sample with the greatest error."""
+        return int(self.per_sample.argmax())
 
 
-def errors(reference: Answers, candidate: Answers) -> npt.NDArray[np.float64]:
-    """Absolute error of each sample, `(samples,)`: of several values, the greatest."""
-    worst: npt.NDArray[np.float64] = np.abs(candidate - reference).max(axis=1)
-    return worst
+def output_errors(reference: Outputs, candidate: Outputs) -> OutputErrors:
+    """Compares finite outputs of equal shape."""
+    return OutputErrors(np.abs(candidate - reference).max(axis=1))
 
 
-def difference(reference: Answers, candidate: Answers) -> Difference:
-    """Compares finite answers of equal shape."""
-    error = errors(reference, candidate)
-    return Difference(
-        max=float(error.max()),
-        p99=float(np.percentile(error, 99)),
-        mean=float(error.mean()),
-        worst=int(error.argmax()),
-    )
-
-
-def spread(answers: Answers) -> float:
+def spread(outputs: Outputs) -> float:
     """Standard deviation over the samples: near zero when a network ignores its input."""
-    return float(answers.std(axis=0).max())
+    return float(outputs.std(axis=0).max())

@@ -1,182 +1,126 @@
-"""Freezes a golden pack: inputs and PyTorch's answers, small enough to travel with an app.
+"""Writes a golden pack: inputs and PyTorch's outputs, small enough to ship inside an app.
 
-`golden.json` is for readers of JSON, `golden.txt` says the same in lines that a C program takes
-apart with `sscanf`, and `boundaries.json` tells what PyTorch's blocks wrote, for a runner that can
-see inside. `agecompact.artifacts.golden` reads the pack.
+`golden.json` describes the pack for readers of JSON; `golden.txt` repeats it in lines that a C
+program parses with `sscanf`. `agecompact.artifacts.golden` reads the pack.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from agecompact.artifacts import golden
+from agecompact.artifacts.golden import NamedArray, PackIndex, PackTolerance, StoredArray
 from agecompact.artifacts.manifest import Build
 from agecompact.contract import Contract
-from agecompact.files import atomic_path, pretty_json
+from agecompact.files import atomic_path
 from agecompact.formats import FORMATS
-from agecompact.runtimes.base import Trace
+from agecompact.serialization import write_versioned
+from parity_tests.compare import Outputs
 from parity_tests.inputs import Sample
-from parity_tests.plan import Plan
 from parity_tests.reference import Reference
+from parity_tests.settings import CheckSettings
 
-BOUNDARIES = "boundaries.json"
-
-# A face, its dark twin, noise that tells crops apart, and an edge: what differs most, in little.
+# Few inputs that differ much: a face, a dark one, noise that differs between crops, and one colour.
 SAMPLES = ("face", "face, dark", "noise 0", "white")
 
 _IMAGES = "{name}.u8"
 _TABLE = "table.f32"
-_ANSWERS = "{name}.f32"
-_BLOCKS = "boundaries.f32"
-# Of each block so many values at most, evenly spaced: enough to see that it went wrong.
-_MOST_VALUES = 256
+_OUTPUTS = "{name}.f32"
 
 
-@dataclass(frozen=True)
-class Boundary:
-    """What a block of the network wrote on the first sample.
-
-    Attributes:
-        block: Path of its module.
-        shape: Of the whole tensor, NCHW.
-        stride: Every so manieth value of the flattened tensor is kept.
-        values: Those, float32.
-    """
-
-    block: str
-    shape: tuple[int, ...]
-    stride: int
-    values: npt.NDArray[np.float32]
-
-
-def freeze(build: Build, plan: Plan) -> Path:
+def freeze(build: Build, settings: CheckSettings) -> Path:
     """Writes the golden pack of a build beside its artefacts, whole or not at all.
 
     Args:
         build: The build.
-        plan: Says the gates, which the pack tells its readers.
+        settings: Contains the gates, which the pack repeats for its readers.
 
     Returns:
         The pack's folder.
 
     Raises:
-        GateError: PyTorch gives no usable answer.
+        GateError: PyTorch's outputs are unusable.
         OutputError: The folder cannot be written.
     """
     contract = build.manifest.contract
-    with Reference.of_build(build, plan) as reference:
-        known = {sample.name: sample for sample in reference.samples}
-        samples = [known[name] for name in SAMPLES]
-        answers = reference.side.answers(samples)
-        trace = reference.side.trace(samples[0])
+    with Reference.of_build(build, settings) as reference:
+        chosen = [[sample.name for sample in reference.samples].index(name) for name in SAMPLES]
+        samples = [reference.samples[i] for i in chosen]
+        outputs = reference.outputs[chosen]
     folder = build.folder / golden.FOLDER
     with atomic_path(folder) as scratch:
         scratch.mkdir()
-        _write_arrays(scratch, contract, samples, answers[:, 0])
-        (scratch / golden.FILE_NAME).write_text(
-            pretty_json(_index(build, samples, plan)), encoding="utf-8"
-        )
-        (scratch / "golden.txt").write_text(_lines(build, len(samples)), encoding="utf-8")
-        _write_boundaries(scratch, boundaries(trace))
+        _write_arrays(scratch, contract, samples, outputs)
+        write_versioned(scratch / golden.FILE_NAME, _index(build, settings))
+        (scratch / "golden.txt").write_text(_lines(build), encoding="utf-8")
     return folder
 
 
-def boundaries(trace: Trace) -> tuple[Boundary, ...]:
-    """The last thing that each block wrote; a block is a module, or a child of a list of them."""
-    last: dict[str, npt.NDArray[np.float32]] = {}
-    for step in trace:
-        if step.scope and step.value.dtype.kind == "f":
-            block = ".".join(step.scope.split(".")[:2])
-            # Taken out and put back: in the order in which blocks end.
-            last.pop(block, None)
-            last[block] = step.value.astype(np.float32)
-    kept = []
-    for block, value in last.items():
-        stride = max(1, -(-value.size // _MOST_VALUES))
-        kept.append(Boundary(block, value.shape, stride, value.reshape(-1)[::stride]))
-    return tuple(kept)
-
-
 def _write_arrays(
-    folder: Path, contract: Contract, samples: Sequence[Sample], answers: npt.NDArray[np.float64]
+    folder: Path, contract: Contract, samples: Sequence[Sample], outputs: Outputs
 ) -> None:
     for name in contract.input_names:
         images = np.stack([contract.pixels(sample.crops[name]) for sample in samples])
         (folder / _IMAGES.format(name=name)).write_bytes(images.tobytes())
-    table = contract.table()[0].T
-    (folder / _TABLE).write_bytes(np.ascontiguousarray(table, "<f4").tobytes())
-    told = np.ascontiguousarray(answers, "<f4")
-    (folder / _ANSWERS.format(name=contract.output.name)).write_bytes(told.tobytes())
+    for file, values in (
+        (_TABLE, contract.table()[0].T),
+        (_OUTPUTS.format(name=contract.output.name), outputs[:, 0]),
+    ):
+        (folder / file).write_bytes(np.ascontiguousarray(values, "<f4").tobytes())
 
 
-def _index(build: Build, samples: Sequence[Sample], plan: Plan) -> dict[str, Any]:
+def _index(build: Build, settings: CheckSettings) -> PackIndex:
     manifest = build.manifest
     contract = manifest.contract
-    count = len(samples)
+    count = len(SAMPLES)
     images = (count, contract.height, contract.width, 3)
     output = contract.output
-    return {
-        "schema_version": golden.SCHEMA_VERSION,
-        "model": manifest.model,
-        "weights_sha256": manifest.weights_sha256,
-        "unit": output.unit,
-        "samples": [sample.name for sample in samples],
-        "inputs": [
-            {"name": n, "file": _IMAGES.format(name=n), "shape": images, "dtype": "uint8"}
-            for n in contract.input_names
-        ],
-        "table": {"file": _TABLE, "shape": (3, 256), "dtype": "float32"},
-        "outputs": [
-            {
-                "name": output.name,
-                "file": _ANSWERS.format(name=output.name),
-                "shape": (count,),
-                "dtype": "float32",
-            }
-        ],
-        "tolerances": {
-            entry.file: {
-                "max": plan.tolerances.of(
-                    unit=output.unit,
-                    format=entry.format,
-                    precision=entry.precision,
-                    runtime=FORMATS[entry.format].runtimes[0].name,
-                    model=manifest.model,
-                ).max
-            }
-            for entry in manifest.artifacts
-        },
+    tolerances = {
+        entry.file: settings.tolerances.of(
+            unit=output.unit,
+            format=entry.format,
+            precision=entry.precision,
+            runtime=FORMATS[entry.format].runtimes[0].name,
+            model=manifest.model,
+        )
+        for entry in manifest.artifacts
     }
+    return PackIndex(
+        model=manifest.model,
+        weights_sha256=manifest.weights_sha256,
+        unit=output.unit,
+        samples=SAMPLES,
+        inputs=tuple(
+            NamedArray(name=name, file=_IMAGES.format(name=name), shape=images, dtype="uint8")
+            for name in contract.input_names
+        ),
+        table=StoredArray(file=_TABLE, shape=(3, 256), dtype="float32"),
+        outputs=(
+            NamedArray(
+                name=output.name,
+                file=_OUTPUTS.format(name=output.name),
+                shape=(count,),
+                dtype="float32",
+            ),
+        ),
+        tolerances={file: PackTolerance(max=gates.max) for file, gates in tolerances.items()},
+    )
 
 
-def _lines(build: Build, count: int) -> str:
+def _lines(build: Build) -> str:
     contract = build.manifest.contract
     lines = [
-        f"agecompact-golden {golden.SCHEMA_VERSION}",
+        f"agecompact-golden {PackIndex.SCHEMA_VERSION}",
         f"model {build.manifest.model}",
-        f"samples {count}",
+        f"samples {len(SAMPLES)}",
         f"height {contract.height}",
         f"width {contract.width}",
         *(f"input {n} {_IMAGES.format(name=n)}" for n in contract.input_names),
         f"table {_TABLE}",
-        f"output {contract.output.name} {_ANSWERS.format(name=contract.output.name)}",
+        f"output {contract.output.name} {_OUTPUTS.format(name=contract.output.name)}",
         "end",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _write_boundaries(folder: Path, blocks: Sequence[Boundary]) -> None:
-    told = [
-        {"block": b.block, "shape": b.shape, "stride": b.stride, "count": b.values.size}
-        for b in blocks
-    ]
-    content = {"schema_version": 1, "sample": SAMPLES[0], "file": _BLOCKS, "boundaries": told}
-    (folder / BOUNDARIES).write_text(pretty_json(content), encoding="utf-8")
-    values = np.concatenate([b.values for b in blocks]).astype("<f4")
-    (folder / _BLOCKS).write_bytes(values.tobytes())

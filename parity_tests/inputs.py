@@ -1,7 +1,7 @@
 """The inputs that artefacts are compared on: faces, noise and edges, as images before any contract.
 
-Comparing from images on, each side through its own contract, is what makes a swapped channel order
-or a wrong scale in an artefact's contract show up as years.
+Each model preprocesses the images by its own contract. So a swapped channel order or a wrong scale
+in an artefact's contract shows up as an error in years.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from agecompact.faces import detection
 from agecompact.faces.detection import FaceBox
 from agecompact.faces.files import read_image
 
-# Where OpenCV's cascade finds the face of the portrait; a constant, so that the inputs are the same
-# whatever the version of OpenCV.
+# The face that OpenCV's cascade detects in the portrait: a constant, so that the inputs do not
+# depend on the version of OpenCV.
 _FACE = FaceBox(175, 64, 100, 100)
 _CHIP_SIDE = 200
 _NOISE_SAMPLES = 8
@@ -29,8 +29,8 @@ class Sample:
     """One input.
 
     Attributes:
-        name: Says what it shows, for reports.
-        crops: By input name, uint8 HWC BGR images, not resized.
+        name: What it shows, for reports.
+        crops: Images by input name, uint8 HWC BGR, not resized.
         group: `face`, `noise`, `edge`, `extreme`, `user` or `searched`.
     """
 
@@ -42,14 +42,14 @@ class Sample:
 def standard(contract: Contract) -> tuple[Sample, ...]:
     """The standard set for a contract, the same on every machine.
 
-    Faces and edges are chips that the contract crops. Noise fills each crop differently, which
-    tells the crops of a three-crop network apart.
+    Faces and edges are chips that the contract crops. Noise differs from crop to crop, so that
+    swapped crops of a three-crop network change the output.
     """
     samples = [Sample(n, contract.crop(chip), "face") for n, chip in _faces()]
     samples += [Sample(n, contract.crop(chip), "edge") for n, chip in _edges()]
     random = np.random.default_rng(20_180_713)
     for i in range(_NOISE_SAMPLES):
-        # Coarse noise survives resizing; white noise of a large image would average to grey.
+        # At the model's size: resizing would average the noise of a larger image to grey.
         crops = {
             name: random.integers(0, 256, (contract.height, contract.width, 3), dtype=np.uint8)
             for name in contract.input_names
@@ -59,11 +59,11 @@ def standard(contract: Contract) -> tuple[Sample, ...]:
 
 
 def fixed(contract: Contract, images: Sequence[Path] = ()) -> tuple[Sample, ...]:
-    """What every artefact is asked: the standard set, extremes, and a user's images.
+    """The inputs of every check: the standard set, extremes, and a user's images.
 
     Args:
         contract: Crops the images.
-        images: Files of the user, each a face chip.
+        images: The user's image files, each a face chip.
 
     Raises:
         UsageError: An image cannot be read.
@@ -123,7 +123,7 @@ def _edges() -> Iterator[tuple[str, Image]]:
 
 
 def _extremes() -> Iterator[tuple[str, Image]]:
-    """Pictures that drive activations further than any face does."""
+    """Images that cause greater activations than any face does."""
     side = _CHIP_SIDE
     rows, columns = np.indices((side, side))
     for name, cell in (("pixel", 1), ("coarse", side // 8)):

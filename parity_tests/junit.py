@@ -1,4 +1,4 @@
-"""Verdicts as JUnit XML, which every CI knows how to show."""
+"""Results as JUnit XML, which every CI system can show."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from parity_tests.results import Result
 
 
 def to_junit(results: Sequence[Result]) -> str:
-    """One test suite, one test case an artefact in a runtime."""
+    """One test suite with one test case per artefact and runtime."""
     statuses = [result.status for result in results]
     suite = ET.Element(
         "testsuite",

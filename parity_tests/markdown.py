@@ -1,17 +1,15 @@
-"""Verdicts as GitHub's Markdown, for the summary of a pull request."""
+"""Results as GitHub's Markdown, for the summary of a pull request."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from parity_tests.results import Result, passed
-
-_HEADINGS = ("artefact", "runtime", "max", "searched", "p99", "mean", "allowed", "verdict")
-_NUMERIC = frozenset(_HEADINGS[2:7])
+from parity_tests.table import COLUMNS, errors_of
 
 
 def to_markdown(results: Sequence[Result]) -> str:
-    """A verdict, a table with the failures first, and below it where their errors are born."""
+    """A verdict, a table with the failures first, then where their errors originate."""
     failed = [result for result in results if result.status == "failed"]
     ran = [result for result in results if result.status != "skipped"]
     skipped = [result for result in results if result.status == "skipped"]
@@ -19,8 +17,8 @@ def to_markdown(results: Sequence[Result]) -> str:
     lines = [
         f"### Parity {verdict}: {len(ran) - len(failed)} of {len(ran)} checks agree with PyTorch",
         "",
-        "| " + " | ".join(_HEADINGS) + " |",
-        "|" + "|".join("---:" if h in _NUMERIC else "---" for h in _HEADINGS) + "|",
+        _line([column.heading for column in COLUMNS]),
+        _line(["---:" if column.kind == "number" else "---" for column in COLUMNS]),
     ]
     lines += [_row(result) for result in (*failed, *(r for r in ran if r.status == "passed"))]
     if skipped:
@@ -34,15 +32,10 @@ def to_markdown(results: Sequence[Result]) -> str:
 
 def _row(result: Result) -> str:
     unit = " y" if result.unit == "years" else ""
-    figures = [
-        "-" if value is None else f"{value:.1e}{unit}"
-        for value in (
-            result.max_years,
-            result.searched_years,
-            result.p99_years,
-            result.mean_years,
-        )
-    ]
-    verdict = result.status if result.kind is None else f"**{result.status}: {result.kind}**"
-    cells = (result.artifact, result.label, *figures, f"{result.tolerance.max:g}{unit}", verdict)
-    return "| " + " | ".join(cells) + " |"
+    errors = [cell if cell == "-" else f"{cell}{unit}" for cell in errors_of(result)]
+    verdict = f"**{result.verdict}**" if result.kind else result.verdict
+    return _line([result.artifact, result.label, *errors, verdict])
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,4 +1,4 @@
-"""The options that say how to check, and the plan that they make."""
+"""The options that say how to check, and the settings that they make."""
 
 from __future__ import annotations
 
@@ -17,30 +17,32 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from agecompact.data.face import Target
-    from parity_tests.plan import Localise
-    from parity_tests.task import Labelled
+    from parity_tests.settings import Localise
+    from parity_tests.task import LabelledFaces
 
 _IMAGES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 _LOCALISE: dict[bool | None, Localise] = {None: "mismatch", True: "always", False: "never"}
 _PATH = click.Path(path_type=Path)
 
+tolerances_option = click.option(
+    "--tolerances", type=_PATH, metavar="FILE", help="Your gates, in the form of tolerances.toml."
+)
+
 _OPTIONS = (
     click.option(
-        "--images", type=_PATH, metavar="DIR", help="Also ask the face chips of this folder."
+        "--images", type=_PATH, metavar="DIR", help="Also check the face chips of this folder."
     ),
-    click.option(
-        "--tolerances", type=_PATH, metavar="FILE", help="Your gates, as in tolerances.toml."
-    ),
+    tolerances_option,
     click.option(
         "--localise/--no-localise",
         default=None,
-        help="Tell the op where an error is born; if not said, where a check fails.",
+        help="Report the op where an error originates; by default, only where a check fails.",
     ),
     click.option(
         "--search/--no-search",
         default=True,
         show_default=True,
-        help="Look for the input that disagrees most.",
+        help="Search for the input with the greatest error.",
     ),
     click.option(
         "--compute-unit",
@@ -49,12 +51,12 @@ _OPTIONS = (
         multiple=True,
         default=("cpuOnly",),
         show_default=True,
-        help="Of a real Core ML; repeatable.",
+        help="Compute unit of Core ML on a Mac; repeatable.",
     ),
     click.option(
         "--threads", type=click.IntRange(1), default=1, show_default=True, help="For each runtime."
     ),
-    click.option("--jobs", type=click.IntRange(1), metavar="N", help="Checks at once."),
+    click.option("--jobs", type=click.IntRange(1), metavar="N", help="Run N checks at once."),
     click.option(
         "--timeout",
         "timeout_s",
@@ -62,7 +64,7 @@ _OPTIONS = (
         default=120.0,
         show_default=True,
         metavar="SECONDS",
-        help="Longest wait for one answer.",
+        help="Longest wait for one reply of a runtime.",
     ),
 )
 
@@ -76,15 +78,17 @@ _LABELLED_OPTIONS = (
     click.option(
         "--dataset", default="utkface", show_default=True, metavar="ID", help="Layout of --data."
     ),
-    click.option("--limit", type=click.IntRange(1), metavar="N", help="Of --data, N faces."),
+    click.option(
+        "--limit", type=click.IntRange(1), metavar="N", help="Use the first N faces of --data."
+    ),
     click.option(
         "--cache", type=_PATH, metavar="DIR", help="Keep decoded images of --data in this folder."
     ),
 )
 
 
-def plan_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the options of every check; the verb gets them as `plan: Plan`."""
+def settings_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options of every check; the verb gets them as `settings: CheckSettings`."""
 
     @functools.wraps(function)
     def command(
@@ -98,11 +102,11 @@ def plan_options(function: Callable[..., Any]) -> Callable[..., Any]:
         timeout_s: float,
         **arguments: Any,
     ) -> Any:
-        from parity_tests.plan import Plan
         from parity_tests.search import Budget
+        from parity_tests.settings import CheckSettings
         from parity_tests.tolerances import load
 
-        plan = Plan(
+        settings = CheckSettings(
             tolerances=load(tolerances),
             images=images_in(images) if images else (),
             budget=Budget() if search else None,
@@ -112,7 +116,7 @@ def plan_options(function: Callable[..., Any]) -> Callable[..., Any]:
             threads=threads,
             jobs=jobs or os.cpu_count() or 1,
         )
-        return function(plan=plan, **arguments)
+        return function(settings=settings, **arguments)
 
     for option in reversed(_OPTIONS):
         command = option(command)
@@ -127,18 +131,22 @@ def labelled_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def images_in(folder: Path) -> tuple[Path, ...]:
-    """The images of a folder, sorted.
+    """The images in a folder, sorted.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There are none.
     """
     found = tuple(p for p in sorted(folder.rglob("*")) if p.suffix.lower() in _IMAGES)
     if not found:
-        raise UsageError(f"no image in {folder}", why=f"looked for {', '.join(sorted(_IMAGES))}")
+        raise UsageError(
+            f"no image in {folder}",
+            why=f"looked for {', '.join(sorted(_IMAGES))}",
+            fix="give a folder of images with --images",
+        )
     return found
 
 
-def labelled(
+def labelled_faces(
     targets: set[Target],
     console: Console,
     *,
@@ -146,8 +154,8 @@ def labelled(
     dataset: str,
     limit: int | None,
     cache: Path | None,
-) -> dict[Target, Labelled]:
-    """Labelled faces for each target that the models have; none without `--data`.
+) -> dict[Target, LabelledFaces]:
+    """Labelled faces for each target of the models; empty without `--data`.
 
     Raises:
         UsageError: The data set cannot be read.
@@ -156,12 +164,12 @@ def labelled(
         return {}
     from agecompact.console.datasets import DataChoice, load
     from agecompact.evaluation.prediction import cached, decode_face
-    from parity_tests.task import Labelled
+    from parity_tests.task import LabelledFaces
 
-    chosen: dict[Target, Labelled] = {}
+    chosen: dict[Target, LabelledFaces] = {}
     for target in sorted(targets):
         _, split = load(DataChoice(dataset, data, cache=cache), target, console)
         faces = split.test[:limit]
         source = cached(faces, cache) if cache else decode_face
-        chosen[target] = Labelled(faces, target, source)
+        chosen[target] = LabelledFaces(faces, target, source)
     return chosen

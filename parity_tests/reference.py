@@ -1,141 +1,103 @@
-"""The side that artefacts are held to: of a build, PyTorch."""
+"""The model that artefacts are checked against: for a build, PyTorch in float64."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from threading import Lock
 
 from agecompact.artifacts.manifest import Build
 from agecompact.contract import Contract
 from agecompact.errors import GateError
 from agecompact.evaluation.evaluate import target_of_contract
-from agecompact.formats import RUNTIMES, Runtime, format_of
+from agecompact.formats import EXPORTED, RUNTIMES, Runtime, format_of
 from parity_tests import inputs
-from parity_tests.compare import Answers
+from parity_tests.compare import Outputs
 from parity_tests.inputs import Sample
-from parity_tests.plan import Plan
 from parity_tests.results import Failure
-from parity_tests.side import Side
+from parity_tests.runner import ModelRunner
+from parity_tests.settings import CheckSettings
 from parity_tests.task import mean_absolute_error
-from parity_tests.weights import Named
+from parity_tests.weights import Parameters
 
 
 class Reference:
-    """Answers to the fixed inputs, asked for once whichever thread needs them first.
+    """A context manager around an open reference; threads may share it.
 
     Args:
-        path: The model file: of a build, its copy of the weights.
+        path: The model file; for a build, its copy of the weights.
         contract: How images become its inputs.
-        plan: Says the inputs.
-        values: Values of an answer; None takes any number.
+        settings: Determines the fixed inputs.
+        values: Number of values in its output; None accepts any number.
+
+    Attributes:
+        samples: The fixed inputs.
+        runner: The open model.
+        outputs: Its outputs for the fixed inputs, `(samples, values)`.
+        mae: Its mean absolute error on the labelled faces, if the settings contain any.
     """
 
     def __init__(
-        self, path: Path, contract: Contract, plan: Plan, *, values: int | None = 1
+        self, path: Path, contract: Contract, settings: CheckSettings, *, values: int | None = 1
     ) -> None:
-        self.contract = contract
         self._path = path
-        self._plan = plan
+        self._contract = contract
+        self._settings = settings
         self._values = values
-        self._stack = ExitStack()
-        self._lock = Lock()
+        self.samples: tuple[Sample, ...] = inputs.fixed(contract, settings.images)
 
     @classmethod
-    def of_build(cls, build: Build, plan: Plan) -> Reference:
-        """PyTorch in float64, on the weights that a build was made from."""
-        return cls(build.weights, build.manifest.contract, plan)
+    def of_build(cls, build: Build, settings: CheckSettings) -> Reference:
+        """PyTorch in float64, with the weights that a build was made from."""
+        return cls(build.weights, build.manifest.contract, settings)
 
     def __enter__(self) -> Reference:
+        """Opens the model and runs it on the fixed inputs and the labelled faces.
+
+        Raises:
+            GateError: It does not open, or its outputs are unusable.
+        """
+        usual = format_of(self._path).runtimes[0]
+        exact = RUNTIMES["pytorch-float64"] if self.weights else usual
+        with ExitStack() as stack:
+            try:
+                self.runner = stack.enter_context(self._open(exact))
+                self.outputs: Outputs = self.runner.outputs(self.samples)
+                if self._settings.labelled:
+                    labelled = self._settings.labelled[target_of_contract(self._contract)]
+                    # Not in float64: that takes four times as long, and the mean over thousands
+                    # of faces is the same.
+                    with self._open(usual) as runner:
+                        self.mae = mean_absolute_error(runner, labelled)
+            except Failure as failure:
+                raise unusable(self._path, failure) from None
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    @cached_property
-    def samples(self) -> tuple[Sample, ...]:
-        """The fixed inputs."""
-        return inputs.fixed(self.contract, self._plan.images)
+    def _open(self, runtime: Runtime) -> ModelRunner:
+        return ModelRunner(self._path, runtime, self._contract, self._settings, values=self._values)
 
     @property
     def weights(self) -> Path | None:
-        """The weights file of its PyTorch network; None of a foreign model."""
-        return self._path if self._path.suffix == ".safetensors" else None
-
-    @property
-    def parameters(self) -> Named:
-        """What Core ML's converter was given: its network's, with batch norms folded."""
-        with self._lock:
-            return self._parameters
-
-    @property
-    def side(self) -> Side:
-        """The model itself."""
-        with self._lock:
-            return self._side
-
-    @property
-    def answers(self) -> Answers:
-        """Its answers to the fixed inputs."""
-        with self._lock:
-            return self._answers
-
-    @property
-    def mae(self) -> float:
-        """Its mean absolute error on the labelled faces."""
-        with self._lock:
-            return self._mae
+        """The weights file of its PyTorch network; None if it is an exported model."""
+        return None if format_of(self._path).name in EXPORTED else self._path
 
     @cached_property
-    def _parameters(self) -> Named:
+    def parameters(self) -> Parameters:
+        """The parameters of its network, batch norms folded, as Core ML's converter gets them."""
         from agecompact.models.complexity import folded_weights
         from agecompact.weights import checkpoints
 
         return folded_weights(checkpoints.read(self._path).network())
 
-    def _opened_by(self, runtime: Runtime) -> Side:
-        return Side(
-            self._path,
-            runtime,
-            self.contract,
-            values=self._values,
-            threads=self._plan.threads,
-            timeout_s=self._plan.timeout_s,
-        )
 
-    @cached_property
-    def _side(self) -> Side:
-        usual = format_of(self._path).runtimes[0]
-        exact = RUNTIMES["pytorch-float64"]
-        try:
-            return self._stack.enter_context(self._opened_by(exact if self.weights else usual))
-        except Failure as failure:
-            raise useless(self._path, failure) from None
-
-    @cached_property
-    def _answers(self) -> Answers:
-        try:
-            return self._side.answers(self.samples)
-        except Failure as failure:
-            raise useless(self._path, failure) from None
-
-    @cached_property
-    def _mae(self) -> float:
-        labelled = self._plan.labelled[target_of_contract(self.contract)]
-        usual = format_of(self._path).runtimes[0]
-        try:
-            # Float64 takes four times as long, and moves a mean over thousands by nothing.
-            with self._opened_by(usual) as side:
-                return mean_absolute_error(side, labelled)
-        except Failure as failure:
-            raise useless(self._path, failure) from None
-
-
-def useless(path: Path, failure: Failure) -> GateError:
-    """The error for a reference that gives nothing to hold anything to."""
+def unusable(path: Path, failure: Failure) -> GateError:
+    """The error for a reference that does not run."""
     return GateError(
-        f"{path.name} gives no reference to hold anything to",
+        f"{path.name} cannot be used as a reference",
         why=f"{failure.kind}: {failure}",
-        fix="check it with: agecompact verify, or agecompact inspect",
+        fix=f"check it with: agecompact inspect {path}",
     )

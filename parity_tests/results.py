@@ -1,42 +1,40 @@
-"""The verdict on one artefact in one runtime, and the file that holds all of them."""
+"""The result of checking one artefact in one runtime, and the file that holds all results."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from agecompact.contract import Unit
-from agecompact.errors import UsageError
-from agecompact.files import pretty_json, read_json, write_text
+from agecompact.serialization import read_versioned, unstructure, write_versioned
 from parity_tests.tolerances import Tolerance
 
-SCHEMA_VERSION = 2
 FILE_NAME = "parity.json"
 
 Status = Literal["passed", "failed", "skipped"]
 
-# What can be wrong, in the order in which it is looked for: the first that is found is told.
+# The kinds of failure, in the order in which they are checked: the first one found is reported.
 KINDS: Mapping[str, str] = {
-    "missing": "its runtime is not of this machine: skipped, never passed",
-    "conversion": "it was not made, or not as asked",
-    "load": "the runtime refuses the file",
-    "metadata": "what it says of itself is missing, unreadable or not what the build says",
-    "names": "an input or output is not named as the contract says",
-    "order": "inputs do not stand in the contract's order",
-    "shapes": "an input or output has another shape than the contract says",
-    "dtypes": "an input or output has another dtype than the contract says",
+    "missing": "its runtime is not available on this machine: skipped, never passed",
+    "conversion": "it was not made, or not with the requested settings",
+    "load": "the runtime cannot load the file",
+    "metadata": "its metadata is missing, unreadable or differs from the manifest",
+    "names": "an input or output has another name than in the contract",
+    "order": "the inputs are in another order than in the contract",
+    "shapes": "an input or output has another shape than in the contract",
+    "dtypes": "an input or output has another dtype than in the contract",
     "run": "the runtime loads the file and fails on an input",
-    "crash": "the runtime died of it",
-    "timeout": "the runtime did not answer",
-    "not-finite": "it answers NaN or Inf",
-    "degenerate": "it answers the same to everything",
-    "mismatch": "it answers otherwise than PyTorch, by more than the tolerance",
-    "task": "its error against labels is not PyTorch's",
-    "weights": "its answers pass, but its weights are not those it was made from",
-    "regression": "it passes, but by less than it did in the baseline",
-    "integrity": "it passes, but is not the file that was built",
+    "crash": "the file crashes the runtime",
+    "timeout": "the runtime does not reply in time",
+    "not-finite": "an output is NaN or infinite",
+    "degenerate": "the output is the same for every input",
+    "mismatch": "the outputs differ from the reference's by more than the tolerance",
+    "task": "its error on labelled faces differs from the reference's",
+    "weights": "its outputs pass, but its weights are not the ones it was converted from",
+    "regression": "it passes, but its error has grown since the baseline",
+    "integrity": "it passes, but it is not the file that was built",
 }
 
 
@@ -56,33 +54,33 @@ class Failure(Exception):  # noqa: N818 - becomes a Result, never reaches the us
 
 @dataclass(frozen=True)
 class Result:
-    """The verdict on one artefact in one runtime.
+    """The result of checking one artefact in one runtime.
 
     Attributes:
-        model: Registered id; of a foreign pair, the reference's file name.
+        model: Registered id; for a foreign pair, the reference's file name.
         artifact: File name.
-        precision: Of its weights.
-        runtime: What ran it, a key of `agecompact.formats.RUNTIMES`.
-        label: That runtime in words; `reference runtime` is never called Core ML.
-        status: `skipped` only where the runtime is not of this machine.
-        kind: A key of `KINDS`, or None when passed.
-        reason: The failure in words; empty when passed.
-        unit: Unit of the figures below: for a gender score they are in score, not in years.
+        precision: Precision of its weights.
+        runtime: The runtime, a key of `agecompact.formats.RUNTIMES`.
+        label: That runtime in words; the reference runtime is never called Core ML.
+        status: `skipped` only if the runtime is not available on this machine.
+        kind: A key of `KINDS`, or None if it passed.
+        reason: The failure in words; empty if it passed.
+        unit: Unit of the errors below: for a gender score they are in score, not in years.
         tolerance: The gates that were applied, in that unit.
-        sha256: Hash of the file that was checked; None where it is missing.
-        runtime_version: Its version, or None where it was not reached.
-        max_years: Greatest error over the fixed inputs; None when not compared.
+        sha256: Hash of the file that was checked; None if the file is missing.
+        runtime_version: Version of the runtime, or None if it was not reached.
+        max_years: Greatest error over the fixed inputs; None if not compared.
         p99_years: 99th percentile of the error over the fixed inputs.
         mean_years: Mean error over the fixed inputs.
         worst_sample: Name of the fixed input with the greatest error.
-        samples: How many fixed inputs were compared.
-        searched_years: Greatest error that the search came to; None where it did not run.
-        searched: How many inputs the search tried.
-        mae_years: |MAE(artefact) - MAE(PyTorch)| on labelled faces; None where none were given.
-        faces: How many labelled faces.
-        localisation: Where the error is born, as `parity_tests.localisation` tells it; None unless
-            asked for.
-        seconds: What the check took.
+        samples: Number of fixed inputs that were compared.
+        searched_years: Greatest error that the search found; None if it did not run.
+        searched: Number of inputs that the search tried.
+        mae_years: |MAE(artefact) - MAE(reference)| on labelled faces; None if none were given.
+        faces: Number of labelled faces.
+        localisation: Where the error originates, as `parity_tests.localisation` reports it; None
+            if it was not looked for.
+        seconds: Duration of the check.
     """
 
     model: str
@@ -111,48 +109,65 @@ class Result:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What the same check of another day is found by."""
+        """Identifies the same check in another run."""
         return self.model, self.artifact, self.runtime
+
+    @property
+    def name(self) -> str:
+        """Artefact and runtime, for people."""
+        return f"{self.artifact} in {self.label}"
+
+    @property
+    def verdict(self) -> str:
+        """`passed`, `not run here`, or the failure's kind, for people."""
+        if self.status == "skipped":
+            return "not run here"
+        return self.status if self.kind is None else f"{self.status}: {self.kind}"
+
+
+@dataclass(frozen=True)
+class ParityReport:
+    """The content of `parity.json`.
+
+    Attributes:
+        passed: Whether nothing failed and something was compared.
+        results: One per artefact and runtime.
+    """
+
+    SCHEMA_VERSION: ClassVar[int] = 2
+
+    passed: bool
+    results: tuple[Result, ...]
 
 
 def passed(results: Sequence[Result]) -> bool:
-    """Whether nothing failed, and something was really compared."""
+    """Whether nothing failed and something was compared."""
     statuses = {result.status for result in results}
     return "failed" not in statuses and "passed" in statuses
 
 
+def report_of(results: Sequence[Result]) -> ParityReport:
+    """The report that holds these results."""
+    return ParityReport(passed(results), tuple(results))
+
+
 def as_json(results: Sequence[Result]) -> dict[str, Any]:
-    """The content of `parity.json`."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "passed": passed(results),
-        "results": [asdict(result) for result in results],
-    }
+    """The content of `parity.json` as JSON values."""
+    content: dict[str, Any] = unstructure(report_of(results))
+    return content
 
 
 def write(path: Path, results: Sequence[Result]) -> None:
     """Writes `parity.json`, whole or not at all."""
-    write_text(path, pretty_json(as_json(results)))
+    write_versioned(path, report_of(results))
 
 
 def read(path: Path) -> tuple[Result, ...]:
     """Reads what `write` wrote.
 
     Raises:
-        UsageError: No such file, another schema version, or a field missing or unknown.
+        UsageError: The file is missing, has another schema version, or a field is missing,
+            unknown or of the wrong type.
     """
-    content = read_json(path, what="parity report")
-    version = content.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise UsageError(
-            f"{path} has schema version {version!r}",
-            why=f"this agecompact reads version {SCHEMA_VERSION}",
-            fix="make it again with: agecompact parity",
-        )
-    try:
-        return tuple(
-            Result(**{**row, "tolerance": Tolerance(**row["tolerance"])})
-            for row in content["results"]
-        )
-    except (KeyError, TypeError) as error:
-        raise UsageError(f"{path} cannot be read", why=str(error)) from None
+    fix = "make it again with: agecompact parity"
+    return read_versioned(path, ParityReport, what="parity report", fix=fix).results

@@ -7,7 +7,7 @@ from typing import Any
 
 from agecompact.files import pretty_json
 from agecompact.json_schema import document
-from parity_tests.results import SCHEMA_VERSION, Result
+from parity_tests.results import ParityReport, Result
 
 PATH = Path(__file__).with_name("schema.json")
 
@@ -17,7 +17,7 @@ def generate() -> dict[str, Any]:
     return document(
         Result,
         title="parity.json of agecompact",
-        version=SCHEMA_VERSION,
+        version=ParityReport.SCHEMA_VERSION,
         items="results",
         passed=bool,
     )

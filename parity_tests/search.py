@@ -1,9 +1,8 @@
 """A short search for the input on which two models disagree most.
 
-Fixed inputs show the error that they happen to show. A search that climbs from the worst of them
-gives a maximum that a tester, or a user's camera, does not find by luck. It needs no gradients, so
-that any two runtimes can be searched; the same seed tries the same inputs wherever both answer
-alike.
+The fixed inputs show one error; a search that starts from the worst of them finds a greater one,
+which a tester or a user's camera would only meet by chance. It needs no gradients, so it works for
+any two runtimes. The same seed tries the same inputs wherever both models give the same outputs.
 """
 
 from __future__ import annotations
@@ -15,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from agecompact.contract import Image
-from parity_tests.compare import Answers, errors
+from parity_tests.compare import Outputs, output_errors
 from parity_tests.inputs import Sample
 
-Ask = Callable[[Sequence[Sample]], Answers]
-_Change = Callable[[Image, np.random.Generator], npt.NDArray[np.float32]]
+Predict = Callable[[Sequence[Sample]], Outputs]
+_Floats = npt.NDArray[np.float32]
+_Change = Callable[[Image, np.random.Generator], _Floats]
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Budget:
 
     Attributes:
         rounds: Generations.
-        children: Inputs tried in each.
-        parents: The worst inputs so far, which each generation changes.
-        seed: Of the changes.
+        children: Inputs tried in each generation.
+        parents: How many of the worst inputs so far each generation changes.
+        seed: Seed of the changes.
     """
 
     rounds: int = 4
@@ -40,12 +40,12 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a search came to.
+class SearchResult:
+    """What a search found.
 
     Attributes:
-        sample: The input with the greatest disagreement, one of the starts if none was worse.
-        error: That disagreement, in the output's unit.
+        sample: The input with the greatest error; one of the starting inputs if none was worse.
+        error: That error, in the output's unit.
         tried: How many inputs were tried.
     """
 
@@ -55,23 +55,23 @@ class Found:
 
 
 def search(
-    reference: Ask,
-    candidate: Ask,
+    reference: Predict,
+    candidate: Predict,
     starts: Sequence[Sample],
-    known: npt.NDArray[np.float64],
+    start_errors: npt.NDArray[np.float64],
     budget: Budget,
-) -> Found:
-    """Climbs from the inputs whose error is known.
+) -> SearchResult:
+    """Searches from inputs whose error is known.
 
     Args:
-        reference: Asks one model.
-        candidate: Asks the other.
+        reference: Runs one model.
+        candidate: Runs the other.
         starts: Inputs to begin with.
-        known: Their errors, `(starts,)`.
+        start_errors: Their errors, `(starts,)`.
         budget: How long to search.
     """
     random = np.random.default_rng(budget.seed)
-    pool = sorted(zip(known, starts, strict=True), key=lambda pair: -pair[0])
+    pool = sorted(zip(start_errors, starts, strict=True), key=lambda pair: -pair[0])
     donors = [sample for _, sample in pool]
     for generation in range(budget.rounds):
         children = [
@@ -83,14 +83,14 @@ def search(
             )
             for i in range(budget.children)
         ]
-        found = errors(reference(children), candidate(children))
+        found = output_errors(reference(children), candidate(children)).per_sample
         pool = sorted([*pool, *zip(found, children, strict=True)], key=lambda pair: -pair[0])
     worst, sample = pool[0]
-    return Found(sample, float(worst), budget.rounds * budget.children)
+    return SearchResult(sample, float(worst), budget.rounds * budget.children)
 
 
 def _child(parent: Sample, donor: Sample, name: str, random: np.random.Generator) -> Sample:
-    """A changed copy; every crop of it is changed in the same way, by other noise."""
+    """A changed copy: all of its crops get the same kind of change, each with its own noise."""
     change = _CHANGES[random.integers(len(_CHANGES))]
     crops = {}
     for crop, image in parent.crops.items():
@@ -102,8 +102,8 @@ def _child(parent: Sample, donor: Sample, name: str, random: np.random.Generator
     return Sample(name, crops, "searched")
 
 
-def _noise(image: Image, random: np.random.Generator) -> npt.NDArray[np.float32]:
-    """Noise of a random grain."""
+def _noise(image: Image, random: np.random.Generator) -> _Floats:
+    """Adds noise of a random grain size."""
     height, width = image.shape[:2]
     grain = int(random.choice((1, 4, 16)))
     coarse = random.normal(0, random.uniform(5, 60), (-(-height // grain), -(-width // grain), 3))
@@ -111,27 +111,27 @@ def _noise(image: Image, random: np.random.Generator) -> npt.NDArray[np.float32]
     return (image + fine).astype(np.float32)
 
 
-def _contrast(image: Image, random: np.random.Generator) -> npt.NDArray[np.float32]:
-    """More or less contrast, and light."""
+def _contrast(image: Image, random: np.random.Generator) -> _Floats:
+    """Changes contrast and brightness."""
     gain = np.float32(random.uniform(0.5, 3.0))
     return (image.astype(np.float32) - 128) * gain + np.float32(128 + random.uniform(-60, 60))
 
 
-def _tint(image: Image, random: np.random.Generator) -> npt.NDArray[np.float32]:
-    """Each channel louder or softer."""
-    gains: npt.NDArray[np.float32] = random.uniform(0.3, 2.0, 3).astype(np.float32)
+def _tint(image: Image, random: np.random.Generator) -> _Floats:
+    """Scales each channel."""
+    gains: _Floats = random.uniform(0.3, 2.0, 3).astype(np.float32)
     return image.astype(np.float32) * gains
 
 
-def _shift(image: Image, random: np.random.Generator) -> npt.NDArray[np.float32]:
-    """The picture rolled round its edges."""
+def _shift(image: Image, random: np.random.Generator) -> _Floats:
+    """Shifts the image; what leaves at one edge enters at the other."""
     height, width = image.shape[:2]
     steps = (int(random.integers(height)), int(random.integers(width)))
     return np.roll(image, steps, axis=(0, 1)).astype(np.float32)
 
 
-def _patch(image: Image, random: np.random.Generator) -> npt.NDArray[np.float32]:
-    """A rectangle of one colour."""
+def _patch(image: Image, random: np.random.Generator) -> _Floats:
+    """Covers a rectangle with one colour."""
     height, width = image.shape[:2]
     top, left = int(random.integers(height)), int(random.integers(width))
     changed = image.astype(np.float32)
@@ -142,7 +142,7 @@ def _patch(image: Image, random: np.random.Generator) -> npt.NDArray[np.float32]
 _CHANGES: tuple[_Change, ...] = (_noise, _contrast, _tint, _shift, _patch)
 
 
-def _resized(image: Image, like: Image) -> npt.NDArray[np.float32]:
+def _resized(image: Image, like: Image) -> _Floats:
     import cv2
 
     return np.asarray(cv2.resize(image, (like.shape[1], like.shape[0])), np.float32)

@@ -15,17 +15,17 @@ from parity_tests.results import Failure
 
 if TYPE_CHECKING:
     from agecompact.data.face import Face, Target
-    from parity_tests.side import Side
+    from parity_tests.runner import ModelRunner
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """Labelled faces.
+class LabelledFaces:
+    """Faces whose true age or gender is known.
 
     Attributes:
         faces: The faces.
-        target: What is known of them: `age`, or `gender` as 0 female and 1 male.
-        source: Gives their chips.
+        target: Which label they have: `age`, or `gender` as 0 female and 1 male.
+        source: Loads their chips.
     """
 
     faces: tuple[Face, ...]
@@ -33,14 +33,14 @@ class Labelled:
     source: Source = decode_face
 
 
-def mean_absolute_error(side: Side, labelled: Labelled) -> float:
-    """MAE of one side, in its output's unit.
+def mean_absolute_error(runner: ModelRunner, labelled: LabelledFaces) -> float:
+    """Mean absolute error of a model on labelled faces, in its output's unit.
 
     Raises:
         Failure: The runtime fails on a face.
     """
     try:
-        predictions = predict(side.model(), side.contract, labelled.faces, labelled.source)
+        predictions = predict(runner.model(), runner.contract, labelled.faces, labelled.source)
     except RuntimeFailure as failure:
         raise Failure(failure.kind, failure.reason) from None
     except AgecompactError as error:

@@ -1,7 +1,7 @@
 """The release gate as a test suite: `pytest parity_tests --build build`.
 
-One test an artefact, a runtime and a property. A property that a failure kept from being looked at
-is skipped, never passed.
+One test per artefact, runtime and property. A property that an earlier failure left unchecked is
+skipped, never passed.
 """
 
 from __future__ import annotations
@@ -13,40 +13,40 @@ from parity_tests.results import KINDS, Result
 _ORDER = {kind: place for place, kind in enumerate(KINDS)}
 
 
-def _holds(result: Result, *kinds: str) -> None:
-    """Fails for a failure of these kinds; skips where an earlier one hid them."""
+def _has_no_failure(result: Result, *kinds: str) -> None:
+    """Fails for a failure of these kinds; skips if an earlier one left them unchecked."""
     if result.kind is None:
         return
     if result.kind in kinds:
-        told = result.localisation["lines"] if result.localisation else ()
-        pytest.fail("\n".join([f"{result.kind}: {result.reason}", *told]), pytrace=False)
+        lines = result.localisation["lines"] if result.localisation else ()
+        pytest.fail("\n".join([f"{result.kind}: {result.reason}", *lines]), pytrace=False)
     if _ORDER[result.kind] < min(_ORDER[kind] for kind in kinds):
         pytest.skip(f"not reached: {result.kind}: {result.reason}")
 
 
 def test_it_loads(result: Result) -> None:
-    _holds(result, "conversion", "load")
+    _has_no_failure(result, "conversion", "load")
 
 
-def test_it_says_what_it_is(result: Result) -> None:
-    _holds(result, "metadata")
+def test_its_metadata_match_the_manifest(result: Result) -> None:
+    _has_no_failure(result, "metadata")
 
 
-def test_its_interface_is_the_contracts(result: Result) -> None:
-    _holds(result, "names", "order", "shapes", "dtypes")
+def test_its_interface_matches_the_contract(result: Result) -> None:
+    _has_no_failure(result, "names", "order", "shapes", "dtypes")
 
 
 def test_it_runs(result: Result) -> None:
-    _holds(result, "run", "crash", "timeout")
+    _has_no_failure(result, "run", "crash", "timeout")
 
 
-def test_its_answers_are_numbers_that_vary(result: Result) -> None:
-    _holds(result, "not-finite", "degenerate")
+def test_its_outputs_are_finite_and_vary(result: Result) -> None:
+    _has_no_failure(result, "not-finite", "degenerate")
 
 
-def test_it_answers_as_pytorch_does(result: Result) -> None:
-    _holds(result, "mismatch", "task")
+def test_its_outputs_match_pytorchs(result: Result) -> None:
+    _has_no_failure(result, "mismatch", "task")
 
 
-def test_it_is_what_was_built(result: Result) -> None:
-    _holds(result, "weights", "regression", "integrity")
+def test_it_is_the_file_that_was_built(result: Result) -> None:
+    _has_no_failure(result, "weights", "regression", "integrity")

@@ -1,28 +1,26 @@
-"""How far an artefact may stray from PyTorch, as data: `tolerances.toml`, or a user's file."""
+"""How much an artefact's error may be, as data: `tolerances.toml`, or a user's file."""
 
 from __future__ import annotations
 
-import math
-import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from agecompact.checked import Checked, NotNegative
 from agecompact.contract import Unit
-from agecompact.errors import UsageError, unknown_name
+from agecompact.serialization import read_toml, structure
 
 DEFAULTS = Path(__file__).with_name("tolerances.toml")
 
-# An age network's answers span about a century; a score's, 1. A gate for scores is the same share
-# of its span.
+# The outputs of an age network span about a century; those of a score, 1. The gates of a score are
+# the same share of its span.
 _YEARS_PER_SCORE = 100.0
 
-# Between inputs as different as black, noise and a face, a working network's answers differ by
-# years; the classic answer of 33.5 for every face, by nothing.
+# Between inputs as different as black, noise and a face, the outputs of a working network differ by
+# years; those of one that outputs 33.5 for every face do not differ at all.
 MIN_SPREAD_YEARS = 0.05
 
-_CONDITIONS = ("format", "precision", "runtime", "model")
+_WHAT = "tolerances"
 
 
 @dataclass(frozen=True)
@@ -31,11 +29,11 @@ class Tolerance:
 
     Attributes:
         max: Greatest error over the fixed inputs.
-        searched: Greatest error that the search comes to.
+        searched: Greatest error that the search may find.
         p99: 99th percentile of the error.
         mean: Mean error.
-        mae: |MAE(artefact) - MAE(PyTorch)| on labelled faces.
-        reason: Why these figures.
+        mae: |MAE(artefact) - MAE(reference)| on labelled faces.
+        reason: Why these values.
     """
 
     max: float
@@ -47,112 +45,106 @@ class Tolerance:
 
 
 @dataclass(frozen=True)
-class Growth:
+class AllowedGrowth(Checked):
     """How much an error may grow over a baseline's.
 
     Attributes:
-        factor: Times the baseline's error.
-        share: Of the tolerance; an error grew only if it did by both.
-        reason: Why these figures.
+        factor: Multiple of the baseline's error.
+        share: Share of the tolerance. An error has grown only if it exceeds both limits.
+        reason: Why these values.
     """
 
-    factor: float
-    share: float
+    factor: NotNegative
+    share: NotNegative
     reason: str
 
 
 @dataclass(frozen=True)
-class _Rule:
-    conditions: Mapping[str, str]
-    values: Mapping[str, Any]
+class Rule(Checked):
+    """Gates in years, and the artefacts that they apply to; None leaves a field open."""
+
+    format: str | None = None
+    precision: str | None = None
+    runtime: str | None = None
+    model: str | None = None
+    max: NotNegative | None = None
+    searched: NotNegative | None = None
+    p99: NotNegative | None = None
+    mean: NotNegative | None = None
+    mae: NotNegative | None = None
+    reason: str | None = None
+
+    def applies_to(self, **artifact: str) -> bool:
+        """Whether an artefact has all that the rule names."""
+        return all(getattr(self, name) in (None, value) for name, value in artifact.items())
+
+    def gates(self) -> dict[str, Any]:
+        """The fields of `Tolerance` that the rule sets."""
+        values = {field.name: getattr(self, field.name) for field in fields(Tolerance)}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class _File:
+    rule: tuple[Rule, ...] = ()
+    baseline: AllowedGrowth | None = None
 
 
 @dataclass(frozen=True)
 class Tolerances:
-    """All rules, the user's after the defaults."""
+    """All rules, the user's after the defaults.
 
-    rules: tuple[_Rule, ...]
-    growth: Growth
+    Attributes:
+        rules: The rules; where several apply, the later one wins, field by field.
+        growth: How much an error may grow over a baseline's.
+    """
 
-    def of(self, *, unit: Unit, **artifact: str) -> Tolerance:
+    rules: tuple[Rule, ...]
+    growth: AllowedGrowth
+
+    def of(self, *, unit: Unit, format: str, precision: str, runtime: str, model: str) -> Tolerance:
         """The gates of one artefact.
 
         Args:
-            unit: Of its output; the rules are in years.
-            **artifact: Its `format`, `precision`, `runtime` and `model`.
+            unit: Unit of its output, in which the gates are returned; the rules are in years.
+            format: Its format.
+            precision: Precision of its weights.
+            runtime: Runtime that runs it.
+            model: Id of its model.
         """
-        values: dict[str, Any] = {}
+        gates: dict[str, Any] = {}
         for rule in self.rules:
-            if all(artifact.get(name) == wanted for name, wanted in rule.conditions.items()):
-                values.update(rule.values)
-        return in_units(Tolerance(**values), unit)
+            if rule.applies_to(format=format, precision=precision, runtime=runtime, model=model):
+                gates |= rule.gates()
+        return _in_unit(Tolerance(**gates), unit)
 
 
-def in_units(years: Tolerance, unit: Unit) -> Tolerance:
-    """Gates in years as gates in the output's unit."""
+def _in_unit(years: Tolerance, unit: Unit) -> Tolerance:
     if unit == "years":
         return years
-    return replace(
-        years,
-        **{
-            field.name: getattr(years, field.name) / _YEARS_PER_SCORE
-            for field in fields(Tolerance)
-            if field.type == "float"
-        },
-    )
+    gates = {f.name: getattr(years, f.name) for f in fields(Tolerance) if f.name != "reason"}
+    return replace(years, **{name: gate / _YEARS_PER_SCORE for name, gate in gates.items()})
 
 
 def min_spread(unit: Unit) -> float:
-    """The least standard deviation of the answers of a network that looks at its input."""
+    """The least standard deviation of the outputs of a network that uses its input."""
     return MIN_SPREAD_YEARS if unit == "years" else MIN_SPREAD_YEARS / _YEARS_PER_SCORE
 
 
 def load(override: Path | None = None) -> Tolerances:
-    """The defaults, and after them a user's rules.
+    """The default rules, followed by a user's.
 
     Raises:
-        UsageError: The user's file is missing, no TOML, or says what cannot be.
+        UsageError: The user's file is missing, is not TOML, or contains an invalid rule.
     """
-    rules, growth = _read(DEFAULTS)
-    assert growth is not None
-    if override is not None:
-        more, other = _read(override)
-        rules, growth = rules + more, other or growth
-    return Tolerances(rules, growth)
+    defaults = _read(DEFAULTS)
+    assert defaults.baseline is not None
+    user = _File() if override is None else _read(override)
+    return Tolerances(defaults.rule + user.rule, user.baseline or defaults.baseline)
 
 
-def _read(path: Path) -> tuple[tuple[_Rule, ...], Growth | None]:
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"no tolerances in {path}", why=str(error)) from None
-    for name in content:
-        if name not in ("rule", "baseline"):
-            raise unknown_name(f"table in {path}", name, ("rule", "baseline"))
-    try:
-        rules = tuple(_rule(dict(each), path) for each in content.get("rule", []))
-        baseline = content.get("baseline")
-        return rules, Growth(**_checked(baseline, Growth, path)) if baseline else None
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{path} says what cannot be a tolerance", why=str(error)) from None
-
-
-def _rule(each: dict[str, Any], path: Path) -> _Rule:
-    conditions = {name: each.pop(name) for name in _CONDITIONS if name in each}
-    for name, wanted in conditions.items():
-        if not isinstance(wanted, str):
-            raise TypeError(f"'{name}' is {wanted!r}, not a name")
-    return _Rule(conditions, _checked(each, Tolerance, path))
-
-
-def _checked(values: dict[str, Any], kind: type, path: Path) -> dict[str, Any]:
-    known = {field.name: field.type for field in fields(kind)}
-    for name, value in values.items():
-        if name not in known:
-            raise unknown_name(f"field in {path}", name, [*known, *_CONDITIONS])
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if known[name] == "str" and not isinstance(value, str):
-            raise TypeError(f"'{name}' is {value!r}, not a text")
-        if known[name] == "float" and not (number and math.isfinite(value) and value >= 0):
-            raise ValueError(f"'{name}' is {value!r}, not a figure of zero or more")
-    return values
+def _read(path: Path) -> _File:
+    known = ", ".join(field.name for field in fields(Rule))
+    fix = f"a [[rule]] may have: {known}; [baseline] has: factor, share, reason"
+    content = read_toml(path, what=_WHAT, fix=fix)
+    return structure(content, _File, where=f"{_WHAT} {path}", fix=fix)

@@ -1,4 +1,4 @@
-"""The verdict on one artefact in one runtime."""
+"""Checks one artefact in one runtime."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from agecompact.contract import Contract, Unit
 from agecompact.errors import AgecompactError, BackendMissingError
 from agecompact.evaluation.evaluate import target_of_contract
 from agecompact.files import sha256_of
-from agecompact.formats import FORMATS, Runtime
+from agecompact.formats import FORMATS, PRECISIONS, Runtime, opened_by
 from agecompact.runtimes.registry import load, read_metadata
-from parity_tests.compare import Answers, difference, errors, spread
+from parity_tests.compare import Outputs, output_errors, spread
 from parity_tests.inputs import Sample
-from parity_tests.plan import Plan
 from parity_tests.reference import Reference
 from parity_tests.results import Failure, Result
+from parity_tests.runner import ModelRunner
 from parity_tests.search import search
-from parity_tests.side import Side
+from parity_tests.settings import CheckSettings
 from parity_tests.task import mean_absolute_error
 from parity_tests.tolerances import min_spread
-from parity_tests.weights import WeightFault, compare_given, compare_weights
+from parity_tests.weights import WEIGHTS_FORMAT, WeightFault, compare_given, compare_weights
 
-# Failures of the answers themselves, which have an op where they are born.
+# Failures of the output, which originate at an op.
 _NUMERIC = frozenset({"not-finite", "degenerate", "mismatch"})
-# What the weights of a model's other Core ML packages are held to.
-_WHOLE = ("coreml", "float32")
+# Weights of fewer bits are compressed, so the package does not contain the network's own.
+_LEAST_FLOAT_BITS = 16
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """An artefact and a runtime that opens it.
+    """An artefact and a runtime that runs it.
 
     Attributes:
-        build: Where it belongs.
+        build: The artefact's build.
         entry: The artefact.
         runtime: The runtime.
     """
@@ -48,100 +48,103 @@ class Candidate:
 
     @property
     def path(self) -> Path:
-        """Where the artefact lies."""
+        """The artefact's path."""
         return self.build.path(self.entry)
 
 
-def check(candidate: Candidate, reference: Reference, plan: Plan) -> Result:
-    """Checks one artefact in one runtime, as far as it gets.
+def check(candidate: Candidate, reference: Reference, settings: CheckSettings) -> Result:
+    """Checks one artefact in one runtime, up to its first failure.
 
     Raises:
-        GateError: PyTorch itself gives no usable answer.
-        UsageError: An image of the user's cannot be read.
+        GateError: PyTorch fails on the labelled faces.
     """
     started = time.monotonic()
-    result = _blank(candidate.build, candidate.entry, candidate.runtime, plan)
+    result = _unchecked(candidate.build, candidate.entry, candidate.runtime, settings)
     try:
         contract = _contract(candidate)
-        _as_asked(candidate)
-        side = Side(
-            candidate.path,
-            candidate.runtime,
-            contract,
-            threads=plan.threads,
-            timeout_s=plan.timeout_s,
-        )
-        with side:
-            result = replace(result, runtime_version=side.opened.version)
-            result = judge(result, side, reference, plan)
+        _check_opset(candidate)
+        with ModelRunner(candidate.path, candidate.runtime, contract, settings) as runner:
+            result = replace(result, runtime_version=runner.opened.version)
+            result = compare(result, runner, reference, settings)
         if result.status == "passed":
-            _intact(result, candidate, reference)
+            _check_weights(candidate, reference)
+            _check_hash(result, candidate)
     except Failure as failure:
         result = failed(result, failure)
     return replace(result, seconds=round(time.monotonic() - started, 3))
 
 
-def not_made(build: Build, plan: Plan) -> tuple[Result, ...]:
-    """A failure for each artefact that was asked for and could not be converted."""
-    failures = []
-    for entry in build.manifest.not_made:
-        runtime = FORMATS[entry.format].runtimes[0]
-        result = _blank(build, entry, runtime, plan)
-        failures.append(failed(result, Failure("conversion", entry.reason)))
-    return tuple(failures)
+def not_made(build: Build, settings: CheckSettings) -> tuple[Result, ...]:
+    """A failure for each requested artefact whose conversion failed."""
+    return tuple(
+        failed(
+            _unchecked(build, entry, FORMATS[entry.format].runtimes[0], settings),
+            Failure("conversion", entry.reason),
+        )
+        for entry in build.manifest.not_made
+    )
 
 
-def judge(result: Result, side: Side, reference: Reference, plan: Plan) -> Result:
-    """Puts every input to an artefact that is open, and the answers against PyTorch's.
+def compare(
+    result: Result, runner: ModelRunner, reference: Reference, settings: CheckSettings
+) -> Result:
+    """Runs an open artefact on every input and compares its outputs with the reference's.
 
     Raises:
-        Failure: The runtime fails, dies or hangs.
+        Failure: The runtime fails, crashes or hangs.
     """
     worst = reference.samples[0]
     try:
-        answers = side.answers(reference.samples)
-        _reject_degenerate(reference.answers, answers, min_spread(result.unit))
-        result, worst = _compared(result, answers, side, reference, plan)
+        outputs = runner.outputs(reference.samples)
+        _reject_degenerate(reference.outputs, outputs, min_spread(result.unit))
+        result, worst = _compared(result, outputs, runner, reference, settings)
         _reject_mismatch(result)
-        if plan.labelled:
-            result = _on_labelled(result, side, reference, plan)
+        if settings.labelled:
+            result = _compared_on_labelled(result, runner, reference, settings)
     except Failure as failure:
         if failure.kind not in _NUMERIC:
             raise
         result = failed(result, failure)
-    wanted = plan.localise == "mismatch" and result.kind in _NUMERIC
-    if wanted or plan.localise == "always":
-        # Loaded when it is needed: a right build does not need it.
-        from parity_tests.diagnosis import diagnose
+    wanted = settings.localise == "mismatch" and result.kind in _NUMERIC
+    if wanted or settings.localise == "always":
+        # Imported only here: a build without failures does not need it.
+        from parity_tests.fault_location import locate_fault
 
-        found = diagnose(reference, side, worst, result.precision)
+        found = locate_fault(reference, runner, worst, result.precision)
         result = replace(result, localisation=found)
     return result
 
 
-def _blank(build: Build, entry: Entry | NotMade, runtime: Runtime, plan: Plan) -> Result:
-    return unjudged(
+def _unchecked(
+    build: Build, entry: Entry | NotMade, runtime: Runtime, settings: CheckSettings
+) -> Result:
+    return unchecked(
         build.folder / entry.file,
         runtime,
-        plan,
+        settings,
         model=build.manifest.model,
-        format_=entry.format,
         precision=entry.precision,
         unit=build.manifest.contract.output.unit,
     )
 
 
-def unjudged(
+def unchecked(
     path: Path,
     runtime: Runtime,
-    plan: Plan,
+    settings: CheckSettings,
     *,
     model: str,
-    format_: str,
     precision: str,
     unit: Unit,
 ) -> Result:
-    """What stands in a result before anything is asked of the file, its gates among it."""
+    """The result for a file before any check, with its gates."""
+    tolerance = settings.tolerances.of(
+        unit=unit,
+        format=opened_by(runtime.name).name,
+        precision=precision,
+        runtime=runtime.name,
+        model=model,
+    )
     return Result(
         model=model,
         artifact=path.name,
@@ -152,21 +155,19 @@ def unjudged(
         kind=None,
         reason="",
         unit=unit,
-        tolerance=plan.tolerances.of(
-            unit=unit, format=format_, precision=precision, runtime=runtime.name, model=model
-        ),
+        tolerance=tolerance,
         sha256=sha256_of(path) if path.exists() else None,
     )
 
 
 def failed(result: Result, failure: Failure) -> Result:
-    """A result with a failure in it; of a runtime that is not of this machine, skipped."""
+    """A result with a failure in it; `skipped` if this machine does not have the runtime."""
     status: Literal["skipped", "failed"] = "skipped" if failure.kind == "missing" else "failed"
     return replace(result, status=status, kind=failure.kind, reason=str(failure))
 
 
 def _contract(candidate: Candidate) -> Contract:
-    """The artefact's own contract: what a phone would run it by."""
+    """The artefact's own contract, which a phone would use."""
     manifest = candidate.build.manifest
     try:
         described = read_metadata(candidate.path)
@@ -176,118 +177,135 @@ def _contract(candidate: Candidate) -> Contract:
         raise Failure("metadata", str(error)) from None
     except AgecompactError as error:
         raise Failure("load", str(error)) from None
-    if described.model != manifest.model:
-        raise Failure("metadata", f"it says it is '{described.model}'")
-    if described.precision != candidate.entry.precision:
-        raise Failure("metadata", f"it says it is {described.precision}")
-    if described.weights_sha256 != manifest.weights_sha256:
-        raise Failure("metadata", "it says it was converted from other weights")
-    mine, theirs = manifest.contract, described.contract
-    # Samples come cropped, by the manifest's contract: other boxes would go unseen in the answers.
-    if (theirs.crops, theirs.output) != (mine.crops, mine.output):
-        raise Failure("metadata", "its crops or output are not the manifest's")
-    return theirs
+    for what, found, wanted in (
+        ("model", described.model, manifest.model),
+        ("precision", described.precision, candidate.entry.precision),
+        ("weights_sha256", described.weights_sha256, manifest.weights_sha256),
+    ):
+        if found != wanted:
+            raise Failure("metadata", f"its metadata has {what} '{found}', not '{wanted}'")
+    contract = described.contract
+    # Samples are cropped by the manifest's contract, so the outputs would not show other boxes.
+    if (contract.crops, contract.output) != (manifest.contract.crops, manifest.contract.output):
+        raise Failure("metadata", "its metadata has other crops or another output")
+    return contract
 
 
-def _as_asked(candidate: Candidate) -> None:
-    """Fails an ONNX file of another opset than the exporter says: some fall back in silence."""
-    if candidate.entry.opset is None:
+def _check_opset(candidate: Candidate) -> None:
+    """Rejects an ONNX file with another opset than requested: some exporters fall back silently."""
+    wanted = candidate.entry.opset
+    if wanted is None:
         return
     opset = load(candidate.runtime).describe(str(candidate.path))["opsets"].get("ai.onnx")
-    if opset != candidate.entry.opset:
-        raise Failure("conversion", f"opset {opset}, where {candidate.entry.opset} was asked for")
+    if opset != wanted:
+        raise Failure("conversion", f"its opset is {opset}, {wanted} was requested")
 
 
-def _intact(result: Result, candidate: Candidate, reference: Reference) -> None:
-    """Fails what answers rightly and yet is not what was built: answers hide a flipped bit."""
-    if candidate.entry.format == "coreml":
-        try:
-            faults = _weight_faults(candidate, reference)
-        except AgecompactError as error:
-            raise Failure("weights", f"nothing to hold its weights to: {error}") from None
-        if faults:
-            first = faults[0]
-            where = f"{first.op}.{first.parameter}: " if first.op else ""
-            raise Failure("weights", f"{where}{first.reason}; {len(faults)} such")
+def _check_weights(candidate: Candidate, reference: Reference) -> None:
+    """Rejects wrong weights that the outputs do not show, such as a flipped bit."""
+    if candidate.entry.format != WEIGHTS_FORMAT:
+        return
+    try:
+        faults = _weight_faults(candidate, reference)
+    except AgecompactError as error:
+        raise Failure("weights", f"its weights cannot be compared: {error}") from None
+    if faults:
+        first = faults[0]
+        where = f"{first.op}.{first.parameter}: " if first.op else ""
+        raise Failure("weights", f"{where}{first.reason}; {len(faults)} such faults")
+
+
+def _weight_faults(candidate: Candidate, reference: Reference) -> tuple[WeightFault, ...]:
+    """Compares with the network and, in a reduced precision, with the full-precision package."""
+    build, entry = candidate.build, candidate.entry
+    full = FORMATS[WEIGHTS_FORMAT].precisions[0]
+    if PRECISIONS[entry.precision].stored_bits >= _LEAST_FLOAT_BITS:
+        faults = compare_given(candidate.path, reference.parameters)
+        if faults or entry.precision == full:
+            return faults
+    return tuple(
+        fault
+        for other in build.manifest.artifacts
+        if (other.format, other.precision) == (WEIGHTS_FORMAT, full)
+        for fault in compare_weights(candidate.path, build.path(other))
+    )
+
+
+def _check_hash(result: Result, candidate: Candidate) -> None:
     if result.sha256 != candidate.entry.sha256:
         raise Failure("integrity", "it is not the file that was built: its sha256 differs")
 
 
-def _weight_faults(candidate: Candidate, reference: Reference) -> tuple[WeightFault, ...]:
-    """Against the network itself and, of another precision, against the float32 package beside."""
-    build, entry = candidate.build, candidate.entry
-    wholes = [e for e in build.manifest.artifacts if (e.format, e.precision) == _WHOLE]
-    if (faults := compare_given(candidate.path, reference.parameters)) or entry in wholes:
-        return faults
-    return tuple(
-        fault for whole in wholes for fault in compare_weights(candidate.path, build.path(whole))
-    )
-
-
-def _reject_degenerate(reference: Answers, candidate: Answers, floor: float) -> None:
-    """Fails a network that answers the same to everything, even where PyTorch does so too."""
-    for whose, answers in (("it", candidate), ("even PyTorch", reference)):
-        if spread(answers) < floor:
+def _reject_degenerate(reference: Outputs, candidate: Outputs, least: float) -> None:
+    """Rejects a network whose output is constant, even if PyTorch's is constant too."""
+    for whose, outputs in (("its", candidate), ("even PyTorch's", reference)):
+        if spread(outputs) < least:
             raise Failure(
                 "degenerate",
-                f"{whose} answers {answers.mean():.3g} to every input: the preprocessing is not "
-                "what the network was trained with, or its weights are dead",
+                f"{whose} output is {outputs.mean():.3g} for every input: the preprocessing is not "
+                "the one that the network was trained with, or its weights are dead",
             )
 
 
 def _compared(
-    result: Result, answers: Answers, side: Side, reference: Reference, plan: Plan
+    result: Result,
+    outputs: Outputs,
+    runner: ModelRunner,
+    reference: Reference,
+    settings: CheckSettings,
 ) -> tuple[Result, Sample]:
-    """The figures, and the input with the greatest error."""
-    found = difference(reference.answers, answers)
-    worst = reference.samples[found.worst]
+    """The errors, and the input with the greatest error."""
+    errors = output_errors(reference.outputs, outputs)
+    worst = reference.samples[errors.worst]
     result = replace(
         result,
-        max_years=found.max,
-        p99_years=found.p99,
-        mean_years=found.mean,
+        max_years=errors.max,
+        p99_years=errors.p99,
+        mean_years=errors.mean,
         worst_sample=worst.name,
-        samples=len(answers),
+        samples=len(outputs),
     )
-    # What already fails needs no worse input.
-    if plan.budget is None or found.max > result.tolerance.max:
+    # If it fails already, no worse input is needed.
+    if settings.budget is None or errors.max > result.tolerance.max:
         return result, worst
-    known = errors(reference.answers, answers)
-    hunted = search(reference.side.answers, side.answers, reference.samples, known, plan.budget)
-    searched = replace(
-        result,
-        searched_years=hunted.error,
-        searched=hunted.tried,
+    found = search(
+        reference.runner.outputs,
+        runner.outputs,
+        reference.samples,
+        errors.per_sample,
+        settings.budget,
     )
-    return searched, hunted.sample
+    return replace(result, searched_years=found.error, searched=found.tried), found.sample
 
 
 def _reject_mismatch(result: Result) -> None:
     gates = result.tolerance
     for what, error, gate in (
-        ("at most", result.max_years, gates.max),
-        ("in the 99th percentile", result.p99_years, gates.p99),
-        ("on average", result.mean_years, gates.mean),
-        ("on a searched input", result.searched_years, gates.searched),
+        ("greatest error", result.max_years, gates.max),
+        ("99th percentile of the error", result.p99_years, gates.p99),
+        ("mean error", result.mean_years, gates.mean),
+        ("error on a searched input", result.searched_years, gates.searched),
     ):
         if error is not None and error > gate:
             raise Failure(
                 "mismatch",
-                f"off by {error:.3g} {result.unit} {what}, {gate:g} allowed; worst on "
+                f"{what} {error:.3g} {result.unit}, {gate:g} allowed; worst fixed input "
                 f"'{result.worst_sample}'",
             )
 
 
-def _on_labelled(result: Result, side: Side, reference: Reference, plan: Plan) -> Result:
-    labelled = plan.labelled[target_of_contract(side.contract)]
-    theirs, mine = reference.mae, mean_absolute_error(side, labelled)
-    error = abs(mine - theirs)
+def _compared_on_labelled(
+    result: Result, runner: ModelRunner, reference: Reference, settings: CheckSettings
+) -> Result:
+    labelled = settings.labelled[target_of_contract(runner.contract)]
+    mae = mean_absolute_error(runner, labelled)
+    error = abs(mae - reference.mae)
     result = replace(result, mae_years=error, faces=len(labelled.faces))
     if error > result.tolerance.mae:
         failure = Failure(
             "task",
-            f"MAE {mine:.4f} {result.unit}, PyTorch's {theirs:.4f}; "
-            f"{result.tolerance.mae:g} allowed between them",
+            f"its MAE is {mae:.4f} {result.unit}, PyTorch's {reference.mae:.4f}; a difference of "
+            f"{result.tolerance.mae:g} is allowed",
         )
         return failed(result, failure)
     return result

@@ -16,8 +16,8 @@ from agecompact.models import registry
 from agecompact.weights import checkpoints
 from parity_tests import inputs
 from parity_tests.check import check_builds
-from parity_tests.plan import Plan
 from parity_tests.results import Result
+from parity_tests.settings import CheckSettings
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -53,7 +53,7 @@ class Agecompact(Protocol):
 
 def verdicts_on(build: Build) -> tuple[Result, ...]:
     """Verdicts on one build with the fixed inputs, without search and localisation."""
-    return check_builds([build], Plan(budget=None, localise="never"))
+    return check_builds([build], CheckSettings(budget=None, localise="never"))
 
 
 def random_network(model_id: str, seed: int = SEED) -> nn.Module:

@@ -20,7 +20,6 @@ from agecompact.contract import Layout, Unit
 from agecompact.errors import UsageError
 from agecompact.serialization import read_versioned
 
-SCHEMA_VERSION = 1
 FOLDER = "golden"
 FILE_NAME = "golden.json"
 
@@ -32,36 +31,42 @@ _DTYPES: Mapping[str, np.dtype[Any]] = {"uint8": np.dtype("u1"), "float32": np.d
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Array(Checked):
+class StoredArray(Checked):
     """An array, stored in its own file."""
 
     file: Text
     shape: tuple[AtLeastOne, ...]
     dtype: Text
-    name: Text = "table"
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Tolerance(Checked):
+class NamedArray(StoredArray):
+    """The array of an input or output."""
+
+    name: Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackTolerance(Checked):
     """Limit of an artefact's maximum error, in the pack's unit."""
 
     max: NotNegative
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Index(Checked):
+class PackIndex(Checked):
     """The content of `golden.json`."""
 
-    SCHEMA_VERSION: ClassVar[int] = SCHEMA_VERSION
+    SCHEMA_VERSION: ClassVar[int] = 1
 
     model: Text
     weights_sha256: Sha256
     unit: Unit
     samples: tuple[Text, ...]
-    inputs: tuple[_Array, ...]
-    table: _Array
-    outputs: tuple[_Array, ...]
-    tolerances: Mapping[str, _Tolerance]
+    inputs: tuple[NamedArray, ...]
+    table: StoredArray
+    outputs: tuple[NamedArray, ...]
+    tolerances: Mapping[str, PackTolerance]
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,7 @@ def read(folder: Path) -> GoldenPack:
         UsageError: It is missing, has another schema version, or its files do not match its index.
     """
     path = folder / FILE_NAME
-    index = read_versioned(path, _Index, what="golden pack", fix=_FIX)
+    index = read_versioned(path, PackIndex, what="golden pack", fix=_FIX)
     count = len(index.samples)
     for kind, arrays in (("input", index.inputs), ("output", index.outputs)):
         if not arrays or len({array.name for array in arrays}) != len(arrays):
@@ -142,7 +147,7 @@ def read_if_there(folder: Path) -> GoldenPack | None:
     return read(folder) if (folder / FILE_NAME).exists() else None
 
 
-def _load(folder: Path, array: _Array, dtype: str, shape: tuple[int, ...]) -> Any:
+def _load(folder: Path, array: StoredArray, dtype: str, shape: tuple[int, ...]) -> Any:
     path = folder / array.file
     if array.dtype != dtype or array.shape != shape:
         raise UsageError(

@@ -1,1 +1,1 @@
-"""Where an error is born: the tensors of two models, side by side."""
+"""Finds the op where an error originates, from the tensors of two models."""

@@ -1,10 +1,10 @@
-"""Which tensor of a candidate is which tensor of the reference.
+"""Pairs the tensors of a candidate with those of the reference.
 
 Converters fold batch norms, fuse activations, drop identities, insert transposes and split ops, so
-neither names nor counts can be relied on. Four things can: a tensor depends on the inputs that its
-counterpart depends on; its shape is that shape in another layout; where nothing is wrong its values
-are those values; and where something is, its op still does the same kind of work on the same
-inputs, or stands between the same tensors.
+neither names nor counts are reliable. Four properties are: a tensor depends on the inputs that its
+counterpart depends on; its shape is the same in another layout; if nothing is wrong, its values are
+the same; and if something is wrong, its op still has the same kind and inputs, or is between the
+same tensors.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from parity_tests.localisation.graph import Graph
 from parity_tests.localisation.layouts import View, same_rank, squeezed, views
 from parity_tests.localisation.opkinds import AFFINE, ARITHMETIC, INPUT, NORM, OTHER, STORE, alike
 
-# Below this distance a tensor is taken for another whatever its op is called.
+# Below this distance two tensors are paired whatever their ops are.
 _NEAR = 0.02
-# Below this one, where the ops do the same kind of work.
+# Below this one, if their ops are of the same kind.
 _LIKE = 0.5
-# Farther down the graph than this many fitting tensors a counterpart is not looked for.
+# How many tensors of a fitting shape are tried.
 _REACH = 24
-# Distances closer than this are no distance apart: a relu of positive values, a reshape.
+# Distances closer than this count as equal: a relu of positive values, a reshape.
 _TIE = 1.01
 _ROUNDING = 1e-7
 
-How = Literal["name", "value", "place"]
+MatchedBy = Literal["name", "value", "place"]
 
 
 @dataclass(frozen=True)
@@ -38,26 +38,27 @@ class Pair:
     """One tensor of the reference and its counterpart.
 
     Attributes:
-        reference: Index of the step that wrote it.
+        reference: Index of the reference's step that wrote it.
         candidate: Index of the candidate's step.
-        view: How the candidate's tensor is laid beside it; None where their shapes do not allow it.
-        distance: RMS of the difference in units of the reference's spread.
-        how: What told: the module's path, the values, or the place in the graph.
+        view: How to rearrange the candidate's tensor; None if the shapes do not fit.
+        distance: RMS difference relative to the reference's standard deviation.
+        matched_by: How the pair was found: by the module's path, the values, or the place in the
+            graph.
     """
 
     reference: int
     candidate: int
     view: View | None
     distance: float
-    how: How
+    matched_by: MatchedBy
 
 
 def align(reference: Graph, candidate: Graph) -> tuple[Pair, ...]:
-    """Pairs the steps of two graphs that saw the same samples.
+    """Pairs the steps of two graphs that ran on the same samples.
 
     Returns:
-        At most one pair for each tensor of the reference, or crop of one, in the reference's order;
-        the last tensors of both are always a pair.
+        At most one pair for each tensor of the reference, or for each crop of it, in the
+        reference's order. The last tensors of both graphs are always a pair.
     """
     matcher = _Matcher(reference, candidate)
     matcher.by_value()
@@ -67,7 +68,7 @@ def align(reference: Graph, candidate: Graph) -> tuple[Pair, ...]:
 
 
 def distance(reference: Sequence[np.ndarray], candidate: Sequence[np.ndarray], view: View) -> float:
-    """RMS difference of tensors over the samples, in units of the reference's spread."""
+    """RMS difference over the samples, relative to the reference's standard deviation."""
     squares, total, second, count = 0.0, 0.0, 0.0, 0
     for r, c in zip(reference, candidate, strict=True):
         mine = np.asarray(view.of_reference(r), np.float32)
@@ -81,7 +82,7 @@ def distance(reference: Sequence[np.ndarray], candidate: Sequence[np.ndarray], v
         return inf
     mean_square = second / count
     variance = max(mean_square - (total / count) ** 2, 0.0)
-    # A constant tensor has no spread: a thousandth of its size stands in for it.
+    # A constant tensor has no deviation: a thousandth of its magnitude replaces it.
     scale = max(variance**0.5, 1e-3 * mean_square**0.5)
     if scale == 0.0:
         return 0.0 if squares == 0.0 else inf
@@ -89,6 +90,8 @@ def distance(reference: Sequence[np.ndarray], candidate: Sequence[np.ndarray], v
 
 
 class _Matcher:
+    """Finds the pairs; `i` is a step of the reference, `j` one of the candidate."""
+
     def __init__(self, reference: Graph, candidate: Graph) -> None:
         self._reference, self._candidate = reference, candidate
         self._found: dict[int, Pair] = {}
@@ -108,7 +111,7 @@ class _Matcher:
                 self._found[j] = self._nearest_view(i, j, "name")
 
     def by_value(self) -> None:
-        """Pairs what agrees, or is of one module and kind, in the candidate's order."""
+        """Pairs steps of equal values, or of one module and kind, in the candidate's order."""
         for j, step in enumerate(self._candidate.steps):
             if step.op == INPUT or j in self._skipped:
                 continue
@@ -121,7 +124,7 @@ class _Matcher:
         self._drop_rivals()
 
     def by_place(self) -> None:
-        """Pairs ops of one kind that read the same tensors, where values no longer tell."""
+        """Pairs ops of one kind that read the same tensors, where the values differ."""
         taken = {pair.reference for pair in self._found.values()}
         for j in range(len(self._candidate)):
             kind = self._candidate.kind(j)
@@ -141,11 +144,11 @@ class _Matcher:
                 taken.add(best.reference)
 
     def by_neighbours(self) -> None:
-        """Pairs what is left between the same tensors: an activation made of other ops, say."""
+        """Pairs the rest if between the same tensors: an activation made of other ops, say."""
         taken = {pair.reference for pair in self._found.values()}
         options = []
         for j in set(range(len(self._candidate))) - set(self._found) - self._skipped:
-            # PyTorch's network has nothing for what only stores a tensor otherwise.
+            # PyTorch's network has no counterpart of an op that only stores a tensor differently.
             if self._candidate.kind(j) == STORE:
                 continue
             reads = self._reads(j)
@@ -164,7 +167,7 @@ class _Matcher:
                 self._found[pair.candidate] = pair
 
     def pairs(self) -> tuple[Pair, ...]:
-        """What was found, in the reference's order."""
+        """The pairs, in the reference's order."""
         last, final = len(self._reference) - 1, len(self._candidate) - 1
         self._found = {
             j: p for j, p in self._found.items() if (p.reference == last) <= (j == final)
@@ -182,7 +185,7 @@ class _Matcher:
         return same and self._fits(i, self._candidate.kind(j))
 
     def _reads(self, j: int) -> set[int]:
-        """The reference's tensors that a step of the candidate depends on most nearly."""
+        """The reference's closest tensors that a step of the candidate depends on."""
         return {self._found[q].reference for q in self._candidate.nearest(j, self._found)}
 
     def _reachable(self, j: int) -> list[int]:
@@ -199,8 +202,8 @@ class _Matcher:
     def _closest(self, reachable: Sequence[int], j: int) -> Pair | None:
         shape = self._candidate.steps[j].value.shape
         fitting = [i for i in reachable if views(shape, self._reference.steps[i].value.shape)]
-        # A flat tensor that has a flat counterpart is held to it: read as its unflattened source,
-        # in whichever order fits, a wrong order of flattening would go unseen.
+        # A flat tensor is compared with a flat one, if there is one. Compared with the unflattened
+        # source, in whichever order fits, a wrong flatten order would be missed.
         exact = [
             i for i in fitting if squeezed(self._reference.steps[i].value.shape) == squeezed(shape)
         ]
@@ -219,37 +222,39 @@ class _Matcher:
         return min(tied, key=lambda p: (not self._fits(p.reference, kind), p.reference))
 
     def _unlikeness(self, pair: Pair) -> tuple[bool, bool, float, int]:
-        """Orders ops of one kind in a row, a reshape and a permutation: shape, then value."""
+        """Sort key for consecutive ops of one kind, a reshape and a permutation: shape, value."""
         mine = self._reference.steps[pair.reference].value.shape
         theirs = self._candidate.steps[pair.candidate].value.shape
         other_shape = squeezed(mine) != squeezed(theirs)
         return pair.view is None, other_shape, pair.distance, pair.reference
 
     def _crops_left(self, i: int, j: int) -> set[int | None]:
-        """The crops of a stacked tensor that have no counterpart yet and that a step may be.
+        """Crops of a stacked tensor that have no counterpart yet and that a step may be.
 
-        What reads a tensor of one crop is of that crop.
+        A step that reads a tensor of one crop belongs to that crop.
         """
         fitting = views(self._candidate.steps[j].value.shape, self._reference.steps[i].value.shape)
         mine = [pair.view for pair in self._found.values() if pair.reference == i]
         read = [self._found[q].view for q in self._candidate.nearest(j, self._found)]
-        of = {view.crop for view in read if view is not None} - {None}
+        crops_read = {view.crop for view in read if view is not None} - {None}
         left = {view.crop for view in fitting} - {None} - {view.crop for view in mine if view}
-        return left & of if of else left
+        return left & crops_read if crops_read else left
 
-    def _nearest_view(self, i: int, j: int, how: How, crops: set[int | None] | None = None) -> Pair:
+    def _nearest_view(
+        self, i: int, j: int, matched_by: MatchedBy, crops: set[int | None] | None = None
+    ) -> Pair:
         mine, theirs = self._reference.values(i), self._candidate.values(j)
-        best = Pair(i, j, None, inf, how)
+        best = Pair(i, j, None, inf, matched_by)
         for view in views(theirs[0].shape, mine[0].shape):
             if crops is not None and view.crop not in crops:
                 continue
             far = distance(mine, theirs, view)
             if best.view is None or far < best.distance:
-                best = Pair(i, j, view, far, how)
+                best = Pair(i, j, view, far, matched_by)
         return best
 
     def _drop_rivals(self) -> None:
-        """Of several tensors taken for one, keeps the closest, else the first."""
+        """Of several tensors paired with one, keeps the closest, or the first of equally close."""
         kept: dict[tuple[int, int | None], Pair] = {}
         for pair in self._found.values():
             key = (pair.reference, pair.view.crop if pair.view else None)
@@ -260,15 +265,11 @@ class _Matcher:
 
 
 def _folded(graph: Graph, other: Graph) -> set[int]:
-    """Convolutions that only a batch norm reads, where the other graph has no batch norms."""
+    """Convolutions read only by a batch norm, if the other graph has no batch norms."""
     if any(other.kind(i) == NORM for i in range(len(other))):
         return set()
-    readers: dict[int, list[int]] = {}
-    for index, parents in enumerate(graph.parents):
-        for parent in parents:
-            readers.setdefault(parent, []).append(index)
     return {
         index
-        for index, by in readers.items()
-        if graph.kind(index) == AFFINE and [graph.kind(i) for i in by] == [NORM]
+        for index, readers in enumerate(graph.readers)
+        if graph.kind(index) == AFFINE and [graph.kind(i) for i in readers] == [NORM]
     }

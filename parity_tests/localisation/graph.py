@@ -1,4 +1,4 @@
-"""A trace as a graph: who reads whom, over one or more samples."""
+"""A trace as a graph: which step reads which, over one or more samples."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ import numpy as np
 from agecompact.runtimes.base import Array, Arrays, Step, Trace
 from parity_tests.localisation.opkinds import INPUT, OTHER, kind_of
 
+# Steps by index: the keys of a mapping, or a set.
+Indices = Mapping[int, object] | set[int]
+
 
 def with_inputs(trace: Trace, inputs: Arrays) -> Trace:
-    """A trace with its inputs as steps, op `input`, before the rest.
+    """A trace preceded by its inputs as steps of the op `input`.
 
     Args:
-        trace: As `Session.trace` gives it.
-        inputs: What the session was given, by name.
+        trace: As `Session.trace` returns it.
+        inputs: The session's inputs by name.
     """
     known = {step.output for step in trace}
-    given = (Step(INPUT, name, (), "", v) for name, v in inputs.items() if name not in known)
-    return (*given, *trace)
+    steps = (Step(INPUT, name, (), "", v) for name, v in inputs.items() if name not in known)
+    return (*steps, *trace)
 
 
 class Graph:
-    """The floating steps of traces of one model on several samples.
+    """The floating-point steps of traces of one model on several samples.
 
     Attributes:
         steps: The steps of the first sample, inputs first.
@@ -46,30 +49,30 @@ class Graph:
         return len(self.steps)
 
     def kind(self, index: int) -> str:
-        """What a step's op does."""
+        """The kind of a step's op (`parity_tests.localisation.opkinds`)."""
         return kind_of(self.steps[index].op)
 
     def values(self, index: int) -> tuple[Array, ...]:
-        """What a step wrote, one array a sample."""
+        """What a step wrote, one array per sample."""
         return self._values[index]
 
     @cached_property
     def parents(self) -> tuple[tuple[int, ...], ...]:
-        """Of each step, the steps that it reads, in its own order."""
+        """For each step, the steps that it reads, in the order of its inputs."""
         return tuple(
-            tuple(dict.fromkeys(i for name in step.inputs for i in self._behind(name)))
+            tuple(dict.fromkeys(i for name in step.inputs for i in self._producers(name)))
             for step in self.steps
         )
 
-    def _behind(self, name: str) -> tuple[int, ...]:
-        """The steps that a tensor is, or, where it is of integers, that those come from."""
+    def _producers(self, name: str) -> tuple[int, ...]:
+        """The step that wrote a tensor; for integers, the steps that they were computed from."""
         if name in self._index:
             return (self._index[name],)
-        return tuple(i for read in self._integers.get(name, ()) for i in self._behind(read))
+        return tuple(i for read in self._integers.get(name, ()) for i in self._producers(read))
 
     @cached_property
     def ancestors(self) -> tuple[int, ...]:
-        """Of each step, itself and all that it depends on, as bits."""
+        """For each step, itself and all steps that it depends on, as bits."""
         found: list[int] = []
         for index, parents in enumerate(self.parents):
             bits = 1 << index
@@ -80,25 +83,23 @@ class Graph:
 
     @cached_property
     def readers(self) -> tuple[tuple[int, ...], ...]:
-        """Of each step, the steps that read it."""
+        """For each step, the steps that read it."""
         found: list[list[int]] = [[] for _ in self.steps]
         for index, parents in enumerate(self.parents):
             for parent in parents:
                 found[parent].append(index)
         return tuple(map(tuple, found))
 
-    def nearest(self, index: int, stops: Mapping[int, object] | set[int]) -> tuple[int, ...]:
+    def nearest(self, index: int, stops: Indices) -> tuple[int, ...]:
         """The closest steps among `stops` that a step depends on, in the order of its inputs."""
         return _closest(self.parents, index, stops)
 
-    def nearest_readers(
-        self, index: int, stops: Mapping[int, object] | set[int]
-    ) -> tuple[int, ...]:
+    def nearest_readers(self, index: int, stops: Indices) -> tuple[int, ...]:
         """The closest steps among `stops` that depend on a step."""
         return _closest(self.readers, index, stops)
 
-    def between(self, index: int, stops: Mapping[int, object] | set[int]) -> tuple[int, ...]:
-        """The steps from those `stops` on, up to and with a step, in order."""
+    def between(self, index: int, stops: Indices) -> tuple[int, ...]:
+        """A step and the steps between it and those `stops` that it depends on, in order."""
         found = {index}
         pending = list(self.parents[index])
         while pending:
@@ -109,9 +110,7 @@ class Graph:
         return tuple(sorted(found))
 
 
-def _closest(
-    edges: Sequence[Sequence[int]], start: int, stops: Mapping[int, object] | set[int]
-) -> tuple[int, ...]:
+def _closest(edges: Sequence[Sequence[int]], start: int, stops: Indices) -> tuple[int, ...]:
     found: dict[int, None] = {}
     pending = list(edges[start])
     seen: set[int] = set()
@@ -126,6 +125,6 @@ def _closest(
 
 
 def rms(value: Array) -> float:
-    """Root of the mean square, in float64; 0 of nothing."""
+    """Root mean square, in float64; 0 for an empty array."""
     flat = np.asarray(value, np.float64).ravel()
     return float(np.sqrt(np.mean(np.square(flat)))) if flat.size else 0.0

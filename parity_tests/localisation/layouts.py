@@ -1,4 +1,4 @@
-"""The same tensor in another layout: NCHW and NHWC, flattened, squeezed, crops stacked or not."""
+"""The same tensor in another layout: NCHW or NHWC, flattened, squeezed, crops stacked or not."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _ORDERS: dict[int, tuple[Shape, ...]] = {
 
 @dataclass(frozen=True)
 class View:
-    """How a candidate's tensor is read to lie beside a reference's.
+    """How to rearrange a candidate's tensor to compare it with a reference's.
 
     Attributes:
-        order: Its axes in the order that comes first.
-        before: Its shape before that, where it is unflattened; None leaves it as it is.
-        shape: Its shape afterwards.
-        crop: Which index of the reference's leading axis it stands for; None for all of it.
+        order: Order of its axes for the transposition.
+        before: Shape to unflatten it to before the transposition; None leaves it as it is.
+        shape: Shape after the transposition.
+        crop: Index on the reference's leading axis that it corresponds to; None for all of it.
     """
 
     order: Shape
@@ -37,20 +37,20 @@ class View:
     crop: int | None = None
 
     def of_candidate(self, value: Array) -> Array:
-        """The candidate's tensor as the reference lays it out."""
+        """The candidate's tensor in the reference's layout."""
         unflattened = value if self.before is None else value.reshape(self.before)
         return np.transpose(unflattened, self.order).reshape(self.shape)
 
     def of_reference(self, value: Array) -> Array:
-        """The part of the reference's tensor that the candidate's stands for."""
+        """The part of the reference's tensor that the candidate's corresponds to."""
         return value if self.crop is None else value[self.crop : self.crop + 1]
 
 
 @lru_cache(maxsize=4096)
 def views(candidate: Shape, reference: Shape) -> tuple[View, ...]:
-    """Every way in which a tensor of one shape may be a tensor of another, likeliest first.
+    """Every way to rearrange a tensor of one shape into another, most likely first.
 
-    Spatial axes are never exchanged with each other: a tensor that needs that is wrong.
+    Height and width are never swapped: a tensor that needs that is wrong.
     """
     if prod(candidate) == prod(reference):
         return tuple(dict.fromkeys(_whole(candidate, reference)))
@@ -65,12 +65,12 @@ def views(candidate: Shape, reference: Shape) -> tuple[View, ...]:
 
 
 def same_rank(candidate: Shape, reference: Shape) -> bool:
-    """Whether no axes are merged or split between two shapes; axes of one do not count."""
+    """Whether two shapes have the same number of axes, not counting axes of length 1."""
     return len(squeezed(candidate)) == len(squeezed(reference))
 
 
 def squeezed(shape: Shape) -> Shape:
-    """A shape without its axes of one."""
+    """A shape without its axes of length 1."""
     return tuple(side for side in shape if side != 1)
 
 

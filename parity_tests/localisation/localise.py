@@ -1,31 +1,30 @@
-"""Where an error is born: the first op that disagrees though what it reads agrees.
+"""Finds the op where an error originates: the first that disagrees though its inputs agree.
 
-Two graphs that saw the same inputs are laid beside each other tensor by tensor (`alignment`). The
-error of each tensor is measured in the error that rounding alone makes there (`rounding`), so that
-what a network amplifies by itself accuses nobody: of a right conversion that ratio stays near 1 all
-the way. `jump` tells from the ratios which op is accused, `suspicion` of what.
+Two graphs that ran on the same inputs are compared tensor by tensor (`alignment`). The error of
+each tensor is measured relative to the error that rounding alone causes there (`rounding`), so that
+what the network amplifies is not mistaken for a fault: in a correct conversion the ratio stays near
+1 throughout. `origin` finds the op from these ratios, `diagnose` the cause.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 
 from agecompact.runtimes.base import Array, Trace
 from parity_tests.localisation.alignment import Pair, align
-from parity_tests.localisation.findings import Birth, Localisation, Row, as_json, lines
-from parity_tests.localisation.graph import Graph, with_inputs
-from parity_tests.localisation.jump import birthplace, carried_on, jumps
-from parity_tests.localisation.meter import Meter
-from parity_tests.localisation.opkinds import INPUT, STORE, kind_of
+from parity_tests.localisation.context import Diagnosis, FaultContext, ReferenceOp
+from parity_tests.localisation.diagnose import diagnose
+from parity_tests.localisation.graph import Graph
+from parity_tests.localisation.meter import ErrorMeter
+from parity_tests.localisation.opkinds import INPUT, STORE, VIEW
+from parity_tests.localisation.origin import find_origin, jumps, passed_on
 from parity_tests.localisation.recompute import Values
-from parity_tests.localisation.scene import Finding, Link, Scene
-from parity_tests.localisation.stored import stored_between
-from parity_tests.localisation.suspicion import suspect
-
-__all__ = ["Birth", "Localisation", "Row", "as_json", "lines", "localise", "with_inputs"]
+from parity_tests.localisation.report import FaultOrigin, Localisation, TensorComparison
+from parity_tests.localisation.storage import stored_between
 
 
 def localise(
@@ -36,200 +35,204 @@ def localise(
     rounding: Mapping[str, float] | None = None,
     state: Mapping[str, Array] | None = None,
 ) -> Localisation:
-    """Finds the op where a candidate's error is born.
+    """Finds the op where a candidate's error originates.
 
     Args:
-        reference: Its traces, one a sample, each with its inputs (`graph.with_inputs`).
+        reference: The reference's traces, one per sample, each with its inputs
+            (`graph.with_inputs`).
         candidate: The candidate's traces on the same samples, likewise.
-        precision: Of the candidate: `float32` or `float16`.
-        rounding: By the reference's tensor, the RMS error that rounding makes there
-            (`rounding.Evidence`). Without it, as of a foreign pair, a rule of thumb stands in, and
-            only errors far beyond rounding are told.
-        state: The reference's weights by name; without them fewer suspicions can be tried.
+        precision: The candidate's, a key of `agecompact.formats.PRECISIONS`.
+        rounding: RMS error that rounding causes, by the reference's tensor
+            (`rounding.ReferenceRun`). Without it, as for a foreign pair, a rule of thumb replaces
+            it, and only errors far beyond rounding are reported.
+        state: The reference's weights by name; without them fewer causes can be diagnosed.
     """
-    mine, theirs = Graph(reference), Graph(candidate)
-    pairs = align(mine, theirs)
-    meter = Meter(mine, theirs, precision, rounding or {})
-    kept = _one_a_tensor(pairs, meter)
-    ratios = {i: meter.ratio(pair) for i, pair in kept.items()}
-    reads = {i: mine.nearest(i, kept) for i in kept}
-    before = {i: max((ratios[r] for r in reads[i]), default=0.0) for i in kept}
-    rows = [
-        _row(mine, theirs, kept[i], mine.between(i, kept), meter, (ratios[i], before[i]))
-        for i in kept
-    ]
-    order = list(kept)
-    carried = carried_on(order, ratios, reads)
-    undone = {mine.steps[i].output for i in order if i not in carried}
-    guilty = birthplace(order, ratios, reads, carried)
-    if guilty is None:
-        most = _adds_most(rows, undone)
-        return Localisation(precision, tuple(rows), None, most, _harmless(rows, most))
-    place = order.index(guilty)
-    stored = _stored_wrong(mine, theirs, pairs, kept[guilty], meter, ratios)
+    compared = _Comparison(Graph(reference), Graph(candidate), precision, rounding or {})
+    kept, ratios, before = compared.kept, compared.ratios, compared.ratios_before
+    rows = [compared.row(kept[i], ratios[i], before[i]) for i in kept]
+    effective = passed_on(ratios, compared.reads)
+    undone = {row.tensor for i, row in zip(kept, rows, strict=True) if i not in effective}
+    faulty = find_origin(ratios, compared.reads)
+    if faulty is None:
+        most = _greatest_increase(rows, undone)
+        return Localisation(precision, tuple(rows), None, most, _no_origin(rows[most]))
+    place = list(kept).index(faulty)
+    stored = compared.stored_wrong(kept[faulty])
     if stored is None:
-        scene = _scene(mine, theirs, pairs, kept, guilty, reads[guilty], meter, state or {})
+        context = compared.context(faulty, state or {})
     else:
-        scene = _stored_scene(mine, theirs, stored, meter)
-        errors = meter.ratio(stored), ratios[stored.reference]
-        rows[place] = replace(rows[place], inputs_ratio=max(before[guilty], errors[0]))
-        rows.insert(place, _row(mine, theirs, stored, (stored.reference,), meter, errors))
-    birth = _birth(place, rows[place], suspect(scene))
-    return Localisation(precision, tuple(rows), birth, _adds_most(rows, undone), _accusation(birth))
+        context = compared.storage_context(stored)
+        ratio = compared.meter.ratio(stored)
+        rows[place] = replace(rows[place], inputs_ratio=max(before[faulty], ratio))
+        rows.insert(place, compared.row(stored, ratio, ratios[stored.reference], combined=False))
+    origin = _origin(place, rows[place], diagnose(context))
+    most = _greatest_increase(rows, undone)
+    return Localisation(precision, tuple(rows), origin, most, _summary(origin))
 
 
-def _birth(place: int, row: Row, found: Finding | None) -> Birth:
-    return Birth(
+class _Comparison:
+    """Two graphs, tensor by tensor.
+
+    Attributes:
+        mine: The reference's graph.
+        theirs: The candidate's.
+        meter: Their errors.
+        pairs: All pairs of tensors.
+    """
+
+    def __init__(
+        self, mine: Graph, theirs: Graph, precision: str, rounding: Mapping[str, float]
+    ) -> None:
+        self.mine, self.theirs = mine, theirs
+        self.meter = ErrorMeter(mine, theirs, precision, rounding)
+        self.pairs = align(mine, theirs)
+
+    @cached_property
+    def kept(self) -> dict[int, Pair]:
+        """The pair of each tensor of the reference; if its crops have several, the worst."""
+        kept: dict[int, Pair] = {}
+        for pair in self.pairs:
+            rival = kept.get(pair.reference)
+            if rival is None or self.meter.ratio(pair) > self.meter.ratio(rival):
+                kept[pair.reference] = pair
+        return kept
+
+    @cached_property
+    def ratios(self) -> dict[int, float]:
+        """The error of each tensor relative to rounding."""
+        return {i: self.meter.ratio(pair) for i, pair in self.kept.items()}
+
+    @cached_property
+    def reads(self) -> dict[int, tuple[int, ...]]:
+        """The paired tensors that each one is computed from."""
+        return {i: self.mine.nearest(i, self.kept) for i in self.kept}
+
+    @cached_property
+    def ratios_before(self) -> dict[int, float]:
+        """The greatest ratio of the tensors that each one is computed from; 0 for an input."""
+        return {i: max((self.ratios[r] for r in self.reads[i]), default=0.0) for i in self.kept}
+
+    def row(
+        self, pair: Pair, ratio: float, before: float, *, combined: bool = True
+    ) -> TensorComparison:
+        """A pair and its errors; `combined` lists all ops since the tensors that it reads."""
+        step, other = self.mine.steps[pair.reference], self.theirs.steps[pair.candidate]
+        covers = self.mine.between(pair.reference, self.kept) if combined else (pair.reference,)
+        error = self.meter.error(pair)
+        return TensorComparison(
+            scope=step.scope,
+            op=step.op,
+            tensor=step.output,
+            covers=tuple(self.mine.steps[i].op for i in covers),
+            candidate_op=other.op,
+            candidate_tensor=other.output,
+            matched_by=pair.matched_by,
+            max_abs=None if error is None else error[0],
+            relative=pair.distance if np.isfinite(pair.distance) else None,
+            ratio=ratio,
+            inputs_ratio=before,
+        )
+
+    def stored_wrong(self, faulty: Pair) -> Pair | None:
+        """The first tensor before a faulty one whose storage explains its error."""
+        after = self.ratios[faulty.reference]
+        for pair in stored_between(self.mine, self.theirs, self.pairs, faulty):
+            ratio = self.meter.ratio(pair)
+            if jumps(ratio, self.ratios[pair.reference]) and not jumps(after, ratio):
+                return pair
+        return None
+
+    def storage_context(self, pair: Pair) -> FaultContext:
+        """The context of a tensor that should equal the reference's, stored differently."""
+        both = self.meter.values(pair)
+        assert both is not None, "a pair of different shapes does not count as stored"
+        step, other = self.mine.steps[pair.reference], self.theirs.steps[pair.candidate]
+        return FaultContext(
+            reference=both[0],
+            candidate=both[1],
+            candidate_shape=other.value.shape,
+            candidate_op=other.op,
+            inputs={step.output: both[0]},
+            chain=(ReferenceOp(step.op, STORE, step.scope, both[0]),),
+            rounding=self.meter.rounding_error(pair.reference),
+        )
+
+    def context(self, index: int, state: Mapping[str, Array]) -> FaultContext:
+        """The context of a tensor of the reference whose pair is faulty."""
+        mine, theirs, pair = self.mine, self.theirs, self.kept[index]
+        both = self.meter.values(pair)
+        # If the reference stacks crops and the candidate does not, only one crop is looked at.
+        crop = None if pair.view is None else pair.view.crop
+        crops = len(mine.steps[index].value)
+
+        def values(i: int) -> Values:
+            arrays = [np.asarray(v, np.float64) for v in mine.values(i)]
+            if crop is not None and len(arrays[0]) == crops:
+                arrays = [array[crop : crop + 1] for array in arrays]
+            return np.stack(arrays)
+
+        def op(i: int) -> ReferenceOp:
+            step = mine.steps[i]
+            name = step.output if step.op == INPUT else step.op
+            return ReferenceOp(name, mine.kind(i), step.scope, values(i))
+
+        reads = self.reads[index]
+        sizes = {values(i)[0].size for i in (*reads, index)}
+        ops = theirs.between(pair.candidate, {p.candidate for p in self.pairs})
+        return FaultContext(
+            reference=values(index) if both is None else both[0],
+            candidate=None if both is None else both[1],
+            candidate_shape=theirs.steps[pair.candidate].value.shape,
+            candidate_op=theirs.steps[pair.candidate].op,
+            inputs={mine.steps[i].output: values(i) for i in reads},
+            chain=tuple(op(i) for i in mine.between(index, self.kept)),
+            rounding=self.meter.rounding_error(index),
+            state=state,
+            maps={
+                mine.steps[i].output: values(i)
+                for i in reversed(mine.between(index, set()))
+                if mine.steps[i].value.ndim == 4
+                and mine.steps[i].value.size in sizes
+                and mine.kind(i) != VIEW
+            },
+            model_inputs={s.output: values(i) for i, s in enumerate(mine.steps) if s.op == INPUT},
+            constants=tuple(c for i in ops for c in theirs.steps[i].constants),
+            rounding_unit=self.meter.unit,
+        )
+
+
+def _origin(place: int, row: TensorComparison, found: Diagnosis | None) -> FaultOrigin:
+    return FaultOrigin(
         row=place,
         scope=row.scope if found is None or found.scope is None else found.scope,
         op=row.op,
         candidate_op=row.candidate_op,
         candidate_tensor=row.candidate_tensor,
-        suspicion="unknown" if found is None else found.name,
+        cause="unknown" if found is None else found.cause,
         evidence="" if found is None else found.evidence,
     )
 
 
-def _adds_most(rows: Sequence[Row], undone: set[str]) -> int:
-    """The row whose op adds the most, of those whose error is not undone."""
+def _greatest_increase(rows: Sequence[TensorComparison], undone: set[str]) -> int:
+    """The row whose op adds the most to its inputs' error, if that error is not undone."""
     added = [r.ratio / max(r.inputs_ratio, 1.0) * (r.tensor not in undone) for r in rows]
     return int(np.argmax([a if np.isfinite(a) else 1e300 for a in added]))
-
-
-def _one_a_tensor(pairs: Sequence[Pair], meter: Meter) -> dict[int, Pair]:
-    """The pair of each tensor of the reference; of several crops of one, the worst."""
-    kept: dict[int, Pair] = {}
-    for pair in pairs:
-        rival = kept.get(pair.reference)
-        if rival is None or meter.ratio(pair) > meter.ratio(rival):
-            kept[pair.reference] = pair
-    return kept
-
-
-def _stored_wrong(
-    mine: Graph,
-    theirs: Graph,
-    pairs: Sequence[Pair],
-    accused: Pair,
-    meter: Meter,
-    ratios: Mapping[int, float],
-) -> Pair | None:
-    """The first tensor before an accused one that, only stored otherwise, explains its error."""
-    for pair in stored_between(mine, theirs, pairs, accused):
-        ratio = meter.ratio(pair)
-        if jumps(ratio, ratios[pair.reference]) and not jumps(ratios[accused.reference], ratio):
-            return pair
-    return None
-
-
-def _row(
-    mine: Graph,
-    theirs: Graph,
-    pair: Pair,
-    covers: Sequence[int],
-    meter: Meter,
-    errors: tuple[float, float],
-) -> Row:
-    """The row of a pair; `errors` is its ratio and the greatest of what it is computed from."""
-    step, other = mine.steps[pair.reference], theirs.steps[pair.candidate]
-    error = meter.error(pair)
-    return Row(
-        scope=step.scope,
-        op=step.op,
-        tensor=step.output,
-        covers=tuple(mine.steps[i].op for i in covers),
-        candidate_op=other.op,
-        candidate_tensor=other.output,
-        matched_by=pair.how,
-        max_abs=None if error is None else error[0],
-        relative=pair.distance if np.isfinite(pair.distance) else None,
-        ratio=errors[0],
-        inputs_ratio=errors[1],
-    )
-
-
-def _stored_scene(mine: Graph, theirs: Graph, pair: Pair, meter: Meter) -> Scene:
-    """The scene of a tensor that should be the reference's own, stored otherwise."""
-    both = meter.values(pair)
-    assert both is not None, "a pair of other shapes is not taken for stored"
-    step, other = mine.steps[pair.reference], theirs.steps[pair.candidate]
-    return Scene(
-        reference=both[0],
-        candidate=both[1],
-        candidate_shape=other.value.shape,
-        candidate_op=other.op,
-        sources={step.output: both[0]},
-        chain=(Link(step.op, STORE, step.scope, both[0]),),
-        rounding=meter.floor(pair.reference),
-    )
-
-
-def _scene(
-    mine: Graph,
-    theirs: Graph,
-    pairs: Sequence[Pair],
-    kept: Mapping[int, Pair],
-    index: int,
-    reads: Sequence[int],
-    meter: Meter,
-    state: Mapping[str, Array],
-) -> Scene:
-    pair = kept[index]
-    both = meter.values(pair)
-
-    # Where the reference stacks crops and the candidate does not, all is looked at on one crop.
-    crop = None if pair.view is None else pair.view.crop
-    crops = len(mine.steps[index].value)
-
-    def stacked(i: int) -> Values:
-        values = [np.asarray(v, np.float64) for v in mine.values(i)]
-        one = crop is not None and len(values[0]) == crops
-        return np.stack([v[crop : crop + 1] if one and crop is not None else v for v in values])
-
-    def link(i: int) -> Link:
-        step = mine.steps[i]
-        name = step.output if step.op == INPUT else step.op
-        return Link(name, kind_of(step.op), step.scope, stacked(i))
-
-    chain = mine.between(index, kept)
-    ops = theirs.between(pair.candidate, {p.candidate for p in pairs})
-    upstream = [i for i in mine.between(index, set()) if mine.steps[i].value.ndim == 4]
-    sizes = {stacked(i)[0].size for i in (*reads, index)}
-    return Scene(
-        reference=stacked(index) if both is None else both[0],
-        candidate=None if both is None else both[1],
-        candidate_shape=theirs.steps[pair.candidate].value.shape,
-        candidate_op=theirs.steps[pair.candidate].op,
-        sources={mine.steps[i].output: stacked(i) for i in reads},
-        chain=tuple(link(i) for i in chain),
-        rounding=meter.floor(index),
-        state=state,
-        layouts={
-            mine.steps[i].output: stacked(i)
-            for i in reversed(upstream)
-            if mine.steps[i].value.size in sizes and kind_of(mine.steps[i].op) != "view"
-        },
-        rivals={s.output: stacked(i) for i, s in enumerate(mine.steps) if s.op == INPUT},
-        constants=tuple(c for i in ops for c in theirs.steps[i].constants),
-        unit=meter.unit,
-    )
 
 
 def _place(scope: str, op: str) -> str:
     return f"{scope} ({op})" if scope else op
 
 
-def _accusation(birth: Birth) -> str:
-    told = f"{birth.suspicion}: {birth.evidence}" if birth.evidence else "cause unknown"
+def _summary(origin: FaultOrigin) -> str:
+    cause = f"{origin.cause}: {origin.evidence}" if origin.evidence else "cause unknown"
     return (
-        f"born at {_place(birth.scope, birth.op)}, {birth.candidate_op} "
-        f"'{birth.candidate_tensor}': {told}"
+        f"the error originates at {_place(origin.scope, origin.op)}, {origin.candidate_op} "
+        f"'{origin.candidate_tensor}': {cause}"
     )
 
 
-def _harmless(rows: Sequence[Row], most: int) -> str:
-    row = rows[most]
+def _no_origin(row: TensorComparison) -> str:
     return (
-        f"no single op: rounding accumulates; {_place(row.scope, row.op)} adds the most, "
-        f"{row.ratio:.1f} times what rounding makes there"
+        f"no single op is to blame: rounding accumulates; {_place(row.scope, row.op)} adds the "
+        f"most, {row.ratio:.1f} times the rounding error there"
     )

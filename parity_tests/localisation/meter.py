@@ -1,4 +1,4 @@
-"""Errors of paired tensors, in units of what rounding makes."""
+"""Errors of paired tensors, relative to the errors that rounding causes."""
 
 from __future__ import annotations
 
@@ -6,49 +6,65 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from agecompact.formats import PRECISIONS
 from parity_tests.localisation.alignment import Pair
 from parity_tests.localisation.graph import Graph, rms
 from parity_tests.localisation.recompute import Values
-from parity_tests.localisation.rounding import UNITS
 
-# Without the network, rounding is taken for this many units of the tensor's size.
-_UNITS_OF_SIZE = {"float32": 16.0, "float16": 4.0}
+# Without the network, rounding is assumed to cost this many roundings of the stored values, and
+# this many of kernels that compute in float32, relative to the tensor's magnitude.
+_STORED_ROUNDINGS = 4.0
+_KERNEL_ROUNDINGS = 12.0
+_KERNEL_UNIT = PRECISIONS["float32"].rounding_unit
 
 
-class Meter:
-    """Errors of pairs, absolute and in units of rounding.
+class ErrorMeter:
+    """Errors of pairs, absolute and relative to rounding.
+
+    Args:
+        reference: The reference's graph.
+        candidate: The candidate's.
+        precision: The candidate's, a key of `agecompact.formats.PRECISIONS`.
+        rounding: RMS error that rounding causes, by the reference's tensor; a rule of thumb
+            replaces what is missing.
 
     Attributes:
-        unit: The largest relative error of one rounding at the candidate's precision.
+        unit: Largest relative error of one rounding at the candidate's precision.
     """
 
     def __init__(
-        self, mine: Graph, theirs: Graph, precision: str, rounding: Mapping[str, float]
+        self, reference: Graph, candidate: Graph, precision: str, rounding: Mapping[str, float]
     ) -> None:
-        self._mine, self._theirs = mine, theirs
-        self.unit, self._rounding = UNITS[precision], rounding
-        self._thumb = _UNITS_OF_SIZE[precision]
+        self._reference, self._candidate, self._rounding = reference, candidate, rounding
+        self.unit = PRECISIONS[precision].rounding_unit
 
     def values(self, pair: Pair) -> tuple[Values, Values] | None:
         """Reference and candidate, `(samples, *shape)` in the reference's layout, float64."""
-        if pair.view is None:
+        view = pair.view
+        if view is None:
             return None
-        mine, theirs = self._mine.values(pair.reference), self._theirs.values(pair.candidate)
-        right = np.stack([np.asarray(pair.view.of_reference(v), np.float64) for v in mine])
-        return right, np.stack([np.asarray(pair.view.of_candidate(v), np.float64) for v in theirs])
+        mine, theirs = (
+            self._reference.values(pair.reference),
+            self._candidate.values(pair.candidate),
+        )
+        return (
+            np.stack([np.asarray(view.of_reference(v), np.float64) for v in mine]),
+            np.stack([np.asarray(view.of_candidate(v), np.float64) for v in theirs]),
+        )
 
-    def floor(self, index: int) -> float:
-        """RMS error that rounding makes of a tensor of the reference."""
-        values = np.stack([np.asarray(v, np.float64) for v in self._mine.values(index)])
-        # Values that cancel to nothing, or a lucky draw, leave less than any storage rounds.
-        least = self.unit * rms(values) / 4
-        measured = self._rounding.get(self._mine.steps[index].output)
+    def rounding_error(self, index: int) -> float:
+        """RMS error that rounding causes in a tensor of the reference."""
+        values = np.stack([np.asarray(v, np.float64) for v in self._reference.values(index)])
+        magnitude = rms(values)
+        measured = self._rounding.get(self._reference.steps[index].output)
         if measured is None:
-            measured = self._thumb * self.unit * rms(values)
-        return max(measured, least, 1e-30)
+            roundings = _STORED_ROUNDINGS * self.unit + _KERNEL_ROUNDINGS * _KERNEL_UNIT
+            measured = roundings * magnitude
+        # Values that cancel, or a lucky draw, give less than any storage costs.
+        return max(measured, self.unit * magnitude / 4, 1e-30)
 
     def error(self, pair: Pair) -> tuple[float, float] | None:
-        """Greatest and RMS error; None where shapes or NaN forbid it."""
+        """Greatest and RMS error; None if the shapes differ or the candidate is not finite."""
         both = self.values(pair)
         if both is None or not np.isfinite(both[1]).all():
             return None
@@ -56,8 +72,8 @@ class Meter:
         return float(np.abs(difference).max()), rms(difference)
 
     def ratio(self, pair: Pair) -> float:
-        """RMS error in units of rounding; images as integers are another unit, and not judged."""
-        if self._theirs.values(pair.candidate)[0].dtype.kind in "ui":
+        """RMS error relative to rounding; 0 for an image as integers, which has another scale."""
+        if self._candidate.values(pair.candidate)[0].dtype.kind in "ui":
             return 0.0
         error = self.error(pair)
-        return float("inf") if error is None else error[1] / self.floor(pair.reference)
+        return float("inf") if error is None else error[1] / self.rounding_error(pair.reference)

@@ -1,4 +1,4 @@
-"""Ops of every runtime by what they do, so that `CONV_2D` and `conv2d` are told to be alike."""
+"""The kinds of ops, so that `CONV_2D` in one runtime and `conv2d` in another are the same."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SOFTMAX = "softmax"
 INPUT = "input"
 OTHER = "other"
 
-# Of each kind the names, in lower case without underscores, digits and what is fused.
+# The ops of each kind, in lower case, without underscores, digits and fused activations.
 _NAMES: Mapping[str, str] = {
     AFFINE: "conv convd depthwiseconvd transposeconv fusedconv linear gemm matmul addmm "
     "fullyconnected",
@@ -26,7 +26,7 @@ _NAMES: Mapping[str, str] = {
     CONCAT: "cat concat concatenation stack pack",
     VIEW: "reshape view flatten permute transpose squeeze unsqueeze expanddims identity dropout "
     "slice stridedslice slicebyindex slicebysize split unbind getitem gather clone contiguous",
-    # What changes how values are stored, and is no op of PyTorch's network.
+    # Ops that only change how values are stored; PyTorch's network has none.
     STORE: "quantize quantizelinear dequantize dequantizelinear fakequant cast",
     SOFTMAX: "softmax",
     INPUT: "input",
@@ -50,11 +50,11 @@ ARITHMETIC = frozenset(("add", "sub", "mul", "div"))
 
 
 def kind_of(op: str) -> str:
-    """What an op does last: `affine`, `relu`, `view` and so on; `other` for what is not known.
+    """The kind of an op: `affine`, `relu`, `view` and so on; `other` if it is unknown.
 
     Args:
-        op: As a runtime names it; of `CONV_2D+RELU` the last part counts, of `CONV_2D[int8]` all
-            but the brackets.
+        op: A runtime's name for it. The last part of `CONV_2D+RELU` counts; brackets, as in
+            `CONV_2D[int8]`, are ignored.
     """
     name = re.sub(r"\[.*\]", "", op).split("+")[-1].lower().replace("_", "").replace(".", "")
     if name in _RELU6:
@@ -63,7 +63,7 @@ def kind_of(op: str) -> str:
 
 
 def alike(one: str, other: str) -> bool:
-    """Whether two kinds may be the same op: a convolution may hold a batch norm, say."""
+    """Whether ops of two kinds may correspond: a convolution may include a batch norm, say."""
     affine = {AFFINE, NORM}
     clipping = {"relu", "relu6"}
     pooling = {POOL, REDUCE}

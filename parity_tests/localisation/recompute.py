@@ -1,11 +1,11 @@
-"""Ops done again, in float64, on the inputs of a trace: so hypotheses about a fault are tried.
+"""Recomputes ops in float64 on the inputs of a trace, to test hypotheses about a fault.
 
-All arrays carry the samples on a first axis, before the batch's.
+The first axis of every array is the sample, the second the batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,7 @@ class Window:
 
     Attributes:
         sides: Height and width of the kernel.
-        stride: Of both axes.
+        stride: Stride of both axes.
         top: Rows of padding above; `left`, `bottom`, `right` likewise.
     """
 
@@ -35,27 +35,27 @@ class Window:
     right: int
 
 
-def windows(sides: tuple[int, int], given: tuple[int, int], made: tuple[int, int]) -> list[Window]:
+def windows(sides: tuple[int, int], size: tuple[int, int], out: tuple[int, int]) -> list[Window]:
     """Every window of a kernel that turns maps of one height and width into those of another.
 
-    Even padding comes first, then more of it below and on the right, then above and on the left.
+    Symmetric padding comes first, then more of it below and right, then more of it above and left.
     """
     found = []
     for stride in range(1, _MAX_STRIDE + 1):
         for least in range(max(sides)):
             for more in ((0, 0), (0, 1), (1, 0), (0, 2), (2, 0)):
                 top, bottom = least + more[0], least + more[1]
-                outs = [
-                    (size + top + bottom - side) // stride + 1
-                    for size, side in zip(given, sides, strict=True)
-                ]
-                if tuple(outs) == made and max(top, bottom) < max(max(sides), 2):
+                found_out = tuple(
+                    (length + top + bottom - side) // stride + 1
+                    for length, side in zip(size, sides, strict=True)
+                )
+                if found_out == out and max(top, bottom) < max(max(sides), 2):
                     found.append(Window(sides, stride, top, top, bottom, bottom))
     return found
 
 
 def convolve(maps: Values, weight: Values, window: Window) -> Values:
-    """A convolution without bias; groups follow from the channels of maps and kernel, OIHW."""
+    """A convolution without bias; the OIHW kernel and the maps determine the groups."""
     import torch
     from torch.nn import functional
 
@@ -66,7 +66,7 @@ def convolve(maps: Values, weight: Values, window: Window) -> Values:
 
 
 def pool(maps: Values, window: Window, *, largest: bool, counts_padding: bool) -> Values:
-    """A pool of `(samples, N, C, H, W)`: the largest value, or the mean with or without padding."""
+    """Max or mean pooling of `(samples, N, C, H, W)`; a mean may count the padding."""
     import torch
     from torch.nn import functional
 
@@ -86,27 +86,41 @@ def pool(maps: Values, window: Window, *, largest: bool, counts_padding: bool) -
 
 
 def found_window(maps: Values, weight: Values, made: Values) -> Window | None:
-    """The window by which a convolution of this weight made these maps.
+    """The window with which a convolution with this weight turned `maps` into `made`.
 
-    Each channel may have been scaled and shifted since, as a batch norm or a bias does.
+    Each channel may have been scaled and shifted since, by a batch norm or a bias.
     """
     if maps.ndim != 5 or made.ndim != 5 or weight.ndim != 4 or maps.shape[2] % weight.shape[1]:
         return None
     sides = (weight.shape[2], weight.shape[3])
-    given, size = (maps.shape[3], maps.shape[4]), (made.shape[3], made.shape[4])
-    for window in windows(sides, given, size):
+    size, out = (maps.shape[3], maps.shape[4]), (made.shape[3], made.shape[4])
+    for window in windows(sides, size, out):
         if residual(convolve(maps, weight, window), made) < _FITS:
             return window
     return None
 
 
+def application(
+    values: Values, weight: Values, made: Values
+) -> Callable[[Values, Values], Values] | None:
+    """How a Linear or convolution turned `values` into `made`, up to a scale and shift per channel.
+
+    Returns:
+        A function of values and weights; None if it is unknown.
+    """
+    if weight.ndim == 2:
+        return (lambda v, w: v @ w.T) if values.shape[-1] == weight.shape[1] else None
+    window = found_window(values, weight, made)
+    return None if window is None else lambda v, w: convolve(v, w, window)
+
+
 def per_channel(values: Values) -> Values:
-    """`(channels, the rest)` of `(samples, N, C, ...)`."""
+    """Reshapes `(samples, N, C, ...)` to `(C, all others)`."""
     return np.moveaxis(values, 2, 0).reshape(values.shape[2], -1)
 
 
 def scale_and_shift(of: Values, to: Values) -> tuple[Values, Values]:
-    """Per channel the a and b for which a * of + b comes nearest to `to`, both `(channels,)`."""
+    """The a and b per channel, `(channels,)`, for which a * of + b is closest to `to`."""
     x, y = per_channel(of), per_channel(to)
     centred = x - x.mean(1, keepdims=True)
     power = np.square(centred).sum(1)
@@ -115,7 +129,7 @@ def scale_and_shift(of: Values, to: Values) -> tuple[Values, Values]:
 
 
 def residual(of: Values, to: Values) -> float:
-    """What scale and shift by channel leave unexplained, in units of the spread within them."""
+    """RMS that scaling and shifting each channel leave, relative to the deviation within them."""
     scale, shift = scale_and_shift(of, to)
     y = per_channel(to)
     left = y - scale[:, None] * per_channel(of) - shift[:, None]
@@ -124,12 +138,12 @@ def residual(of: Values, to: Values) -> float:
 
 
 def along(vector: Values, like: Values) -> Values:
-    """A value a channel, shaped to go with `(samples, N, C, ...)`."""
+    """One value per channel, shaped to broadcast with `(samples, N, C, ...)`."""
     return vector.reshape(1, 1, -1, *([1] * (like.ndim - 3)))
 
 
 def orders(values: Values) -> Iterator[tuple[str, Values]]:
-    """Maps `(samples, N, C, H, W)` flattened to `(samples, N, C*H*W)` in both usual orders."""
+    """Flattens `(samples, N, C, H, W)` to `(samples, N, C*H*W)` in both usual orders."""
     flat = (*values.shape[:2], -1)
     yield "CHW", values.reshape(flat)
     yield "HWC", np.moveaxis(values, 2, -1).reshape(flat)
@@ -146,14 +160,13 @@ def _split(merged: Values, samples: int) -> Values:
 
 
 def found_pool_window(maps: Values, made: Values, *, largest: bool) -> Window | None:
-    """The unpadded window by which a pool made these maps: stride and sides alike, as is usual."""
+    """The unpadded window with which a pool made these maps; its stride is its side, as usual."""
     if maps.ndim != 5 or made.ndim != 5 or made.shape[3] < 1:
         return None
-    for side in range(1, maps.shape[3] + 1):
+    height, width = maps.shape[3:]
+    for side in range(1, height + 1):
         window = Window((side, side), side, 0, 0, 0, 0)
-        if ((maps.shape[3] - side) // side + 1, (maps.shape[4] - side) // side + 1) != made.shape[
-            3:
-        ]:
+        if (height // side, width // side) != made.shape[3:]:
             continue
         again = pool(maps, window, largest=largest, counts_padding=False)
         if np.allclose(again, made, rtol=1e-4, atol=1e-4 * float(np.abs(made).max())):

@@ -15,7 +15,7 @@ from agecompact.formats import Format
 from export import pipeline, targets
 from export.job import Artifact, Job
 from parity_tests.check import check_builds
-from parity_tests.plan import Plan
+from parity_tests.settings import CheckSettings
 from tests.support import random_weights
 
 
@@ -52,7 +52,7 @@ def test_the_other_formats_are_made_and_parity_fails_the_missing_one(
         "start ssrnet: tflite float32",
         "ssrnet: tflite float32: failed",
     ]
-    results = check_builds(read_builds(keeping_going.out), Plan(budget=None))
+    results = check_builds(read_builds(keeping_going.out), CheckSettings(budget=None))
     verdicts = {result.artifact: (result.status, result.kind) for result in results}
     assert verdicts["ssrnet_float32.onnx"] == ("passed", None)
     assert verdicts["ssrnet_float32.tflite"] == ("failed", "conversion")

@@ -1,35 +1,34 @@
-"""A ReLU that is never above zero in calibration: its tiny int8 scale aborts LiteRT on load."""
+"""A ReLU that is always zero in calibration: its tiny int8 scale crashes LiteRT."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 
-from agecompact.artifacts import manifest
 from agecompact.errors import ConversionError
 from agecompact.formats import Format
 from agecompact.runtimes.registry import read_metadata
 from export import pipeline, targets, to_tflite
 from export.job import Artifact, Job
 from parity_tests.results import Result
+from tests.parity_tests.editing import Edit, edited_build, in_bytes, unchanged
 from tests.support import BuildOf, verdicts_on
 
-# Above zero for some of the calibration images, or for none.
+# Biases that make the ReLU positive for some of the calibration images, or for none.
 ALIVE, DEAD = 0.0, -1e4
 
 
 def int8_file(bias: float, pieces: int) -> bytes:
-    """What TensorFlow's converter makes of a small network, its inputs and outputs float.
+    """A small network converted by TensorFlow, with float inputs and outputs.
 
     Args:
-        bias: Of the Linear before the ReLU.
-        pieces: 1, or 2 for an op between that XNNPACK does not take.
+        bias: Bias of the Linear before the ReLU.
+        pieces: 1, or 2 to add an op that XNNPACK does not support, which splits its graph.
     """
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     import numpy as np
@@ -57,8 +56,8 @@ def int8_file(bias: float, pieces: int) -> bytes:
     return made
 
 
-# By file: the bias, the pieces, and what becomes of it. The first is another network than the build
-# says, so it fails too; but by its answers.
+# By file: the bias, the pieces, and the failure. The first is not the build's network, so it fails
+# too, but only by its outputs.
 FILES = {
     "alive.tflite": (ALIVE, 2, "mismatch"),
     "dead, one piece.tflite": (DEAD, 1, "load"),
@@ -68,46 +67,43 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def files() -> dict[str, bytes]:
-    # TensorFlow stays out of this process, which lives as long as the test run.
+    # TensorFlow is not imported in this process, which runs all tests.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         made = [pool.submit(int8_file, bias, pieces) for bias, pieces, _ in FILES.values()]
         return {name: each.result() for name, each in zip(FILES, made, strict=True)}
 
 
 @pytest.fixture(scope="module")
-def verdicts(
+def results(
     files: dict[str, bytes], build_of: BuildOf, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Result]:
-    """The verdicts on a build of a right ONNX file and those files, with a right one's metadata."""
+    """The results for a build of a correct ONNX file and those files, with correct metadata."""
     good = build_of("ssrnet")
-    folder = tmp_path_factory.mktemp("dead")
-    right, replaced = good.manifest.artifacts[:2]
-    assert (right.format, replaced.format) == ("onnx", "tflite")
-    described = read_metadata(good.path(replaced))
-    for name, content in files.items():
-        (folder / name).write_bytes(to_tflite._finish(content, described))
-    for kept in (good.path(right), good.weights):
-        shutil.copy(kept, folder)
-    entries = (right, *(replace(replaced, file=name) for name in files))
-    manifest.write(folder, replace(good.manifest, artifacts=entries))
-    return {result.artifact: result for result in verdicts_on(manifest.read_builds(folder)[0])}
+    replaced = "ssrnet_float32.tflite"
+    described = read_metadata(good.folder / replaced)
+    edits: dict[str, tuple[str, Edit]] = {
+        name: (replaced, in_bytes(lambda _, c=content: to_tflite._finish(c, described)))
+        for name, content in files.items()
+    }
+    edits["right.onnx"] = ("ssrnet_float32.onnx", unchanged)
+    build = edited_build(good, tmp_path_factory.mktemp("dead"), edits, rehash=False)
+    return {result.artifact: result for result in verdicts_on(build)}
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_each_file_fails_with_its_kind(file: str, verdicts: dict[str, Result]) -> None:
-    assert (verdicts[file].status, verdicts[file].kind) == ("failed", FILES[file][2])
+def test_each_file_fails_with_its_kind(file: str, results: dict[str, Result]) -> None:
+    assert (results[file].status, results[file].kind) == ("failed", FILES[file][2])
 
 
-def test_a_death_is_told_with_the_signal_and_the_last_lines(verdicts: dict[str, Result]) -> None:
-    reason = verdicts["dead, two pieces.tflite"].reason
-    print(reason)
+def test_a_crash_is_reported_with_its_signal_and_last_lines(results: dict[str, Result]) -> None:
+    reason = results["dead, two pieces.tflite"].reason
     assert reason.startswith("signal SIGABRT: ")
     assert "XNNPACK" in reason
 
 
-def test_what_lies_beside_it_passes(verdicts: dict[str, Result]) -> None:
-    beside = verdicts["ssrnet_float32.onnx"]
-    assert (beside.status, beside.kind) == ("passed", None)
+def test_the_other_artefacts_of_the_build_pass(results: dict[str, Result]) -> None:
+    other = results["right.onnx"]
+    assert (other.status, other.kind) == ("passed", None)
 
 
 @pytest.mark.parametrize("file", [name for name, (bias, *_) in FILES.items() if bias == DEAD])
@@ -121,7 +117,7 @@ def test_export_refuses_to_ship_it(
     good = build_of("ssrnet")
 
     def convert(format_: Format, job: Job, _: Path) -> tuple[Artifact, ...]:
-        """As the converters of `good` did, but that TensorFlow makes one of those files."""
+        """Copies the files of `good`, with one of those files for the TFLite one."""
         entry = next(e for e in good.manifest.artifacts if e.format == format_.name)
         path = job.folder / entry.file
         shutil.copy(good.path(entry), path)

@@ -1,4 +1,4 @@
-"""Right conversions of random weights keep to tenths of the gate."""
+"""Correct conversions of random weights stay well within the gates, and reports say so."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import pytest
 from parity_tests.inputs import standard
 from parity_tests.markdown import to_markdown
 from parity_tests.results import Result, passed
+from tests.parity_tests.editing import truncated
+from tests.parity_tests.records import GOOD
 from tests.support import Agecompact, BuildOf, CopyBuild, verdicts_on
 
-MODELS = ("ssrnet", "c3ae-plain", "c3ae", "mobileagenet")
 KEYS = {
     "model",
     "artifact",
@@ -28,10 +29,10 @@ KEYS = {
 }
 
 
-@pytest.fixture(scope="module", params=MODELS)
+@pytest.fixture(scope="module", params=["ssrnet", "c3ae-plain", "c3ae", "mobileagenet"])
 def results(request: pytest.FixtureRequest, build_of: BuildOf) -> dict[str, Result]:
-    found = verdicts_on(build_of(request.param))
     prefix = f"{request.param}_"
+    found = verdicts_on(build_of(request.param))
     return {f"{r.artifact.removeprefix(prefix)} {r.runtime}": r for r in found}
 
 
@@ -46,7 +47,7 @@ def results(request: pytest.FixtureRequest, build_of: BuildOf) -> dict[str, Resu
         ("float16.mlpackage mil-float32", 0.1),
     ],
 )
-def test_it_answers_as_pytorch_does(
+def test_its_outputs_match_pytorchs(
     results: dict[str, Result], check: str, most_years: float
 ) -> None:
     result = results[check]
@@ -57,7 +58,7 @@ def test_it_answers_as_pytorch_does(
     assert result.mean_years <= result.p99_years <= result.max_years <= most_years
 
 
-def test_noise_fills_each_crop_differently(build_of: BuildOf) -> None:
+def test_noise_differs_from_crop_to_crop(build_of: BuildOf) -> None:
     contract = build_of("c3ae").manifest.contract
     noise = [sample for sample in standard(contract) if sample.group == "noise"]
     assert noise
@@ -85,48 +86,39 @@ def test_the_command_writes_the_documented_json_and_junit(
     assert _counts(build.folder)["failures"] == 0
 
 
-def test_a_failure_is_named_and_exits_1(copy_build: CopyBuild, agecompact: Agecompact) -> None:
-    build = copy_build("ssrnet", "float32.onnx", "float32.mlpackage")
-    harmed = build.folder / "ssrnet_float32.onnx"
-    harmed.write_bytes(harmed.read_bytes()[:5000])
-    done = agecompact("parity", build.folder)
+def test_a_failure_is_named_in_every_report_and_exits_1(
+    copy_build: CopyBuild, agecompact: Agecompact
+) -> None:
+    build = copy_build("ssrnet", "float32.onnx", "float16.tflite", "float32.mlpackage")
+    truncated()(build.folder / "ssrnet_float16.tflite")
+    summary = build.folder / "summary.md"
+    done = agecompact("parity", build.folder, "--markdown", summary, "--no-search")
     assert done.returncode == 1
-    assert "ssrnet_float32.onnx in ONNX Runtime: load: " in done.stderr
+    assert "ssrnet_float16.tflite in LiteRT: load: " in done.stderr
     assert "Traceback" not in done.stderr
     assert json.loads((build.folder / "parity.json").read_text())["passed"] is False
     counts = _counts(build.folder)
-    # The package is asked of Core ML and of the reference runtime.
-    assert (counts["tests"], counts["failures"], counts["errors"]) == (3, 1, 0)
+    # The package runs in Core ML and in the reference runtime.
+    assert (counts["tests"], counts["failures"], counts["errors"]) == (4, 1, 0)
     case = ET.parse(build.folder / "parity.xml").find("testcase/failure")
     assert case is not None
     assert case.get("type") == "load"
+    lines = summary.read_text().splitlines()
+    ran = counts["tests"] - counts["skipped"]
+    assert lines[0] == f"### Parity failed: {ran - 1} of {ran} checks agree with PyTorch"
+    # The failure comes first.
+    rows = [line for line in lines if line.startswith("| ssrnet")]
+    assert ["**failed: load**" in row for row in rows] == [True, *[False] * (ran - 1)]
 
 
-def test_what_nothing_ran_has_not_passed(copy_build: CopyBuild) -> None:
-    skipped = [
-        replace(result, status="skipped", kind="missing")
-        for result in verdicts_on(copy_build("ssrnet", ".onnx"))
-    ]
-    assert skipped
+def test_a_build_that_nothing_ran_has_not_passed() -> None:
+    skipped = [replace(GOOD, status="skipped", kind="missing")]
     assert not passed(skipped)
     assert "failed" in to_markdown(skipped).splitlines()[0]
 
 
-def test_a_pull_request_sees_failures_first(copy_build: CopyBuild, agecompact: Agecompact) -> None:
-    build = copy_build("ssrnet", "float32.onnx", "float16.tflite")
-    harmed = build.folder / "ssrnet_float16.tflite"
-    harmed.write_bytes(harmed.read_bytes()[:5000])
-    summary = build.folder / "summary.md"
-    done = agecompact("parity", build.folder, "--markdown", summary, "--no-search")
-    assert done.returncode == 1
-    lines = summary.read_text().splitlines()
-    assert lines[0] == "### Parity failed: 1 of 2 checks agree with PyTorch"
-    rows = [line for line in lines if line.startswith("| ssrnet")]
-    assert ["**failed: load**" in row for row in rows] == [True, False]
-
-
 def _counts(folder: Path) -> dict[str, int]:
-    """The suite's counts, once they agree with its cases."""
+    """The suite's counts, checked against its cases."""
     suite = ET.parse(folder / "parity.xml").getroot()
     assert suite.tag == "testsuite"
     cases = suite.findall("testcase")

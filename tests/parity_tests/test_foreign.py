@@ -1,9 +1,11 @@
-"""Any pair of models: another naming, another layout, no metadata, several answers."""
+"""Any pair of models: other names, another layout, no metadata, several outputs."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,10 +15,12 @@ from onnx import helper
 from agecompact.errors import UsageError
 from agecompact.formats import RUNTIMES
 from parity_tests.foreign import check_pair
-from parity_tests.plan import Plan
+from parity_tests.results import Result
+from parity_tests.settings import CheckSettings
+from tests.parity_tests.editing import in_onnx, in_tflite, initializer, renamed
 from tests.support import Agecompact, BuildOf
 
-QUICK = Plan(budget=None)
+QUICK = CheckSettings(budget=None)
 
 
 @pytest.fixture
@@ -26,165 +30,155 @@ def contract(build_of: BuildOf, tmp_path: Path) -> Path:
     return path
 
 
-def stranger(source: Path, target: Path) -> Path:
-    """The same network without metadata, its input and output under a stranger's names."""
-    model = onnx.load_model(source)
-    del model.metadata_props[:]
-    for side, name in ((model.graph.input, "input.1"), (model.graph.output, "1234")):
-        old, side[0].name = side[0].name, name
-        for node in model.graph.node:
-            node.input[:] = [name if each == old else each for each in node.input]
-            node.output[:] = [name if each == old else each for each in node.output]
-    onnx.save(model, target)
-    return target
+@pytest.fixture
+def folder(build_of: BuildOf) -> Path:
+    return build_of("ssrnet").folder
 
 
-def test_a_stranger_is_held_to_tflite_by_a_contract(
-    build_of: BuildOf, contract: Path, tmp_path: Path
-) -> None:
-    folder = build_of("ssrnet").folder
-    candidate = stranger(folder / "ssrnet_float32.onnx", tmp_path / "theirs.onnx")
-    result = check_pair(folder / "ssrnet_float32.tflite", candidate, contract, QUICK)
+@pytest.fixture
+def foreign(folder: Path, tmp_path: Path) -> Path:
+    """The same network without metadata, with other names for its input and output."""
+
+    def change(model: onnx.ModelProto) -> None:
+        del model.metadata_props[:]
+        for side, name in ((model.graph.input, "input.1"), (model.graph.output, "1234")):
+            renamed(model, {side[0].name: name})
+            side[0].name = name
+
+    path = Path(shutil.copy(folder / "ssrnet_float32.onnx", tmp_path / "theirs.onnx"))
+    in_onnx(change)(path)
+    return path
+
+
+def assert_passed(result: Result) -> None:
     assert (result.status, result.kind) == ("passed", None), result.reason
+
+
+def test_a_foreign_file_is_checked_by_a_contract(
+    folder: Path, foreign: Path, contract: Path
+) -> None:
+    result = check_pair(folder / "ssrnet_float32.tflite", foreign, contract, QUICK)
+    assert_passed(result)
     assert result.max_years is not None
     assert result.max_years > 0.0
 
 
-def test_a_wrong_stranger_fails_and_the_op_is_told(
-    build_of: BuildOf, contract: Path, tmp_path: Path
+def test_a_wrong_foreign_file_fails_with_the_faulty_op(
+    folder: Path, foreign: Path, contract: Path
 ) -> None:
-    folder = build_of("ssrnet").folder
-    candidate = stranger(folder / "ssrnet_float32.onnx", tmp_path / "theirs.onnx")
-    model = onnx.load_model(candidate)
-    stored = next(i for i in model.graph.initializer if len(i.dims) == 4 and i.dims[1] > 3)
-    values = onnx.numpy_helper.to_array(stored) * np.float32(1.1)
-    stored.CopyFrom(onnx.numpy_helper.from_array(values, stored.name))
-    onnx.save(model, candidate)
-    result = check_pair(folder / "ssrnet_float32.onnx", candidate, contract, QUICK)
+    def scale(model: onnx.ModelProto) -> None:
+        wide = {i.name for i in model.graph.initializer if len(i.dims) == 4 and i.dims[1] > 3}
+        name = next(node.name for node in model.graph.node if wide & {*node.input})
+        initializer(name, lambda values: values * np.float32(1.1))(model)
+
+    in_onnx(scale)(foreign)
+    result = check_pair(folder / "ssrnet_float32.onnx", foreign, contract, QUICK)
     assert (result.status, result.kind) == ("failed", "mismatch")
     assert result.localisation is not None
     assert result.localisation["born_at"] is not None
     assert "Conv" in result.localisation["born_at"]["candidate_op"]
 
 
-def test_a_tflite_file_without_metadata_and_signature(
-    build_of: BuildOf, contract: Path, tmp_path: Path
+def test_a_tflite_file_without_metadata_and_signature_passes(
+    folder: Path, contract: Path, tmp_path: Path
 ) -> None:
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
+    def strip(model: Any) -> None:
+        model.signatureDefs, model.metadata = [], []
+        graph = model.subgraphs[0]
+        graph.tensors[graph.inputs[0]].name = b"serving_default_input:0"
 
-    folder = build_of("ssrnet").folder
-    content = (folder / "ssrnet_float32.tflite").read_bytes()
-    model = schema.ModelT.InitFromPackedBuf(content, 0)
-    model.signatureDefs = []
-    model.metadata = []
-    graph = model.subgraphs[0]
-    graph.tensors[graph.inputs[0]].name = b"serving_default_input:0"
-    builder = flatbuffers.Builder(1 << 20)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    candidate = tmp_path / "theirs.tflite"
-    candidate.write_bytes(bytes(builder.Output()))
-    result = check_pair(folder / "ssrnet_float32.onnx", candidate, contract, QUICK)
-    assert (result.status, result.kind) == ("passed", None), result.reason
+    candidate = Path(shutil.copy(folder / "ssrnet_float32.tflite", tmp_path / "theirs.tflite"))
+    in_tflite(strip)(candidate)
+    assert_passed(check_pair(folder / "ssrnet_float32.onnx", candidate, contract, QUICK))
 
 
-def test_without_metadata_and_contract_nobody_can_feed_it(
-    build_of: BuildOf, tmp_path: Path
-) -> None:
-    folder = build_of("ssrnet").folder
-    stripped = stranger(folder / "ssrnet_float32.onnx", tmp_path / "theirs.onnx")
-    with pytest.raises(UsageError) as refused:
-        check_pair(stripped, folder / "ssrnet_float32.tflite", None, QUICK)
+def test_without_metadata_a_contract_is_needed(folder: Path, foreign: Path) -> None:
+    with pytest.raises(UsageError, match="does not contain a contract") as refused:
+        check_pair(foreign, folder / "ssrnet_float32.tflite", None, QUICK)
     assert "--contract" in refused.value.fix
 
 
-def test_several_answers_are_compared_each(contract: Path, tmp_path: Path) -> None:
-    """A network of ten answers, the last of which goes wrong."""
+def test_each_of_several_outputs_is_compared(contract: Path, tmp_path: Path) -> None:
+    """A network with ten outputs, the last of which is wrong."""
 
-    def network(path: Path, scale: np.ndarray) -> Path:
+    def network(name: str, last_scale: float = 1.0) -> Path:
         nodes = [
             helper.make_node("GlobalAveragePool", ["x"], ["pooled"]),
             helper.make_node("Flatten", ["pooled"], ["flat"]),
             helper.make_node("MatMul", ["flat", "w"], ["y"]),
         ]
-        weights = (np.arange(30, dtype=np.float32).reshape(3, 10) / 30) * scale
+        weights = np.arange(30, dtype=np.float32).reshape(3, 10) / 30
+        weights[:, 9] *= last_scale
         graph = helper.make_graph(
             nodes,
             "ten",
             [helper.make_tensor_value_info("x", 1, [1, 3, 64, 64])],
             [helper.make_tensor_value_info("y", 1, [1, 10])],
-            [onnx.numpy_helper.from_array(weights.astype(np.float32), "w")],
+            [onnx.numpy_helper.from_array(weights, "w")],
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-        onnx.save(model, path)
-        return path
+        onnx.save(model, tmp_path / name)
+        return tmp_path / name
 
-    scale = np.ones(10)
-    right = network(tmp_path / "right.onnx", scale)
-    same = network(tmp_path / "same.onnx", scale)
-    scale[9] = 1.01
-    wrong = network(tmp_path / "wrong.onnx", scale)
-    assert check_pair(right, same, contract, QUICK).status == "passed"
-    result = check_pair(right, wrong, contract, QUICK)
+    right, same = network("right.onnx"), network("same.onnx")
+    assert_passed(check_pair(right, same, contract, QUICK))
+    result = check_pair(right, network("wrong.onnx", 1.01), contract, QUICK)
     assert (result.status, result.kind) == ("failed", "mismatch")
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])
-def test_a_core_ml_package_has_core_mls_gates(precision: str, build_of: BuildOf) -> None:
+def test_a_core_ml_package_has_the_gates_of_core_ml(precision: str, folder: Path) -> None:
     pytest.importorskip("coremltools")
-    folder = build_of("ssrnet").folder
-    candidate = folder / f"ssrnet_{precision}.mlpackage"
+    reference = folder / "ssrnet_float32.onnx"
     result = check_pair(
-        folder / "ssrnet_float32.onnx",
-        candidate,
+        reference,
+        folder / f"ssrnet_{precision}.mlpackage",
         None,
         QUICK,
         runtime=RUNTIMES["mil"],
         precision=precision,
     )
-    assert (result.status, result.kind) == ("passed", None), result.reason
-    gates = QUICK.tolerances.of(unit="years", format="coreml", precision=precision)
-    assert result.tolerance == gates
-    assert gates != QUICK.tolerances.of(unit="years", format="onnx", precision="float32")
-
-
-def test_the_command_checks_a_pair(build_of: BuildOf, agecompact: Agecompact) -> None:
-    folder = build_of("ssrnet").folder
-    pair = (
-        "--reference",
-        folder / "ssrnet_float32.onnx",
-        "--candidate",
-        folder / "ssrnet_float16.tflite",
+    assert_passed(result)
+    tolerances = QUICK.tolerances
+    gates = tolerances.of(
+        unit="years", format="coreml", precision=precision, runtime="mil", model=reference.name
     )
-    loose = agecompact("parity", *pair, "--precision", "float16", "--no-search", "--json", "-")
+    assert result.tolerance == gates
+    assert gates != tolerances.of(
+        unit="years", format="onnx", precision="float32", runtime="onnxruntime", model="ssrnet"
+    )
+
+
+def test_the_command_checks_a_pair(folder: Path, agecompact: Agecompact) -> None:
+    reference, candidate = folder / "ssrnet_float32.onnx", folder / "ssrnet_float16.tflite"
+    pair = ("parity", "--reference", reference, "--candidate", candidate, "--no-search")
+    loose = agecompact(*pair, "--precision", "float16", "--json", "-")
     assert loose.returncode == 0, loose.stderr
+    assert "Error against ssrnet_float32.onnx in years" in loose.stderr
     (row,) = json.loads(loose.stdout)["results"]
     assert row["max_years"] > 1e-4
-    # A float16 file cannot keep the gates of float32.
-    strict = agecompact("parity", *pair, "--no-search", "--no-localise")
+    # A float16 file does not pass the gates of float32.
+    strict = agecompact(*pair, "--no-localise")
     assert strict.returncode == 1
     assert "mismatch" in strict.stderr
     assert "Traceback" not in strict.stderr
 
 
-def test_a_file_that_is_not_there_is_the_users_mistake(
-    build_of: BuildOf, agecompact: Agecompact
-) -> None:
-    folder = build_of("ssrnet").folder
+def test_a_missing_file_is_a_usage_error(folder: Path, agecompact: Agecompact) -> None:
     gone = folder / "gone.onnx"
     done = agecompact("parity", "--reference", gone, "--candidate", folder / "ssrnet_float32.onnx")
     assert done.returncode == 2
     assert f"no file at {gone}" in done.stderr
 
 
-def test_a_reference_that_does_not_open_is_told_without_a_traceback(
-    build_of: BuildOf, contract: Path, tmp_path: Path, agecompact: Agecompact
+def test_a_broken_reference_is_an_error_without_a_traceback(
+    folder: Path, contract: Path, tmp_path: Path, agecompact: Agecompact
 ) -> None:
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"no model")
-    candidate = build_of("ssrnet").folder / "ssrnet_float32.onnx"
+    candidate = folder / "ssrnet_float32.onnx"
     pair = ("--reference", broken, "--candidate", candidate, "--contract", contract)
     done = agecompact("parity", *pair)
     assert done.returncode == 1
-    assert "broken.onnx gives no reference" in done.stderr
+    assert "broken.onnx cannot be used as a reference" in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,4 +1,4 @@
-"""What is inside a Core ML package is, bit by bit, what its converter was given."""
+"""The weights in a Core ML package equal, bit for bit, what its converter was given."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def given_to(build: Build) -> dict[str, npt.NDArray[np.float32]]:
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("model_id", registry.MODELS)
-def test_every_parameter_is_in_the_package_and_none_beside(
+def test_the_package_contains_every_parameter_and_no_other(
     model_id: str, precision: str, build_of: BuildOf
 ) -> None:
     pytest.importorskip("coremltools")
@@ -33,7 +33,7 @@ def test_every_parameter_is_in_the_package_and_none_beside(
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_a_parameter_that_is_off_by_one_bit_is_told_from_both_sides(
+def test_a_parameter_that_differs_in_one_bit_is_reported_in_both_directions(
     precision: str, build_of: BuildOf
 ) -> None:
     pytest.importorskip("coremltools")
@@ -43,9 +43,9 @@ def test_a_parameter_that_is_off_by_one_bit_is_told_from_both_sides(
     # A bit that float16 keeps too.
     given[name] = given[name].copy()
     given[name].reshape(-1).view("uint32")[0] ^= 1 << 14
-    own, lost = compare_given(build.folder / f"ssrnet_{precision}.mlpackage", given)
+    own, missing = compare_given(build.folder / f"ssrnet_{precision}.mlpackage", given)
     assert (own.kind, own.parameter, own.elements) == ("given", "weight", given[name].size)
-    assert (lost.kind, lost.reason) == ("given", f"{name} is not in it")
+    assert (missing.kind, missing.reason) == ("given", f"{name} is missing")
 
 
 def test_batch_norms_are_folded_with_one_rounding(build_of: BuildOf) -> None:

@@ -1,4 +1,4 @@
-"""The golden pack gives, to the bit, what the contract gives, and PyTorch's answers to it."""
+"""The golden pack contains, bit for bit, the contract's tensors, and PyTorch's outputs."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from agecompact.files import size_of
 from agecompact.weights import checkpoints
 from parity_tests import inputs
 from parity_tests.golden import SAMPLES, freeze
-from parity_tests.plan import Plan
+from parity_tests.settings import CheckSettings
 from tests.support import Agecompact, CopyBuild
 
 
 @pytest.fixture(params=["ssrnet", "c3ae"])
 def frozen(request: pytest.FixtureRequest, copy_build: CopyBuild) -> Build:
     build = copy_build(request.param, ".onnx", "float16.tflite")
-    freeze(build, Plan())
+    freeze(build, CheckSettings())
     return build
 
 
@@ -40,41 +40,29 @@ def test_its_tensors_are_the_contracts(frozen: Build, layout: Layout) -> None:
             np.testing.assert_array_equal(tensors[crop][i], wanted)
 
 
-def test_its_answers_are_the_networks(frozen: Build) -> None:
+def test_its_outputs_are_the_networks(frozen: Build) -> None:
     pack = golden.read(frozen.folder / golden.FOLDER)
     network = checkpoints.read(frozen.weights).network()
     tensors = pack.tensors("NCHW")
     names = frozen.manifest.contract.input_names
     with torch.inference_mode():
-        answers = [
+        outputs = [
             float(network(*(torch.from_numpy(tensors[n][i]) for n in names)))
             for i in range(len(pack.samples))
         ]
-    np.testing.assert_allclose(pack.outputs["age"], answers, atol=1e-4)
+    np.testing.assert_allclose(pack.outputs["age"], outputs, atol=1e-4)
 
 
-def test_the_lines_say_what_the_json_says(frozen: Build) -> None:
+def test_it_is_small_and_its_lines_repeat_its_json(frozen: Build) -> None:
     folder = frozen.folder / golden.FOLDER
-    told = json.loads((folder / golden.FILE_NAME).read_text())
+    index = json.loads((folder / golden.FILE_NAME).read_text())
     lines = [line.split() for line in (folder / "golden.txt").read_text().splitlines()]
     assert lines[0] == ["agecompact-golden", "1"]
     assert lines[-1] == ["end"]
     assert [line[1:] for line in lines if line[0] == "input"] == [
-        [each["name"], each["file"]] for each in told["inputs"]
+        [each["name"], each["file"]] for each in index["inputs"]
     ]
-    assert ["samples", str(len(told["samples"]))] in lines
-
-
-def test_each_block_is_told_in_few_values(frozen: Build) -> None:
-    folder = frozen.folder / golden.FOLDER
-    told = json.loads((folder / "boundaries.json").read_text())
-    values = np.fromfile(folder / told["file"], "<f4")
-    assert values.size == sum(each["count"] for each in told["boundaries"])
-    assert np.isfinite(values).all()
-    blocks = {each["block"] for each in told["boundaries"]}
-    modules = {name for name, _ in checkpoints.read(frozen.weights).network().named_modules()}
-    assert blocks <= modules
-    assert len(blocks) > 3
+    assert ["samples", str(len(index["samples"]))] in lines
     # Small enough for an app's test bundle.
     assert size_of(folder) < 200_000
 
@@ -84,10 +72,13 @@ def test_every_artefact_has_its_gate(frozen: Build) -> None:
     assert set(pack.tolerances) == {entry.file for entry in frozen.manifest.artifacts}
 
 
-def test_the_command_freezes_every_build(copy_build: CopyBuild, agecompact: Agecompact) -> None:
+def test_the_command_freezes_every_build_and_says_so(
+    copy_build: CopyBuild, agecompact: Agecompact
+) -> None:
     build = copy_build("ssrnet", ".onnx")
     done = agecompact("parity", "freeze", build.folder.parent, "--json", "-")
     assert done.returncode == 0, done.stderr
     (written,) = json.loads(done.stdout)
     assert Path(written["folder"]) == build.folder / golden.FOLDER
+    assert f"{written['folder']}: {len(SAMPLES)} inputs, " in done.stderr
     golden.read(Path(written["folder"]))

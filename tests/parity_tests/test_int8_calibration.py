@@ -1,13 +1,14 @@
-"""int8 activations calibrated by a moving average, which clips what min and max would have kept.
+"""int8 activations calibrated by a moving average, which clips values that min and max keep.
 
-Each quantiser makes two files of one network from the same images. They differ in the calibration
-alone: the one that keeps the extremes is the control.
+Each quantiser makes two files of one network from the same images. They differ only in the
+calibration: the file calibrated by min and max is the control.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,22 +17,17 @@ from agecompact.contract import Tensor
 from agecompact.runtimes.registry import read_metadata
 from parity_tests import inputs, tolerances
 from parity_tests.foreign import check_pair
-from parity_tests.plan import Plan
 from parity_tests.results import Result
+from parity_tests.settings import CheckSettings
+from parity_tests.tolerances import Rule
 from tests.support import BuildOf
 
-# What 8 bits cost these networks is a year or two; what clipping costs, tens.
-GATES = """
-[[rule]]
-max = 5.0
-p99 = 5.0
-mean = 1.0
-reason = "int8"
-"""
+# 8 bits cost these networks a year or two; clipping costs tens.
+GATES = Rule(max=5.0, p99=5.0, mean=1.0)
 
 
 def calibration_images(source: Path) -> list[dict[str, Tensor]]:
-    """All that parity asks later, so that only the calibrator is to blame for what is clipped."""
+    """All inputs of the later check, so that only the calibrator can be to blame for clipping."""
     contract = read_metadata(source).contract
     return [contract.tensors(sample.crops) for sample in inputs.fixed(contract)]
 
@@ -67,7 +63,7 @@ def by_ai_edge_quantizer(source: Path, target: Path, *, moving_average: bool) ->
     ]
     recipes = recipe_manager.RecipeManager()
     recipes.load_quantization_recipe([*recipe.static_wi8_ai8(), *kept_float])
-    # The moving average is what its users get who choose nothing.
+    # The moving average is the default.
     chosen = {} if moving_average else {"qsv_update_func": qsv_utils.min_max_update}
     calibration = calibrator.Calibrator(source.read_bytes(), num_threads=1, **chosen)
     calibration.calibrate({"serving_default": calibration_images(source)}, recipes)
@@ -82,26 +78,27 @@ QUANTISERS: dict[str, Callable[..., None]] = {
 
 
 @pytest.fixture(scope="module", params=QUANTISERS)
-def verdicts(
+def results(
     request: pytest.FixtureRequest, build_of: BuildOf, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Result]:
-    """The verdicts on the file calibrated by `min-max` and on that by `moving average`."""
+    """The results for the files calibrated by `min-max` and by `moving average`."""
     source = build_of("ssrnet").folder / f"ssrnet_float32{request.param}"
     folder = tmp_path_factory.mktemp("int8")
-    (gates := folder / "gates.toml").write_text(GATES)
     (contract := folder / "contract.json").write_text(read_metadata(source).contract.to_json())
-    plan = Plan(tolerances=tolerances.load(gates), budget=None)
+    gates = tolerances.load()
+    gates = replace(gates, rules=(*gates.rules, GATES))
+    settings = CheckSettings(tolerances=gates, budget=None)
     found = {}
     for name, moving_average in (("min-max", False), ("moving average", True)):
         path = folder / f"{name}{source.suffix}"
         QUANTISERS[source.suffix](source, path, moving_average=moving_average)
-        found[name] = check_pair(source, path, contract, plan)
+        found[name] = check_pair(source, path, contract, settings)
         print(f"{name}{source.suffix}: {found[name].max_years} years, {found[name].reason}")
     return found
 
 
-def test_a_moving_average_fails_where_min_and_max_pass(verdicts: dict[str, Result]) -> None:
-    kept, clipped = verdicts["min-max"], verdicts["moving average"]
+def test_a_moving_average_fails_where_min_and_max_pass(results: dict[str, Result]) -> None:
+    kept, clipped = results["min-max"], results["moving average"]
     assert (kept.status, kept.kind) == ("passed", None)
     assert (clipped.status, clipped.kind) == ("failed", "mismatch")
     assert kept.max_years is not None
@@ -109,13 +106,13 @@ def test_a_moving_average_fails_where_min_and_max_pass(verdicts: dict[str, Resul
     assert clipped.max_years > 5 * kept.max_years
 
 
-def test_it_is_born_before_any_convolution_is_right(verdicts: dict[str, Result]) -> None:
-    found = verdicts["moving average"].localisation
+def test_the_error_originates_before_any_correct_convolution(results: dict[str, Result]) -> None:
+    found = results["moving average"].localisation
     assert found is not None
-    born = found["born_at"]
-    assert born is not None
-    # On average no picture is as bright as the brightest, so the very input is clipped. Accused is
-    # its quantiser or the convolution that reads it.
-    assert re.match("(de)?quantize|conv", born["candidate_op"], re.IGNORECASE)
-    before = {row["candidate_op"] for row in found["rows"][: born["row"]]}
+    origin = found["born_at"]
+    assert origin is not None
+    # The average image is less bright than the brightest, so the input itself is clipped: by its
+    # quantiser or by the convolution that reads it.
+    assert re.match("(de)?quantize|conv", origin["candidate_op"], re.IGNORECASE)
+    before = {row["candidate_op"] for row in found["rows"][: origin["row"]]}
     assert not any("conv" in op.lower() for op in before)

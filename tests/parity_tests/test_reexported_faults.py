@@ -1,4 +1,4 @@
-"""Faults that only another export plants: a wrong BN epsilon, dead weights."""
+"""Faults that need another export: a wrong BN epsilon, dead weights."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FAMILIES = (ssrnet, c3ae, mobilenetv3)
 
 
 def convert_and_check(weights: Path, folder: Path) -> Result:
-    """Converts in this process, where the network's code can be another than the reference's."""
+    """Converts in this process, where the network's code can differ from the reference's."""
     folder.mkdir()
     (artifact,) = to_onnx.convert(Job(weights, ("float32",), folder))
     shutil.copyfile(weights, folder / weights.name)
@@ -48,7 +48,7 @@ def convert_and_check(weights: Path, folder: Path) -> Result:
 
 
 @pytest.mark.parametrize("model_id", ["ssrnet", "c3ae-plain", "c3ae", "mobileagenet"])
-def test_torchs_bn_epsilon_for_keras_fails_on_the_released_weights(
+def test_torchs_bn_epsilon_instead_of_keras_fails_with_the_released_weights(
     model_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for family in FAMILIES:
@@ -57,7 +57,7 @@ def test_torchs_bn_epsilon_for_keras_fails_on_the_released_weights(
     print(f"{model_id}: {result.max_years:.3g} years")
     assert (result.status, result.kind) == ("failed", "mismatch")
     assert result.max_years is not None
-    # Ten times the gate: no accident of one weights file.
+    # More than ten times the gate, so not an accident of one weights file.
     assert result.max_years > 1e-2
 
 
@@ -77,5 +77,5 @@ def test_dead_weights_fail_even_where_pytorch_agrees(tmp_path: Path) -> None:
 def test_without_a_reference_nothing_can_pass(copy_build: CopyBuild) -> None:
     build = copy_build("ssrnet", ".onnx")
     build.weights.write_text("no weights")
-    with pytest.raises(GateError, match=r"ssrnet\.safetensors gives no reference"):
+    with pytest.raises(GateError, match=r"ssrnet\.safetensors cannot be used"):
         verdicts_on(build)

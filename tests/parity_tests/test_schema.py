@@ -1,4 +1,4 @@
-"""The schema that other languages read says what the dataclasses say, and real reports keep it."""
+"""The schema for other languages matches the dataclasses, and real reports conform to it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from parity_tests import schema
 from parity_tests.check import check_builds
-from parity_tests.plan import Plan
 from parity_tests.results import as_json
+from parity_tests.settings import CheckSettings
 from tests.support import CopyBuild
 
 
@@ -22,25 +22,25 @@ def validator() -> Any:
     return jsonschema.Draft202012Validator(generated)
 
 
-def test_the_file_is_what_the_dataclasses_say() -> None:
+def test_the_file_matches_the_dataclasses() -> None:
     command = "python -m parity_tests.schema"
-    assert json.loads(schema.PATH.read_text()) == schema.generate(), f"{command} writes it anew"
+    assert json.loads(schema.PATH.read_text()) == schema.generate(), f"remake it with: {command}"
 
 
-def test_every_field_is_described() -> None:
+def test_every_field_has_a_description() -> None:
     definitions = schema.generate()["$defs"]
     assert definitions.keys() == {"Result", "Tolerance"}
     for name, definition in definitions.items():
         assert all(field["description"] for field in definition["properties"].values()), name
 
 
-def test_a_real_report_conforms_and_a_changed_one_does_not(
+def test_a_real_report_conforms_and_one_with_an_unknown_field_does_not(
     copy_build: CopyBuild, validator: Any
 ) -> None:
     build = copy_build("ssrnet", "float32.onnx", ".mlpackage")
-    results = check_builds([build], Plan(localise="always"))
+    results = check_builds([build], CheckSettings(localise="always"))
     assert {result.status for result in results} <= {"passed", "skipped"}
-    content = json.loads(json.dumps(as_json(results)))
+    content = as_json(results)
     validator.validate(content)
     content["results"][0]["max_ms"] = 1.0
     assert not validator.is_valid(content)

@@ -1,4 +1,4 @@
-"""The search finds a disagreement that the fixed inputs do not show, within its budget."""
+"""The search finds an error that the fixed inputs do not show, within its budget."""
 
 from __future__ import annotations
 
@@ -9,24 +9,20 @@ import pytest
 
 from agecompact.models import registry
 from parity_tests import inputs
-from parity_tests.compare import Answers, errors
+from parity_tests.compare import Outputs, output_errors
 from parity_tests.inputs import Sample
-from parity_tests.search import Budget, search
+from parity_tests.search import Budget, Predict, SearchResult, search
 
 BUDGET = Budget(rounds=5, children=10)
+STARTS = inputs.standard(registry.get("ssrnet").contract)[:6]
 
 
-@pytest.fixture(scope="module")
-def starts() -> tuple[Sample, ...]:
-    return inputs.standard(registry.get("ssrnet").contract)[:6]
-
-
-def brightness(samples: Sequence[Sample]) -> Answers:
+def brightness(samples: Sequence[Sample]) -> Outputs:
     return np.array([[crop.mean() for crop in sample.crops.values()] for sample in samples])
 
 
-def unlike_where_blue(samples: Sequence[Sample]) -> Answers:
-    """Disagrees by how much blue exceeds red: no start shows much of it."""
+def wrong_where_blue(samples: Sequence[Sample]) -> Outputs:
+    """Its error is how much blue exceeds red, which no starting input shows much of."""
     excess = [
         [float(crop[..., 0].mean() - crop[..., 2].mean()) for crop in sample.crops.values()]
         for sample in samples
@@ -34,45 +30,42 @@ def unlike_where_blue(samples: Sequence[Sample]) -> Answers:
     return brightness(samples) + np.maximum(np.array(excess), 0)
 
 
-def known(starts: Sequence[Sample]) -> np.ndarray:
-    return errors(brightness(starts), unlike_where_blue(starts))
+def errors_of(samples: Sequence[Sample]) -> np.ndarray:
+    return output_errors(brightness(samples), wrong_where_blue(samples)).per_sample
 
 
-def test_it_climbs_above_every_start(starts: tuple[Sample, ...]) -> None:
-    found = search(brightness, unlike_where_blue, starts, known(starts), BUDGET)
-    assert found.error > 1.5 * known(starts).max()
+def searched(budget: Budget = BUDGET, reference: Predict = brightness) -> SearchResult:
+    return search(reference, wrong_where_blue, STARTS, errors_of(STARTS), budget)
+
+
+def test_it_finds_a_greater_error_than_every_start() -> None:
+    found = searched()
+    assert found.error > 1.5 * errors_of(STARTS).max()
     assert found.sample.group == "searched"
-    # What is reported is what the input that is handed back really shows.
-    again = errors(brightness([found.sample]), unlike_where_blue([found.sample]))
-    assert found.error == pytest.approx(float(again[0]))
+    # The error is that of the returned input.
+    assert found.error == pytest.approx(float(errors_of([found.sample])[0]))
 
 
-def test_the_same_seed_finds_the_same_and_another_seed_another(
-    starts: tuple[Sample, ...],
-) -> None:
-    def run(seed: int) -> float:
-        budget = Budget(rounds=2, children=6, seed=seed)
-        return search(brightness, unlike_where_blue, starts, known(starts), budget).error
-
-    assert run(1) == run(1)
-    assert run(1) != run(2)
+def test_the_same_seed_finds_the_same_and_another_seed_another() -> None:
+    one, same, other = (searched(Budget(2, 6, seed=seed)).error for seed in (1, 1, 2))
+    assert one == same
+    assert one != other
 
 
-def test_it_keeps_to_its_budget_and_to_valid_images(starts: tuple[Sample, ...]) -> None:
-    asked: list[Sample] = []
+def test_it_keeps_to_its_budget_and_to_valid_images() -> None:
+    tried: list[Sample] = []
 
-    def counting(samples: Sequence[Sample]) -> Answers:
-        asked.extend(samples)
+    def counting(samples: Sequence[Sample]) -> Outputs:
+        tried.extend(samples)
         return brightness(samples)
 
-    found = search(counting, unlike_where_blue, starts, known(starts), BUDGET)
-    assert len(asked) == found.tried == BUDGET.rounds * BUDGET.children
-    for sample in asked:
+    found = searched(reference=counting)
+    assert len(tried) == found.tried == BUDGET.rounds * BUDGET.children
+    for sample in tried:
         for name, crop in sample.crops.items():
             assert crop.dtype == np.uint8
-            assert crop.shape == starts[0].crops[name].shape or crop.shape[2] == 3
+            assert crop.shape == STARTS[0].crops[name].shape or crop.shape[2] == 3
 
 
-def test_models_that_agree_everywhere_have_nothing_to_find(starts: tuple[Sample, ...]) -> None:
-    found = search(brightness, brightness, starts, np.zeros(len(starts)), BUDGET)
-    assert found.error == 0.0
+def test_it_finds_nothing_between_equal_models() -> None:
+    assert search(brightness, brightness, STARTS, np.zeros(len(STARTS)), BUDGET).error == 0.0

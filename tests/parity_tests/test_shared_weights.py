@@ -1,8 +1,8 @@
-"""Weights that several branches share, behind Identity nodes: onnx2tf reorders the biases.
+"""Weights that several branches share behind Identity nodes: onnx2tf reorders the biases.
 
-It takes the 32 values of a bias for the sides of an NCHW shape and moves the second one to the end.
-Done as whoever knows no better does it: the trunk is called once a crop, the legacy exporter writes
-the graph, and no onnxsim on PATH takes out the Identity nodes that it leaves.
+It mistakes the 32 values of a bias for the sides of an NCHW shape and moves the second one to the
+end. The export is a naive one: it calls the trunk once per crop, the legacy exporter writes the
+graph, and no onnxsim on PATH removes the Identity nodes that it leaves.
 """
 
 from __future__ import annotations
@@ -26,15 +26,14 @@ from export.job import Artifact, Job, metadata_for
 from export.to_onnx import OPSET
 from parity_tests.check import check_builds
 from parity_tests.foreign import check_pair
-from parity_tests.plan import Plan
-from parity_tests.results import Result
+from parity_tests.settings import CheckSettings
 from tests.support import verdicts_on
 
 (_ONNX,) = targets.select(["onnx"], ["fp32"])
 
 
-class _ACallEachCrop(c3ae.C3AEFull):
-    """The same network, its crops not stacked: the exporter sees the shared trunk three times."""
+class _OneCallPerCrop(c3ae.C3AEFull):
+    """The same network without stacked crops: the exporter sees the shared trunk three times."""
 
     def _context(self, crops: tuple[Tensor, ...]) -> Tensor:
         return torch.cat([self._trunk_features(crop) for crop in crops], dim=1)
@@ -45,7 +44,7 @@ def legacy_export(job: Job, *, identities: bool) -> Artifact:
     contract = weights.contract
     stacked = weights.network()
     assert isinstance(stacked, c3ae.C3AEFull)
-    network = _ACallEachCrop(stacked.config).eval()
+    network = _OneCallPerCrop(stacked.config).eval()
     network.load_state_dict(stacked.state_dict())
     path = job.folder / _ONNX.file_name(weights.model_id)
     torch.onnx.export(
@@ -56,8 +55,7 @@ def legacy_export(job: Job, *, identities: bool) -> Artifact:
         opset_version=OPSET,
         input_names=list(contract.input_names),
         output_names=[contract.output.name],
-        # It merges equal initialisers, and leaves Identity nodes for them, only if they are no
-        # inputs.
+        # It merges equal initialisers, leaving Identity nodes, only if they are not inputs.
         keep_initializers_as_inputs=not identities,
     )
     model = onnx.load(path)
@@ -68,7 +66,7 @@ def legacy_export(job: Job, *, identities: bool) -> Artifact:
 
 
 def naive_build(folder: Path, *, identities: bool) -> Build:
-    """A build of the released C3AE as the pipeline makes it, but for the exporter and PATH."""
+    """A build of the released C3AE by the pipeline, with another exporter and PATH."""
     convert = pipeline._convert
 
     def instead(format_: Format, job: Job, scratch: Path) -> tuple[Artifact, ...]:
@@ -92,58 +90,46 @@ def harmed(tmp_path_factory: pytest.TempPathFactory) -> Build:
     return naive_build(tmp_path_factory.mktemp("harmed"), identities=True)
 
 
-def told(build: Build) -> dict[str, Result]:
-    return {result.runtime: result for result in verdicts_on(build)}
-
-
 def identities_of(build: Build) -> list[onnx.NodeProto]:
     nodes = onnx.load(build.folder / "c3ae_float32.onnx").graph.node
     return [node for node in nodes if node.op_type == "Identity"]
 
 
-def test_the_converted_file_is_off_by_years_where_the_onnx_file_is_right(harmed: Build) -> None:
+def test_the_converted_file_is_off_by_years_although_the_onnx_file_is_right(harmed: Build) -> None:
     assert identities_of(harmed)
-    results = told(harmed)
+    results = {r.runtime: r for r in check_builds([harmed], CheckSettings(budget=None))}
     assert (results["onnxruntime"].status, results["onnxruntime"].kind) == ("passed", None)
     wrong = results["litert"]
-    print(f"{wrong.max_years:.3g} years at most, {wrong.mean_years:.3g} on average")
     assert (wrong.status, wrong.kind) == ("failed", "mismatch")
     assert wrong.max_years is not None
     assert wrong.max_years > 1
+    # PyTorch stacks the crops, the file does not: the first block of a harmed crop is faulty.
+    assert wrong.localisation is not None
+    origin = wrong.localisation["born_at"]
+    assert origin["scope"] == "trunk.0.bn"
+    assert origin["candidate_op"].startswith("CONV_2D")
+    assert origin["suspicion"] == "weights differ"
 
 
-def test_against_pytorch_it_is_born_in_the_first_block_of_a_harmed_crop(harmed: Build) -> None:
-    """PyTorch stacks the crops, the file does not."""
-    results = check_builds([harmed], Plan(budget=None))
-    found = next(result.localisation for result in results if result.runtime == "litert")
-    assert found is not None
-    born = found["born_at"]
-    assert born["scope"] == "trunk.0.bn"
-    assert born["candidate_op"].startswith("CONV_2D")
-    assert born["suspicion"] == "weights differ"
-
-
-def test_without_the_identities_the_same_way_leads_to_a_right_file(tmp_path: Path) -> None:
+def test_without_the_identities_the_same_export_is_correct(tmp_path: Path) -> None:
     build = naive_build(tmp_path, identities=False)
     assert not identities_of(build)
-    assert {name: (r.status, r.kind) for name, r in told(build).items()} == {
-        "onnxruntime": ("passed", None),
-        "litert": ("passed", None),
-    }
+    results = {r.runtime: (r.status, r.kind) for r in verdicts_on(build)}
+    assert results == {"onnxruntime": ("passed", None), "litert": ("passed", None)}
 
 
-def test_it_is_born_where_the_first_identity_is_read(harmed: Build) -> None:
+def test_against_onnx_the_reader_of_the_first_identity_is_faulty(harmed: Build) -> None:
     source = harmed.folder / "c3ae_float32.onnx"
-    result = check_pair(source, source.with_suffix(".tflite"), None, Plan(budget=None))
+    result = check_pair(source, source.with_suffix(".tflite"), None, CheckSettings(budget=None))
     assert result.kind == "mismatch"
     assert result.localisation is not None
-    born = result.localisation["born_at"]
-    row = result.localisation["rows"][born["row"]]
+    origin = result.localisation["born_at"]
+    row = result.localisation["rows"][origin["row"]]
 
     graph = onnx.load(source).graph
     hidden = {node.output[0] for node in identities_of(harmed)}
     victim = next(node for node in graph.node if node.op_type == "Conv" and hidden & {*node.input})
-    # LiteRT has the activation in the convolution, so what it activates is what can be compared.
+    # LiteRT fuses the activation into the convolution, so only its output can be compared.
     after = [node.output[0] for node in graph.node if victim.output[0] in node.input]
     assert row["tensor"] in after
-    assert born["candidate_op"].startswith("CONV_2D")
+    assert origin["candidate_op"].startswith("CONV_2D")

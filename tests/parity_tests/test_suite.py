@@ -8,19 +8,14 @@ import xml.etree.ElementTree as ET
 from collections import Counter
 from pathlib import Path
 
+from tests.parity_tests.editing import truncated
 from tests.support import REPOSITORY, CopyBuild
 
 
 def run(build: Path, report: Path) -> subprocess.CompletedProcess[str]:
+    suite = ("-m", "pytest", "parity_tests", f"--build={build}", f"--junitxml={report}")
     return subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "parity_tests",
-            f"--build={build}",
-            f"--junitxml={report}",
-        ],
+        [sys.executable, *suite],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
@@ -29,30 +24,29 @@ def run(build: Path, report: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def endings(report: Path) -> dict[str, Counter[str]]:
-    """By artefact and runtime, how many tests ended how."""
-    told: dict[str, Counter[str]] = {}
+def outcomes(report: Path) -> dict[str, Counter[str]]:
+    """Number of tests by outcome, by artefact and runtime."""
+    found: dict[str, Counter[str]] = {}
     for case in ET.parse(report).iter("testcase"):
         state = next((child.tag for child in case if child.tag in ("failure", "skipped")), "passed")
         key = case.attrib["name"].partition("[")[2].rstrip("]")
-        told.setdefault(key, Counter())[state] += 1
-    return told
+        found.setdefault(key, Counter())[state] += 1
+    return found
 
 
-def test_one_test_an_artefact_a_runtime_and_a_property(
+def test_it_has_one_test_per_artefact_runtime_and_property(
     copy_build: CopyBuild, tmp_path: Path
 ) -> None:
     build = copy_build("ssrnet", "float32.onnx", "float16.tflite")
-    harmed = build.folder / "ssrnet_float16.tflite"
-    harmed.write_bytes(harmed.read_bytes()[:5000])
+    truncated()(build.folder / "ssrnet_float16.tflite")
     assert run(build.folder, tmp_path / "report.xml").returncode == 1
-    told = endings(tmp_path / "report.xml")
-    assert told["ssrnet_float32.onnx-onnxruntime"] == {"passed": 7}
-    # What a failure keeps from being looked at is skipped, not passed.
-    assert told["ssrnet_float16.tflite-litert"] == {"failure": 1, "skipped": 6}
+    found = outcomes(tmp_path / "report.xml")
+    assert found["ssrnet_float32.onnx-onnxruntime"] == {"passed": 7}
+    # What a failure left unchecked is skipped, not passed.
+    assert found["ssrnet_float16.tflite-litert"] == {"failure": 1, "skipped": 6}
 
 
-def test_a_folder_without_a_build_is_told_as_such(tmp_path: Path) -> None:
+def test_a_folder_without_a_build_is_a_usage_error(tmp_path: Path) -> None:
     done = run(tmp_path, tmp_path / "report.xml")
     assert done.returncode == 2
     assert "agecompact export --all" in done.stdout

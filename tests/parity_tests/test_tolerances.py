@@ -1,4 +1,4 @@
-"""Gates as data: the defaults, a user's file over them, and files that say nonsense."""
+"""Gates as data: the defaults, a user's file over them, and invalid files."""
 
 from __future__ import annotations
 
@@ -10,75 +10,75 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agecompact.contract import Unit
 from agecompact.errors import UsageError
-from parity_tests import tolerances
-from parity_tests.tolerances import Tolerance
+from agecompact.formats import TARGETS, Target
+from parity_tests.tolerances import Tolerance, Tolerances, load
 
-ONNX = {"format": "onnx", "precision": "float32", "runtime": "onnxruntime", "model": "c3ae"}
-
-
-def of(loaded: tolerances.Tolerances, **changes: str) -> Tolerance:
-    return loaded.of(unit="years", **{**ONNX, **changes})
+DEFAULTS = load()
 
 
-def test_every_default_has_all_gates_and_a_reason() -> None:
-    loaded = tolerances.load()
-    for precision in ("float32", "float16"):
-        for format_ in ("onnx", "tflite", "coreml"):
-            gates = of(loaded, format=format_, precision=precision)
-            assert gates.mean <= gates.p99 <= gates.max <= gates.searched
-            assert gates.reason
+def gates(loaded: Tolerances = DEFAULTS, unit: Unit = "years", **changes: str) -> Tolerance:
+    artifact = {"format": "onnx", "precision": "float32", "runtime": "onnxruntime", "model": "c3ae"}
+    return loaded.of(unit=unit, **{**artifact, **changes})
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.file_name("c3ae"))
+def test_every_target_has_all_gates_and_a_reason(target: Target) -> None:
+    found = gates(format=target.format.name, precision=target.precision.name)
+    assert found.mean <= found.p99 <= found.max <= found.searched
+    assert found.reason
 
 
 def test_float16_is_allowed_more_than_float32_and_core_ml_more_than_onnx() -> None:
-    loaded = tolerances.load()
-    assert of(loaded).max < of(loaded, precision="float16").max
-    assert of(loaded).max < of(loaded, format="coreml").max
-    # A later rule of another precision is not undone by the one for Core ML.
-    coreml16 = of(loaded, format="coreml", precision="float16")
-    assert coreml16.max == of(loaded, format="tflite", precision="float16").max
+    assert gates().max < gates(precision="float16").max
+    assert gates().max < gates(format="coreml").max
+    # A rule for a precision also applies to Core ML.
+    coreml16 = gates(format="coreml", precision="float16")
+    assert coreml16.max == gates(format="tflite", precision="float16").max
 
 
-def test_a_score_is_gated_at_the_same_share_of_its_span() -> None:
-    loaded = tolerances.load()
-    assert loaded.of(unit="score", **ONNX).max == pytest.approx(of(loaded).max / 100)
+def test_a_score_has_the_same_gates_relative_to_its_span() -> None:
+    assert gates(unit="score").max == pytest.approx(gates().max / 100)
 
 
 def test_a_users_rule_overrides_what_it_names_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('[[rule]]\nmodel = "c3ae"\nmax = 0.5\nreason = "mine"\n')
-    before, after = tolerances.load(), tolerances.load(path)
-    assert of(after).max == 0.5
-    assert of(after).p99 == of(before).p99
-    assert of(after, model="ssrnet") == of(before, model="ssrnet")
-    assert after.growth == before.growth
+    after = load(path)
+    assert gates(after).max == 0.5
+    assert gates(after).p99 == gates().p99
+    assert gates(after, model="ssrnet") == gates(model="ssrnet")
+    assert after.growth == DEFAULTS.growth
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reason"),
     [
-        ("max = 1.0\n", "unknown table"),
-        ("[[rule]]\nmaximum = 1.0\n", "did you mean 'max'"),
-        ("[[rule]]\nmax = -1.0\n", "'max' is -1.0"),
-        ("[[rule]]\nmax = nan\n", "'max' is nan"),
-        ("[[rule]]\nmax = true\n", "'max' is True"),
-        ('[[rule]]\nmax = "1"\n', "'max' is '1'"),
-        ("[[rule]]\nmodel = 3\n", "'model' is 3"),
-        ("[[rule]]\nreason = 3\n", "'reason' is 3"),
-        ("rule = [", "no tolerances in"),
+        ("max = 1.0\n", "unknown fields: max"),
+        ("[[rule]]\nmaximum = 1.0\n", "unknown fields: maximum at rule[0]"),
+        ("[[rule]]\nmax = -1.0\n", "max is -1.0: less than 0 at rule[0]"),
+        ("[[rule]]\nmax = nan\n", "nan is not a number at rule[0].max"),
+        ("[[rule]]\nmax = true\n", "True is not a number at rule[0].max"),
+        ('[[rule]]\nmax = "1"\n', "'1' is not a number at rule[0].max"),
+        ("[[rule]]\nmodel = 3\n", "3 is not text at rule[0].model"),
+        ("[[rule]]\nreason = 3\n", "3 is not text at rule[0].reason"),
+        ("[baseline]\nfactor = 2.0\n", "field 'share' is missing"),
+        ("rule = [", "cannot read tolerances"),
     ],
 )
-def test_nonsense_is_refused_by_name(text: str, told: str, tmp_path: Path) -> None:
+def test_an_invalid_file_is_refused_with_a_reason(text: str, reason: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(text)
     with pytest.raises(UsageError) as refused:
-        tolerances.load(path)
-    assert told in str(refused.value)
+        load(path)
+    assert reason in str(refused.value)
+    assert "a [[rule]] may have: format, precision" in refused.value.fix
 
 
-def test_a_missing_file_is_the_users_mistake(tmp_path: Path) -> None:
-    with pytest.raises(UsageError):
-        tolerances.load(tmp_path / "gone.toml")
+def test_a_missing_file_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no tolerances at"):
+        load(tmp_path / "gone.toml")
 
 
 @given(st.text(max_size=200))
@@ -87,4 +87,4 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         path = Path(folder) / "mine.toml"
         path.write_text(text, encoding="utf-8", errors="replace")
         with contextlib.suppress(UsageError):
-            tolerances.load(path)
+            load(path)

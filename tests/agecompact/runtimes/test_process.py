@@ -12,7 +12,7 @@ import pytest
 from agecompact.formats import RUNTIMES, Runtime
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
 from agecompact.runtimes.registry import read_metadata
-from parity_tests import side
+from parity_tests import runner
 from tests.support import BuildOf, CopyBuild, verdicts_on
 
 # Enough for a busy machine to start Python.
@@ -99,7 +99,7 @@ def test_parity_reports_the_kind_of_failure(
         return RuntimeProcess(path, runtime, timeout_s=timeout_s)
 
     replace_onnxruntime(when_opening(action))
-    monkeypatch.setattr(side, "RuntimeProcess", impatient)
+    monkeypatch.setattr(runner, "RuntimeProcess", impatient)
     (result,) = verdicts_on(copy_build("ssrnet", ".onnx"))
     assert (result.status, result.kind) == ("failed", kind)
 

@@ -12,7 +12,7 @@ from agecompact.errors import BackendMissingError, UsageError
 from agecompact.formats import COMPUTE_UNITS
 from agecompact.runtimes.registry import load, read_metadata, runtime_of
 from parity_tests.check import candidates
-from parity_tests.plan import Plan
+from parity_tests.settings import CheckSettings
 from tests.support import BuildOf
 
 RUNTIME_OF = {
@@ -78,7 +78,7 @@ def test_every_compute_unit_is_a_runtime_that_reads_on_every_platform(build_of: 
 
 def test_parity_runs_the_requested_compute_units(build_of: BuildOf) -> None:
     def runtimes(*units: str) -> set[str]:
-        plan = Plan(compute_units=units)
+        plan = CheckSettings(compute_units=units)
         return {each.runtime.name for each in candidates(build_of("ssrnet"), plan)}
 
     assert runtimes("cpuOnly") & {unit.name for unit in COMPUTE_UNITS.values()} == {"coreml"}

@@ -1,19 +1,20 @@
-"""Faults planted in real artefacts, each told by the op where it is born and by its cause."""
+"""Faults planted in real artefacts: localisation reports the op where each originates, and why."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import onnx
 import pytest
 import torch
 from torch import nn
 
 from agecompact.contract import Contract
-from agecompact.formats import RUNTIMES
+from agecompact.formats import RUNTIMES, format_of
 from agecompact.runtimes.base import Trace
 from agecompact.runtimes.registry import load, read_metadata
 from agecompact.weights import checkpoints
@@ -21,129 +22,107 @@ from export import to_coreml, to_onnx
 from export.job import Job
 from parity_tests import inputs
 from parity_tests.localisation.graph import with_inputs
-from parity_tests.localisation.localise import Localisation, localise
-from parity_tests.localisation.rounding import Evidence, evidence
-from tests.parity_tests.localisation.graph_faults import (
-    EDITED,
-    EXPORTED,
-    Fault,
-    cast_before_folding,
-)
-from tests.parity_tests.localisation.stored_faults import REPLACED, STORED
+from parity_tests.localisation.localise import localise
+from parity_tests.localisation.report import Localisation
+from parity_tests.localisation.rounding import ReferenceRun, run_reference
+from tests.parity_tests.editing import in_onnx, in_tflite
+from tests.parity_tests.localisation.faults import IN_EXPORTS, IN_FILES, Fault
 from tests.support import BuildOf, random_network
 
 SAMPLES = ("face, wide", "noise 3")
-NAMES = {"onnx": "onnxruntime", "tflite": "litert", "mlpackage": "mil-float32"}
+
+RunOf = Callable[[Path], ReferenceRun]
 
 
-def given(contract: Contract) -> list[dict[str, Any]]:
+def tensors(contract: Contract) -> list[dict[str, Any]]:
     chosen = [s for s in inputs.standard(contract) if s.name in SAMPLES]
     return [contract.tensors(sample.crops) for sample in chosen]
 
 
 def traced(path: Path, contract: Contract | None = None) -> list[Trace]:
-    """An artefact's traces, fed by its own contract or by another."""
-    session = load(RUNTIMES[NAMES[path.suffix[1:]]]).open_session(str(path), 1)
-    fed = given(contract or read_metadata(path).contract)
-    return [with_inputs(session.trace(sample), sample) for sample in fed]
+    """An artefact's traces, with inputs by its own contract or by another."""
+    runtime = (
+        RUNTIMES["mil-float32"] if path.suffix == ".mlpackage" else format_of(path).runtimes[0]
+    )
+    session = load(runtime).open_session(str(path), 1)
+    samples = tensors(contract or read_metadata(path).contract)
+    return [with_inputs(session.trace(sample), sample) for sample in samples]
 
 
-EvidenceOf = Callable[[Path], Evidence]
+def reference_run(weights: Path, precision: str = "float32") -> ReferenceRun:
+    return run_reference(weights, tensors(checkpoints.read(weights).contract), precision)
 
 
 @pytest.fixture(scope="module")
-def evidence_of() -> EvidenceOf:
-    known: dict[Path, Evidence] = {}
-
-    def find(weights: Path) -> Evidence:
-        if weights not in known:
-            fed = given(checkpoints.read(weights).contract)
-            known[weights] = evidence(weights, fed, "float32")
-        return known[weights]
-
-    return find
+def run_of() -> RunOf:
+    return cache(reference_run)
 
 
-def validated(traces: Sequence[Trace], seen: Evidence) -> Localisation:
-    return localise(
-        seen.traces, traces, precision="float32", rounding=seen.rounding, state=seen.state
-    )
+def localised(
+    traces: Sequence[Trace], run: ReferenceRun, precision: str = "float32"
+) -> Localisation:
+    return localise(run.traces, traces, precision=precision, rounding=run.rounding, state=run.state)
 
 
 def planted(good: Path, fault: Fault, folder: Path) -> Path:
-    path = folder / good.name
-    if fault.format == "onnx":
-        model = onnx.load(good)
-        fault.plant(model)
-        onnx.save(model, path)
-        return path
-    from ai_edge_litert import schema_py_generated as schema
-
-    from export.to_tflite import _pack
-
-    parsed = schema.ModelT.InitFromPackedBuf(good.read_bytes(), 0)
-    fault.plant(parsed)
-    path.write_bytes(_pack(parsed))
+    path = Path(shutil.copy(good, folder))
+    edit = in_onnx if fault.format == "onnx" else in_tflite
+    edit(fault.plant)(path)
     return path
 
 
-def exported(weights: Path, fault: Fault, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Exports another network than the one that the weights file holds."""
+def exported(weights: Path, plant: Callable[[nn.Module], Any], format_: str, folder: Path) -> Path:
+    """Exports a network with a fault, which the weights file does not have."""
     right = checkpoints.Weights.network
 
     def wrong(self: checkpoints.Weights) -> nn.Module:
         network = right(self)
-        fault.plant(network)
+        plant(network)
         return network
 
-    monkeypatch.setattr(checkpoints.Weights, "network", wrong)
-    convert = to_onnx.convert if fault.format == "onnx" else to_coreml.convert
-    (artifact,) = convert(Job(weights, ("float32",), folder))
-    monkeypatch.undo()
+    convert = to_onnx.convert if format_ == "onnx" else to_coreml.convert
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoints.Weights, "network", wrong)
+        (artifact,) = convert(Job(weights, ("float32",), folder))
     return folder / artifact.file
 
 
-def confirm(found: Localisation, fault: Fault) -> None:
-    assert found.born_at is not None, found.summary
-    told = (found.born_at.scope, found.born_at.suspicion)
-    assert told == (fault.scope, fault.suspicion), found.summary
-    assert fault.evidence in found.born_at.evidence
-    assert fault.op in ("", found.born_at.candidate_op)
-    row = found.rows[found.born_at.row]
+def assert_located(
+    found: Localisation, scope: str, cause: str, evidence: str, op: str = ""
+) -> None:
+    origin = found.origin
+    assert origin is not None, found.summary
+    assert (origin.scope, origin.cause) == (scope, cause), found.summary
+    assert evidence in origin.evidence
+    assert op in ("", origin.candidate_op)
+    row = found.rows[origin.row]
     assert (row.candidate_op, row.candidate_tensor) == (
-        found.born_at.candidate_op,
-        found.born_at.candidate_tensor,
+        origin.candidate_op,
+        origin.candidate_tensor,
     )
 
 
-@pytest.mark.parametrize("fault", [*EDITED, *STORED], ids=str)
-def test_a_fault_in_a_file_is_localised(
-    fault: Fault, build_of: BuildOf, evidence_of: EvidenceOf, tmp_path: Path
-) -> None:
-    build = build_of(fault.model)
-    path = planted(build.folder / f"{fault.model}_float32.{fault.format}", fault, tmp_path)
-    confirm(validated(traced(path), evidence_of(build.weights)), fault)
+def fault_named(name: str) -> Fault:
+    return next(fault for fault in IN_FILES if str(fault) == name)
 
 
-@pytest.mark.parametrize("fault", [*EXPORTED, *REPLACED], ids=str)
-def test_a_fault_in_an_export_is_localised(
-    fault: Fault,
-    build_of: BuildOf,
-    evidence_of: EvidenceOf,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.mark.parametrize("fault", [*IN_FILES, *IN_EXPORTS], ids=str)
+def test_a_fault_is_located(fault: Fault, build_of: BuildOf, run_of: RunOf, tmp_path: Path) -> None:
     build = build_of(fault.model)
-    path = exported(build.weights, fault, tmp_path, monkeypatch)
-    confirm(validated(traced(path), evidence_of(build.weights)), fault)
+    if fault in IN_FILES:
+        good = build.folder / f"{fault.model}_float32.{fault.format}"
+        path = planted(good, fault, tmp_path)
+    else:
+        path = exported(build.weights, fault.plant, fault.format, tmp_path)
+    found = localised(traced(path), run_of(build.weights))
+    assert_located(found, fault.scope, fault.cause, fault.evidence, fault.op)
 
 
 @pytest.mark.parametrize("format_", ["onnx", "mlpackage"])
-def test_weights_cast_before_folding_overflow(
-    format_: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_weights_cast_before_folding_overflow(format_: str, tmp_path: Path) -> None:
+    scope = "x_stream.blocks.0.1"
     network = random_network("ssrnet")
-    norm = network.get_submodule("x_stream.blocks.0.1")
+    norm = network.get_submodule(scope)
     with torch.no_grad():
         variance = norm.get_buffer("running_var")
         stretch = 71_233.0 / variance[7]
@@ -151,37 +130,31 @@ def test_weights_cast_before_folding_overflow(
         norm.get_parameter("weight")[7] *= stretch.sqrt()
     weights = tmp_path / "w.safetensors"
     checkpoints.write(weights, network, model_id="ssrnet")
-    scope = "x_stream.blocks.0.1"
-    fault = Fault("half", "ssrnet", format_, cast_before_folding, scope, "fp16 overflow", "71,233")
     folder = tmp_path / "made"
     folder.mkdir()
-    path = exported(weights, fault, folder, monkeypatch)
-    seen = evidence(weights, given(checkpoints.read(weights).contract), "float32")
-    confirm(validated(traced(path), seen), fault)
+    path = exported(weights, lambda network: network.half().float(), format_, folder)
+    found = localised(traced(path), reference_run(weights))
+    assert_located(found, scope, "fp16 overflow", "71,233")
 
 
 @pytest.mark.parametrize(
-    ("change", "suspicion", "told"),
+    ("change", "cause", "evidence"),
     [
         ({"color_order": "RGB"}, "RGB/BGR order", "reversed"),
         ({"value_range": (0.0, 1.0)}, "value range / mean / std", "0.003922"),
         ({"mean": (104.0, 117.0, 123.0)}, "value range / mean / std", "-104, -117, -123"),
     ],
 )
-def test_a_contract_that_feeds_otherwise_is_told_at_the_input(
-    change: dict[str, Any],
-    suspicion: str,
-    told: str,
-    build_of: BuildOf,
-    evidence_of: EvidenceOf,
+def test_a_wrong_contract_is_located_at_the_input(
+    change: dict[str, Any], cause: str, evidence: str, build_of: BuildOf, run_of: RunOf
 ) -> None:
     build = build_of("c3ae-plain")
     path = build.folder / "c3ae-plain_float32.tflite"
     contract = replace(read_metadata(path).contract, **change)
-    found = validated(traced(path, contract), evidence_of(build.weights)).born_at
-    assert found is not None
-    assert (found.op, found.suspicion) == ("input", suspicion)
-    assert told in found.evidence
+    origin = localised(traced(path, contract), run_of(build.weights)).origin
+    assert origin is not None
+    assert (origin.op, origin.cause) == ("input", cause)
+    assert evidence in origin.evidence
 
 
 MODELS = (
@@ -189,58 +162,46 @@ MODELS = (
     "c3ae-plain",
     "c3ae",
     "mobileagenet",
-    # The layers of ssrnet once more, for a build that no other test asks for.
+    # The layers of ssrnet once more, and a build that no other test needs.
     pytest.param("ssrnet-gender", marks=pytest.mark.slow),
 )
-FILES = (
-    "float32.onnx",
-    "float32.tflite",
-    "float16.tflite",
-    "float32.mlpackage",
-    "float16.mlpackage",
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["float32.onnx", "float32.tflite", "float16.tflite", "float32.mlpackage", "float16.mlpackage"],
 )
-
-
-@pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("model_id", MODELS)
-def test_a_right_conversion_accuses_nobody(model_id: str, file: str, build_of: BuildOf) -> None:
+def test_a_correct_conversion_has_no_origin(model_id: str, file: str, build_of: BuildOf) -> None:
     build = build_of(model_id)
     precision = file.partition(".")[0]
-    fed = given(build.manifest.contract)
-    seen = evidence(build.weights, fed, precision)
-    found = localise(
-        seen.traces,
-        traced(build.folder / f"{model_id}_{file}"),
-        precision=precision,
-        rounding=seen.rounding,
-        state=seen.state,
-    )
-    assert found.born_at is None, found.summary
+    run = reference_run(build.weights, precision)
+    found = localised(traced(build.folder / f"{model_id}_{file}"), run, precision)
+    assert found.origin is None, found.summary
     assert found.summary.startswith("no single op")
-    # Some tensor of every stage was found again, and the answers are held to each other.
-    assert len(found.rows) > len(seen.traces[0]) / 2
-    assert found.rows[-1].tensor == seen.traces[0][-1].output
+    # Tensors of every stage were paired, and the outputs were compared.
+    assert len(found.rows) > len(run.traces[0]) / 2
+    assert found.rows[-1].tensor == run.traces[0][-1].output
 
 
-def test_one_sample_tells_a_linears_weights_from_its_bias(
-    build_of: BuildOf, evidence_of: EvidenceOf, tmp_path: Path
+def test_one_sample_separates_a_linears_weights_from_its_bias(
+    build_of: BuildOf, run_of: RunOf, tmp_path: Path
 ) -> None:
     build = build_of("c3ae-plain")
-    fault = next(f for f in STORED if str(f) == "c3ae-plain-onnx-replaced-linear")
+    fault = fault_named("c3ae-plain-onnx-replaced-linear")
     path = planted(build.folder / "c3ae-plain_float32.onnx", fault, tmp_path)
-    seen = evidence_of(build.weights)
-    alone = replace(seen, traces=seen.traces[:1])
-    confirm(validated(traced(path)[:1], alone), fault)
+    run = run_of(build.weights)
+    found = localised(traced(path)[:1], replace(run, traces=run.traces[:1]))
+    assert_located(found, fault.scope, fault.cause, fault.evidence, fault.op)
 
 
-def test_without_the_network_only_what_is_far_off_is_told(
+def test_without_the_network_only_great_errors_are_reported(
     build_of: BuildOf, tmp_path: Path
 ) -> None:
     build = build_of("c3ae-plain")
     right, other = (build.folder / f"c3ae-plain_float32.{s}" for s in ("onnx", "tflite"))
-    assert localise(traced(right), traced(other), precision="float32").born_at is None
-    fault = next(f for f in EDITED if str(f) == "c3ae-plain-tflite-no-relu")
-    harmed = planted(other, fault, tmp_path)
-    found = localise(traced(right), traced(harmed), precision="float32").born_at
-    assert found is not None
-    assert (found.scope, found.suspicion) == ("trunk.2.relu", "activation removed")
+    assert localise(traced(right), traced(other), precision="float32").origin is None
+    harmed = planted(other, fault_named("c3ae-plain-tflite-no-relu"), tmp_path)
+    origin = localise(traced(right), traced(harmed), precision="float32").origin
+    assert origin is not None
+    assert (origin.scope, origin.cause) == ("trunk.2.relu", "activation removed")

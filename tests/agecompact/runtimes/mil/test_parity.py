@@ -11,14 +11,14 @@ from agecompact.artifacts.manifest import Build
 from agecompact.runtimes import mil, pytorch
 from agecompact.runtimes.base import Backend
 from parity_tests import inputs
-from parity_tests.compare import Answers
+from parity_tests.compare import Outputs
 from parity_tests.weights import compare_weights
 from tests.support import BuildOf
 
 MODELS = ("ssrnet", "c3ae-plain", "c3ae", "mobileagenet")
 
 
-def outputs(backend: Backend, path: Path, build: Build) -> Answers:
+def outputs(backend: Backend, path: Path, build: Build) -> Outputs:
     contract = build.manifest.contract
     session = backend.open_session(str(path), 1)
     batches = [contract.tensors(sample.crops) for sample in inputs.standard(contract)]

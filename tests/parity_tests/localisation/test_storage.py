@@ -1,4 +1,4 @@
-"""What stands between two layers is found, and what a trace's ops hold is told."""
+"""Tensors stored differently between two layers are found, and traces contain ops' constants."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from agecompact.runtimes.process import RuntimeProcess
 from agecompact.runtimes.registry import load
 from parity_tests.localisation.localise import localise
 from parity_tests.localisation.opkinds import AFFINE, kind_of
+from parity_tests.localisation.report import FaultOrigin, Localisation
 from tests.parity_tests.localisation.test_alignment import step
 from tests.parity_tests.localisation.test_localise import traced
 from tests.support import BuildOf
@@ -22,65 +23,57 @@ from tests.support import BuildOf
 RANDOM = np.random.default_rng(0)
 MAPS = RANDOM.normal(size=(1, 4, 6, 5)).astype(np.float32)
 ACTIVE = np.maximum(MAPS, 0)
+WRONG = ACTIVE + RANDOM.normal(size=ACTIVE.shape).astype(np.float32)
 CODES = np.round(np.clip(ACTIVE, 0, 1) * 255).astype(np.uint8)
 RESTORED = CODES.astype(np.float32) / np.float32(255)
 
 
 def network(active: np.ndarray, *between: Step, read: str = "act") -> Trace:
-    """A relu and two ops that read it, one of them through what stands between."""
-    reads = dict.fromkeys(("one", "other"), ACTIVE) | {"one": active}
+    """A relu and two ops that read it, the first through what is put between."""
     return (
         step("input", "x", "", MAPS),
         step("relu", "act", "x", ACTIVE),
         *between,
-        step("mul", "one", read, reads["one"] * 2),
-        step("add", "other", "act", reads["other"] + 1),
-        step("sub", "y", "one other", reads["one"] * 2 - reads["other"] - 1),
+        step("mul", "one", read, active * 2),
+        step("add", "other", "act", ACTIVE + 1),
+        step("sub", "y", "one other", active * 2 - ACTIVE - 1),
     )
+
+
+def localised(mine: Trace, theirs: Trace) -> tuple[Localisation, FaultOrigin]:
+    found = localise([mine], [theirs], precision="float32")
+    assert found.origin is not None
+    return found, found.origin
 
 
 @pytest.mark.parametrize(
     ("first", "then"), [("QuantizeLinear", "DequantizeLinear"), ("quantize", "dequantize")]
 )
-def test_one_of_two_readers_is_given_a_clipped_tensor(first: str, then: str) -> None:
-    """Integers are no step of a graph, but what is restored from them depends on their source."""
+def test_a_tensor_clipped_for_one_of_two_readers_is_located(first: str, then: str) -> None:
+    """Integers are not steps of a graph, but what is restored from them depends on their source."""
     between = (step(first, "q", "act", CODES), step(then, "dq", "q", RESTORED))
-    found = localise(
-        [network(ACTIVE)], [network(RESTORED, *between, read="dq")], precision="float32"
-    )
-    assert found.born_at is not None
-    told = (found.born_at.op, found.born_at.candidate_op, found.born_at.candidate_tensor)
-    assert told == ("relu", then, "dq")
-    assert found.born_at.suspicion == "quantisation clipped range"
+    found, origin = localised(network(ACTIVE), network(RESTORED, *between, read="dq"))
+    assert (origin.op, origin.candidate_op, origin.candidate_tensor) == ("relu", then, "dq")
+    assert origin.cause == "quantisation clipped range"
     rows = [(row.tensor, row.candidate_tensor) for row in found.rows]
     assert rows[1:4] == [("act", "act"), ("act", "dq"), ("one", "one")]
-    assert found.most == found.born_at.row == 2
+    assert found.greatest_increase == origin.row == 2
 
 
-def test_a_tensor_that_is_stored_without_loss_is_not_accused() -> None:
-    wrong = ACTIVE + RANDOM.normal(size=ACTIVE.shape).astype(np.float32)
+def test_a_tensor_stored_without_loss_is_not_blamed() -> None:
     between = (step("Cast", "wide", "act", ACTIVE), step("Cast", "back", "wide", ACTIVE))
-    found = localise(
-        [network(ACTIVE)], [network(wrong, *between, read="back")], precision="float32"
-    )
-    assert found.born_at is not None
-    assert (found.born_at.op, found.born_at.candidate_tensor) == ("mul", "one")
+    _, origin = localised(network(ACTIVE), network(WRONG, *between, read="back"))
+    assert (origin.op, origin.candidate_tensor) == ("mul", "one")
 
 
-def test_an_op_that_loses_far_more_than_was_lost_before_it_is_accused() -> None:
-    """Of two faults, the greater by far."""
+def test_of_two_faults_the_far_greater_is_located() -> None:
     near = (ACTIVE * (1 + 1e-5)).astype(np.float32)
-    wrong = ACTIVE + RANDOM.normal(size=ACTIVE.shape).astype(np.float32)
-    found = localise(
-        [network(ACTIVE)],
-        [network(wrong, step("Cast", "near", "act", near), read="near")],
-        precision="float32",
-    )
-    assert found.born_at is not None
-    assert found.born_at.candidate_tensor == "one"
+    between = step("Cast", "near", "act", near)
+    _, origin = localised(network(ACTIVE), network(WRONG, between, read="near"))
+    assert origin.candidate_tensor == "one"
 
 
-def test_an_image_of_integers_stands_for_other_numbers() -> None:
+def test_an_image_as_integers_is_not_compared() -> None:
     pixels = RANDOM.integers(0, 256, size=MAPS.shape).astype(np.uint8)
     mine = (step("input", "x", "", pixels / np.float32(255)), step("relu", "y", "x", MAPS))
     theirs = (
@@ -88,15 +81,13 @@ def test_an_image_of_integers_stands_for_other_numbers() -> None:
         step("Cast", "cast", "x", pixels.astype(np.float32)),
         step("Relu", "y", "cast", MAPS + 1),
     )
-    found = localise([mine], [theirs], precision="float32")
-    assert found.born_at is not None
-    assert found.born_at.candidate_tensor == "y"
+    assert localised(mine, theirs)[1].candidate_tensor == "y"
 
 
 @pytest.mark.parametrize(
     "file", ["float32.onnx", "float32.tflite", "float16.tflite", "float32.mlpackage"]
 )
-def test_every_affine_op_tells_its_weights(file: str, build_of: BuildOf) -> None:
+def test_traces_contain_the_weights_of_every_affine_op(file: str, build_of: BuildOf) -> None:
     build = build_of("c3ae-plain")
     trace = traced(build.folder / f"c3ae-plain_{file}")[0]
     affine = [s for s in trace if kind_of(s.op.split("+")[0]) == AFFINE]
@@ -105,22 +96,20 @@ def test_every_affine_op_tells_its_weights(file: str, build_of: BuildOf) -> None
     assert held == [int(np.prod(size)) for size in sizes]
 
 
-def test_constants_cross_the_process(build_of: BuildOf) -> None:
+def test_constants_survive_the_way_from_the_worker_process(build_of: BuildOf) -> None:
     path = build_of("c3ae-plain").folder / "c3ae-plain_float32.onnx"
     here = traced(path)[0]
-    fed = {s.output: s.value for s in here if s.op == "input"}
+    inputs = {s.output: s.value for s in here if s.op == "input"}
     with RuntimeProcess(path, RUNTIMES["onnxruntime"]) as process:
         process.open()
-        there = process.trace({name: value[np.newaxis] for name, value in fed.items()})
-    ours = [s for s in here if s.op != "input"]
-    assert [len(s.constants) for s in there] == [len(s.constants) for s in ours]
-    for one, other in zip(there, ours, strict=True):
+        there = process.trace({name: value[np.newaxis] for name, value in inputs.items()})
+    for one, other in zip(there, (s for s in here if s.op != "input"), strict=True):
         for mine, theirs in zip(one.constants, other.constants, strict=True):
             np.testing.assert_array_equal(mine, theirs)
 
 
-def test_weights_made_of_others_are_told_as_the_op_reads_them(tmp_path: Path) -> None:
-    """Quantised weights are those that they stand for; integers that are none are left out."""
+def test_quantised_weights_are_traced_as_the_op_reads_them(tmp_path: Path) -> None:
+    """As the numbers that their integers represent; other integers are left out."""
     codes = RANDOM.integers(-127, 128, size=(3, 2)).astype(np.int8)
     graph = helper.make_graph(
         [

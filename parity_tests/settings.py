@@ -10,37 +10,37 @@ from typing import TYPE_CHECKING, Literal
 
 from parity_tests import tolerances
 from parity_tests.search import Budget
-from parity_tests.task import Labelled
 from parity_tests.tolerances import Tolerances
 
 if TYPE_CHECKING:
     from agecompact.data.face import Target
+    from parity_tests.task import LabelledFaces
 
 Localise = Literal["never", "mismatch", "always"]
 
 
 @dataclass(frozen=True)
-class Plan:
+class CheckSettings:
     """How to check.
 
     Attributes:
         tolerances: The gates.
-        images: The user's own face chips, asked besides the standard inputs.
-        budget: Of the search for the worst input; None leaves it out.
-        localise: When to look for the op where an error is born.
-        labelled: Labelled faces for the end-task gate, by what is known of them; none leave it out.
-        compute_units: Of a real Core ML, keys of `formats.COMPUTE_UNITS`; a Mac without a Neural
-            Engine may hang on what names one.
-        timeout_s: Longest wait for any one answer of a runtime.
+        images: The user's own face chips, checked in addition to the standard inputs.
+        budget: How long to search for a worse input; None skips the search.
+        localise: When to look for the op where an error originates.
+        labelled: Labelled faces for the end-task gate, by target; empty skips the gate.
+        compute_units: Compute units for Core ML, keys of `formats.COMPUTE_UNITS`. On a Mac without
+            a Neural Engine, a unit that includes it may hang.
+        timeout_s: Longest wait for one reply of a runtime.
         threads: Threads for each runtime.
-        jobs: Artefacts checked at once.
+        jobs: How many artefacts are checked at once.
     """
 
     tolerances: Tolerances = field(default_factory=tolerances.load)
     images: tuple[Path, ...] = ()
     budget: Budget | None = Budget()  # noqa: RUF009 - frozen.
     localise: Localise = "mismatch"
-    labelled: Mapping[Target, Labelled] = field(default_factory=dict)
+    labelled: Mapping[Target, LabelledFaces] = field(default_factory=dict)
     compute_units: tuple[str, ...] = ("cpuOnly",)
     timeout_s: float = 120.0
     threads: int = 1

@@ -1,0 +1,70 @@
+"""Finds the op where an error originates, from each tensor's error relative to rounding.
+
+An op is to blame if its ratio is well above that of its inputs, its error reaches a reader, and it,
+or an op that depends on it, has lost more than kernels lose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+# Five bits more than rounding costs. Kernels that add a thousand values one after the other lose
+# four; a batch norm with another framework's epsilon, the subtlest of real faults, loses ten.
+_LOST = 32.0
+# The ratio already includes the network's own amplification of rounding from op to op. What is left
+# is chance: the RMS of a few values may differ by a factor of two.
+_JUMP = 4.0
+_VISIBLE = 8.0
+# An error is passed on if a reader has at least this share of its ratio. If none does, it was
+# undone: converters move a bias from one Linear into the next, and the values between them differ.
+_PASSED_ON = 1 / 16
+
+
+Reads = Mapping[int, Sequence[int]]
+
+
+def _readers(reads: Reads) -> dict[int, list[int]]:
+    readers: dict[int, list[int]] = {index: [] for index in reads}
+    for index, sources in reads.items():
+        for source in sources:
+            readers[source].append(index)
+    return readers
+
+
+def passed_on(ratios: Mapping[int, float], reads: Reads) -> set[int]:
+    """The tensors whose error reaches a reader, or that have no reader.
+
+    Args:
+        ratios: The error of each tensor relative to rounding.
+        reads: The tensors that each one reads; every tensor comes after those that it reads.
+    """
+    return {
+        index
+        for index, after in _readers(reads).items()
+        if not after or any(ratios[i] >= ratios[index] * _PASSED_ON for i in after)
+    }
+
+
+def jumps(ratio: float, before: float) -> bool:
+    """Whether a tensor's error is visible and well above that of its inputs."""
+    return ratio > max(_VISIBLE, _JUMP * before)
+
+
+def find_origin(ratios: Mapping[int, float], reads: Reads) -> int | None:
+    """The first tensor whose error jumps and leads to more than kernels lose.
+
+    Args:
+        ratios: As in `passed_on`.
+        reads: As in `passed_on`.
+    """
+    effective, readers = passed_on(ratios, reads), _readers(reads)
+    losing: set[int] = set()
+    for index in reversed(list(reads)):
+        lost = index in effective and ratios[index] > _LOST
+        if lost or not losing.isdisjoint(readers[index]):
+            losing.add(index)
+
+    def starts(index: int) -> bool:
+        return jumps(ratios[index], max((ratios[i] for i in reads[index]), default=0.0))
+
+    return next((i for i in reads if i in effective & losing and starts(i)), None)

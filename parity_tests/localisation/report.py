@@ -1,0 +1,170 @@
+"""The result of localisation, as JSON and as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from io import StringIO
+from math import isfinite
+from typing import Any
+
+from agecompact.tables import Column, Table
+
+SCHEMA_VERSION = 1
+
+_MOST_ROWS = 12
+_BEFORE = 4
+_WIDEST = 44
+_WIDTH = 160
+_COLUMNS = (
+    Column("  reference", "name"),
+    Column("candidate", "name", rank=1),
+    Column("x rounding", "number"),
+    Column("inputs", "number", rank=1),
+    Column("max error", "number", rank=2),
+    Column("relative", "number", rank=2),
+)
+
+
+@dataclass(frozen=True)
+class TensorComparison:
+    """One tensor of the reference and its counterpart.
+
+    Attributes:
+        scope: Path of the module that wrote it; empty if the reference does not report it.
+        op: The reference's op.
+        tensor: Its name in the reference.
+        covers: Ops that the counterpart combines, oldest first: `conv2d`, `batch_norm`, `relu`.
+        candidate_op: The counterpart's op.
+        candidate_tensor: Its name in the candidate.
+        matched_by: `name`, `value` or `place`.
+        max_abs: Greatest absolute error, in the tensor's unit; None if the shapes differ or the
+            candidate is not finite.
+        relative: RMS error relative to the reference's standard deviation; None likewise.
+        ratio: RMS error relative to the error that rounding causes here; infinite likewise.
+        inputs_ratio: Greatest ratio of the tensors that it is computed from; 0 for an input.
+    """
+
+    scope: str
+    op: str
+    tensor: str
+    covers: tuple[str, ...]
+    candidate_op: str
+    candidate_tensor: str
+    matched_by: str
+    max_abs: float | None
+    relative: float | None
+    ratio: float
+    inputs_ratio: float
+
+
+@dataclass(frozen=True)
+class FaultOrigin:
+    """The op where an error originates.
+
+    Attributes:
+        row: Index of its row.
+        scope: Path of the module at fault; empty for an op outside any module.
+        op: The reference's op.
+        candidate_op: The candidate's op.
+        candidate_tensor: The tensor that it wrote.
+        cause: The diagnosis; `unknown` if none fits.
+        evidence: What supports the diagnosis; empty if it is unknown.
+    """
+
+    row: int
+    scope: str
+    op: str
+    candidate_op: str
+    candidate_tensor: str
+    cause: str
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Localisation:
+    """The comparison of all tensors.
+
+    Attributes:
+        precision: Precision of the candidate.
+        rows: The compared tensors, in the reference's order.
+        origin: Where the error originates; None if no single op is to blame.
+        greatest_increase: Index of the row whose op adds the most to the error of its inputs.
+        summary: The result in one sentence.
+    """
+
+    precision: str
+    rows: tuple[TensorComparison, ...]
+    origin: FaultOrigin | None
+    greatest_increase: int
+    summary: str
+
+
+def as_json(localisation: Localisation) -> dict[str, Any]:
+    """JSON values: the fields, a schema version, and `lines`; infinity becomes null."""
+    rows = [asdict(row) for row in localisation.rows]
+    for row in rows:
+        for key in ("ratio", "inputs_ratio"):
+            row[key] = row[key] if isfinite(row[key]) else None
+    origin = None
+    if localisation.origin is not None:
+        origin = asdict(localisation.origin)
+        origin["suspicion"] = origin.pop("cause")
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "precision": localisation.precision,
+        "rows": rows,
+        "born_at": origin,
+        "most": localisation.greatest_increase,
+        "summary": localisation.summary,
+    }
+    return {**content, "lines": lines(content)}
+
+
+def lines(content: Mapping[str, Any]) -> list[str]:
+    """The summary and the table as text, for files.
+
+    Args:
+        content: As `as_json` returns it.
+    """
+    from rich.console import Console
+
+    stream = StringIO()
+    Console(file=stream, width=_WIDTH).print(table(content))
+    text = (line.rstrip() for line in stream.getvalue().splitlines())
+    return [content["summary"], *(line for line in text if line)]
+
+
+def table(content: Mapping[str, Any]) -> Table:
+    """A table of at most 12 rows around the origin, which `>` marks.
+
+    The errors are relative to the error of rounding, for the tensor and for its inputs; the
+    greatest error in the tensor's unit; and the RMS error relative to the standard deviation.
+
+    Args:
+        content: As `as_json` returns it.
+    """
+    rows, origin = content["rows"], content["born_at"]
+    centre = content["most"] if origin is None else origin["row"]
+    first = max(0, min(centre - _BEFORE, len(rows) - _MOST_ROWS))
+    shown = enumerate(rows[first : first + _MOST_ROWS], first)
+    return Table(_COLUMNS, tuple(_cells(row, "> " if i == centre else "  ") for i, row in shown))
+
+
+def _cells(row: Mapping[str, Any], mark: str) -> tuple[str, ...]:
+    ratios = ("inf" if r is None else f"{r:.1f}" for r in (row["ratio"], row["inputs_ratio"]))
+    errors = ("-" if e is None else f"{e:.1e}" for e in (row["max_abs"], row["relative"]))
+    return (
+        mark + _short(f"{row['scope']} {'+'.join(row['covers'])}".strip()),
+        _short(f"{row['candidate_op']} {row['candidate_tensor']}"),
+        *ratios,
+        *errors,
+    )
+
+
+def _short(text: str) -> str:
+    """Cuts a long text in the middle: both ends of a tensor's name are informative."""
+    if len(text) <= _WIDEST:
+        return text
+    half = (_WIDEST - 1) // 2
+    return f"{text[:half]}…{text[-half:]}"

@@ -1,0 +1,160 @@
+"""Runs a model file on images, in a process of its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import NoReturn
+
+import numpy as np
+
+from agecompact.contract import Contract, Tensor
+from agecompact.evaluation.prediction import ArtifactModel
+from agecompact.formats import Runtime
+from agecompact.runtimes.base import Array, Interface, Trace
+from agecompact.runtimes.messages import Opened
+from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
+from parity_tests.compare import Outputs
+from parity_tests.inputs import Sample
+from parity_tests.results import Failure
+from parity_tests.settings import CheckSettings
+
+
+class ModelRunner:
+    """A context manager around an open model file; threads may share it.
+
+    Args:
+        path: The file.
+        runtime: The runtime that runs it.
+        contract: How images become its inputs.
+        settings: The runtime's threads and timeout.
+        values: Number of values in its output; None accepts any number.
+
+    Attributes:
+        contract: As above.
+        opened: What the runtime reports about the open file.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        runtime: Runtime,
+        contract: Contract,
+        settings: CheckSettings,
+        *,
+        values: int | None = 1,
+    ) -> None:
+        self.contract = contract
+        self._values = values
+        self._process = RuntimeProcess(
+            path, runtime, threads=settings.threads, timeout_s=settings.timeout_s
+        )
+        self._lock = Lock()
+        self._stack = ExitStack()
+
+    def __enter__(self) -> ModelRunner:
+        """Opens the file.
+
+        Raises:
+            Failure: The file cannot be opened, or its interface differs from the contract.
+        """
+        with ExitStack() as stack, runtime_failures():
+            process = stack.enter_context(self._process)
+            self.opened: Opened = process.open()
+            check_interface(self.opened.interface, self.contract, self._values)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def outputs(self, samples: Sequence[Sample]) -> Outputs:
+        """The outputs for images, `(samples, values)`.
+
+        Raises:
+            Failure: The runtime fails, crashes or hangs, or an output is NaN or infinite.
+        """
+        inputs = self._batch(samples)
+        with self._lock, runtime_failures():
+            outputs = self._process.infer(inputs)[self.contract.output.name]
+        outputs = np.asarray(outputs, np.float64).reshape(len(samples), -1)
+        unusable = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
+        if unusable.size:
+            name = samples[int(unusable[0])].name
+            raise Failure("not-finite", f"the output is NaN or infinite on '{name}'")
+        return outputs
+
+    def trace(self, sample: Sample) -> Trace:
+        """What every op writes for an image.
+
+        Raises:
+            Failure: The runtime fails, crashes or hangs.
+        """
+        inputs = self._batch([sample])
+        with self._lock, runtime_failures():
+            return self._process.trace(inputs)
+
+    def model(self) -> ArtifactModel:
+        """This file as a model for `evaluation.prediction.predict`; one thread may use it."""
+        return ArtifactModel(self._process, self.opened, self.contract)
+
+    def tensors(self, sample: Sample) -> dict[str, Tensor]:
+        """An image as the model's inputs, batch 1."""
+        # By position: in a foreign pair, the two models may have different names for one crop.
+        crops = zip(self.contract.input_names, sample.crops.values(), strict=True)
+        return self.contract.tensors(dict(crops))
+
+    def _batch(self, samples: Sequence[Sample]) -> dict[str, Array]:
+        batches = [self.tensors(sample) for sample in samples]
+        return {
+            name: np.stack([batch[name] for batch in batches]) for name in self.contract.input_names
+        }
+
+
+@contextmanager
+def runtime_failures() -> Iterator[None]:
+    """Turns a runtime's failure into a `Failure`."""
+    try:
+        yield
+    except RuntimeFailure as failure:
+        raise Failure(failure.kind, failure.reason) from None
+
+
+def check_interface(declared: Interface, contract: Contract, values: int | None = 1) -> None:
+    """Checks the inputs and outputs that a file declares against its contract.
+
+    Args:
+        declared: The file's interface.
+        contract: Its contract.
+        values: Number of values in its output; None accepts any number.
+
+    Raises:
+        Failure: Of the kind `names`, `order`, `shapes` or `dtypes`.
+    """
+
+    def reject(kind: str, what: str, found: object, wanted: object) -> NoReturn:
+        raise Failure(kind, f"{what} {found}; the contract has {wanted}")
+
+    found, wanted = ", ".join(declared.inputs), ", ".join(contract.input_names)
+    name = contract.output.name
+    if set(declared.inputs) != set(contract.input_names):
+        reject("names", "the inputs are", found, wanted)
+    if name not in declared.outputs:
+        reject("names", "the outputs are", ", ".join(declared.outputs), f"'{name}'")
+    if found != wanted:
+        # A phone may bind inputs by position.
+        reject("order", "the inputs are in the order", found, wanted)
+    for crop, port in declared.inputs.items():
+        sides = zip(port.shape[1:], contract.input_shape[1:], strict=False)
+        if len(port.shape) != 4 or any(have not in (None, want) for have, want in sides):
+            reject("shapes", f"input '{crop}' has shape", port.shape, contract.input_shape)
+        if port.dtype != contract.dtype:
+            reject("dtypes", f"input '{crop}' has dtype", port.dtype, contract.dtype)
+    output = declared.outputs[name]
+    if values is not None and math.prod(side or 1 for side in output.shape[1:]) != values:
+        reject("shapes", f"output '{name}' has shape", output.shape, (1, values))
+    if output.dtype != "float32":
+        reject("dtypes", f"output '{name}' has dtype", output.dtype, "float32")

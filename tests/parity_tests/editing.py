@@ -1,0 +1,238 @@
+"""Edits of artefacts, for tests that plant faults in them or vary them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from agecompact.artifacts import manifest
+from agecompact.files import sha256_of, size_of
+from tests.weight_blobs import WEIGHT_FILE, blobs
+
+# Changes a file, or a package, in place.
+Edit = Callable[[Path], None]
+OnnxEdit = Callable[[onnx.ModelProto], Any]
+TfliteEdit = Callable[[Any], Any]
+# Changes an array in place, or returns another.
+ArrayEdit = Callable[[np.ndarray], Any]
+
+MODEL_FILE = Path("Data/com.apple.CoreML/model.mlmodel")
+
+
+def unchanged(_: Path) -> None:
+    """No edit."""
+
+
+def in_bytes(change: Callable[[bytes], bytes], inside: Path = MODEL_FILE) -> Edit:
+    """Edits the bytes of a file, or of a file inside a package."""
+
+    def edit(path: Path) -> None:
+        file = path / inside if path.is_dir() else path
+        file.write_bytes(change(file.read_bytes()))
+
+    return edit
+
+
+def truncated(inside: Path = MODEL_FILE) -> Edit:
+    """Keeps the first half of a file."""
+    return in_bytes(lambda content: content[: len(content) // 2], inside)
+
+
+def in_onnx(change: OnnxEdit) -> Edit:
+    """Edits an ONNX model in place, or replaces it by the model that `change` returns."""
+
+    def edit(path: Path) -> None:
+        model = onnx.load_model(path)
+        made = change(model)
+        onnx.save(made if isinstance(made, onnx.ModelProto) else model, path)
+
+    return edit
+
+
+def in_tflite(change: TfliteEdit) -> Edit:
+    """Edits an unpacked TFLite model."""
+
+    def edit(path: Path) -> None:
+        import flatbuffers
+        from ai_edge_litert import schema_py_generated as schema
+
+        model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+        change(model)
+        builder = flatbuffers.Builder(1 << 20)
+        builder.Finish(model.Pack(builder), b"TFL3")
+        path.write_bytes(bytes(builder.Output()))
+
+    return edit
+
+
+def in_mlpackage(change: Callable[[Any], Any]) -> Edit:
+    """Edits the specification of a Core ML package."""
+
+    def edit(path: Path) -> None:
+        from agecompact.runtimes import coreml
+
+        specification = coreml.read_specification(str(path))
+        change(specification)
+        (path / MODEL_FILE).write_bytes(specification.SerializeToString())
+
+    return edit
+
+
+def mil_block(specification: Any) -> Any:
+    """The block of a specification's program."""
+    main = specification.mlProgram.functions["main"]
+    return main.block_specializations[main.opset]
+
+
+def in_largest_blob(change: ArrayEdit) -> Edit:
+    """Edits the largest tensor in a package's weight file."""
+
+    def plant(content: bytes) -> bytes:
+        changed = bytearray(content)
+        change(max(blobs(content), key=lambda blob: blob.bytes).within(changed))
+        return bytes(changed)
+
+    return in_bytes(plant, WEIGHT_FILE)
+
+
+def node(model: onnx.ModelProto, name: str) -> onnx.NodeProto:
+    """The node of a name, or else the first of an op type."""
+    named = [each for each in model.graph.node if each.name == name]
+    return next(iter(named or [each for each in model.graph.node if each.op_type == name]))
+
+
+def initializer(name: str, change: ArrayEdit, place: int = 1) -> OnnxEdit:
+    """Edits the initializer that is an input of a node, the second one by default."""
+
+    def edit(model: onnx.ModelProto) -> None:
+        wanted = node(model, name).input[place]
+        stored = next(i for i in model.graph.initializer if i.name == wanted)
+        values = numpy_helper.to_array(stored).copy()
+        made = change(values)
+        stored.CopyFrom(numpy_helper.from_array(values if made is None else made, wanted))
+
+    return edit
+
+
+def renamed(model: onnx.ModelProto, names: Mapping[str, str], *, outputs: bool = True) -> None:
+    """Renames what nodes read and, if wanted, write."""
+    for each in model.graph.node:
+        each.input[:] = [names.get(name, name) for name in each.input]
+        if outputs:
+            each.output[:] = [names.get(name, name) for name in each.output]
+
+
+def bypassed(name: str) -> OnnxEdit:
+    """Removes a node; its readers read its input."""
+
+    def edit(model: onnx.ModelProto) -> None:
+        found = node(model, name)
+        renamed(model, {found.output[0]: found.input[0]}, outputs=False)
+        model.graph.node.remove(found)
+        # The declared shapes of what follows may be others.
+        del model.graph.value_info[:]
+
+    return edit
+
+
+def attributes(name: str, *dropped: str, **values: Any) -> OnnxEdit:
+    """Sets attributes of a node and drops others."""
+
+    def plant(model: onnx.ModelProto) -> None:
+        found = node(model, name)
+        kept = [a for a in found.attribute if a.name not in (*dropped, *values)]
+        del found.attribute[:]
+        found.attribute.extend([*kept, *(helper.make_attribute(k, v) for k, v in values.items())])
+
+    return plant
+
+
+def inputs_of(name: str, order: tuple[int, ...]) -> OnnxEdit:
+    """Puts the inputs of a node into another order."""
+
+    def plant(model: onnx.ModelProto) -> None:
+        found = node(model, name)
+        found.input[:] = [found.input[i] for i in order]
+
+    return plant
+
+
+def after(
+    model: onnx.ModelProto, name: str, *ops: tuple[str, tuple[str, ...], dict[str, Any]]
+) -> None:
+    """Puts ops between a node and its readers; each is a type, constant inputs and attributes."""
+    found = node(model, name)
+    place, wrote = list(model.graph.node).index(found), found.output[0]
+    read = found.output[0] = f"{wrote}/before"
+    for number, (op, constants, options) in enumerate(ops):
+        to = wrote if number == len(ops) - 1 else f"{wrote}/{number}"
+        made = helper.make_node(op, [read, *constants], [to], f"put in {number}", **options)
+        model.graph.node.insert(place + 1 + number, made)
+        read = to
+
+
+def tflite_weights(
+    number: int, change: ArrayEdit, *, kind: str = "CONV_2D", bias: bool = False
+) -> TfliteEdit:
+    """Edits the weights, or the bias, of a TFLite model's n-th op of a kind."""
+
+    def edit(model: Any) -> None:
+        graph = model.subgraphs[0]
+        index = tflite_ops(model, kind)[number].inputs[2 if bias else 1]
+        buffer = model.buffers[graph.tensors[index].buffer]
+        buffer.data = np.array(buffer.data, np.uint8)
+        change(buffer.data.view(np.float32).reshape(graph.tensors[index].shape))
+
+    return edit
+
+
+def tflite_ops(model: Any, kind: str) -> list[Any]:
+    """The ops of a kind in a TFLite model."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    code = getattr(schema.BuiltinOperator, kind)
+    return [
+        op
+        for op in model.subgraphs[0].operators
+        if model.operatorCodes[op.opcodeIndex].builtinCode == code
+    ]
+
+
+def edited_build(
+    good: manifest.Build,
+    folder: Path,
+    edits: Mapping[str, tuple[str, Edit]],
+    *,
+    rehash: bool,
+) -> manifest.Build:
+    """A build of edited copies of another build's artefacts.
+
+    Args:
+        good: The other build.
+        folder: An empty folder for it.
+        edits: By new file name: the artefact to copy, and the edit.
+        rehash: Whether the manifest describes the edited files, or still those of `good`.
+    """
+    entries = []
+    for file, (source, edit) in edits.items():
+        entry = next(each for each in good.manifest.artifacts if each.file == source)
+        path = folder / file
+        (shutil.copytree if good.path(entry).is_dir() else shutil.copyfile)(good.path(entry), path)
+        edit(path)
+        entry = replace(entry, file=file)
+        if rehash:
+            entry = replace(entry, sha256=sha256_of(path), bytes=size_of(path))
+        if rehash and entry.opset is not None:
+            opsets = {o.domain: o.version for o in onnx.load_model(path).opset_import}
+            entry = replace(entry, opset=opsets[""])
+        entries.append(entry)
+    shutil.copyfile(good.weights, folder / good.manifest.weights)
+    manifest.write(folder, replace(good.manifest, artifacts=tuple(entries)))
+    return manifest.read_builds(folder)[0]

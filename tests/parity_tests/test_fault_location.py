@@ -1,0 +1,84 @@
+"""A failed check reports the op where its error originates; wrong weights fail without an error."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from parity_tests.check import check_builds
+from parity_tests.results import as_json, read, write
+from parity_tests.settings import CheckSettings
+from tests.parity_tests.editing import in_onnx, initializer, truncated
+from tests.support import CopyBuild, verdicts_on
+from tests.weight_blobs import WEIGHT_FILE, blobs
+
+
+def scale_a_channel(model: onnx.ModelProto) -> None:
+    """Scales one channel of a convolution in the middle of the network."""
+    convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
+    scale = np.float32([1.5])
+
+    def change(weights: np.ndarray) -> None:
+        weights[0] *= scale
+
+    initializer(convolutions[len(convolutions) // 2], change)(model)
+
+
+def test_the_faulty_op_is_reported(copy_build: CopyBuild, tmp_path: Path) -> None:
+    build = copy_build("ssrnet", "float32.onnx")
+    in_onnx(scale_a_channel)(build.folder / "ssrnet_float32.onnx")
+    (result,) = check_builds([build], CheckSettings(budget=None))
+    assert result.kind == "mismatch"
+    assert result.localisation is not None
+    origin = result.localisation["born_at"]
+    assert origin["suspicion"] == "weights differ"
+    assert any(origin["scope"] in line for line in result.localisation["lines"])
+    # parity.json keeps all of it.
+    write(tmp_path / "parity.json", [result])
+    again = read(tmp_path / "parity.json")
+    before, after = (json.dumps(as_json(each), sort_keys=True) for each in ([result], again))
+    assert before == after
+
+
+def test_a_correct_artefact_is_localised_only_on_request(copy_build: CopyBuild) -> None:
+    build = copy_build("ssrnet", "float32.onnx")
+    (quiet,) = check_builds([build], CheckSettings(budget=None))
+    assert quiet.localisation is None
+    (requested,) = check_builds([build], CheckSettings(budget=None, localise="always"))
+    assert requested.localisation is not None
+    assert requested.localisation["born_at"] is None
+
+
+def test_a_flipped_bit_that_no_output_shows_is_found(copy_build: CopyBuild) -> None:
+    build = copy_build("ssrnet", ".mlpackage")
+    file = build.folder / "ssrnet_float16.mlpackage" / WEIGHT_FILE
+    content = bytearray(file.read_bytes())
+    last = [blob for blob in blobs(content) if blob.dtype == "<f2" and blob.bytes > 64][-1]
+    # The last bit of the first weight's mantissa.
+    content[last.start] ^= 1
+    file.write_bytes(content)
+    kinds = {r.artifact: (r.status, r.kind) for r in verdicts_on(build) if r.runtime == "mil"}
+    assert kinds["ssrnet_float16.mlpackage"] == ("failed", "weights")
+    assert kinds["ssrnet_float32.mlpackage"] == ("passed", None)
+
+
+def test_a_float16_package_fails_if_the_float32_one_is_broken(copy_build: CopyBuild) -> None:
+    build = copy_build("ssrnet", ".mlpackage")
+    truncated()(build.folder / "ssrnet_float32.mlpackage")
+    results = {r.artifact: r for r in verdicts_on(build) if r.runtime == "mil"}
+    assert results["ssrnet_float32.mlpackage"].kind == "load"
+    assert results["ssrnet_float16.mlpackage"].kind == "weights"
+    assert "its weights cannot be compared" in results["ssrnet_float16.mlpackage"].reason
+
+
+def test_the_searched_error_is_reported_beside_the_fixed_inputs(copy_build: CopyBuild) -> None:
+    build = copy_build("ssrnet", "float16.tflite")
+    (result,) = check_builds([build], CheckSettings())
+    assert result.status == "passed"
+    assert result.searched > 0
+    assert result.searched_years is not None
+    assert result.max_years is not None
+    assert result.searched_years >= result.max_years
