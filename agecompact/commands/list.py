@@ -7,7 +7,7 @@ import click
 from agecompact.console.common import emit, json_option, screen
 from agecompact.errors import UsageError
 from agecompact.files import read_json
-from agecompact.models.registry import MODELS
+from agecompact.models import registry
 from agecompact.weights import checkpoints
 
 SCHEMA_VERSION = 1
@@ -27,25 +27,25 @@ def command(recipes: bool, json_target: str | None) -> None:
     for heading in ("id", "model", "parameters", "input", "colour", "answer", "released", "source"):
         table.add_column(heading, justify="right" if heading == "parameters" else "left")
     models = []
-    for spec in MODELS.values():
-        contract = spec.contract
+    for spec in registry.models():
+        contract, counts = spec.contract, spec.counts
         released = _released(spec.id)
         table.add_row(
             spec.id,
             spec.title,
-            f"{spec.parameters:,}",
+            f"{counts.parameters:,}" if counts else "-",
             f"{len(contract.crops)} x {contract.height}x{contract.width}",
             contract.color_order,
             contract.output.unit,
             released or "no",
-            spec.source,
+            spec.source or "-",
         )
         models.append(
             {
                 "id": spec.id,
                 "title": spec.title,
-                "parameters": spec.parameters,
-                "folded_parameters": spec.folded_parameters,
+                "parameters": counts.parameters if counts else None,
+                "folded_parameters": counts.folded_parameters if counts else None,
                 "inputs": list(contract.input_names),
                 "source": spec.source,
                 "released": released,

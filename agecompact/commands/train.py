@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from agecompact.data.splitfile import SplitFile
     from agecompact.data.survey import Survey
-    from agecompact.training.history import Epoch, Trained
+    from agecompact.training.history import Epoch, TrainingResult
     from agecompact.training.recipe import Recipe
-    from agecompact.training.session import Given
+    from agecompact.training.sources import SourceWeights
     from agecompact.weights.checkpoints import Weights
 
 _PATH = click.Path(path_type=Path)
@@ -71,12 +71,13 @@ def command(
     from agecompact.models import registry
     from agecompact.training import devices, session
     from agecompact.training import recipe as recipes
+    from agecompact.training.sources import SourceWeights
     from agecompact.weights import cards, checkpoints
 
     if epochs:
         overrides = (*overrides, f"epochs={epochs}")
-    given = session.Given.read(start, teacher, backbone)
-    recipe = given.applied(recipes.load(recipe_name, overrides))
+    sources = SourceWeights.read(start, teacher, backbone)
+    recipe = sources.applied(recipes.load(recipe_name, overrides))
     fabric = devices.fabric(accelerator, recipe.precision)
     console = screen(json_target)
     console.quiet = not fabric.is_global_zero
@@ -99,7 +100,7 @@ def command(
         split,
         out,
         fabric,
-        given=given,
+        sources=sources,
         watch=_watch(console, out, fabric),
         seed=training_seed,
         workers=workers,
@@ -126,7 +127,7 @@ def command(
             "training": {
                 "command": shlex.join(words),
                 "seed": training_seed,
-                **_lineages(given),
+                **_lineages(sources),
                 **_training(recipe, trained, origin, fabric),
             },
         },
@@ -164,7 +165,7 @@ def _watch(console: Console, out: Path, fabric: Fabric) -> Any:
     )
 
 
-def _data(choice: DataChoice, survey: Survey, trained: Trained) -> dict[str, Any]:
+def _data(choice: DataChoice, survey: Survey, trained: TrainingResult) -> dict[str, Any]:
     from agecompact.data import registry
 
     dataset = registry.get(choice.dataset)
@@ -190,9 +191,9 @@ def _split(content: SplitFile, path: Path) -> dict[str, Any]:
     }
 
 
-def _lineages(given: Given) -> dict[str, Any]:
-    """What a card says of the weights that a training was given."""
-    named = {"start": given.start, "teacher": given.teacher}
+def _lineages(sources: SourceWeights) -> dict[str, Any]:
+    """Returns the card's entries for the weights that the training used."""
+    named = {"start": sources.start, "teacher": sources.teacher}
     return {name: _lineage(weights) for name, weights in named.items() if weights}
 
 
@@ -207,7 +208,7 @@ def _lineage(weights: Weights) -> dict[str, Any]:
 
 
 def _training(
-    recipe: Recipe, trained: Trained, origin: dict[str, Any], fabric: Fabric
+    recipe: Recipe, trained: TrainingResult, origin: dict[str, Any], fabric: Fabric
 ) -> dict[str, Any]:
     import torch
 

@@ -97,7 +97,7 @@ def command(
     from agecompact.models import registry
     from agecompact.training import recipe as recipes
     from agecompact.training import search, study
-    from agecompact.training.session import Given
+    from agecompact.training.sources import SourceWeights
     from agecompact.training.storage import open_storage, shown, storage_errors
 
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -119,7 +119,7 @@ def command(
         recipes.load(recipe_name, (*overrides, *corner))
     contract = registry.get(recipe.model).contract
     direction: Direction = "minimize" if contract.output.unit == "years" else "maximize"
-    given = Given.read(start, teacher, backbone)
+    sources = SourceWeights.read(start, teacher, backbone)
     console = screen(json_target)
     if threads:
         torch.set_num_threads(threads)
@@ -149,8 +149,8 @@ def command(
                 "recipe": dataclasses.asdict(recipe),
                 "split": split.sha256,
                 "seed": training_seed,
-                "start": given.start.sha256 if given.start else None,
-                "teacher": given.teacher.sha256 if given.teacher else None,
+                "start": sources.start.sha256 if sources.start else None,
+                "teacher": sources.teacher.sha256 if sources.teacher else None,
                 "backbone": _backbone(backbone),
             }
             study.claim(shared, {**identity, "search": sorted(map(str, space))})
@@ -159,7 +159,7 @@ def command(
                 from agecompact.training import devices, session
 
                 try:
-                    tried = given.applied(recipes.load(recipe_name, (*overrides, *chosen)))
+                    tried = sources.applied(recipes.load(recipe_name, (*overrides, *chosen)))
                 except UsageError as error:
                     raise study.UnfitError(error.what, why=error.why) from None
                 folder = out / _folder(identity, chosen)
@@ -169,7 +169,7 @@ def command(
                     split,
                     folder,
                     devices.fabric(accelerator, tried.precision),
-                    given=given,
+                    sources=sources,
                     watch=_watch(console, number, folder, report, tried.epochs),
                     seed=training_seed,
                     workers=workers,

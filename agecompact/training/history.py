@@ -1,8 +1,10 @@
-"""What a training leaves of each epoch."""
+"""What a training records."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from agecompact.contract import Unit
 
 
 @dataclass(frozen=True)
@@ -24,13 +26,13 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What came of a training.
+class TrainingResult:
+    """The end of a training.
 
     Attributes:
-        history: Every epoch, those before a resumption too.
+        history: Every epoch, also those before a resumption.
         kept: The epoch whose weights were kept, from 1.
-        unreadable: Files of the training part that were no image.
+        unreadable: Number of files of the training part that were not images.
     """
 
     history: tuple[Epoch, ...]
@@ -41,3 +43,8 @@ class Trained:
     def seconds(self) -> float:
         """Wall time of all epochs."""
         return sum(epoch.seconds for epoch in self.history)
+
+
+def validation_text(value: float, unit: Unit) -> str:
+    """Returns a validation for people, such as `MAE 5.123 years`."""
+    return f"MAE {value:.3f} years" if unit == "years" else f"accuracy {value:.4f}"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,11 @@ from torch import Tensor
 
 from agecompact.errors import UsageError
 from agecompact.files import atomic_path, canonical_json
+from agecompact.serialization import parse_json, unstructure
+from agecompact.training.history import Epoch
 
 _METADATA_KEY = "agecompact-training"
+_HISTORY_KEY = "history"
 _FIX = "start over with --restart, or choose another --out"
 
 Tensors = Mapping[str, Tensor]
@@ -25,59 +27,65 @@ class State:
 
     Args:
         path: The file.
-        identity: What makes a training this one and no other, as JSON values.
+        identity: What distinguishes this training from others, as JSON values.
     """
 
     def __init__(self, path: Path, identity: dict[str, Any]) -> None:
-        self.path = path
+        self._path = path
         self._identity = canonical_json(identity)
 
-    def store(self, groups: Mapping[str, Tensors], history: list[dict[str, Any]]) -> None:
+    def store(self, groups: Mapping[str, Tensors], history: Sequence[Epoch]) -> None:
         """Writes groups of tensors by name and the history, whole or not at all.
 
         Raises:
-            OutputError: The place cannot be written to or is full.
+            OutputError: The file cannot be written, or the disk is full.
         """
         tensors = {
             f"{group}.{name}": value.detach().cpu().contiguous()
             for group, values in groups.items()
             for name, value in values.items()
         }
-        header = {_METADATA_KEY: self._identity, "history": canonical_json(history)}
-        with atomic_path(self.path) as temporary:
+        header = {
+            _METADATA_KEY: self._identity,
+            _HISTORY_KEY: canonical_json(unstructure(tuple(history))),
+        }
+        with atomic_path(self._path) as temporary:
             temporary.write_bytes(save(tensors, header))
 
-    def restore(self) -> tuple[dict[str, dict[str, Tensor]], list[dict[str, Any]]]:
-        """The groups and the history as stored, both empty if there is no file.
+    def restore(self) -> tuple[dict[str, dict[str, Tensor]], tuple[Epoch, ...]]:
+        """Returns the groups and the history as stored, both empty if there is no file.
 
         Raises:
             UsageError: The file is another training's, or cannot be read.
         """
-        if not self.path.is_file():
-            return {}, []
+        if not self._path.is_file():
+            return {}, ()
+        what = f"cannot resume from {self._path}"
         try:
-            with safe_open(self.path, framework="pt") as stream:
+            with safe_open(self._path, framework="pt") as stream:
                 header = stream.metadata() or {}
                 tensors = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
-            raise UsageError(f"cannot resume from {self.path}", why=str(error), fix=_FIX) from None
+            raise UsageError(what, why=str(error), fix=_FIX) from None
         if header.get(_METADATA_KEY) != self._identity:
             raise UsageError(
-                f"cannot resume from {self.path}",
-                why="it was trained by another recipe, for other epochs, from other weights or on "
-                "another split",
+                what,
+                why="it belongs to a training with another recipe, length, seed, split, teacher or "
+                "start",
                 fix=_FIX,
             )
         groups: dict[str, dict[str, Tensor]] = {}
         for key, tensor in tensors.items():
             group, _, name = key.partition(".")
             groups.setdefault(group, {})[name] = tensor
-        history: list[dict[str, Any]] = json.loads(header["history"])
-        return groups, history
+        where = f"the history in {self._path}"
+        return groups, parse_json(
+            header.get(_HISTORY_KEY, ""), tuple[Epoch, ...], where=where, fix=_FIX
+        )
 
 
 def moments(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
-    """An optimiser's state as named tensors."""
+    """Returns an optimiser's state as named tensors."""
     return {
         f"{index}.{name}": value
         for index, values in state_dict["state"].items()
@@ -86,7 +94,7 @@ def moments(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def with_moments(state_dict: Mapping[str, Any], tensors: Tensors) -> dict[str, Any]:
-    """An optimiser's state dict with the moments that `moments` named."""
+    """Returns an optimiser's state dict with the tensors that `moments` returned."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         index, _, name = key.partition(".")

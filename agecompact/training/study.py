@@ -14,7 +14,7 @@ import torch
 from agecompact.errors import AgecompactError, UsageError
 from agecompact.files import canonical_json
 from agecompact.imports import import_extra
-from agecompact.training.loop import DivergedError
+from agecompact.training.divergence import DivergedError
 from agecompact.training.search import Space, suggest
 
 if TYPE_CHECKING:

@@ -22,9 +22,9 @@ from agecompact.files import sha256_of
 from agecompact.models import registry
 from agecompact.training import devices, loop, start
 from agecompact.training import recipe as recipes
-from agecompact.training.distillation import Teacher
-from agecompact.training.history import Epoch, Trained
+from agecompact.training.history import Epoch, TrainingResult
 from agecompact.training.recipe import Recipe
+from agecompact.training.teacher import Teacher
 from agecompact.training.watch import QUIET, Watch
 
 SIDE = 32
@@ -77,7 +77,7 @@ def fresh(chosen: Recipe, seed: int = 0) -> nn.Module:
 
 def train(
     chosen: Recipe, parted: Split, out: Path, *, seed: int = 0, **options: Any
-) -> tuple[nn.Module, Trained]:
+) -> tuple[nn.Module, TrainingResult]:
     network = fresh(chosen, seed)
     trained = loop.train(
         network, chosen, parted, out, fabric(chosen.precision), seed=seed, **options

@@ -22,6 +22,7 @@ from agecompact.models import registry
 from agecompact.models.mobilenetv1 import MobileNetV1
 from agecompact.training import faceres, start
 from agecompact.training.feed import sized
+from agecompact.training.sources import SourceWeights
 from tests.agecompact.training import small
 
 _CHANNELS = (32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
@@ -159,7 +160,11 @@ def test_a_training_starts_from_it(tmp_path: Path) -> None:
     path = _graph(tmp_path, _tensors())
     recipe = small.recipe("faceres", start="backbone")
     network, origin = start.network_for(
-        recipe, mean=40.0, seed=0, chips=_chips(8), backbone=str(path)
+        recipe,
+        mean=40.0,
+        seed=0,
+        chips=_chips(8),
+        sources=SourceWeights(backbone=str(path)),
     )
     assert origin == {"backbone": sha256_of(tmp_path / "faceres.bin")}
     assert isinstance(network, MobileNetV1)
@@ -168,13 +173,13 @@ def test_a_training_starts_from_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        ("absent", "is no TensorFlow.js graph"),
-        ("no weights", "is no TensorFlow.js graph"),
-        ("cut short", "is no TensorFlow.js graph"),
-        ("no JSON", "is no TensorFlow.js graph"),
-        ("list", "is no TensorFlow.js graph"),
-        ("another net", "is no FaceRes"),
-        ("another shape", "is no FaceRes"),
+        ("absent", "is not a TensorFlow.js graph"),
+        ("no weights", "is not a TensorFlow.js graph"),
+        ("cut short", "is not a TensorFlow.js graph"),
+        ("no JSON", "is not a TensorFlow.js graph"),
+        ("list", "is not a TensorFlow.js graph"),
+        ("another net", "is not FaceRes's graph"),
+        ("another shape", "is not FaceRes's graph"),
         ("nan", "holds NaN or Inf"),
     ],
 )

@@ -14,7 +14,7 @@ from agecompact.contract import Contract
 from agecompact.data import batches
 from agecompact.models import registry
 from agecompact.training.augment import Augmentation
-from agecompact.training.feed import Batch, Plan, Views, loader, sized
+from agecompact.training.feed import Batch, BatchPlan, Views, loader, sized
 
 _RANDOM = np.random.default_rng(0)
 _CHIPS = [_RANDOM.integers(0, 256, (50, 50, 3), np.uint8) for _ in range(11)]
@@ -31,11 +31,11 @@ def _views(seed: int = 3, amounts: Augmentation = _AMOUNTS) -> Views:
 
 def _plan(
     batch: int = 4, parts: int = 1, rank: int = 0, processes: int = 1, views: int = 0
-) -> Plan:
-    return Plan(batch, parts, rank, processes, seed=3, views=views)
+) -> BatchPlan:
+    return BatchPlan(batch, parts, rank, processes, seed=3, views=views)
 
 
-def _fed(plan: Plan, epoch: int = 0, workers: int = 0) -> list[Batch]:
+def _fed(plan: BatchPlan, epoch: int = 0, workers: int = 0) -> list[Batch]:
     return list(loader(_views(), plan, len(_CHIPS), epoch, workers))
 
 

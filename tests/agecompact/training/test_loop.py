@@ -20,7 +20,8 @@ from agecompact.errors import OutputError, UsageError
 from agecompact.evaluation.evaluate import measure
 from agecompact.evaluation.metrics import AgeMetrics
 from agecompact.models import registry
-from agecompact.training import loop, losses
+from agecompact.models.trainable import LossFeatures
+from agecompact.training import loop, losses, objective
 from agecompact.training.recipe import Distillation, Schedule, Stage
 from agecompact.training.watch import QUIET, Watch
 from agecompact.weights import checkpoints
@@ -389,10 +390,10 @@ def test_stages_set_the_input_side_and_validate_at_it(
 ) -> None:
     trained_at, validated_at = [], []
 
-    def spy(network: nn.Module, inputs: tuple[Tensor, ...]) -> losses.Answer:
+    def spy(network: nn.Module, inputs: tuple[Tensor, ...]) -> LossFeatures:
         trained_at.append(inputs[0].shape[2])
         value = torch.stack([p.sum() for p in network.parameters()]).sum()
-        return losses.Answer(value.expand(len(inputs[0]), 1), None)
+        return LossFeatures(value.expand(len(inputs[0]), 1))
 
     def measured(_: nn.Module, contract: Any, *__: object) -> tuple[AgeMetrics, int]:
         validated_at.append(contract.height)
@@ -400,7 +401,7 @@ def test_stages_set_the_input_side_and_validate_at_it(
         object.__setattr__(metrics, "mae_years", 1.0)
         return metrics, 0
 
-    monkeypatch.setattr(losses, "answer", spy)
+    monkeypatch.setattr(objective, "loss_features", spy)
     monkeypatch.setattr(loop, "measure", measured)
     stages = (Stage(0.5, 1e-9, side=64), Stage(0.5, 1e-9, side=32))
     full = small.recipe("mobileagenet", epochs=2, batch=14, clip_norm=1.0)
@@ -409,10 +410,10 @@ def test_stages_set_the_input_side_and_validate_at_it(
     assert validated_at == [64, 32]
 
 
-def _nan_loss(_network: nn.Module, answer: losses.Answer, targets: Tensor) -> Tensor:
+def _nan_loss(features: LossFeatures, targets: Tensor) -> Tensor:
     """NaN for a batch that holds a face of 70 years, which one kind of faces here has."""
     wrong = torch.where(targets == 70, torch.nan, 0.0).sum()
-    return (answer.value - targets).abs().mean() + wrong
+    return (features.value - targets).abs().mean() + wrong
 
 
 def test_nan_stops_and_saves_the_batch_that_caused_it(
@@ -434,18 +435,18 @@ def test_nan_stops_and_saves_the_batch_that_caused_it(
     network.load_state_dict(
         {k.removeprefix("network."): v for k, v in saved.items() if k.startswith("network.")}
     )
-    answer = losses.answer(network.train(), (saved["input.0"],))
-    assert torch.isfinite(answer.value).all()
-    assert torch.isnan(_nan_loss(network, answer, saved["target"].unsqueeze(1)))
+    features = objective.loss_features(network.train(), (saved["input.0"],))
+    assert torch.isfinite(features.value).all()
+    assert torch.isnan(_nan_loss(features, saved["target"].unsqueeze(1)))
     assert not (tmp_path / "state.safetensors").exists()
 
 
 def test_a_gradient_that_is_no_number_stops_before_it_does_harm(
     split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def rooted(_network: nn.Module, answer: losses.Answer, targets: Tensor) -> Tensor:
+    def rooted(features: LossFeatures, targets: Tensor) -> Tensor:
         # Finite, but the slope of the root at zero is not.
-        return (answer.value - answer.value.detach()).abs().sqrt().sum() + 0 * targets.sum()
+        return (features.value - features.value.detach()).abs().sqrt().sum() + 0 * targets.sum()
 
     monkeypatch.setattr(losses, "LOSSES", {**losses.LOSSES, "l1": rooted})
     recipe = small.recipe(parts=2)
@@ -465,10 +466,10 @@ def test_the_epochs_before_nan_are_kept(
 ) -> None:
     calls = 0
 
-    def loss(network: nn.Module, answer: losses.Answer, targets: Tensor) -> Tensor:
+    def loss(features: LossFeatures, targets: Tensor) -> Tensor:
         nonlocal calls
         calls += 1
-        return losses.l1(network, answer, targets) * (torch.inf if calls == 4 else 1.0)
+        return losses.l1(features, targets) * (torch.inf if calls == 4 else 1.0)
 
     monkeypatch.setattr(losses, "LOSSES", {**losses.LOSSES, "l1": loss})
     recipe = small.recipe(epochs=2, batch=14)
@@ -518,7 +519,7 @@ def test_faces_that_are_no_images_are_counted_and_none_at_all_are_refused(
     some = dataclasses.replace(split, train=(*split.train, bad))
     _, trained = small.train(small.recipe(epochs=1), some, tmp_path / "some")
     assert trained.unreadable == 1
-    with pytest.raises(UsageError, match="1 files are no image"):
+    with pytest.raises(UsageError, match="1 files are not images"):
         small.train(small.recipe(epochs=1), dataclasses.replace(split, train=(bad,)), tmp_path)
 
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
 from agecompact.training.recipe import Schedule
-from agecompact.training.schedules import relative_rate, since_best
+from agecompact.training.schedules import relative_rate
+from agecompact.training.selection import epochs_since_best
 
 
 @pytest.mark.parametrize(
@@ -89,11 +90,11 @@ def test_a_plateau_by_hand() -> None:
     [([], 0), ([3.0], 0), ([3.0, 4.0], 1), ([3.0, 3.0], 1), ([4.0, 3.0], 0)],
 )
 def test_epochs_since_the_best(validations: list[float], epochs: int) -> None:
-    assert since_best(validations) == epochs
+    assert epochs_since_best(validations) == epochs
 
 
 @given(st.lists(st.floats(0, 100), min_size=1))
 def test_an_equal_validation_is_not_a_better_one(validations: list[float]) -> None:
-    best = len(validations) - 1 - since_best(validations)
+    best = len(validations) - 1 - epochs_since_best(validations)
     assert validations[best] == min(validations)
     assert all(value > validations[best] for value in validations[:best])

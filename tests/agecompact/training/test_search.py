@@ -17,7 +17,7 @@ from optuna.storages import InMemoryStorage
 
 from agecompact.errors import AgecompactError, BackendMissingError, OutputError, UsageError
 from agecompact.training import search, storage, study
-from agecompact.training.loop import DivergedError
+from agecompact.training.divergence import DivergedError
 from agecompact.training.search import Choices, Floats, Integers
 
 _KEYS = st.from_regex(r"[a-z_]+(\.([a-z_]+|[0-9]))*", fullmatch=True)

@@ -22,6 +22,7 @@ from agecompact.models import registry
 from agecompact.models.mobilenetv3 import mobilenet_v3_large_features
 from agecompact.training import recipe as recipes
 from agecompact.training import start
+from agecompact.training.sources import TORCHVISION, SourceWeights
 from agecompact.weights import checkpoints
 from agecompact.weights.checkpoints import Weights
 from tests.agecompact.training import small
@@ -59,7 +60,9 @@ def _written(path: Path, state: dict[str, Tensor]) -> Path:
 
 def _started(backbone: object, model_id: str = "mobileagenet") -> tuple[nn.Module, dict[str, Any]]:
     recipe = small.recipe(model_id, start="backbone")
-    return start.network_for(recipe, mean=40.0, seed=0, backbone=str(backbone))
+    return start.network_for(
+        recipe, mean=40.0, seed=0, sources=SourceWeights(backbone=str(backbone))
+    )
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
@@ -102,10 +105,10 @@ def test_efficientnet_lite_takes_its_published_names(tmp_path: Path) -> None:
         ("surplus", "1 too many"),
         ("shape", "1 of another shape"),
         ("nan", r"'features\.3\.block\.0\.0\.weight' holds NaN"),
-        ("other", "is no backbone"),
+        ("other", "is not a backbone"),
         ("headed", "6 too many"),
-        ("nested", "something else than tensors"),
-        ("list", "something else than tensors"),
+        ("nested", "something other than tensors"),
+        ("list", "something other than tensors"),
     ],
 )
 def test_a_state_dict_that_does_not_fit_is_refused(
@@ -155,7 +158,7 @@ def test_code_in_a_pickle_is_refused_and_not_executed(
         path.write_bytes(pickle.dumps(_Touches(harm)))
     else:
         torch.save(content, path, _use_new_zipfile_serialization=form == "zip")
-    with pytest.raises(UsageError, match="is no state dict"):
+    with pytest.raises(UsageError, match="is not a state dict"):
         _started(path)
     assert not harm.exists()
     # The plant would have worked.
@@ -172,7 +175,7 @@ def test_a_truncated_file_is_refused(
     path = _written(tmp_path / f"weights{suffix}", some)
     content = path.read_bytes()
     path.write_bytes(content[: int(length * len(content)) if length == 0.5 else int(length)])
-    with pytest.raises(UsageError, match="is no state dict"):
+    with pytest.raises(UsageError, match="is not a state dict"):
         _started(path)
 
 
@@ -199,7 +202,7 @@ def test_torchvision_that_is_absent_broken_or_cut_off_is_told_with_advice(
     monkeypatch.setitem(sys.modules, "torchvision", types.ModuleType("torchvision"))
     monkeypatch.setitem(sys.modules, "torchvision.models", Broken("torchvision.models"))
     with pytest.raises(BackendMissingError) as caught:
-        _started(start.TORCHVISION)
+        _started(TORCHVISION)
     assert caught.value.exit_code == ExitCode.ENVIRONMENT == 3
     assert "--backbone" in caught.value.fix
     assert "mobileagenet-distilled" in caught.value.fix
@@ -215,7 +218,7 @@ def test_torchvision_that_can_download_is_taken(
     models.MobileNet_V3_Large_Weights = types.SimpleNamespace(IMAGENET1K_V2=weights)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "torchvision", types.ModuleType("torchvision"))
     monkeypatch.setitem(sys.modules, "torchvision.models", models)
-    network, origin = _started(start.TORCHVISION)
+    network, origin = _started(TORCHVISION)
     assert origin == {"backbone": "https://example.org/weights.pth"}
     name = "features.16.0.weight"
     assert torch.equal(network.state_dict()[name], published[name])
@@ -231,7 +234,7 @@ def _weights(folder: Path, model_id: str, seed: int = 4) -> Weights:
 def test_weights_of_ones_own_come_before_what_the_recipe_says(tmp_path: Path) -> None:
     own = _weights(tmp_path, "mobileagenet")
     recipe = small.recipe("mobileagenet", start="backbone")
-    network, origin = start.network_for(recipe, mean=40.0, seed=0, start=own)
+    network, origin = start.network_for(recipe, mean=40.0, seed=0, sources=SourceWeights(own))
     assert origin == {"start": own.sha256}
     for name, value in own.state.items():
         assert torch.equal(network.state_dict()[name], value)
@@ -240,7 +243,7 @@ def test_weights_of_ones_own_come_before_what_the_recipe_says(tmp_path: Path) ->
 def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     own = _weights(tmp_path, "ssrnet")
     with pytest.raises(UsageError, match="holds 'ssrnet', not 'c3ae'"):
-        start.network_for(small.recipe("c3ae"), mean=40.0, seed=0, start=own)
+        start.network_for(small.recipe("c3ae"), mean=40.0, seed=0, sources=SourceWeights(own))
 
 
 def test_random_weights_are_the_seeds() -> None:
@@ -259,7 +262,9 @@ def _chips(count: int) -> list[Image]:
 def test_a_teacher_gives_its_trunk(tmp_path: Path) -> None:
     teacher = _weights(tmp_path, "efficientnet-lite0")
     recipe = small.recipe("mobileagenet", start="teacher")
-    network, origin = start.network_for(recipe, mean=40.0, seed=0, chips=_chips(8), teacher=teacher)
+    network, origin = start.network_for(
+        recipe, mean=40.0, seed=0, chips=_chips(8), sources=SourceWeights(teacher=teacher)
+    )
     assert origin == {"transplanted": teacher.sha256}
     # A depthwise kernel of one block is copied from its counterpart.
     kernels = network.state_dict()["features.1.block.0.0.weight"].flatten(1)
@@ -271,5 +276,6 @@ def test_a_recipe_that_starts_from_a_teacher_asks_for_one_that_fits(tmp_path: Pa
     recipe = small.recipe("mobileagenet", start="teacher")
     with pytest.raises(UsageError, match="--teacher"):
         start.network_for(recipe, mean=40.0, seed=0)
-    with pytest.raises(UsageError, match="cannot start from 'ssrnet'"):
-        start.network_for(recipe, mean=40.0, seed=0, teacher=_weights(tmp_path, "ssrnet"))
+    wrong = SourceWeights(teacher=_weights(tmp_path, "ssrnet"))
+    with pytest.raises(UsageError, match="MobileAgeNet cannot start from a SSRNet"):
+        start.network_for(recipe, mean=40.0, seed=0, chips=_chips(8), sources=wrong)

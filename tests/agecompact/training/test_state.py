@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from agecompact.errors import UsageError
+from agecompact.training.history import Epoch
 from agecompact.training.state import State, moments, with_moments
 
 _IDENTITY: dict[str, Any] = {"seed": 1, "recipe": {"rates": {"a": 0.1}}}
-_HISTORY = [{"loss": 1 / 3, "val": 0.1, "rate": 1e-9, "seconds": 2.0}]
+_HISTORY = (Epoch(loss=1 / 3, val=0.1, rate=1e-9, seconds=2.0),)
 
 
 def test_it_gives_back_every_bit(tmp_path: Path) -> None:
@@ -25,10 +26,11 @@ def test_it_gives_back_every_bit(tmp_path: Path) -> None:
         },
         "optimiser": {"0.exp_avg": torch.randn(5), "0.step": torch.tensor(7.0)},
     }
-    state = State(tmp_path / "state.safetensors", _IDENTITY)
-    assert state.restore() == ({}, [])
+    path = tmp_path / "state.safetensors"
+    state = State(path, _IDENTITY)
+    assert state.restore() == ({}, ())
     state.store(groups, _HISTORY)
-    restored, history = State(state.path, dict(_IDENTITY)).restore()
+    restored, history = State(path, dict(_IDENTITY)).restore()
     assert history == _HISTORY
     assert restored.keys() == groups.keys()
     for group, values in groups.items():
