@@ -281,7 +281,7 @@ def test_a_study_is_claimed_by_what_it_searches(store: InMemoryStorage) -> None:
     study.claim(_open(store), {"recipe": {"epochs": [1, 2]}, "split": "a"})
     with pytest.raises(UsageError) as caught:
         study.claim(_open(store), {"recipe": {"epochs": [1, 3]}, "split": "b"})
-    assert caught.value.why == "it was begun with another recipe, split"
+    assert caught.value.why == "it was started with another recipe, split"
     assert "--study" in caught.value.fix
 
 
@@ -290,7 +290,7 @@ def test_a_study_of_another_program_is_left_alone(store: InMemoryStorage) -> Non
     study.search(shared, _SPACE, _square, trials=1)
     with pytest.raises(UsageError) as caught:
         study.claim(shared, {"split": "a"})
-    assert caught.value.why == "it was begun by another program"
+    assert caught.value.why == "it was started by another program"
 
 
 # The storage.
