@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from agecompact.data.survey import Survey
     from agecompact.training.history import Epoch, TrainingResult
     from agecompact.training.recipe import Recipe
-    from agecompact.training.sources import SourceWeights
+    from agecompact.training.start import SourceWeights
     from agecompact.weights.checkpoints import Weights
 
 _PATH = click.Path(path_type=Path)
@@ -71,7 +71,7 @@ def command(
     from agecompact.models import registry
     from agecompact.training import devices, session
     from agecompact.training import recipe as recipes
-    from agecompact.training.sources import SourceWeights
+    from agecompact.training.start import SourceWeights
     from agecompact.weights import cards, checkpoints
 
     if epochs:

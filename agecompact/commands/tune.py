@@ -97,7 +97,7 @@ def command(
     from agecompact.models import registry
     from agecompact.training import recipe as recipes
     from agecompact.training import search, study
-    from agecompact.training.sources import SourceWeights
+    from agecompact.training.start import SourceWeights
     from agecompact.training.storage import open_storage, shown, storage_errors
 
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:

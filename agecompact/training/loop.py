@@ -24,16 +24,20 @@ from agecompact.errors import UsageError
 from agecompact.evaluation.evaluate import labels, measure, target_of_contract
 from agecompact.evaluation.metrics import AgeMetrics
 from agecompact.models import registry
-from agecompact.training.checkpointing import Checkpoints
+from agecompact.training.checkpointing import Checkpoints, State
 from agecompact.training.epoch import EpochTrainer, begins
 from agecompact.training.feed import sized
 from agecompact.training.hints import Hints
-from agecompact.training.history import Epoch, TrainingResult, validation_text
+from agecompact.training.history import (
+    Epoch,
+    Selection,
+    TrainingResult,
+    validation_errors,
+    validation_text,
+)
 from agecompact.training.objective import Objective
 from agecompact.training.precision import keep_float32
 from agecompact.training.recipe import Recipe
-from agecompact.training.selection import Selection, validation_errors
-from agecompact.training.state import State
 from agecompact.training.teacher import Teacher, TeacherTargets
 from agecompact.training.watch import QUIET, Watch
 

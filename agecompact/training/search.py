@@ -23,23 +23,26 @@ class Trial(Protocol):
 
 
 @dataclass(frozen=True)
-class Floats:
-    """A range of real numbers.
+class Range:
+    """A range of numbers.
 
     Attributes:
         key: Dotted key of a recipe.
         low: Lower bound.
         high: Upper bound.
         log: Whether to sample uniformly in the logarithm.
+        whole: Whether only integers count; the bounds are then integers.
     """
 
     key: str
     low: float
     high: float
     log: bool = False
+    whole: bool = False
 
     def __str__(self) -> str:
-        return f"{self.key}={'log:' * self.log}{self.low!r}..{self.high!r}"
+        low, high = self.bounds()
+        return f"{self.key}={'int:' * self.whole}{'log:' * self.log}{low}..{high}"
 
     def bounds(self) -> tuple[str, ...]:
         """Returns the bounds, as TOML."""
@@ -47,35 +50,10 @@ class Floats:
 
     def suggest(self, trial: Trial) -> str:
         """Returns a value, as TOML."""
+        if self.whole:
+            low, high = int(self.low), int(self.high)
+            return str(trial.suggest_int(self.key, low, high, log=self.log))
         return repr(float(trial.suggest_float(self.key, self.low, self.high, log=self.log)))
-
-
-@dataclass(frozen=True)
-class Integers:
-    """A range of integers.
-
-    Attributes:
-        key: Dotted key of a recipe.
-        low: Lower bound.
-        high: Upper bound.
-        log: Whether to sample uniformly in the logarithm.
-    """
-
-    key: str
-    low: int
-    high: int
-    log: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.key}=int:{'log:' * self.log}{self.low}..{self.high}"
-
-    def bounds(self) -> tuple[str, ...]:
-        """Returns the bounds, as TOML."""
-        return str(self.low), str(self.high)
-
-    def suggest(self, trial: Trial) -> str:
-        """Returns a value, as TOML."""
-        return str(trial.suggest_int(self.key, self.low, self.high, log=self.log))
 
 
 @dataclass(frozen=True)
@@ -102,7 +80,7 @@ class Choices:
         return str(trial.suggest_categorical(self.key, self.options))
 
 
-Dimension = Floats | Integers | Choices
+Dimension = Range | Choices
 Space = tuple[Dimension, ...]
 
 
@@ -145,11 +123,8 @@ def parse_dimension(text: str) -> Dimension:
     if not dots:
         raise _refused(text, "it is neither a range nor a choice of several values")
     try:
-        dimension = (
-            Integers(key, int(low), int(high), log)
-            if whole
-            else Floats(key, float(low), float(high), log)
-        )
+        number = int if whole else float
+        dimension = Range(key, number(low), number(high), log, whole)
     except ValueError as error:
         raise _refused(text, str(error)) from None
     if not (math.isfinite(dimension.low) and math.isfinite(dimension.high)):

@@ -13,8 +13,7 @@ from agecompact.models import registry
 from agecompact.training import loop
 from agecompact.training.history import TrainingResult
 from agecompact.training.recipe import Recipe
-from agecompact.training.sources import SourceWeights
-from agecompact.training.start import TRANSPLANT_FACES, network_for
+from agecompact.training.start import TRANSPLANT_FACES, SourceWeights, network_for
 from agecompact.training.teacher import teacher_of
 from agecompact.training.watch import Watch
 

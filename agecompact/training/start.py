@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +20,67 @@ from agecompact.models.trainable import HasOutputStart, HasTrunk, Heads
 from agecompact.training import faceres
 from agecompact.training.feed import sized
 from agecompact.training.recipe import Recipe
-from agecompact.training.sources import TORCHVISION, SourceWeights
 from agecompact.training.transplant import transplant
+from agecompact.weights import checkpoints
 from agecompact.weights.checkpoints import Weights
 
+# In place of a path: ImageNet weights that torchvision downloads.
+TORCHVISION = "torchvision"
 TRANSPLANT_FACES = 384
 
 _COUNTER = "num_batches_tracked"
 _FROM_SCRATCH = "start from random weights: --set start=scratch"
+
+
+@dataclass(frozen=True)
+class SourceWeights:
+    """Weights files that a training starts from or learns from.
+
+    Attributes:
+        start: Weights to continue from, whatever start the recipe names.
+        teacher: Weights to learn from, or to start from.
+        backbone: Published weights, ImageNet's or FaceRes's: a path, or `TORCHVISION`.
+    """
+
+    start: Weights | None = None
+    teacher: Weights | None = None
+    backbone: str | None = None
+
+    @classmethod
+    def read(cls, start: Path | None, teacher: Path | None, backbone: str | None) -> SourceWeights:
+        """Reads weights files.
+
+        Raises:
+            UsageError: A file is missing or holds no weights.
+        """
+        return cls(
+            start=checkpoints.read(start) if start else None,
+            teacher=checkpoints.read(teacher) if teacher else None,
+            backbone=backbone,
+        )
+
+    def applied(self, recipe: Recipe) -> Recipe:
+        """Returns the recipe with the configuration of the weights that it continues from.
+
+        Raises:
+            UsageError: The recipe needs a teacher and none is given, or the reverse.
+        """
+        wants = bool(recipe.distillation) or (recipe.start == "teacher" and self.start is None)
+        if wants:
+            self.required_teacher()
+        elif self.teacher:
+            raise UsageError("the recipe uses no teacher", fix="leave out --teacher")
+        return dataclasses.replace(recipe, config=self.start.config) if self.start else recipe
+
+    def required_teacher(self) -> Weights:
+        """Returns the teacher's weights.
+
+        Raises:
+            UsageError: None are given.
+        """
+        if self.teacher is None:
+            raise UsageError("the recipe needs a teacher", fix="name its weights with --teacher")
+        return self.teacher
 
 
 def network_for(
@@ -34,7 +89,7 @@ def network_for(
     mean: float,
     seed: int,
     chips: Sequence[Image] = (),
-    sources: SourceWeights = SourceWeights(),  # noqa: B008 - frozen.
+    sources: SourceWeights = SourceWeights(),
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Returns the network that a training begins with, and its origin as JSON values.
 

@@ -40,7 +40,7 @@ def test_its_maps_are_those_of_the_paper() -> None:
     assert sides == [112] * 3 + [56] * 4 + [28] * 4 + [14] * 12 + [7] * 4
 
 
-def test_strided_convolutions_pad_below_and_on_the_right_alone() -> None:
+def test_strided_convolutions_pad_only_below_and_on_the_right() -> None:
     first = MobileNetV1().features[0]
     assert isinstance(first, nn.Sequential)
     pad, conv = first[0], first[1]

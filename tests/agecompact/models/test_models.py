@@ -83,14 +83,14 @@ def test_macs(model_id, macs):
     assert counted == pytest.approx(macs, rel=0 if model_id == "c3ae-plain" else 5e-4)
 
 
-def test_the_full_c3ae_runs_its_trunk_once_a_crop():
+def test_the_full_c3ae_runs_its_trunk_once_per_crop():
     contract = registry.get("c3ae").contract
     squeeze_excite = 3 * 2 * 32 * 16
     trunk = 12_562_816 + squeeze_excite + 512 * 12
     assert measure(build("c3ae"), contract).macs == 3 * trunk + 36 * 8 + 8
 
 
-def test_measuring_leaves_the_network_alone():
+def test_measuring_does_not_change_the_network():
     network = build("ssrnet").train()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     measure(network, registry.get("ssrnet").contract)
@@ -100,7 +100,7 @@ def test_measuring_leaves_the_network_alone():
 
 
 @pytest.mark.parametrize("model_id", registry.MODELS)
-def test_folding_bn_leaves_the_answer(model_id):
+def test_folding_bn_does_not_change_the_output(model_id):
     network = settle(build(model_id))
     folded = fold_batch_norm(network)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
@@ -110,7 +110,7 @@ def test_folding_bn_leaves_the_answer(model_id):
 
 
 @pytest.mark.parametrize("model_id", registry.MODELS)
-def test_a_sample_is_answered_alike_alone_and_in_a_batch(model_id):
+def test_a_sample_has_one_output_alone_and_in_a_batch(model_id):
     network = settle(build(model_id))
     batch = noise(model_id)
     with torch.no_grad():
@@ -203,7 +203,7 @@ def test_c3ae_bins_are_configurable(config, shapes):
     torch.testing.assert_close(bins.sum(dim=1), torch.ones(4))
 
 
-def test_c3ae_tells_its_crops_apart():
+def test_c3ae_distinguishes_its_crops():
     network = settle(build("c3ae"))
     nn.init.normal_(network.age.weight, 0, 1000.0)
     outer, middle, inner = noise("c3ae")
@@ -216,7 +216,7 @@ def test_c3ae_tells_its_crops_apart():
             assert (answer - other).abs().max() > 1e-4
 
 
-def test_c3ae_stacks_its_crops_as_if_it_ran_the_trunk_on_each():
+def test_c3ae_stacks_its_crops_without_changing_the_output():
     network = settle(build("c3ae"))
     crops = noise("c3ae")
     with torch.no_grad():
@@ -295,7 +295,7 @@ def torchvision_features():
     return names
 
 
-def test_mobileagenets_features_bear_torchvisions_names():
+def test_mobileagenets_features_have_torchvisions_names():
     state = build("mobileagenet").state_dict()
     ours = {n: tuple(t.shape) for n, t in state.items() if n.startswith("features.")}
     assert ours == torchvision_features()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from agecompact.models import registry
-from agecompact.models.trainable import HasHintLayers, HasOutputStart
+from agecompact.models.trainable import HasOutputStart
 
 
 def _first_age(model_id: str, mean: float) -> float:
@@ -30,40 +30,3 @@ def test_a_mean_out_of_bounds_starts_a_network_near_its_bound(model_id: str, mea
     age = _first_age(model_id, mean)
     assert abs(age - min(max(mean, 1.0), 95.0)) < 5
     assert 1 < age < 95, "where the sigmoid still has a slope"
-
-
-@pytest.mark.parametrize(
-    ("teacher", "shapes"),
-    [
-        (
-            "efficientnet-lite0",
-            {
-                "stage1": (16, 32, 32),
-                "stage2": (24, 16, 16),
-                "stage3": (40, 8, 8),
-                "stage4": (80, 4, 4),
-                "stage5": (112, 4, 4),
-            },
-        ),
-        ("faceres", {"hidden": (256,)}),
-    ],
-)
-def test_hint_layers_of_one_name_have_one_shape(
-    teacher: str, shapes: dict[str, tuple[int, ...]]
-) -> None:
-    for model_id in (teacher, "mobileagenet"):
-        found = _hint_shapes(model_id)
-        assert {name: found[name] for name in shapes} == shapes
-
-
-def _hint_shapes(model_id: str) -> dict[str, tuple[int, ...]]:
-    network = registry.build(model_id).eval()
-    assert isinstance(network, HasHintLayers)
-    found: dict[str, tuple[int, ...]] = {}
-    for name, layer in network.hint_layers().items():
-        layer.register_forward_hook(
-            lambda _m, _i, output, name=name: found.update({name: tuple(output.shape[1:])})
-        )
-    with torch.no_grad():
-        network(torch.zeros(1, 3, 64, 64))
-    return found

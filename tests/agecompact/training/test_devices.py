@@ -1,4 +1,4 @@
-"""One process by default, and several under torchrun that end where one does."""
+"""One process by default, and several under torchrun that train as one does."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tests.agecompact.training import small
 _RECIPE = ("epochs=2", "batch=8", "config.dropout=0.0", "norm_momentum=0.5")
 
 
-def test_it_is_one_process_unless_torchrun_says_otherwise() -> None:
+def test_without_torchrun_there_is_one_process() -> None:
     fabric = devices.fabric("cpu", "32-true")
     assert (fabric.world_size, fabric.global_rank, fabric.is_global_zero) == (1, 0, True)
     assert fabric.device == torch.device("cpu")
 
 
-def test_a_machine_without_the_extra_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_is_reported_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lightning_fabric", None)
     with pytest.raises(BackendMissingError, match=r"pip install '\.\[train\]'"):
         devices.fabric("cpu", "32-true")
@@ -72,7 +72,7 @@ _WITHOUT_EFFECT = {f"trunk.{index}.conv.bias" for index in (1, 2, 3)}
 @pytest.mark.parametrize(
     ("parts", "taken", "tolerance", "noise"), [(2, 2, 1e-4, 0.1), (3, 4, 1e-3, 1.0)]
 )
-def test_two_processes_end_where_one_does(
+def test_two_processes_train_as_one_does(
     parts: int, taken: int, tolerance: float, noise: float, tiny_utkface: Path, tmp_path: Path
 ) -> None:
     alone = [str(word) for word in _arguments(tiny_utkface, tmp_path / "one", taken)]
@@ -81,7 +81,7 @@ def test_two_processes_end_where_one_does(
     words = _arguments(tiny_utkface, tmp_path / "two", parts)
     two = _torchrun(2, tmp_path, "train", *words)
     assert two.returncode == 0, two.stderr
-    # Only the first process speaks.
+    # Only the first process prints.
     assert two.stdout.count("epoch 1/2: loss") == 1
 
     cards = [json.loads((tmp_path / n / "c3ae-plain.json").read_text()) for n in ("one", "two")]

@@ -94,6 +94,7 @@ def test_a_students_own_maps_fit_and_take_gradients(efficientnet: Teacher) -> No
     hints = Hints(student, _CONTRACT, efficientnet)
     face = torch.randn(2, 3, 64, 64)
     student(face)
+    assert [maps.shape[1] for maps in hints._features.values()] == [16, 24, 40, 80, 112]
     distance, prediction = hints.compare(face)
     distance.backward()
     assert not prediction.requires_grad

@@ -1,4 +1,4 @@
-"""The loop learns, repeats itself, goes on after a kill where it was, and stops at NaN."""
+"""The loop learns, is reproducible, resumes where it was killed, and stops at NaN."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ _RESUMED: dict[str, tuple[str, dict[str, Any], int]] = {
 
 
 @pytest.mark.parametrize("case", _RESUMED)
-def test_a_killed_and_resumed_training_ends_where_an_unbroken_one_does(
+def test_a_resumed_training_ends_as_an_uninterrupted_one(
     case: str, split: Split, tmp_path: Path
 ) -> None:
     model_id, changes, killed = _RESUMED[case]
@@ -116,7 +116,7 @@ def test_a_killed_and_resumed_training_ends_where_an_unbroken_one_does(
     expected, whole = small.train(recipe, split, unbroken, teacher=teacher)
 
     with pytest.raises(small.KilledError):
-        small.train(recipe, split, broken, teacher=teacher, watch=small.dies_after(killed))
+        small.train(recipe, split, broken, teacher=teacher, watch=small.killed_after(killed))
     lines: list[str] = []
     watch = dataclasses.replace(QUIET, say=lines.append)
     network, resumed = small.train(recipe, split, broken, teacher=teacher, watch=watch)
@@ -139,7 +139,7 @@ def test_a_training_with_hints_resumes_too(split: Split, tmp_path: Path) -> None
         if dies:
             with pytest.raises(small.KilledError):
                 small.train(
-                    recipe, split, tmp_path / out, teacher=teacher, watch=small.dies_after(dies)
+                    recipe, split, tmp_path / out, teacher=teacher, watch=small.killed_after(dies)
                 )
         small.train(recipe, split, tmp_path / out, teacher=teacher)
     small.assert_equal_files(
@@ -147,7 +147,7 @@ def test_a_training_with_hints_resumes_too(split: Split, tmp_path: Path) -> None
     )
 
 
-def test_a_finished_training_is_not_trained_on(split: Split, tmp_path: Path) -> None:
+def test_a_finished_training_does_not_continue(split: Split, tmp_path: Path) -> None:
     recipe = small.recipe(epochs=1)
     first, _ = small.train(recipe, split, tmp_path)
     before = (tmp_path / "state.safetensors").read_bytes()
@@ -158,10 +158,10 @@ def test_a_finished_training_is_not_trained_on(split: Split, tmp_path: Path) -> 
         assert torch.equal(tensor, second.state_dict()[name]), name
 
 
-def test_a_resumed_training_reports_what_was_not_reported(split: Split, tmp_path: Path) -> None:
+def test_a_resumed_training_reports_the_last_epoch_again(split: Split, tmp_path: Path) -> None:
     recipe = small.recipe(epochs=2)
     with pytest.raises(small.KilledError):
-        small.train(recipe, split, tmp_path, watch=small.dies_after(2))
+        small.train(recipe, split, tmp_path, watch=small.killed_after(2))
     reported: list[int] = []
     watch = dataclasses.replace(QUIET, report=lambda h: reported.append(len(h)))
     small.train(recipe, split, tmp_path, watch=watch)
@@ -203,7 +203,7 @@ def test_the_state_of_another_training_is_refused(
 
 
 @pytest.mark.parametrize("change", ["augmentation", "seed", "teacher", "split"])
-def test_a_teachers_answers_of_another_training_are_not_taken_for_this_ones(
+def test_predictions_stored_for_another_training_are_not_used(
     change: str, split: Split, tmp_path: Path
 ) -> None:
     recipe = small.recipe(epochs=1, distillation=Distillation(1.0, 1))
@@ -242,19 +242,19 @@ def test_a_broken_state_is_refused(damage: str, split: Split, tmp_path: Path) ->
 
 
 def _scripted(monkeypatch: pytest.MonkeyPatch, errors: Sequence[float]) -> None:
-    """Validations that end as told, in turn."""
-    told = iter(errors)
+    """Replaces validations by prescribed errors, in turn."""
+    remaining = iter(errors)
 
     def measured(network: nn.Module, *_: object) -> tuple[AgeMetrics, int]:
         network.eval()
         metrics = AgeMetrics.__new__(AgeMetrics)
-        object.__setattr__(metrics, "mae_years", next(told))
+        object.__setattr__(metrics, "mae_years", next(remaining))
         return metrics, 0
 
     monkeypatch.setattr(loop, "measure", measured)
 
 
-def test_an_early_stop_comes_in_time_and_keeps_the_best(
+def test_an_early_stop_waits_and_keeps_the_best_epoch(
     split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _scripted(monkeypatch, [9, 7, 8, 7, 7, 1])
@@ -267,7 +267,7 @@ def test_an_early_stop_comes_in_time_and_keeps_the_best(
     assert checkpoints.read(tmp_path / "last.safetensors").card["epoch"] == 5
 
 
-def test_a_better_stage_of_small_images_is_not_kept_and_stops_nothing(
+def test_better_epochs_of_an_earlier_stage_are_ignored(
     split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _scripted(monkeypatch, [3, 2, 9, 8, 7, 7.5])
@@ -279,7 +279,7 @@ def test_a_better_stage_of_small_images_is_not_kept_and_stops_nothing(
     assert checkpoints.read(tmp_path / "best.safetensors").card["epoch"] == 5
 
 
-def test_a_plateau_is_one_of_its_own_stage(
+def test_a_plateau_counts_only_its_own_stage(
     split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _scripted(monkeypatch, [1, 1, 9, 8, 8, 7])
@@ -290,7 +290,7 @@ def test_a_plateau_is_one_of_its_own_stage(
     assert rates == pytest.approx([4e-3, 4e-3, 1e-3, 1e-3, 1e-3, 0.5e-3])
 
 
-def test_the_last_epoch_is_kept_where_the_recipe_says_so(
+def test_a_recipe_can_keep_the_last_epoch(
     split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _scripted(monkeypatch, [1, 2])
@@ -298,7 +298,7 @@ def test_the_last_epoch_is_kept_where_the_recipe_says_so(
     assert trained.kept == 2
 
 
-def test_the_kept_weights_score_what_the_history_says(split: Split, tmp_path: Path) -> None:
+def test_the_kept_weights_score_as_in_the_history(split: Split, tmp_path: Path) -> None:
     recipe = small.recipe(epochs=4, ema=0.7)
     _, trained = small.train(recipe, split, tmp_path)
     for name, epoch in (("best", trained.kept), ("last", 4)):
@@ -332,7 +332,7 @@ def test_the_moving_average_is_the_average_of_the_steps(split: Split, tmp_path: 
         assert torch.allclose(value, average[name], rtol=1e-4, atol=1e-5), name
 
 
-def test_what_is_frozen_keeps_its_weights_and_statistics(split: Split, tmp_path: Path) -> None:
+def test_frozen_modules_keep_weights_and_statistics(split: Split, tmp_path: Path) -> None:
     recipe = small.recipe(
         "mobileagenet", epochs=1, stages=(Stage(1.0, 1e-2, frozen=("features",)),)
     )
@@ -342,7 +342,7 @@ def test_what_is_frozen_keeps_its_weights_and_statistics(split: Split, tmp_path:
     assert changed == {name for name in before if name.startswith("head.")}
 
 
-def test_a_prefix_is_a_whole_name(split: Split, tmp_path: Path) -> None:
+def test_a_prefix_matches_whole_names(split: Split, tmp_path: Path) -> None:
     recipe = small.recipe(
         "mobileagenet", epochs=1, stages=(Stage(1.0, 1e-2, frozen=("features.1",)),)
     )
@@ -356,7 +356,7 @@ def test_a_prefix_is_a_whole_name(split: Split, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stage", [Stage(1.0, 1e-3, frozen=("featurs",)), {"featurs": 0.1}])
-def test_a_prefix_of_nothing_is_refused(
+def test_a_prefix_without_parameters_is_refused(
     stage: Stage | dict[str, float], split: Split, tmp_path: Path
 ) -> None:
     if isinstance(stage, dict):
@@ -424,12 +424,12 @@ def test_nan_stops_and_saves_the_batch_that_caused_it(
     with pytest.raises(UsageError, match="loss became nan in epoch 1, step 1") as caught:
         small.train(recipe, split, tmp_path)
     assert "--set stages.0.rate" in caught.value.fix
-    saved, told = (f(tmp_path / "nan-batch.safetensors") for f in (small.tensors, small.header))
-    names = json.loads(told["faces"])
+    saved, header = (f(tmp_path / "nan-batch.safetensors") for f in (small.tensors, small.header))
+    names = json.loads(header["faces"])
     assert len(names) == recipe.batch
     ages = {face.name: face.label.age for face in split.train}
     assert saved["target"].tolist() == [ages[name] for name in names]
-    assert told["epoch"] == told["step"] == "1"
+    assert header["epoch"] == header["step"] == "1"
 
     network = registry.build(recipe.model, recipe.config)
     network.load_state_dict(
@@ -441,7 +441,7 @@ def test_nan_stops_and_saves_the_batch_that_caused_it(
     assert not (tmp_path / "state.safetensors").exists()
 
 
-def test_a_gradient_that_is_no_number_stops_before_it_does_harm(
+def test_a_nan_gradient_stops_before_the_weights_change(
     split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def rooted(features: LossFeatures, targets: Tensor) -> Tensor:
@@ -456,7 +456,7 @@ def test_a_gradient_that_is_no_number_stops_before_it_does_harm(
     weights = [v for k, v in saved.items() if k.startswith("network.")]
     assert weights
     assert all(torch.isfinite(value).all() for value in weights)
-    # All of the step: which part of it did the harm, the sum of the gradients does not tell.
+    # The whole step: the sum of the gradients does not show which part of it was NaN.
     assert len(saved["target"]) == len(saved["input.0"]) == recipe.batch
     assert len(json.loads(small.header(tmp_path / "nan-batch.safetensors")["faces"])) == 8
 
@@ -483,10 +483,10 @@ def test_the_epochs_before_nan_are_kept(
     )
 
 
-def test_a_full_disk_leaves_the_state_of_the_epoch_before(split: Split, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_previous_state(split: Split, tmp_path: Path) -> None:
     recipe = small.recipe(epochs=3)
     with pytest.raises(small.KilledError):
-        small.train(recipe, split, tmp_path, watch=small.dies_after(1))
+        small.train(recipe, split, tmp_path, watch=small.killed_after(1))
     state = tmp_path / "state.safetensors"
     before = state.read_bytes()
     weights = (tmp_path / "last.safetensors").stat().st_size
@@ -505,12 +505,12 @@ def test_a_full_disk_leaves_the_state_of_the_epoch_before(split: Split, tmp_path
     small.assert_equal_files(state, tmp_path / "unbroken" / "state.safetensors")
 
 
-def test_a_distilling_recipe_asks_for_its_teacher(split: Split, tmp_path: Path) -> None:
+def test_a_recipe_that_distils_needs_a_teacher(split: Split, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--teacher"):
         small.train(small.recipe(distillation=Distillation()), split, tmp_path)
 
 
-def test_faces_that_are_no_images_are_counted_and_none_at_all_are_refused(
+def test_unreadable_faces_are_counted_and_no_face_at_all_is_refused(
     split: Split, tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.png"
@@ -546,7 +546,7 @@ def test_chips_come_from_the_cache(split: Split, tmp_path: Path) -> None:
     assert second.history[0].loss == expected.history[0].loss
 
 
-def test_a_watch_hears_of_every_step_and_epoch(split: Split, tmp_path: Path) -> None:
+def test_a_watch_follows_every_step_and_epoch(split: Split, tmp_path: Path) -> None:
     steps: list[str] = []
     lines: list[str] = []
     reports: list[int] = []
@@ -571,21 +571,21 @@ def test_a_watch_hears_of_every_step_and_epoch(split: Split, tmp_path: Path) -> 
     assert reports == [1, 2]
 
 
-def test_norm_momentum_is_the_recipes(split: Split, tmp_path: Path) -> None:
+def test_the_recipe_sets_the_norm_momentum(split: Split, tmp_path: Path) -> None:
     recipe = small.recipe(epochs=1, norm_momentum=0.25)
     network, _ = small.train(recipe, split, tmp_path)
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     assert {norm.momentum for norm in norms} == {0.25}
 
 
-def test_weights_and_inputs_lie_in_channels_last(split: Split, tmp_path: Path) -> None:
+def test_weights_are_in_channels_last(split: Split, tmp_path: Path) -> None:
     network, _ = small.train(small.recipe("ssrnet", epochs=1), split, tmp_path)
     kernels = [p for p in network.parameters() if p.ndim == 4 and p.shape[2] > 1]
     assert kernels
     assert all(k.is_contiguous(memory_format=torch.channels_last) for k in kernels)
 
 
-def test_half_weights_are_stored_where_the_recipe_says_so(split: Split, tmp_path: Path) -> None:
+def test_a_recipe_can_store_weights_in_float16(split: Split, tmp_path: Path) -> None:
     small.train(small.recipe(epochs=1, half=True), split, tmp_path)
     best, state = (small.tensors(tmp_path / f"{n}.safetensors") for n in ("best", "state"))
     assert {v.dtype for name, v in best.items() if "running_" not in name} == {torch.float16}

@@ -24,7 +24,7 @@ def _targets(*values: float) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("age", [0.0, 10.0, 20.0, 60.0, 70.0])
-def test_at_multiples_of_the_interval_one_bin_has_all_the_weight(age: float) -> None:
+def test_a_multiple_of_the_interval_puts_all_weight_on_one_bin(age: float) -> None:
     weights = losses.two_point(torch.tensor([[age]]), 8, 10.0)
     expected = torch.zeros(1, 8)
     expected[0, int(age) // 10] = 1
@@ -51,16 +51,14 @@ def test_l1_is_the_mean_error() -> None:
     assert losses.l1(_features(1, 5, 10), _targets(2, 5, 4)).item() == pytest.approx(7 / 3)
 
 
-def test_smooth_l1_is_square_below_a_year_and_straight_above() -> None:
+def test_smooth_l1_is_quadratic_below_a_year_and_linear_above() -> None:
     # 0.5 * 0.4 ** 2 and 3 - 0.5.
     value = losses.smooth_l1(_features(1.4, 8), _targets(1, 5)).item()
     assert value == pytest.approx((0.08 + 2.5) / 2)
 
 
 @given(st.floats(-1, 2), st.sampled_from([0.0, 1.0]))
-def test_binary_is_the_cross_entropy_of_the_score_about_its_threshold(
-    score: float, target: float
-) -> None:
+def test_binary_is_the_cross_entropy_of_the_score(score: float, target: float) -> None:
     probability = 1 / (1 + math.exp(-10 * (score - 0.5)))
     expected = -math.log(probability if target else 1 - probability)
     value = losses.binary(_features(score), _targets(target)).item()

@@ -1,4 +1,4 @@
-"""What stays in float32 under autocast, and why the moving average is copied first."""
+"""Which layers stay in float32 under autocast, and why the moving average is copied first."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_copy_must_be_made_before(copied_first: bool) -> None:
     assert torch.equal(twin(face), before) == copied_first
 
 
-def test_an_age_is_told_more_finely_than_bfloat16_has_it() -> None:
+def test_an_age_is_finer_than_bfloat16_resolves() -> None:
     torch.manual_seed(0)
     network = registry.build("c3ae-plain").eval()
     keep_float32(network, _CPU)

@@ -1,4 +1,4 @@
-"""Rates at points worked out by hand, and as torch's own schedulers have them."""
+"""Rates at points computed by hand, and as torch's own schedulers compute them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
+from agecompact.training.history import epochs_since_best
 from agecompact.training.recipe import Schedule
 from agecompact.training.schedules import relative_rate
-from agecompact.training.selection import epochs_since_best
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_rates_by_hand(schedule: Schedule, progress: float, rate: float) -> None
     assert relative_rate(schedule, progress, 0, []) == pytest.approx(rate, abs=1e-12)
 
 
-def test_steps_come_every_so_many_whole_epochs() -> None:
+def test_the_rate_falls_every_n_epochs() -> None:
     schedule = Schedule("step", factor=0.1, epochs=30)
     rates = [relative_rate(schedule, 0.5, epoch, []) for epoch in (0, 29, 30, 59, 60, 89)]
     assert rates == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
@@ -60,7 +60,7 @@ def test_a_cosine_is_torchs(epochs: int, floor: float) -> None:
     validations=st.lists(st.sampled_from([3.0, 4.0, 5.0, 6.0]), max_size=40),
     patience=st.integers(1, 5),
 )
-def test_a_plateau_is_torchs_but_for_what_patience_counts(
+def test_a_plateau_is_torchs_with_another_count_of_patience(
     validations: list[float], patience: int
 ) -> None:
     """The rate falls after `epochs` without a better one, as Keras counts and the paper writes.

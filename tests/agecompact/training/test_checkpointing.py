@@ -1,4 +1,4 @@
-"""A state file gives back what was stored, to the training that stored it."""
+"""A state file returns what was stored, and only to the training that stored it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from agecompact.errors import UsageError
+from agecompact.training.checkpointing import State, moments, with_moments
 from agecompact.training.history import Epoch
-from agecompact.training.state import State, moments, with_moments
 
 _IDENTITY: dict[str, Any] = {"seed": 1, "recipe": {"rates": {"a": 0.1}}}
 _HISTORY = (Epoch(loss=1 / 3, val=0.1, rate=1e-9, seconds=2.0),)
 
 
-def test_it_gives_back_every_bit(tmp_path: Path) -> None:
+def test_tensors_and_history_come_back_bit_for_bit(tmp_path: Path) -> None:
     torch.manual_seed(0)
     groups: dict[str, dict[str, Tensor]] = {
         "network": {
@@ -47,7 +47,7 @@ def test_another_identity_is_refused(tmp_path: Path) -> None:
         State(path, {**_IDENTITY, "seed": 2}).restore()
 
 
-def test_an_optimiser_goes_on_with_its_moments() -> None:
+def test_an_optimiser_continues_with_its_moments() -> None:
     def made() -> tuple[nn.Linear, torch.optim.AdamW]:
         torch.manual_seed(0)
         layer = nn.Linear(3, 2)
