@@ -12,11 +12,13 @@ JOBS ?= auto
 
 MODELS := ssrnet ssrnet-gender c3ae-plain c3ae mobileagenet
 MANIFESTS := $(MODELS:%=$(BUILD)/%/manifest.json)
-EXPORT_SOURCES := $(wildcard agecompact/*.py agecompact/models/*.py export/*.py)
-PARITY_SOURCES := $(wildcard agecompact/runtimes/*.py agecompact/runtimes/*/*.py \
-  agecompact/runtimes/*/*/*.py parity_tests/*.py parity_tests/*/*.py)
-BENCH_SOURCES := $(wildcard agecompact/runtimes/*.py agecompact/bench/*.py android_bench/*.py \
-  android_bench/*/*.py)
+# What each stage is made with: a change there makes its files again.
+sources = $(shell find $(1) -name '*.py' -o -name '*.toml')
+BASE := $(wildcard agecompact/*.py) $(call sources,agecompact/models agecompact/weights \
+  agecompact/artifacts agecompact/runtimes)
+EXPORT_SOURCES := $(BASE) $(call sources,export)
+PARITY_SOURCES := $(BASE) $(call sources,agecompact/faces agecompact/evaluation parity_tests)
+BENCH_SOURCES := $(BASE) $(call sources,agecompact/bench)
 
 # PyPI's torch for Linux carries gigabytes of CUDA. The CPU build comes from what pip is configured
 # with, else from PyTorch's own index; on macOS PyPI's build is the CPU build.

@@ -1,8 +1,7 @@
-"""The command line: every verb by name, none of them loaded before it is called."""
+"""The command line. A verb is imported only when it runs, so that `--help` is fast."""
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
 import sys
@@ -13,15 +12,16 @@ import click
 
 from agecompact import __version__
 from agecompact.errors import AgecompactError, ExitCode, unknown_name
+from agecompact.imports import resolve
 
 
 @dataclass(frozen=True)
 class Verb:
-    """A verb before it is loaded.
+    """A verb before it is imported.
 
     Attributes:
         target: `module:attribute` of its `click.Command`.
-        summary: Its line in `agecompact --help`, here so that the help imports nothing.
+        summary: Its line in `agecompact --help`, here so that the help need not import it.
     """
 
     target: str
@@ -29,11 +29,11 @@ class Verb:
 
 
 VERBS = {
-    "list": Verb("agecompact.commands.list:command", "List models, released weights, formats."),
-    "predict": Verb("agecompact.commands.predict:command", "Tell the age of faces in images."),
-    "inspect": Verb("agecompact.commands.inspect:command", "Print what is inside a file."),
-    "weights": Verb("agecompact.commands.weights:command", "Import public Keras weights."),
-    "data": Verb("agecompact.commands.data:command", "Check a data set, or write its split."),
+    "list": Verb("agecompact.commands.list:command", "List models, released weights and recipes."),
+    "predict": Verb("agecompact.commands.predict:command", "Predict ages of faces in images."),
+    "inspect": Verb("agecompact.commands.inspect:command", "Show what a file is, and its content."),
+    "weights": Verb("agecompact.commands.weights:command", "Convert public Keras weights."),
+    "data": Verb("agecompact.commands.data:command", "Check a data set, or split it."),
     "train": Verb("agecompact.commands.train:command", "Train a model by a recipe."),
     "tune": Verb("agecompact.commands.tune:command", "Search a recipe's settings with Optuna."),
     "evaluate": Verb(
@@ -41,15 +41,15 @@ VERBS = {
     ),
     "lemur": Verb("agecompact.commands.lemur:command", "Export networks for LEMUR (nn-dataset)."),
     "export": Verb("export.command:export", "Convert weights to ONNX, TFLite and Core ML."),
-    "verify": Verb("export.command:verify", "Re-check a build folder against its manifests."),
-    "parity": Verb("parity_tests.command:command", "Prove artefacts equal to PyTorch, in years."),
+    "verify": Verb("export.command:verify", "Check a build folder against its manifests."),
+    "parity": Verb("parity_tests.command:command", "Check artefacts against PyTorch, in years."),
     "bench": Verb("agecompact.commands.bench:command", "Measure latency and size of artefacts."),
-    "report": Verb("agecompact.commands.report:command", "Print the table of a build folder."),
+    "report": Verb("agecompact.commands.report:command", "Print the results of a build folder."),
 }
 
 
 class _LazyGroup(click.Group):
-    """A group that knows its verbs' names and summaries, and imports one when it is called."""
+    """A group of verbs that are imported when they run."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(VERBS)
@@ -57,9 +57,8 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
         if name not in VERBS:
             raise unknown_name("verb", name, VERBS)
-        module, attribute = VERBS[name].target.split(":")
-        loaded: click.Command = getattr(importlib.import_module(module), attribute)
-        return loaded
+        command: click.Command = resolve(VERBS[name].target)
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Verbs"):
@@ -69,20 +68,20 @@ class _LazyGroup(click.Group):
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="agecompact")
 def cli() -> None:
-    """Take compact face-age networks from PyTorch to a phone, and prove that nothing was lost.
+    """Convert compact face-age networks from PyTorch for phones, and prove that nothing was lost.
 
-    Exit codes: 0 pass, 1 gate failed, 2 usage, 3 environment or backend missing,
+    Exit codes: 0 success, 1 check failed, 2 usage error, 3 environment or backend missing,
     4 conversion failed.
     """
 
 
 def main() -> NoReturn:
-    """Entry point of the `agecompact` command."""
-    # A supervisor's TERM unwinds as Ctrl-C does, so that no partial file stays behind.
+    """The entry point of the `agecompact` command."""
+    # SIGTERM unwinds the stack as Ctrl-C does, so that no partial file remains.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     code = int(ExitCode.OK)
     try:
-        # Not cli.main: it calls a reader that left a failure, and tells nobody why it exits.
+        # Not cli.main: it treats a closed pipe as a failure, and hides exit codes.
         with cli.make_context("agecompact", sys.argv[1:]) as context:
             cli.invoke(context)
         sys.stdout.flush()
@@ -98,7 +97,7 @@ def main() -> NoReturn:
         click.echo("interrupted; nothing was left half-written", err=True)
         code = 128 + signal.SIGINT
     except BrokenPipeError:
-        # The reader left (`agecompact list | head`): nothing failed.
+        # The reader closed the pipe (`agecompact list | head`), which is not a failure.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(int(code))
 

@@ -15,6 +15,7 @@ import numpy as np
 from agecompact.contract import Contract, Image
 from agecompact.faces import detection
 from agecompact.faces.detection import FaceBox
+from agecompact.faces.files import read_image
 
 # Where OpenCV's cascade finds the face of the portrait; a constant, so that the inputs are the same
 # whatever the version of OpenCV.
@@ -68,9 +69,7 @@ def fixed(contract: Contract, images: Sequence[Path] = ()) -> tuple[Sample, ...]
         UsageError: An image cannot be read.
     """
     samples = [Sample(n, contract.crop(chip), "extreme") for n, chip in _extremes()]
-    samples += [
-        Sample(path.name, contract.crop(detection.read_image(path)), "user") for path in images
-    ]
+    samples += [Sample(path.name, contract.crop(read_image(path)), "user") for path in images]
     return (*standard(contract), *samples)
 
 

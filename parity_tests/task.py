@@ -46,4 +46,4 @@ def mean_absolute_error(side: Side, labelled: Labelled) -> float:
     except AgecompactError as error:
         raise Failure("run", str(error)) from None
     truth = labels(predictions.faces, labelled.target)
-    return float(np.abs(predictions.answers - truth).mean())
+    return float(np.abs(predictions.values - truth).mean())

@@ -1,19 +1,20 @@
-"""`agecompact data`: what a data set holds, and its split as a file."""
+"""`agecompact data`: counts what a data set holds, and writes its split to a file."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from agecompact.console.common import emit, json_option, screen
+from agecompact.console.common import emit, json_option, say, screen
 from agecompact.console.datasets import DataChoice, making_options, source_options
+from agecompact.console.groups import PATH
+from agecompact.tables import Column, Table
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from agecompact.data.audit import Audit
     from agecompact.data.face import Target
 
 _SHOWN = 5
@@ -21,10 +22,10 @@ _BAR_WIDTH = 40
 
 _MEANINGS = {
     "entries": "files, or rows of the labels' table",
-    "kept": "distinct pictures to learn from",
-    "unlabelled": "the target is not known",
-    "unreadable": "no image, or not a whole one",
-    "faceless": "no face to frame",
+    "kept": "distinct pictures that can be used",
+    "unlabelled": "no label for the target",
+    "unreadable": "not an image, or truncated",
+    "faceless": "no face found",
     "duplicates": "same bytes as a kept file",
     "near_duplicates": "same picture as a kept file",
     "conflicting": "same bytes, different labels",
@@ -32,50 +33,55 @@ _MEANINGS = {
 }
 
 _target_option = click.option(
-    "--target", type=click.Choice(["age", "gender"]), default="age", show_default=True
+    "--target",
+    type=click.Choice(["age", "gender"]),
+    default="age",
+    show_default=True,
+    help="Label that a face needs, and that duplicates must agree on.",
 )
 
 
 @click.group()
 def command() -> None:
-    """Check a data set, or write its split to a file."""
+    """Check a data set, or split it."""
 
 
 @command.command()
 @source_options
 @_target_option
-@click.option("-v", "--verbose", is_flag=True, help=f"Name the first {_SHOWN} files of each kind.")
+@click.option(
+    "-v", "--verbose", is_flag=True, help=f"List the first {_SHOWN} dropped files of each kind."
+)
 @json_option
 def check(choice: DataChoice, target: Target, verbose: bool, json_target: str | None) -> None:
-    """Count what can be learnt from, and what cannot and why.
+    """Count the usable and the dropped files of a data set.
 
-    Findings are handled, and no failure: broken files, wrong labels and duplicates are left out of
-    every split. All their names are in the JSON.
+    Broken files, wrong labels and duplicates are left out of every split; they are not a failure.
+    The JSON output has all their names.
     """
     from agecompact.console.datasets import load_survey
     from agecompact.data.audit import audit
 
     console = screen(json_target)
     result = audit(load_survey(choice, target, console))
-    emit(result.to_json(), json_target)
+    emit(result, json_target)
     _print(result, console, verbose)
 
 
 @command.command()
 @making_options
 @_target_option
-@click.option("--all-folds", is_flag=True, help="Write every fold, to OUT/FOLD.json.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="The split file to write."
-)
+@click.option("--all-folds", is_flag=True, help="Write all folds, to OUT/FOLD.json.")
+@click.option("--out", type=PATH, required=True, help="Split file to write.")
 def split(choice: DataChoice, target: Target, all_folds: bool, out: Path) -> None:
-    """Split a data set's distinct pictures and write who is in which part.
+    """Split a data set and write the parts to a file.
 
-    `train` and `evaluate` read the file with --split-file.
+    The option --split-file of `train` and `evaluate` reads it.
     """
     from agecompact.console.datasets import load_survey, make_folds, pick_fold
     from agecompact.data import registry, splitfile
     from agecompact.data.splits import PARTS
+    from agecompact.serialization import write_versioned
 
     console = screen()
     survey = load_survey(choice, target, console)
@@ -87,47 +93,42 @@ def split(choice: DataChoice, target: Target, all_folds: bool, out: Path) -> Non
     for fold, parts in folds.items():
         path = out / f"{fold}.json" if all_folds else out
         content = splitfile.of_split(
-            parts, survey, protocol=protocol.id, fold=fold, seed=choice.seed
+            parts, survey, protocol=protocol.id, fold=fold, seed=choice.split_seed
         )
-        splitfile.write(path, content)
+        write_versioned(path, content)
         sizes = ", ".join(f"{part} {len(parts.part(part))}" for part in PARTS)
-        console.print(f"wrote {path}: {sizes}; sha256 {parts.sha256}", markup=False, soft_wrap=True)
+        say(console, f"wrote {path}: {sizes}; sha256 {parts.sha256}")
 
 
-def _print(result: Audit, console: Console, verbose: bool) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    survey = result.survey
-    table = Table("entries", "count", "meaning", title=f"{survey.dataset}, {survey.target}")
-    table.columns[1].justify = "right"
-    for name, count in survey.counts.items():
-        rejected = name.startswith("rejected: ")
-        meaning = "the reader leaves it out" if rejected else _MEANINGS[name]
-        label = escape(name.removeprefix("rejected: ").replace("_", " "))
-        table.add_row(label, str(count), meaning, end_section=name in ("entries", "kept"))
-    console.print(table)
-    people = "unknown" if result.subjects is None else str(result.subjects)
-    genders = ", ".join(f"{name} {count}" for name, count in result.genders.items())
-    console.print(
-        f"of the kept: ages {result.youngest} to {result.oldest}; {genders}; people {people}"
+def _print(result: dict[str, Any], console: Console, verbose: bool) -> None:
+    rows = []
+    for name, count in result["counts"].items():
+        reason = name.removeprefix("rejected: ")
+        meaning = _MEANINGS[name] if reason == name else "rejected by the reader"
+        rows.append((reason.replace("_", " "), str(count), meaning))
+    columns = (Column("entries", "name"), Column("count", "number"), Column("meaning"))
+    console.print(Table(columns, tuple(rows), f"{result['dataset']}, {result['target']}"))
+    people = result["subjects"] or "unknown"
+    genders = ", ".join(f"{name} {count}" for name, count in result["genders"].items())
+    ages, decades = result["ages"], result["ages"]["decades"]
+    say(console, f"kept: ages {ages['youngest']} to {ages['oldest']}; {genders}; people {people}")
+    most = max(decades.values())
+    bars = tuple(
+        (f"{first}-{int(first) + 9}", str(count), "█" * max(1, round(_BAR_WIDTH * count / most)))
+        for first, count in decades.items()
     )
-    most = max(result.decades.values())
-    ages = Table("age", "faces", "", box=None)
-    ages.columns[1].justify = "right"
-    for first, count in result.decades.items():
-        bar = "█" * max(1, round(_BAR_WIDTH * count / most))
-        ages.add_row(f"{first}-{first + 9}", str(count), bar)
-    console.print(ages)
+    console.print(
+        Table((Column("age", "name"), Column("faces", "number"), Column("", "name")), bars)
+    )
     if not verbose:
         return
-    for why, names in survey.dropped.items():
+    for reason, names in result["dropped"].items():
         if names:
             shown = "".join(f"\n  {_printable(name)}" for name in names[:_SHOWN])
             more = f"\n  … and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-            console.print(f"{why.replace('_', ' ')}:{shown}{more}", markup=False, soft_wrap=True)
+            say(console, f"{reason.replace('_', ' ')}:{shown}{more}")
 
 
 def _printable(name: str) -> str:
-    # A name on disk may hold bytes that are no text.
+    # A file name may hold bytes that are not text.
     return name.encode(errors="replace").decode()

@@ -1,27 +1,39 @@
-"""The verb `inspect`."""
+"""`agecompact inspect`: what a weights file or an exported file is, and what is in it."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from agecompact.console.common import emit, json_option, screen
+from agecompact.console.common import emit, json_option, say, screen
+from agecompact.console.groups import PATH
 from agecompact.files import sha256_of, size_of
+from agecompact.formats import format_of
 from agecompact.runtimes import registry
 from agecompact.weights import checkpoints
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_DEPTH = 2
+_LONGEST = 160
+
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 @json_option
 def command(file: Path, json_target: str | None) -> None:
-    """Print what is inside a weights file or an artefact: its contract, its source, its content."""
+    """Show what a weights file or an exported file is: its model, contract, content and card.
+
+    The JSON output has all values; on the screen, long lists are abbreviated.
+    """
     runtime = registry.runtime_of(file)
     metadata = registry.read_metadata(file)
-    told = {
+    record = {
         "file": str(file),
         "runtime": runtime.name,
         "bytes": size_of(file),
@@ -29,20 +41,39 @@ def command(file: Path, json_target: str | None) -> None:
         **json.loads(metadata.to_json()),
         "content": registry.load(runtime).describe(str(file)),
     }
-    if runtime.name == "pytorch":
-        told["card"] = dict(checkpoints.read(file).card)
+    file_format = format_of(file)
+    kind = "artefact"
+    if file_format.converter is None:
+        kind = "weights"
+        record["card"] = dict(checkpoints.read(file).card)
     console = screen(json_target)
-    for key, value in _flat(told):
-        console.print(f"{key:<32} {value}", soft_wrap=True, markup=False)
-    emit(told, json_target)
+    say(console, f"{file}: {file_format.name} {kind} of '{metadata.model}', {metadata.precision}")
+    _show(console, {k: v for k, v in record.items() if k != "file" and not isinstance(v, dict)})
+    for key, value in record.items():
+        if isinstance(value, dict) and value:
+            say(console, f"\n{key}")
+            _show(console, value)
+    emit(record, json_target)
 
 
-def _flat(value: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Nested JSON as dotted keys, in reading order."""
-    lines: list[tuple[str, Any]] = []
-    for key, item in value.items():
-        if isinstance(item, dict):
-            lines += _flat(item, f"{prefix}{key}.")
+def _show(console: Console, values: Mapping[str, Any]) -> None:
+    """Prints a line per value, or two where they do not fit one."""
+    rows = dict(_flat(values, _DEPTH))
+    width = max(map(len, rows), default=0)
+    for key, text in rows.items():
+        line = f"  {key:<{width}}  {text}"
+        say(console, line if len(line) <= console.width else f"  {key}\n    {text}")
+
+
+def _flat(values: Mapping[str, Any], depth: int, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """The values of nested JSON by dotted key, down to a depth; empty ones are left out."""
+    for key, item in values.items():
+        if item in (None, "", [], {}):
+            continue
+        if isinstance(item, dict) and depth > 1:
+            yield from _flat(item, depth - 1, f"{prefix}{key}.")
+        elif isinstance(item, dict | list):
+            text = json.dumps(item)
+            yield f"{prefix}{key}", text if len(text) <= _LONGEST else f"{len(item)} entries"
         else:
-            lines.append((f"{prefix}{key}", item))
-    return lines
+            yield f"{prefix}{key}", str(item)

@@ -1,4 +1,4 @@
-"""`agecompact lemur`: networks for the LEMUR framework."""
+"""`agecompact lemur`: exports networks for the LEMUR framework."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from agecompact.console.common import emit, json_option, screen
+from agecompact.console.common import emit, json_option, say, screen
+from agecompact.console.groups import PATH
 from agecompact.errors import UsageError
 
 SCHEMA_VERSION = 1
@@ -20,19 +21,23 @@ def command() -> None:
 
 @command.command("export")
 @click.argument("model")
-@click.option("--weights", type=click.Path(path_type=Path), help="A file, not the released one.")
+@click.option(
+    "--weights",
+    type=PATH,
+    help="A weights file, instead of MODEL's released weights.",
+)
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     required=True,
-    help="Folder of the module, its weights and their card.",
+    help="Folder for the module, its weights and their card.",
 )
 @json_option
 def export(model: str, weights: Path | None, out: Path, json_target: str | None) -> None:
-    """Write MODEL as a module that LEMUR trains, and its weights beside it.
+    """Write MODEL as a Python module for LEMUR, with its weights.
 
-    The module needs torch alone. LEMUR keeps weights as pickles, which agecompact never writes: the
-    weights stay a safetensors file, with the names of the module's own state dict.
+    The module needs only torch. The weights are a safetensors file with the names of the module's
+    state dict, since agecompact does not write pickles, which LEMUR uses.
     """
     from agecompact.files import atomic_path, pretty_json, write_text
     from agecompact.lemur.module import lemur_module
@@ -42,8 +47,11 @@ def export(model: str, weights: Path | None, out: Path, json_target: str | None)
     registry.get(model)
     loaded = checkpoints.read(weights or checkpoints.released_path(model))
     if loaded.model_id != model:
-        raise UsageError(f"{loaded.path} holds '{loaded.model_id}', not '{model}'")
-    # Weights that do not fit their model must not leave as a pair that does not load.
+        raise UsageError(
+            f"{loaded.path} holds '{loaded.model_id}', not '{model}'",
+            fix=f"agecompact lemur export {loaded.model_id} --weights {loaded.path}",
+        )
+    # Checks that the weights fit the model.
     loaded.network()
     module = lemur_module(model, loaded.config, loaded.contract)
 
@@ -76,12 +84,10 @@ def export(model: str, weights: Path | None, out: Path, json_target: str | None)
         },
         json_target,
     )
-    console = screen(json_target)
-    console.print(
+    say(
+        screen(json_target),
         f"module  {source}\nweights {stored}\nsha256  {loaded.sha256}\n"
-        f"terms   {loaded.terms or 'not told'}\n\n"
+        f"terms   {loaded.terms or 'unknown'}\n\n"
         f"In LEMUR: copy {source.name} into ab/nn/nn, then\n  {train}\n"
         f"With these weights:\n  import safetensors.torch\n  {load}",
-        soft_wrap=True,
-        markup=False,
     )

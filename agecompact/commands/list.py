@@ -1,4 +1,4 @@
-"""The verb `list`."""
+"""`agecompact list`: the models and recipes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from agecompact.console.common import emit, json_option, screen
 from agecompact.errors import UsageError
 from agecompact.files import read_json
 from agecompact.models import registry
+from agecompact.tables import Column, Table
 from agecompact.weights import checkpoints
 
 SCHEMA_VERSION = 1
@@ -18,27 +19,24 @@ SCHEMA_VERSION = 1
 @json_option
 def command(recipes: bool, json_target: str | None) -> None:
     """List the models with their inputs, published counts and released weights."""
-    from rich.table import Table
-
     if recipes:
         _list_recipes(json_target)
         return
-    table = Table()
-    for heading in ("id", "model", "parameters", "input", "colour", "answer", "released", "source"):
-        table.add_column(heading, justify="right" if heading == "parameters" else "left")
-    models = []
+    rows, models = [], []
     for spec in registry.models():
         contract, counts = spec.contract, spec.counts
         released = _released(spec.id)
-        table.add_row(
-            spec.id,
-            spec.title,
-            f"{counts.parameters:,}" if counts else "-",
-            f"{len(contract.crops)} x {contract.height}x{contract.width}",
-            contract.color_order,
-            contract.output.unit,
-            released or "no",
-            spec.source or "-",
+        rows.append(
+            (
+                spec.id,
+                spec.title,
+                _count(counts.parameters if counts else None),
+                f"{len(contract.crops)} x {contract.height}x{contract.width}",
+                contract.color_order,
+                contract.output.unit,
+                released or "-",
+                spec.source or "-",
+            )
         )
         models.append(
             {
@@ -51,23 +49,28 @@ def command(recipes: bool, json_target: str | None) -> None:
                 "released": released,
             }
         )
-    screen(json_target).print(table)
+    columns = (
+        Column("id", "name"),
+        Column("model", "name", rank=2),
+        Column("parameters", "number"),
+        Column("input", "name"),
+        Column("colour", "name", rank=2),
+        Column("output", "name", rank=1),
+        Column("released weights", "name"),
+        Column("source", rank=3),
+    )
+    screen(json_target).print(Table(columns, tuple(rows)))
     emit({"schema_version": SCHEMA_VERSION, "models": models}, json_target)
 
 
 def _list_recipes(json_target: str | None) -> None:
-    from rich.table import Table
-
     from agecompact.training import recipe
 
-    table = Table()
-    for heading in ("recipe", "model", "epochs", "starts from", "learns from", "source"):
-        table.add_column(heading, justify="right" if heading == "epochs" else "left")
-    listed = []
+    rows, listed = [], []
     for name in recipe.names():
         one = recipe.load(name)
-        taught = "labels, teacher" if one.distillation else "labels"
-        table.add_row(name, one.model, str(one.epochs), one.start, taught, one.source)
+        learns_from = "labels, teacher" if one.distillation else "labels"
+        rows.append((name, one.model, str(one.epochs), one.start, learns_from, one.source))
         listed.append(
             {
                 "name": name,
@@ -78,12 +81,24 @@ def _list_recipes(json_target: str | None) -> None:
                 "source": one.source,
             }
         )
-    screen(json_target).print(table)
+    columns = (
+        Column("recipe", "name"),
+        Column("model", "name"),
+        Column("epochs", "number"),
+        Column("starts from", "name", rank=1),
+        Column("learns from", "name", rank=2),
+        Column("source", rank=3),
+    )
+    screen(json_target).print(Table(columns, tuple(rows)))
     emit({"schema_version": SCHEMA_VERSION, "recipes": listed}, json_target)
 
 
+def _count(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
 def _released(model_id: str) -> str | None:
-    """The figure on the released weights' card, or None where none are released."""
+    """The figure on the card of the released weights; None if there are none."""
     try:
         path = checkpoints.released_path(model_id)
     except UsageError:

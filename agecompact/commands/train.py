@@ -1,4 +1,4 @@
-"""`agecompact train`: weights of a model, with the card that says where they come from."""
+"""`agecompact train`: trains a model and writes its weights, with a card of their origin."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agecompact.console.common import emit, json_option, screen
+from agecompact.console.common import emit, json_option, say, screen
 from agecompact.console.datasets import DataChoice, data_options, load, split_file_of
-from agecompact.console.training import bar, training_options
+from agecompact.console.groups import PATH
+from agecompact.console.training import TrainingChoice, training_options, watch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lightning_fabric import Fabric
-    from rich.console import Console
 
     from agecompact.data.splitfile import SplitFile
     from agecompact.data.survey import Survey
@@ -29,111 +29,108 @@ if TYPE_CHECKING:
     from agecompact.training.start import SourceWeights
     from agecompact.weights.checkpoints import Weights
 
-_PATH = click.Path(path_type=Path)
+_STATE = "state.safetensors"
+_SPLIT = "split.json"
 
 
 @click.command()
-@click.option("--recipe", "recipe_name", required=True, help="A recipe's name, or a TOML file.")
+@click.option(
+    "--recipe", required=True, metavar="NAME", help="Name of a recipe, or path of a TOML file."
+)
 @data_options
-@click.option("--out", type=_PATH, required=True, help="Folder of weights, logs and state.")
+@click.option("--out", type=PATH, required=True, help="Folder for weights, logs and state.")
 @training_options
-@click.option("--restart", is_flag=True, help="Forget the state of an interrupted training in OUT.")
+@click.option(
+    "--restart", is_flag=True, help="Start over, even if OUT has an interrupted training."
+)
 @json_option
 def command(
-    recipe_name: str,
+    recipe: str,
     choice: DataChoice,
     out: Path,
-    overrides: tuple[str, ...],
-    epochs: int | None,
-    start: Path | None,
-    teacher: Path | None,
-    backbone: str | None,
-    training_seed: int,
-    accelerator: str,
-    threads: int | None,
-    workers: int,
+    training: TrainingChoice,
     restart: bool,
     json_target: str | None,
 ) -> None:
-    """Train a model by a recipe and write OUT/MODEL.safetensors with its card.
+    """Train a model by a recipe and write OUT/MODEL.safetensors and its card.
 
-    A training that was stopped goes on after its last whole epoch. Under torchrun it runs on all of
-    its processes.
+    `agecompact list --recipes` lists the recipes. An interrupted training resumes after its last
+    complete epoch. Under torchrun it uses all processes.
     """
     import torch
 
     from agecompact.console.evaluation_tables import metrics_table
-    from agecompact.data import splitfile
     from agecompact.evaluation import card_sections
     from agecompact.evaluation.evaluate import evaluate, target_of_contract
     from agecompact.evaluation.prediction import NetworkModel
     from agecompact.files import make_folder
     from agecompact.models import registry
-    from agecompact.training import devices, session
+    from agecompact.serialization import write_versioned
+    from agecompact.training import devices, logs, session
     from agecompact.training import recipe as recipes
     from agecompact.training.start import SourceWeights
     from agecompact.weights import cards, checkpoints
 
-    if epochs:
-        overrides = (*overrides, f"epochs={epochs}")
-    sources = SourceWeights.read(start, teacher, backbone)
-    recipe = sources.applied(recipes.load(recipe_name, overrides))
-    fabric = devices.fabric(accelerator, recipe.precision)
+    sources = SourceWeights.read(training.start, training.teacher, training.backbone)
+    chosen = sources.applied(recipes.load(recipe, training.settings))
+    fabric = devices.fabric(training.accelerator, chosen.precision)
     console = screen(json_target)
     console.quiet = not fabric.is_global_zero
-    if threads:
-        torch.set_num_threads(threads)
-    target = target_of_contract(registry.get(recipe.model).contract)
+    if training.threads:
+        torch.set_num_threads(training.threads)
+    target = target_of_contract(registry.get(chosen.model).contract)
     survey, split = load(choice, target, console)
     counts = ", ".join(f"{n} {kind}" for kind, n in survey.counts.items() if n)
-    console.print(f"{recipe_name}: {recipe.epochs} epochs on {len(split.train)} faces of {counts}")
+    say(console, f"{recipe}: {chosen.epochs} epochs on {len(split.train)} faces of {counts}")
 
     make_folder(out)
     split_content = split_file_of(choice, survey, split)
     if fabric.is_global_zero:
-        splitfile.write(out / _SPLIT, split_content)
-    if restart and fabric.is_global_zero:
-        (out / _STATE).unlink(missing_ok=True)
+        write_versioned(out / _SPLIT, split_content)
+        if restart:
+            (out / _STATE).unlink(missing_ok=True)
     fabric.barrier()
+
+    def report(history: Sequence[Epoch]) -> None:
+        if fabric.is_global_zero:
+            logs.write(out, history)
+
     trained, origin = session.train(
-        recipe,
+        chosen,
         split,
         out,
         fabric,
         sources=sources,
-        watch=_watch(console, out, fabric),
-        seed=training_seed,
-        workers=workers,
+        watch=watch(console, report),
+        seed=training.seed,
+        workers=training.workers,
         cache=choice.cache,
     )
     if not fabric.is_global_zero:
         return
-    words = ["agecompact", "train", "--recipe", Path(recipe_name).name]
-    words += ["--dataset", choice.dataset, "--seed", str(training_seed)]
+    words = ["agecompact", "train", "--recipe", Path(recipe).name]
+    words += ["--dataset", choice.dataset, "--seed", str(training.seed)]
     words += ["--split-file", choice.split_file.name] if choice.split_file else []
-    for override in overrides:
-        words += ["--set", override]
-    for flag, file in (("--start", start), ("--teacher", teacher), ("--backbone", backbone)):
-        words += [flag, Path(file).name] if file else []
-    path = out / f"{recipe.model}.safetensors"
+    words += training.words(training.settings, lambda file: Path(file).name)
+    path = out / f"{chosen.model}.safetensors"
     checkpoints.write(
         path,
-        checkpoints.read(out / f"{recipe.keep}.safetensors").network(),
-        model_id=recipe.model,
-        config=recipe.config,
+        checkpoints.read(out / f"{chosen.keep}.safetensors").network(),
+        model_id=chosen.model,
+        config=chosen.config,
         card={
             "data": _data(choice, survey, trained),
             "split": _split(split_content, out / _SPLIT),
             "training": {
                 "command": shlex.join(words),
-                "seed": training_seed,
+                "seed": training.seed,
                 **_lineages(sources),
-                **_training(recipe, trained, origin, fabric),
+                **_training(chosen, trained, origin, fabric),
             },
         },
-        half=recipe.half,
+        half=chosen.half,
     )
-    # The figures are those of the stored file, which may be rounded to float16.
+    # Measured on the stored file, which may be rounded to float16.
     weights = checkpoints.read(path)
     model = NetworkModel(weights.network(), weights.contract)
     evaluation = evaluate(model, weights.contract, split.test)
@@ -142,27 +139,8 @@ def command(
     )
     cards.update(path, sections)
     emit({**weights.card, **sections}, json_target)
-    title = f"{recipe.model}, test part"
-    console.print(metrics_table(title, evaluation.metrics, evaluation.intervals))
-    console.print(f"wrote {path}", markup=False)
-
-
-_STATE = "state.safetensors"
-_SPLIT = "split.json"
-
-
-def _watch(console: Console, out: Path, fabric: Fabric) -> Any:
-    """Shows a training on a console and logs it as CSV and, where it can, for TensorBoard."""
-    from agecompact.training import logs
-    from agecompact.training.watch import Watch
-
-    def report(history: Sequence[Epoch]) -> None:
-        if fabric.is_global_zero:
-            logs.write(out, history)
-
-    return Watch(
-        say=lambda line: console.print(line, markup=False), progress=bar(console), report=report
-    )
+    console.print(metrics_table(f"{chosen.model}, test part", evaluation.metrics))
+    say(console, f"wrote {path}")
 
 
 def _data(choice: DataChoice, survey: Survey, trained: TrainingResult) -> dict[str, Any]:
@@ -192,13 +170,13 @@ def _split(content: SplitFile, path: Path) -> dict[str, Any]:
 
 
 def _lineages(sources: SourceWeights) -> dict[str, Any]:
-    """Returns the card's entries for the weights that the training used."""
+    """The card's entries on the weights that a training started from or learned from."""
     named = {"start": sources.start, "teacher": sources.teacher}
     return {name: _lineage(weights) for name, weights in named.items() if weights}
 
 
 def _lineage(weights: Weights) -> dict[str, Any]:
-    """What a card says of other weights that took part."""
+    """The card's entry on other weights."""
     return {
         "model": weights.model_id,
         "sha256": weights.sha256,

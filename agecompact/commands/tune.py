@@ -1,4 +1,4 @@
-"""`agecompact tune`: a search over a recipe's settings, which many machines can share."""
+"""`agecompact tune`: searches a recipe's settings with Optuna; many machines can share a study."""
 
 from __future__ import annotations
 
@@ -12,84 +12,79 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agecompact.console.common import emit, json_option, screen
+from agecompact.console.common import emit, json_option, say, screen
 from agecompact.console.datasets import DataChoice, data_options, load
-from agecompact.console.training import bar, training_options
+from agecompact.console.groups import PATH
+from agecompact.console.training import TrainingChoice, training_options, watch
 from agecompact.errors import UsageError
 from agecompact.files import canonical_json, make_folder, sha256_of
+from agecompact.tables import Column, Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.console import Console
-    from rich.table import Table
-
     from agecompact.training.history import Epoch
     from agecompact.training.study import Direction, Outcome, Report
-    from agecompact.training.watch import Watch
 
 SCHEMA_VERSION = 1
 
 _SHOWN = 10
 _HASH_DIGITS = 12
-_PATH = click.Path(path_type=Path)
 
 
 @click.command()
-@click.option("--recipe", "recipe_name", required=True, help="A recipe's name, or a TOML file.")
+@click.option(
+    "--recipe", required=True, metavar="NAME", help="Name of a recipe, or path of a TOML file."
+)
 @data_options
-@click.option("--out", type=_PATH, required=True, help="Folder of the trials' weights and states.")
+@click.option("--out", type=PATH, required=True, help="Folder for the trials' weights and states.")
 @click.option(
     "--storage",
     "url",
     envvar="AGECOMPACT_STORAGE",
     required=True,
     metavar="URL",
-    help="Database of the study: sqlite:///FILE on one machine, postgresql://USER:PASSWORD@HOST/"
-    "NAME or the like for many; by default the environment's AGECOMPACT_STORAGE.",
+    help="Database of the study: sqlite:///FILE for one machine, postgresql://USER:PASSWORD@HOST/"
+    "NAME or similar for several; default: the environment variable AGECOMPACT_STORAGE.",
 )
-@click.option("--study", "study_name", metavar="NAME", help="By default the recipe's name.")
+@click.option(
+    "--study", "study_name", metavar="NAME", help="Name of the study; default: the recipe's name."
+)
 @click.option(
     "--search",
     "searches",
     multiple=True,
     required=True,
     metavar="KEY=SPEC",
-    help="What to try for a key of the recipe: LOW..HIGH, log:LOW..HIGH, int:LOW..HIGH or A|B|C.",
+    help="Values to try for a key of the recipe: LOW..HIGH, log:LOW..HIGH, int:LOW..HIGH or A|B|C; "
+    "repeatable.",
 )
 @click.option(
     "--trials",
     type=click.IntRange(1),
     required=True,
-    help="Finished trials of the whole study after which to stop.",
+    metavar="N",
+    help="Stop when the study has N finished trials, of all workers.",
 )
 @training_options
 @json_option
 def command(
-    recipe_name: str,
+    recipe: str,
     choice: DataChoice,
     out: Path,
     url: str,
     study_name: str | None,
     searches: tuple[str, ...],
     trials: int,
-    overrides: tuple[str, ...],
-    epochs: int | None,
-    start: Path | None,
-    teacher: Path | None,
-    backbone: str | None,
-    training_seed: int,
-    accelerator: str,
-    threads: int | None,
-    workers: int,
+    training: TrainingChoice,
     json_target: str | None,
 ) -> None:
-    """Search for the settings of a recipe that validate best.
+    """Search for the settings of a recipe with the best validation error.
 
-    Run the same command on as many machines as there are: they share the study through its
-    storage, and give up trials that fall behind. Stopped, a worker's trial is queued again, and
-    goes on after its last whole epoch where OUT holds it. Trials are compared on the validation
-    part; the test part is left to `agecompact train`, to be measured once.
+    Run the same command on several machines to share a study through its storage. Trials that fall
+    behind are stopped early. The trial of an interrupted worker is queued again, and resumes after
+    its last complete epoch if OUT has it. Trials are compared on the validation part; the test part
+    is not used.
     """
     import torch
 
@@ -102,81 +97,80 @@ def command(
 
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError(
-            "a search runs on workers of one process each",
-            fix="start `agecompact tune` itself on each device, without torchrun",
+            "each worker of a search is one process",
+            fix="start `agecompact tune` on each device, without torchrun",
         )
     space = search.parse(searches)
-    if epochs:
-        overrides = (*overrides, f"epochs={epochs}")
-    fixed = {override.partition("=")[0].strip() for override in overrides}
+    fixed = {setting.partition("=")[0].strip() for setting in training.settings}
     for dimension in space:
         if dimension.key in fixed:
             raise UsageError(
-                f"'{dimension.key}' is searched and set", fix="leave out one of the two"
+                f"'{dimension.key}' is both searched and set", fix="leave out one of the two"
             )
-    recipe = recipes.load(recipe_name, overrides)
+    base = recipes.load(recipe, training.settings)
     for corner in search.corners(space):
-        recipes.load(recipe_name, (*overrides, *corner))
-    contract = registry.get(recipe.model).contract
+        recipes.load(recipe, (*training.settings, *corner))
+    contract = registry.get(base.model).contract
     direction: Direction = "minimize" if contract.output.unit == "years" else "maximize"
-    sources = SourceWeights.read(start, teacher, backbone)
+    sources = SourceWeights.read(training.start, training.teacher, training.backbone)
     console = screen(json_target)
-    if threads:
-        torch.set_num_threads(threads)
+    if training.threads:
+        torch.set_num_threads(training.threads)
     make_folder(out)
 
     storage = open_storage(url)
     with storage_errors(url):
         shared = study.open_study(
             storage,
-            study_name or Path(recipe_name).stem,
+            study_name or Path(recipe).stem,
             direction=direction,
-            seed=training_seed,
-            epochs=recipe.epochs,
+            seed=training.seed,
+            epochs=base.epochs,
         )
         done = study.finished(study.outcomes(shared))
         where = f"study '{shared.study_name}' in {shown(url)}"
         if done >= trials:
-            console.print(
-                f"{where} has {done} finished trials: nothing to do", markup=False, soft_wrap=True
-            )
+            say(console, f"{where} has {done} finished trials: nothing to do")
         else:
-            console.print(
-                f"{where}: {done} of {trials} trials are finished", markup=False, soft_wrap=True
-            )
+            say(console, f"{where}: {done} of {trials} trials are finished")
             _, split = load(choice, target_of_contract(contract), console)
             identity = {
-                "recipe": dataclasses.asdict(recipe),
+                "recipe": dataclasses.asdict(base),
                 "split": split.sha256,
-                "seed": training_seed,
+                "seed": training.seed,
                 "start": sources.start.sha256 if sources.start else None,
                 "teacher": sources.teacher.sha256 if sources.teacher else None,
-                "backbone": _backbone(backbone),
+                "backbone": _backbone(training.backbone),
             }
             study.claim(shared, {**identity, "search": sorted(map(str, space))})
 
-            def attempt(number: int, chosen: tuple[str, ...], report: Report) -> float:
-                from agecompact.training import devices, session
+            def attempt(number: int, settings: tuple[str, ...], report: Report) -> float:
+                from agecompact.training import devices, logs, session
 
                 try:
-                    tried = sources.applied(recipes.load(recipe_name, (*overrides, *chosen)))
+                    tried = sources.applied(recipes.load(recipe, (*training.settings, *settings)))
                 except UsageError as error:
                     raise study.UnfitError(error.what, why=error.why) from None
-                folder = out / _folder(identity, chosen)
-                console.print(f"trial {number} in {folder}: {' '.join(chosen)}", markup=False)
+                folder = out / _folder(identity, settings)
+                say(console, f"trial {number} in {folder}: {' '.join(settings)}")
+
+                def after(history: Sequence[Epoch]) -> None:
+                    logs.write(folder, history)
+                    report([epoch.val for epoch in history], tried.epochs)
+
                 trained, _ = session.train(
                     tried,
                     split,
                     folder,
-                    devices.fabric(accelerator, tried.precision),
+                    devices.fabric(training.accelerator, tried.precision),
                     sources=sources,
-                    watch=_watch(console, number, folder, report, tried.epochs),
-                    seed=training_seed,
-                    workers=workers,
+                    watch=watch(console, after, f"trial {number}, "),
+                    seed=training.seed,
+                    workers=training.workers,
                     cache=choice.cache,
                 )
                 validations = [epoch.val for epoch in trained.history]
-                # A training that was whole already has told nothing yet.
+                # A training that was already complete has not reported anything.
                 report(validations, len(validations))
                 return validations[trained.kept - 1]
 
@@ -185,17 +179,14 @@ def command(
                 space,
                 attempt,
                 trials=trials,
-                ended=lambda trial: console.print(_line(trial, direction), markup=False),
+                ended=lambda trial: say(console, _line(trial, direction)),
             )
         results = study.outcomes(shared)
 
     best = study.ranked(results, direction)[:_SHOWN]
-    words = ["agecompact", "train", "--recipe", recipe_name]
-    for override in (*overrides, *(best[0].overrides if best else ())):
-        words += ["--set", override]
-    for flag, value in (("--start", start), ("--teacher", teacher), ("--backbone", backbone)):
-        words += [flag, str(value)] if value else []
-    words += ["--seed", str(training_seed)]
+    settings = (*training.settings, *(best[0].overrides if best else ()))
+    words = ["agecompact", "train", "--recipe", recipe, *training.words(settings)]
+    words += ["--seed", str(training.seed)]
     emit(
         {
             "schema_version": SCHEMA_VERSION,
@@ -207,7 +198,7 @@ def command(
             "best": {
                 "trial": best[0].number,
                 "value": best[0].value,
-                "overrides": [*overrides, *best[0].overrides],
+                "overrides": list(settings),
                 "command": shlex.join(words),
             }
             if best
@@ -219,43 +210,23 @@ def command(
     if not best:
         reasons = [trial.reason for trial in results if trial.reason]
         raise UsageError(
-            f"no trial of the study '{shared.study_name}' came to its end",
+            f"no trial of the study '{shared.study_name}' finished",
             why=f"the last one: {reasons[-1]}" if reasons else "none was run",
-            fix="search milder settings, in a new --study",
+            fix="search narrower ranges, in a new --study",
         )
     console.print(_table(shared.study_name, [d.key for d in space], best, results, direction))
-    console.print(
-        "the best, to train and to measure on the test part (add the same data options, and --out):"
-    )
-    console.print(shlex.join(words), markup=False, soft_wrap=True)
+    say(console, "To train and test the best (add the same data options, and --out):")
+    say(console, shlex.join(words))
 
 
 def _folder(identity: dict[str, Any], chosen: tuple[str, ...]) -> str:
-    """Where a trial is trained: equal trainings of any worker or study in one folder."""
+    """The folder of a trial: equal trainings of any worker or study share one."""
     text = canonical_json({**identity, "overrides": sorted(chosen)})
     return hashlib.sha256(text.encode()).hexdigest()[:_HASH_DIGITS]
 
 
 def _backbone(backbone: str | None) -> str | None:
     return sha256_of(Path(backbone)) if backbone and Path(backbone).is_file() else backbone
-
-
-def _watch(console: Console, number: int, folder: Path, report: Report, epochs: int) -> Watch:
-    """Shows a trial on a console, logs it as `agecompact train` does, and lets it be pruned."""
-    from agecompact.training import logs
-    from agecompact.training.watch import Watch
-
-    show = bar(console)
-
-    def after(history: Sequence[Epoch]) -> None:
-        logs.write(folder, history)
-        report([epoch.val for epoch in history], epochs)
-
-    return Watch(
-        say=lambda line: console.print(f"trial {number}, {line}", markup=False),
-        progress=lambda title, total: show(f"trial {number}, {title}", total),
-        report=after,
-    )
 
 
 def _value(value: float | None, direction: Direction) -> str:
@@ -265,9 +236,8 @@ def _value(value: float | None, direction: Direction) -> str:
 
 
 def _line(trial: Outcome, direction: Direction) -> str:
-    """The end of a trial, in words."""
-    told = trial.reason or _value(trial.value, direction)
-    return f"trial {trial.number} {trial.state}: {told}"
+    """The result of a trial, as a line."""
+    return f"trial {trial.number} {trial.state}: {trial.reason or _value(trial.value, direction)}"
 
 
 def _table(
@@ -277,23 +247,26 @@ def _table(
     results: Sequence[Outcome],
     direction: Direction,
 ) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
-
     counts = Counter(trial.state for trial in results)
-    told = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-    table = Table("trial", "validation", "epochs", title=f"{escape(name)}: {told}")
-    for key in keys:
-        table.add_column(escape(key), justify="right")
+    rows = []
     for trial in best:
         values = dict(override.split("=", 1) for override in trial.overrides)
-        cells = [escape(_short(values.get(key, ""))) for key in keys]
-        table.add_row(str(trial.number), _value(trial.value, direction), str(trial.epochs), *cells)
-    return table
+        cells = (_short(values.get(key, "")) for key in keys)
+        rows.append((str(trial.number), _value(trial.value, direction), str(trial.epochs), *cells))
+    return Table(
+        columns=(
+            Column("trial", "name"),
+            Column("validation", "number"),
+            Column("epochs", "number", rank=1),
+            *(Column(key, "number") for key in keys),
+        ),
+        rows=tuple(rows),
+        title=f"{name}: {', '.join(f'{count} {state}' for state, count in sorted(counts.items()))}",
+    )
 
 
 def _short(text: str) -> str:
-    """A value as a table has room for it; the command below the table has every digit."""
+    """A value in few digits; the command below the table has all of them."""
     try:
         return f"{float(text):.4g}"
     except ValueError:

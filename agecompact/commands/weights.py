@@ -1,4 +1,4 @@
-"""`agecompact weights`: public Keras weights as agecompact weights."""
+"""`agecompact weights`: converts public Keras weights to weights files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from agecompact.console.common import emit, json_option, screen
+from agecompact.console.common import emit, json_option, say, screen
+from agecompact.console.groups import PATH
 from agecompact.imports import import_extra
 from agecompact.weights.importers import FAMILIES
 
@@ -15,21 +16,27 @@ SCHEMA_VERSION = 1
 
 @click.group()
 def command() -> None:
-    """Import public Keras weights."""
+    """Convert public Keras weights."""
 
 
 @command.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--model", "family", type=click.Choice(list(FAMILIES)), required=True)
+@click.argument("file", type=PATH)
+@click.option(
+    "--model",
+    "family",
+    type=click.Choice(list(FAMILIES)),
+    required=True,
+    help="Network in the file.",
+)
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     required=True,
-    help="The weights file to write, *.safetensors; its card goes beside it as *.json.",
+    help="Weights file to write, *.safetensors; its card is written beside it as *.json.",
 )
 @json_option
 def import_(file: Path, family: str, out: Path, json_target: str | None) -> None:
-    """Convert a public Keras HDF5 FILE of SSR-Net (age or gender) or C3AE."""
+    """Convert a public Keras file of SSR-Net (age, gender) or C3AE."""
     import_extra("h5py", "train")
     from agecompact.weights import checkpoints, importers
 
@@ -54,9 +61,8 @@ def import_(file: Path, family: str, out: Path, json_target: str | None) -> None
         },
         json_target,
     )
-    console = screen(json_target)
-    console.print(
+    say(
+        screen(json_target),
         f"{layout.model_id}: {imported.parameters:,} parameters\n"
         f"weights {out}\nsha256  {sha256}\ncard    {checkpoints.card_path(out)}",
-        soft_wrap=True,
     )

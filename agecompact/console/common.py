@@ -1,10 +1,11 @@
-"""Options and output that every verb shares."""
+"""The `--json` option, the console, and progress, which all verbs share."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,47 +22,74 @@ json_option = click.option(
     "--json",
     "json_target",
     metavar="FILE",
-    help="Write the result as JSON to FILE; '-' is standard output, which then holds nothing else.",
+    help="Write the result as JSON to FILE; '-' means standard output, with nothing else on it.",
 )
 
 
 def screen(json_target: str | None = None) -> Console:
-    """The console for people: standard output, or standard error when that is taken by JSON."""
+    """The console for people: standard output, or standard error if JSON takes that."""
     from rich.console import Console
 
     stderr = json_target == STDOUT
     terminal = (sys.stderr if stderr else sys.stdout).isatty()
-    # Off a terminal rich assumes 80 columns and would cut tables in CI logs.
+    # Off a terminal rich assumes 80 columns, and tables in CI logs would leave columns out.
     return Console(stderr=stderr, width=None if terminal else 140, highlight=False)
 
 
 def emit(value: dict[str, Any] | list[Any], json_target: str | None) -> None:
-    """Writes the result where `--json` asks for it, if it does."""
+    """Writes a result to the target of `--json`, if there is one."""
     if json_target == STDOUT:
         click.echo(pretty_json(value), nl=False)
     elif json_target:
         write_text(Path(json_target), pretty_json(value))
 
 
+def say(console: Console, text: str) -> None:
+    """Prints plain text: square brackets are not markup, and long lines are not wrapped."""
+    console.print(text, markup=False, soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Stages:
+    """A progress display of several stages.
+
+    Attributes:
+        start: Shows which stage runs now. Nothing advances; off a terminal nothing is printed.
+        done: Advances by one when a stage has ended; off a terminal it prints the description.
+    """
+
+    start: Callable[[str], None]
+    done: Callable[[str], None]
+
+    def __call__(self, description: str) -> None:
+        """Same as `done`."""
+        self.done(description)
+
+
 @contextmanager
-def progress(console: Console, title: str, total: int) -> Iterator[Callable[[str], None]]:
-    """Shows `total` steps: a bar on a terminal, elsewhere a plain line each.
+def progress(console: Console, title: str, total: int) -> Iterator[Stages]:
+    """Shows the progress of `total` stages: a live bar on a terminal, elsewhere a line per stage.
+
+    The bar's spinner and clock move while a stage runs, so that a long one does not look stuck.
 
     Yields:
-        To be called once a step with what it is.
+        The display, to be updated when a stage starts and when it ends.
     """
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        SpinnerColumn,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(
-        *columns,
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=16),
+        MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=console,
@@ -70,9 +98,12 @@ def progress(console: Console, title: str, total: int) -> Iterator[Callable[[str
     ) as bar:
         task = bar.add_task(title, total=total)
 
-        def step(description: str) -> None:
+        def start(description: str) -> None:
+            bar.update(task, description=description)
+
+        def done(description: str) -> None:
             bar.update(task, advance=1, description=description)
             if not console.is_terminal:
-                console.print(description)
+                say(console, description)
 
-        yield step
+        yield Stages(start, done)

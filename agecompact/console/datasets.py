@@ -1,16 +1,16 @@
-"""The options that say which faces a verb works on, and the survey and split that they ask for."""
+"""The options that choose faces, and the survey and split that they mean."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from agecompact.console.common import progress
+from agecompact.console.common import progress, say
+from agecompact.console.groups import PATH, grouped_options
 from agecompact.data import registry, splits
 from agecompact.errors import UsageError, unknown_name
 
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DataChoice:
-    """What the options asked for.
+    """The values of the data options.
 
     Attributes:
         dataset: Key of `registry.DATASETS`.
-        folder: Where the data set lies.
-        protocol: Id of one of its protocols; None is its default.
-        fold: Name of one of the protocol's folds; None for a protocol of a single split.
-        split_file: A split to read in place of making one.
-        cache: Folder of what was decoded before; None decodes anew.
-        seed: Of the split.
+        folder: Folder of the data set.
+        protocol: Id of one of its protocols; None for the default.
+        fold: Name of one of the protocol's folds; None if the protocol has only one.
+        split_file: A split file to use instead of a protocol.
+        cache: Folder of cached chips; None for no cache.
+        split_seed: Seed of the split.
     """
 
     dataset: str
@@ -44,10 +44,8 @@ class DataChoice:
     fold: str | None = None
     split_file: Path | None = None
     cache: Path | None = None
-    seed: int = splits.SEED
+    split_seed: int = splits.SEED
 
-
-_PATH = click.Path(path_type=Path)
 
 _SOURCE_OPTIONS = (
     click.option(
@@ -60,73 +58,56 @@ _SOURCE_OPTIONS = (
     click.option(
         "--data",
         "folder",
-        type=_PATH,
+        type=PATH,
         envvar="AGECOMPACT_DATA",
         required=True,
-        help="The data set's folder; by default the environment's AGECOMPACT_DATA.",
+        help="Folder of the data set; default: the environment variable AGECOMPACT_DATA.",
     ),
-    click.option("--cache", type=_PATH, help="Keep decoded images in this folder, for next time."),
+    click.option("--cache", type=PATH, help="Keep decoded images in this folder, to reuse them."),
 )
-
 _SPLIT_OPTIONS = (
-    click.option("--protocol", metavar="ID", help="How to split; by default the data set's first."),
-    click.option("--fold", metavar="NAME", help="Which fold of a protocol that has several."),
     click.option(
-        "--split-seed", "seed", type=int, default=splits.SEED, show_default=True, metavar="N"
+        "--protocol",
+        metavar="ID",
+        help="How to split the data; default: the first protocol of the data set.",
+    ),
+    click.option("--fold", metavar="NAME", help="The fold, if the protocol has several."),
+    click.option(
+        "--split-seed",
+        type=int,
+        default=splits.SEED,
+        show_default=True,
+        metavar="N",
+        help="Seed of the split.",
     ),
 )
-
 _SPLIT_FILE_OPTION = click.option(
-    "--split-file", type=_PATH, help="A split that `agecompact data split` wrote."
+    "--split-file", type=PATH, help="A split written by `agecompact data split`."
 )
 
-
-def data_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the options of a verb that works on a split; it gets them as `choice: DataChoice`."""
-    return _collected(function, (*_SOURCE_OPTIONS, *_SPLIT_OPTIONS, _SPLIT_FILE_OPTION))
-
-
-def source_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the options of a verb that works on a whole data set, as `choice: DataChoice`."""
-    return _collected(function, _SOURCE_OPTIONS)
-
-
-def making_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the options of a verb that makes a split, as `choice: DataChoice`."""
-    return _collected(function, (*_SOURCE_OPTIONS, *_SPLIT_OPTIONS))
-
-
-def _collected(
-    function: Callable[..., Any], options: tuple[Callable[..., Any], ...]
-) -> Callable[..., Any]:
-    names = ("dataset", "folder", "protocol", "fold", "split_file", "cache", "seed")
-
-    @functools.wraps(function)
-    def command(**arguments: Any) -> Any:
-        chosen = {name: arguments.pop(name) for name in names if name in arguments}
-        return function(choice=DataChoice(**chosen), **arguments)
-
-    for option in reversed(options):
-        command = option(command)
-    return command
+source_options = grouped_options(DataChoice, "choice", _SOURCE_OPTIONS)
+making_options = grouped_options(DataChoice, "choice", (*_SOURCE_OPTIONS, *_SPLIT_OPTIONS))
+data_options = grouped_options(
+    DataChoice, "choice", (*_SOURCE_OPTIONS, *_SPLIT_OPTIONS, _SPLIT_FILE_OPTION)
+)
 
 
 def load(
     choice: DataChoice, target: Target, console: Console | None = None
 ) -> tuple[Survey, Split]:
-    """Surveys a data set and splits it, or takes the split that a file names.
+    """Surveys a data set and splits it, by a protocol or a split file.
 
     Args:
-        choice: What the options asked for.
-        target: What must be known of a face.
-        console: Where to show progress, if anywhere.
+        choice: The options' values.
+        target: The label that a face needs.
+        console: Where to show progress; None for nowhere.
 
     Raises:
         UsageError: The data set, the protocol, the fold or the split file cannot be used.
         OutputError: The cache cannot be written.
     """
     if choice.split_file is None:
-        # A wrong name should not cost a survey.
+        # Before the survey, which takes a while.
         registry.get(choice.dataset).protocol(choice.protocol)
         survey = load_survey(choice, target, console)
         folds = make_folds(choice, survey)
@@ -136,7 +117,7 @@ def load(
 
     if choice.protocol or choice.fold:
         raise UsageError(
-            "a split file says its protocol and fold itself",
+            "a split file already has a protocol and a fold",
             fix="leave out --protocol and --fold, or leave out --split-file",
         )
     content = splitfile.read(choice.split_file)
@@ -145,10 +126,10 @@ def load(
 
 
 def split_file_of(choice: DataChoice, survey: Survey, split: Split) -> SplitFile:
-    """What a file of the split that `load` gave says.
+    """The content of a split file for the split that `load` returned.
 
     Raises:
-        UsageError: The split file that was named cannot be read any more.
+        UsageError: The chosen split file can no longer be read.
     """
     from agecompact.data import splitfile
 
@@ -156,11 +137,11 @@ def split_file_of(choice: DataChoice, survey: Survey, split: Split) -> SplitFile
         return splitfile.read(choice.split_file)
     protocol = registry.get(choice.dataset).protocol(choice.protocol).id
     fold = choice.fold or next(iter(make_folds(choice, survey)))
-    return splitfile.of_split(split, survey, protocol=protocol, fold=fold, seed=choice.seed)
+    return splitfile.of_split(split, survey, protocol=protocol, fold=fold, seed=choice.split_seed)
 
 
 def load_survey(choice: DataChoice, target: Target, console: Console | None = None) -> Survey:
-    """Surveys a data set, with progress."""
+    """Surveys a data set and shows progress."""
     from agecompact.data.face import target_of
     from agecompact.data.survey import survey
 
@@ -168,39 +149,37 @@ def load_survey(choice: DataChoice, target: Target, console: Console | None = No
     if console is None:
         return survey(listing, target, cache=choice.cache)
     total = sum(target_of(record.label, target) is not None for record in listing.records)
-    # A bar can move with every hundredth; a log should not grow by more than a few lines.
+    # A bar moves with every hundredth; a log grows by a few lines only.
     every = -(-total // (100 if console.is_terminal else 4))
     done = 0
-
-    def say(line: str) -> None:
-        console.print(line, markup=False, soft_wrap=True)
-
-    with progress(console, f"reading {total} files", -(-total // max(1, every))) as report:
+    with progress(console, f"reading {total} files", -(-total // max(1, every))) as stages:
 
         def step() -> None:
             nonlocal done
             done += 1
             if done % every == 0 or done == total:
-                report(f"read {done} of {total} files")
+                stages.done(f"read {done} of {total} files")
 
-        return survey(listing, target, step=step, cache=choice.cache, say=say)
+        return survey(
+            listing, target, step=step, cache=choice.cache, say=functools.partial(say, console)
+        )
 
 
 def make_folds(choice: DataChoice, survey: Survey) -> Folds:
-    """The splits of the protocol that was chosen, by fold.
+    """The splits of the chosen protocol, by fold.
 
     Raises:
-        UsageError: No such protocol, or it cannot part this data set.
+        UsageError: No such protocol, or it cannot split this data set.
     """
     protocol = registry.get(choice.dataset).protocol(choice.protocol)
-    return protocol.folds(survey.faces, choice.seed)
+    return protocol.folds(survey.faces, choice.split_seed)
 
 
 def pick_fold(choice: DataChoice, folds: Folds) -> str:
-    """The name of the fold that was chosen, or of the only one.
+    """The name of the chosen fold, or of the only one.
 
     Raises:
-        UsageError: No such fold, or none was chosen and there are several.
+        UsageError: No such fold, or there are several and none was chosen.
     """
     if choice.fold is not None:
         if choice.fold not in folds:

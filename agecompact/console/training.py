@@ -1,55 +1,131 @@
-"""What the verbs that train share: how a training is asked for, and how its steps are shown."""
+"""The training options that verbs share, and how a training shows its progress."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from agecompact.console.common import progress
+from agecompact.console.common import progress, say
+from agecompact.console.groups import PATH, count_option, grouped_options
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from agecompact.training.watch import Progress
+    from agecompact.training.history import Epoch
+    from agecompact.training.watch import Watch
 
-_PATH = click.Path(path_type=Path)
 
-_OPTIONS = (
-    click.option(
-        "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override the recipe."
+@dataclass(frozen=True)
+class TrainingChoice:
+    """The values of the training options.
+
+    Attributes:
+        overrides: `KEY=VALUE` overrides of the recipe.
+        epochs: Number of epochs; None for the recipe's.
+        start: Weights to start from; None for what the recipe says.
+        teacher: Weights of the teacher.
+        backbone: Published backbone weights: a path or `torchvision`.
+        seed: Seed of the training.
+        accelerator: `auto`, `cpu` or `cuda`.
+        threads: CPU threads per process; None for PyTorch's default.
+        workers: Processes that prepare batches.
+    """
+
+    overrides: tuple[str, ...]
+    epochs: int | None
+    start: Path | None
+    teacher: Path | None
+    backbone: str | None
+    seed: int
+    accelerator: str
+    threads: int | None
+    workers: int
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """All overrides of the recipe, with the number of epochs."""
+        return (*self.overrides, f"epochs={self.epochs}") if self.epochs else self.overrides
+
+    def words(self, settings: Sequence[str], spell: Callable[[str], str] = str) -> list[str]:
+        """The part of a command line that gives settings and weights.
+
+        Args:
+            settings: Overrides of the recipe.
+            spell: Maps the path of a file to what is written.
+        """
+        words = [word for setting in settings for word in ("--set", setting)]
+        files = (
+            ("--start", self.start),
+            ("--teacher", self.teacher),
+            ("--backbone", self.backbone),
+        )
+        for flag, file in files:
+            words += [flag, spell(str(file))] if file else []
+        return words
+
+
+training_options = grouped_options(
+    TrainingChoice,
+    "training",
+    (
+        click.option(
+            "--set",
+            "overrides",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Override a value of the recipe; repeatable.",
+        ),
+        count_option("--epochs", "Number of epochs, instead of the recipe's."),
+        click.option("--start", type=PATH, help="Weights to start from."),
+        click.option("--teacher", type=PATH, help="Weights of the teacher, to distil from."),
+        click.option(
+            "--backbone",
+            metavar="FILE",
+            help="Published backbone weights: a state dict trained on ImageNet, 'torchvision' to "
+            "download it, or the graph of FaceRes.",
+        ),
+        count_option(
+            "--seed",
+            "Seed of initial weights, augmentation and the order of faces.",
+            minimum=0,
+            default=42,
+        ),
+        click.option(
+            "--accelerator",
+            type=click.Choice(["auto", "cpu", "cuda"]),
+            default="auto",
+            show_default=True,
+            help="Where to train; auto is CUDA if there is a GPU.",
+        ),
+        count_option("--threads", "CPU threads per process."),
+        count_option(
+            "--workers", "Processes that prepare batches; 0 for none.", minimum=0, default=0
+        ),
     ),
-    click.option("--epochs", type=click.IntRange(1), help="Length, in place of the recipe's."),
-    click.option("--start", type=_PATH, help="Weights to go on from."),
-    click.option("--teacher", type=_PATH, help="Weights of the teacher of a recipe that distils."),
-    click.option(
-        "--backbone",
-        help="Published weights: ImageNet's, a state dict or 'torchvision' to download it, or "
-        "FaceRes's graph.",
-    ),
-    click.option("--seed", "training_seed", type=click.IntRange(0), default=42, show_default=True),
-    click.option("--accelerator", type=click.Choice(["auto", "cpu", "cuda"]), default="auto"),
-    click.option("--threads", type=click.IntRange(1), help="CPU threads of a process."),
-    click.option("--workers", type=click.IntRange(0), default=0, help="Processes that feed it."),
 )
 
 
-def training_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the options that say how to train; the verb gets them under the options' names."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
+def watch(console: Console, report: Callable[[Sequence[Epoch]], None], prefix: str = "") -> Watch:
+    """Shows a training on a console: a line per epoch, and on a terminal a bar of its steps.
 
+    Args:
+        console: Where to show it.
+        report: Called with the history after each epoch; it may raise to stop the training.
+        prefix: Text before every line.
+    """
+    from agecompact.training.watch import Watch
 
-def bar(console: Console) -> Progress:
-    """Shows an epoch's steps on a terminal; elsewhere the training's line for it is enough."""
-
-    def steps(title: str, total: int) -> AbstractContextManager[Callable[[str], None]]:
+    @contextmanager
+    def steps(title: str, total: int) -> Iterator[Callable[[str], None]]:
         if not console.is_terminal or console.quiet:
-            return nullcontext(lambda _: None)
-        return progress(console, title, total)
+            yield lambda _: None
+            return
+        with progress(console, prefix + title, total) as stages:
+            yield stages.done
 
-    return steps
+    return Watch(say=lambda line: say(console, prefix + line), progress=steps, report=report)

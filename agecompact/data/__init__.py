@@ -1,5 +1,5 @@
 """Data sets on disk.
 
-A reader a folder layout lists what is there, the survey reads each file and keeps one a picture, a
-protocol parts those, and the cache keeps their chips for training.
+A reader lists the files of a data set, the survey reads them and removes duplicates, a protocol
+splits the remaining faces, and the cache keeps decoded chips for training.
 """

@@ -1,4 +1,4 @@
-"""Chips in memory, and batches of them exactly as the contract feeds the deployed model."""
+"""Chips in memory, and batches of network inputs as the contract makes them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Chips:
     """Decoded faces.
 
     Attributes:
-        images: uint8 `(200, 200, 3)` BGR, one a face. Those of a cache are read-only.
+        images: One chip per face, uint8 `(200, 200, 3)` BGR; read-only if they come from a cache.
         faces: The faces, in the order of `images`.
-        unreadable: How many files hold no chip and are missing here.
+        unreadable: Number of files without a chip, which are left out.
     """
 
     images: tuple[Image, ...]
@@ -38,17 +38,17 @@ def load(faces: Iterable[Face], cache: Path | None = None, *, say: Say = to_stde
     """Decodes faces into memory: 120 kB each, 1.7 GB for UTKFace's training part.
 
     Args:
-        faces: Which.
-        cache: Folder to take decoded chips from, and to put those in that it lacks. Its chips are
-            mapped and take no memory that the system cannot take back.
-        say: Told if the cache is broken and is made anew.
+        faces: The faces.
+        cache: Folder to read decoded chips from, and to add missing ones to. Its chips are mapped,
+            so that the system can free their memory.
+        say: Reports a damaged cache, which is made again.
 
     Raises:
         OutputError: The cache cannot be written, or the disk is full.
     """
     wanted = tuple(faces)
     if cache is None:
-        decoded = [image for _, image in chip_cache.read_faces(wanted)]
+        decoded = [file.chip for file in chip_cache.read_faces(wanted)]
     else:
         decoded = chip_cache.chips(wanted, cache, say=say)
     readable = [
@@ -62,14 +62,14 @@ def load(faces: Iterable[Face], cache: Path | None = None, *, say: Say = to_stde
 
 
 def inputs(contract: Contract, images: Sequence[Image]) -> tuple[Tensor, ...]:
-    """The network's inputs for a batch of chips, one tensor a crop, as the contract makes them.
+    """The network's inputs for a batch of chips, one tensor per crop of the contract.
 
     Args:
         contract: Crops, size, colour order and scale; NCHW.
         images: Chips, uint8 HWC BGR.
 
     Returns:
-        float32 `(N, 3, height, width)` in channels-last memory, which a CPU trains on fastest.
+        float32 `(N, 3, height, width)` in channels-last memory, which is fastest on a CPU.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""One labelled face: what every reader of a data set gives and everything after it takes."""
+"""A labelled face: what every reader of a data set produces and everything after it uses."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Target = Literal["age", "gender"]
 
 @dataclass(frozen=True)
 class Label:
-    """What a data set says of a face.
+    """A data set's label of a face.
 
     Attributes:
         age: Years.
-        gender: 0 female, 1 male, as the models have it; None where the data set does not say.
-        subject: Who it is, where the data set says, for splits that keep people apart.
+        gender: 0 female, 1 male, as in the models; None if the data set does not say.
+        subject: Who the person is, if the data set says, for splits that keep people apart.
     """
 
     age: int
@@ -28,14 +28,14 @@ class Label:
 
 @dataclass(frozen=True)
 class Face:
-    """One image, not decoded.
+    """A labelled image file.
 
     Attributes:
-        name: Path inside the data set, POSIX, which identifies the face there.
+        name: Path inside the data set, POSIX; it identifies the face.
         path: The file.
         sha256: Hash of its bytes.
-        label: What the data set says of it.
-        framing: How the file's picture becomes a chip.
+        label: Its label.
+        framing: How its picture becomes a chip.
     """
 
     name: str

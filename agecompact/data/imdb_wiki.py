@@ -1,8 +1,9 @@
 """IMDB-WIKI: 523,051 photos of celebrities, labelled by Matlab tables.
 
-Rothe et al., DEX, ICCV workshops 2015. The layout is `imdb_crop/imdb.mat` and `wiki_crop/wiki.mat`,
-each a struct of arrays under the key `imdb` or `wiki`, beside the images that `full_path`
-names. The ages are crawled: the year of the photo less the date of birth.
+Rothe et al., DEX, ICCV workshops 2015; data.vision.ee.ethz.ch/cvl/rrothe/imdb-wiki. The layout is
+`imdb_crop/imdb.mat` and `wiki_crop/wiki.mat`, each a struct of arrays under the key `imdb` or
+`wiki`, beside the images named by `full_path`. Ages are computed from crawled data: the year of the
+photo minus the date of birth.
 """
 
 from __future__ import annotations
@@ -27,17 +28,17 @@ _TABLES = ("imdb", "wiki")
 _COLUMNS = ("dob", "photo_taken", "full_path", "gender", "face_score", "second_face_score")
 _MINIMUM_SCORE = 1.0
 _MAXIMUM_AGE = 100
-# Matlab counts days from the year 0, Python from the year 1.
+# Matlab counts days from year 0, Python from year 1.
 _MATLAB_DAYS = 366
 _MIDDLE_OF_THE_YEAR = 7
 
 
 def age_of(dob: float, photo_taken: float) -> int | None:
-    """The age in whole years, or None outside 0..100.
+    """The age in whole years; None outside 0..100.
 
     Args:
-        dob: Date of birth, Matlab's serial day.
-        photo_taken: The year. The photo is taken to be of its middle, as everyone has it.
+        dob: Date of birth, as a Matlab serial day.
+        photo_taken: The year. The photo is assumed to date from the middle of it, as is customary.
     """
     if not math.isfinite(dob) or not math.isfinite(photo_taken):
         return None
@@ -50,12 +51,13 @@ def age_of(dob: float, photo_taken: float) -> int | None:
 
 
 def read(folder: Path) -> Listing:
-    """Lists the photos of the tables in a folder or in its subfolders, one or both.
+    """Lists the photos of one or both tables, in a folder or its subfolders.
 
-    A face's name is `imdb/` or `wiki/` and the table's path, wherever the table lies.
+    A face's name is `imdb/` or `wiki/` and the path in the table, wherever the table is.
 
     Raises:
-        UsageError: No such folder, no table in it, one twice, or one that cannot be read.
+        UsageError: The folder does not exist, has no table or one table twice, or a table cannot be
+            read.
         BackendMissingError: SciPy, which reads the tables, is not installed.
     """
     found = Collector("imdb-wiki")
@@ -68,9 +70,9 @@ def read(folder: Path) -> Listing:
     ]
     if len(tables) != len({key for key, _ in tables}):
         raise UsageError(
-            f"one table twice in {folder}",
+            f"{folder} has one table twice",
             why=", ".join(str(path) for _, path in tables),
-            fix="name the folder of one of them with --data",
+            fix="give the folder of one of them with --data",
         )
     for key, path in tables:
         for row in _rows(path, key):
@@ -104,7 +106,7 @@ def _rows(path: Path, key: str) -> Iterator[dict[str, Any]]:
         numbers = {n: c.astype(np.float64) for n, c in columns.items() if n != "full_path"}
         if len({len(names), *(len(column) for column in columns.values())}) != 1:
             raise ValueError("its columns differ in length")
-    # SciPy has an exception of its own for each way in which a file can be broken.
+    # SciPy raises many kinds of exceptions on broken files.
     except Exception as error:
         raise UsageError(
             f"cannot read {path}",

@@ -1,4 +1,4 @@
-"""What a reader finds in a data set's folder, before any image is opened."""
+"""The labelled files in a data set's folder, before any image is opened."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Record:
     Attributes:
         name: Path inside the data set, POSIX.
         path: The file.
-        label: What the data set says of it.
+        label: Its label.
     """
 
     name: str
@@ -35,12 +35,12 @@ class Record:
 
 @dataclass(frozen=True)
 class Listing:
-    """What a reader found in a folder.
+    """The labelled files in a folder, and the entries that a reader rejected.
 
     Attributes:
         dataset: Key of `registry.DATASETS`.
-        records: The labelled files, sorted by name, no name twice.
-        rejected: Names of entries that the reader leaves out, by reason.
+        records: The labelled files, sorted by name, without duplicate names.
+        rejected: Names of rejected entries, by reason.
     """
 
     dataset: str
@@ -49,12 +49,12 @@ class Listing:
 
     @property
     def rejections(self) -> int:
-        """How many entries the reader left out."""
+        """Number of rejected entries."""
         return sum(map(len, self.rejected.values()))
 
 
 class Collector:
-    """Gathers entries one by one into a `Listing`, each as a record or under a reason."""
+    """Builds a `Listing` from entries: each becomes a record, or is rejected for a reason."""
 
     def __init__(self, dataset: str) -> None:
         self._dataset = dataset
@@ -63,7 +63,7 @@ class Collector:
         self._rejected: dict[str, list[str]] = defaultdict(list)
 
     def add(self, name: str, path: Path, label: Label) -> None:
-        """Takes a labelled entry; of entries for one file, one, or none if they disagree."""
+        """Adds a labelled entry. Of several for one file one is kept, or none if labels differ."""
         known = self._records.get(name)
         if name in self._contradicted:
             self.reject(name, LISTED_DIFFERENTLY)
@@ -78,32 +78,39 @@ class Collector:
             self.reject(name, LISTED_DIFFERENTLY)
 
     def add_existing(self, name: str, path: Path, label: Label) -> None:
-        """Takes an entry of a table, whose file may be missing."""
+        """Adds an entry of a table, or rejects it if its file is missing."""
         if path.is_file():
             self.add(name, path, label)
         else:
             self.reject(name, NO_FILE)
 
+    def add_named(self, path: Path, label: Label | None, reason: str) -> None:
+        """Adds a file whose name holds its label, or rejects it for a reason if there is none."""
+        if label is None:
+            self.reject(path.name, reason)
+        else:
+            self.add(path.name, path, label)
+
     def reject(self, name: str, reason: str) -> None:
-        """Leaves an entry out."""
+        """Rejects an entry."""
         self._rejected[reason].append(name)
 
     def listing(self, folder: Path, layout: str) -> Listing:
-        """All entries.
+        """The listing of all entries.
 
         Args:
-            folder: Where they lie, for the error message.
-            layout: What an entry should look like there, for the error message.
+            folder: The data set's folder, for the error message.
+            layout: The expected layout, for the error message.
 
         Raises:
-            UsageError: There is no labelled entry.
+            UsageError: No entry is labelled.
         """
         if not self._records:
             counts = (f"{len(names)}: {reason}" for reason, names in self._rejected.items())
             raise UsageError(
                 f"no labelled face in {folder}",
-                why="; ".join(counts) or "no entry of this data set",
-                fix=f"its layout should be {layout}",
+                why="; ".join(counts) or "it has no entry of this data set",
+                fix=f"give a folder with this layout: {layout}",
             )
         return Listing(
             self._dataset,
@@ -113,14 +120,14 @@ class Collector:
 
 
 def contents(folder: Path, title: str) -> list[Path]:
-    """The entries of a data set's folder, sorted.
+    """The sorted entries of a data set's folder.
 
     Args:
         folder: The folder.
         title: The data set, for the error message.
 
     Raises:
-        UsageError: No such folder, or it cannot be listed.
+        UsageError: The folder does not exist or cannot be listed.
     """
     try:
         return sorted(folder.iterdir())
@@ -128,24 +135,28 @@ def contents(folder: Path, title: str) -> list[Path]:
         raise UsageError(
             f"no data at {folder}",
             why=error.strerror or str(error),
-            fix=f"name the {title} folder with --data or AGECOMPACT_DATA",
+            fix=f"give the {title} folder with --data or AGECOMPACT_DATA",
         ) from None
 
 
 def read_text(path: Path) -> str:
-    """A table's text, whatever bytes are in it.
+    """The text of a table; invalid bytes are replaced.
 
     Raises:
-        UsageError: It cannot be read.
+        UsageError: The file cannot be read.
     """
     try:
         return path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError as error:
-        raise UsageError(f"cannot read {path}", why=error.strerror or str(error)) from None
+        raise UsageError(
+            f"cannot read {path}",
+            why=error.strerror or str(error),
+            fix="unpack the published archive again",
+        ) from None
 
 
 def parse_age(text: str) -> int | None:
-    """A whole number of years from 0 to 120, written as one or as `23.0`; None if it is none."""
+    """An age from 0 to 120, written as `23` or `23.0`; None for any other text."""
     try:
         years = float(text)
     except ValueError:

@@ -1,8 +1,9 @@
-"""MegaAge-Asian: 43,945 faces of Asians in two published parts, 0 to 70 years old.
+"""MegaAge-Asian: 43,945 faces of Asians aged 0 to 70, in two published parts.
 
-Zhang et al., Quantifying Facial Age by Posterior of Age Comparisons, BMVC 2017. The layout is
-`list/train_name.txt` and `list/train_age.txt`, line by line, of images in `train/`; the same of
-`test`. Gender and persons are not published.
+Zhang et al., Quantifying Facial Age by Posterior of Age Comparisons, BMVC 2017;
+mmlab.ie.cuhk.edu.hk/projects/MegaAge. Each line of
+`list/train_name.txt` names an image in `train/`, whose age is on the same line of
+`list/train_age.txt`; likewise for `test`. Gender and identity are not published.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ _PUBLISHED = ("train", "test")
 
 
 def read(folder: Path) -> Listing:
-    """Lists the images that the four lists name; the part is the first folder of a face's name.
+    """Lists the images in the four lists; a face's name begins with its part.
 
     Raises:
-        UsageError: No such folder, a list is missing, or two lists differ in length.
+        UsageError: The folder or a list does not exist, or two lists differ in length.
     """
     contents(folder, "MegaAge-Asian")
     found = Collector("megaage")
@@ -30,9 +31,9 @@ def read(folder: Path) -> Listing:
             for column in ("name", "age")
         )
         if len(names) != len(ages):
-            # A shift by one line gives every face a wrong age: nothing of it can be used.
+            # A missing line gives every later face a wrong age: nothing of it can be used.
             raise UsageError(
-                f"the lists of {folder} do not belong together",
+                f"the lists in {folder} do not match",
                 why=f"list/{part}_name.txt has {len(names)} lines, {part}_age.txt {len(ages)}",
                 fix="unpack the published archive again",
             )

@@ -1,8 +1,9 @@
 """MORPH album 2: 55,134 police photos of 13,617 people, labelled by a table.
 
-Ricanek and Tesafaye, MORPH, FGR 2006. The layout is a table such as `morph_2008_nonCommercial.csv`
-with the columns id_num, picture_num, dob, doa, race, gender, facial_hair, age, age_diff, glasses,
-photo; `photo` is `Album2/009055_1M54.JPG`: person, number, gender and age once more.
+Ricanek and Tesafaye, MORPH, FGR 2006; faceaginggroup.com/morph. The layout is a table such as
+`morph_2008_nonCommercial.csv` with the columns id_num, picture_num, dob, doa, race, gender,
+facial_hair, age, age_diff, glasses, photo; `photo` repeats person, number, gender and age:
+`Album2/009055_1M54.JPG`.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ _DAYS_PER_YEAR = 365.25
 
 
 def parse_row(row: Mapping[str, str]) -> Label | None:
-    """The label of a row, or None if it tells no age.
+    """The label of a row; None if it has no age.
 
     Args:
-        row: Cells by the column's name in lower case. The age is `age`, else what lies between
+        row: Cells by the column's name in lower case. The age is `age`, or else the time between
             `dob` and `doa`, the dates of birth and of arrest.
     """
     age = parse_age(row.get("age", ""))
@@ -47,12 +48,13 @@ def parse_row(row: Mapping[str, str]) -> Label | None:
 
 
 def read(folder: Path) -> Listing:
-    """Lists the photos that the folder's table names.
+    """Lists the photos in the folder's table.
 
-    Photos are looked for where the table says, and under `Album2/`, beside the table.
+    Photos are at the path in the table, or in `Album2/`, relative to the folder.
 
     Raises:
-        UsageError: No such folder, or not one table with these columns in it.
+        UsageError: The folder does not exist, or has not exactly one table with the required
+            columns.
     """
     tables = [
         (path, list(_rows(path)))
@@ -63,12 +65,12 @@ def read(folder: Path) -> Listing:
     if len(usable) != 1:
         raise UsageError(
             f"{len(usable)} tables of MORPH album 2 in {folder}",
-            why=f"of {len(tables)} *.csv files, that many have the columns {', '.join(_REQUIRED)}",
-            fix="leave one of them there, morph_2008_nonCommercial.csv or the like",
+            why=f"{len(tables)} *.csv files, {len(usable)} with the columns {', '.join(_REQUIRED)}",
+            fix="keep exactly one such table there, as morph_2008_nonCommercial.csv",
         )
     found = Collector("morph2")
     for number, row in enumerate(usable[0][1], start=2):
-        # Tables written on Windows separate folders their way.
+        # Tables written on Windows use backslashes.
         file = row["photo"].replace("\\", "/").rpartition("/")[2]
         label = parse_row(row)
         if not file:
@@ -94,14 +96,16 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
     lines = (line for line in read_text(path).replace("\0", "").splitlines() if line.strip())
     try:
         for row in csv.DictReader(lines):
-            # Surplus cells come under None as a list, missing ones as None.
+            # csv gives surplus cells as a list under None, and missing cells as None.
             yield {
                 str(name).strip().lower(): (cell or "").strip()
                 for name, cell in row.items()
                 if name is not None
             }
     except csv.Error as error:
-        raise UsageError(f"cannot read {path}", why=str(error)) from None
+        raise UsageError(
+            f"cannot read {path}", why=str(error), fix="save the table again as plain CSV"
+        ) from None
 
 
 def _photo(folder: Path, named: str, file: str) -> Path:

@@ -1,7 +1,7 @@
-"""The published ways to part each data set, as pure functions of its distinct faces.
+"""The published protocols for splitting each data set, as pure functions of its distinct faces.
 
-The literature trains on one part and reports on another. Every protocol here also cuts a validation
-part out of the training part, so that nothing is ever chosen by the faces that are reported on.
+The literature trains on one part and reports on another. Every protocol here also takes a
+validation part out of the training part, so that nothing is ever chosen by the test faces.
 """
 
 from __future__ import annotations
@@ -27,17 +27,15 @@ _VALIDATION_SHARE = 1 / 8
 
 @dataclass(frozen=True)
 class Protocol:
-    """One way to part a data set.
+    """A way to split a data set.
 
     Attributes:
         id: The name used on the command line and in split files.
-        title: What it does, in a line.
-        folds: Takes distinct faces, in any order, and a seed; gives one split a fold, by the fold's
-            name. A protocol of one split names it `SINGLE`.
+        folds: Maps distinct faces, in any order, and a seed to one split per fold, by the fold's
+            name. A protocol with one split names it `SINGLE`.
     """
 
     id: str
-    title: str
     folds: Callable[[Sequence[Face], int], Folds]
 
 
@@ -47,19 +45,19 @@ def stratified(faces: Sequence[Face], seed: int) -> Folds:
 
 
 def subject_disjoint(faces: Sequence[Face], seed: int) -> Folds:
-    """70/10/20 of the pictures, no person in two parts, within 5-year bins of persons' median age.
+    """70/10/20 of the pictures, no person in two parts, within 5-year bins of median age.
 
     Raises:
-        UsageError: Of a face it is not known who it is.
+        UsageError: A face has no known person.
     """
     return {SINGLE: _cut_by_person(_by_person(faces), 0.7, 0.8, seed)}
 
 
 def leave_one_person_out(faces: Sequence[Face], seed: int) -> Folds:
-    """A fold a person: tested on that one, trained and validated on others, apart from each other.
+    """One fold per person, the test part; training and validation share no person either.
 
     Raises:
-        UsageError: Of a face it is not known who it is.
+        UsageError: A face has no known person.
     """
     people = _by_person(faces)
     folds = {}
@@ -71,9 +69,10 @@ def leave_one_person_out(faces: Sequence[Face], seed: int) -> Folds:
 
 
 def published(faces: Sequence[Face], seed: int) -> Folds:
-    """The data set's own test part, which the first folder of a face's name tells.
+    """The data set's own test part; an eighth of its training part is for validation.
 
-    Of near duplicates across the parts the survey keeps the first by name, the test part's.
+    A face is in the test part if its name begins with `test/`.
+    Of near duplicates across parts, the survey keeps the first by name: the one in the test part.
     """
     test = [face for face in faces if face.name.startswith(_TEST_FOLDER)]
     others = (face for face in faces if not face.name.startswith(_TEST_FOLDER))
@@ -86,8 +85,8 @@ def _by_person(faces: Iterable[Face]) -> dict[str, list[Face]]:
     for face in faces:
         if face.label.subject is None:
             raise UsageError(
-                "this protocol keeps people apart, and the data set does not say who is who",
-                why=f"no person is known of {face.name}",
+                "this protocol keeps people apart, but the data set does not name them",
+                why=f"{face.name} has no known person",
                 fix="choose another protocol with --protocol",
             )
         people[face.label.subject].append(face)
@@ -97,7 +96,7 @@ def _by_person(faces: Iterable[Face]) -> dict[str, list[Face]]:
 def _cut_by_person(
     people: Mapping[str, Sequence[Face]], train: float, train_val: float, seed: int
 ) -> Split:
-    """As `splits.cut`, with whole people, each in the bin of the median of their ages."""
+    """Like `splits.cut`, but with whole people, binned by the median of their ages."""
     bins: dict[int, list[str]] = defaultdict(list)
     for person, theirs in people.items():
         bins[median_low(face.label.age for face in theirs) // BIN_YEARS].append(person)
@@ -107,7 +106,7 @@ def _cut_by_person(
         before = 0
         for person in sorted(members, key=lambda person: splits.rank(person, seed)):
             theirs = people[person]
-            # A person goes where the middle of their pictures falls.
+            # The middle of a person's pictures decides their part.
             middle = (before + len(theirs) / 2) / total
             before += len(theirs)
             part: Part = "train" if middle < train else "val" if middle < train_val else "test"

@@ -1,11 +1,10 @@
-"""The data sets by id: how to read each, how its pictures become chips, how it is parted.
+"""The data sets by id: how to read each, how its pictures become chips, how to split it.
 
 Entries name their reader as text, so that listing data sets imports no reader.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,26 +14,25 @@ from agecompact.data.listing import Listing
 from agecompact.data.protocols import Protocol
 from agecompact.errors import unknown_name
 from agecompact.faces.framing import WHOLE, Framing
+from agecompact.imports import resolve
 
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """One data set.
+    """A data set.
 
     Attributes:
         id: The name used on the command line.
         title: The name used in the literature.
-        terms: What its publishers allow, in a line, for the cards of weights trained on it.
-        source: Who published it and where.
-        reader: `module:function` that takes the folder and returns a `Listing`.
+        terms: One line of its terms of use, for the cards of weights trained on it.
+        reader: `module:function` that maps its folder to a `Listing`.
         framing: How its pictures become chips.
-        protocols: How it is parted; the first is the default.
+        protocols: How it can be split; the first is the default.
     """
 
     id: str
     title: str
     terms: str
-    source: str
     reader: str
     framing: Framing
     protocols: tuple[Protocol, ...]
@@ -43,7 +41,7 @@ class DatasetSpec:
         """A protocol by id, or the default one.
 
         Raises:
-            UsageError: No such protocol for this data set; the message names the nearest.
+            UsageError: The data set has no such protocol; the nearest is suggested.
         """
         known = {protocol.id: protocol for protocol in self.protocols}
         if protocol_id is None:
@@ -53,9 +51,7 @@ class DatasetSpec:
         return known[protocol_id]
 
 
-_STRATIFIED = Protocol(
-    "stratified", "70/10/20 at random within each 5-year bin of age", protocols.stratified
-)
+_STRATIFIED = Protocol("stratified", protocols.stratified)
 _DETECT = Framing("detect")
 
 _DATASETS = (
@@ -63,7 +59,6 @@ _DATASETS = (
         id="utkface",
         title="UTKFace",
         terms="UTKFace: non-commercial research use only",
-        source="Zhang et al., CVPR 2017; susanqq.github.io/UTKFace",
         reader="agecompact.data.utkface:read",
         framing=WHOLE,
         protocols=(_STRATIFIED,),
@@ -72,27 +67,18 @@ _DATASETS = (
         id="fgnet",
         title="FG-NET",
         terms="FG-NET: research use only",
-        source="Panis et al., IET Biometrics 2016; yanweifu.github.io/FG_NET_data",
         reader="agecompact.data.fgnet:read",
         framing=_DETECT,
         protocols=(
-            Protocol(
-                "leave-one-person-out",
-                "a fold a person, tested on that one",
-                protocols.leave_one_person_out,
-            ),
-            Protocol(
-                "random",
-                "70/10/20 at random within 5-year bins, as C3AE splits; its draws are unpublished",
-                protocols.stratified,
-            ),
+            Protocol("leave-one-person-out", protocols.leave_one_person_out),
+            # As in C3AE, whose seed is unpublished.
+            Protocol("random", protocols.stratified),
         ),
     ),
     DatasetSpec(
         id="imdb-wiki",
         title="IMDB-WIKI",
         terms="IMDB-WIKI: academic research use only",
-        source="Rothe et al., ICCV workshops 2015; data.vision.ee.ethz.ch/cvl/rrothe/imdb-wiki",
         reader="agecompact.data.imdb_wiki:read",
         framing=_DETECT,
         protocols=(_STRATIFIED,),
@@ -101,37 +87,22 @@ _DATASETS = (
         id="morph2",
         title="MORPH album 2",
         terms="MORPH: under the licence of UNC Wilmington, research use only, no redistribution",
-        source="Ricanek and Tesafaye, FGR 2006; faceaginggroup.com/morph",
         reader="agecompact.data.morph2:read",
         framing=_DETECT,
         protocols=(
-            Protocol(
-                "random",
-                "80/20 at random within 5-year bins; an eighth of the 80 validates",
-                protocols.stratified,
-            ),
-            Protocol(
-                "subject-disjoint",
-                "70/10/20 of the pictures, no person in two parts",
-                protocols.subject_disjoint,
-            ),
+            # The usual 80/20, with an eighth of the 80 for validation.
+            Protocol("random", protocols.stratified),
+            Protocol("subject-disjoint", protocols.subject_disjoint),
         ),
     ),
     DatasetSpec(
         id="megaage",
         title="MegaAge-Asian",
         terms="MegaAge-Asian: non-commercial research use only",
-        source="Zhang et al., BMVC 2017; mmlab.ie.cuhk.edu.hk/projects/MegaAge",
         reader="agecompact.data.megaage:read",
-        # As SSR-Net's published preparation of it.
+        # As in SSR-Net's published preprocessing.
         framing=Framing("border", 20),
-        protocols=(
-            Protocol(
-                "published",
-                "its own test part; an eighth of its training part validates",
-                protocols.published,
-            ),
-        ),
+        protocols=(Protocol("published", protocols.published),),
     ),
 )
 
@@ -142,7 +113,7 @@ def get(dataset_id: str) -> DatasetSpec:
     """A data set by id.
 
     Raises:
-        UsageError: No such data set; the message names the nearest one.
+        UsageError: No such data set; the nearest is suggested.
     """
     if dataset_id not in DATASETS:
         raise unknown_name("data set", dataset_id, DATASETS)
@@ -155,6 +126,5 @@ def read(dataset_id: str, folder: Path) -> Listing:
     Raises:
         UsageError: No such data set, or the folder does not hold it.
     """
-    module, function = get(dataset_id).reader.split(":")
-    listing: Listing = getattr(importlib.import_module(module), function)(folder)
+    listing: Listing = resolve(get(dataset_id).reader)(folder)
     return listing

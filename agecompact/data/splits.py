@@ -1,7 +1,7 @@
-"""The split of a data set: 70 % to train on, 10 % to choose by, 20 % to report.
+"""The split of a data set: 70 % for training, 10 % for validation, 20 % for testing.
 
-A face's part follows from its bytes and the seed, not from the order in which files were listed, so
-that two machines agree. The split's hash goes into the card of every released weights file.
+A face's part depends on its bytes and the seed only, not on the order in which files were listed,
+so two machines agree. The split's hash is on the card of every released weights file.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Split:
 
     Attributes:
         train: Faces to learn from.
-        val: Faces to watch training with.
-        test: Faces to report on.
+        val: Faces to choose epochs and settings by.
+        test: Faces to report figures on.
     """
 
     train: tuple[Face, ...]
@@ -45,12 +45,12 @@ class Split:
 
     @property
     def sha256(self) -> str:
-        """Hash of the three sorted lists of file names: two equal hashes, the same split."""
+        """Hash of the sorted file names in each part: equal hashes mean equal splits."""
         return hash_of({part: [face.name for face in self.part(part)] for part in PARTS})
 
 
 def hash_of(names: Mapping[Part, Sequence[str]]) -> str:
-    """`Split.sha256` of the sorted names of each part."""
+    """`Split.sha256`, from the sorted names of each part."""
     lists = {part: list(names[part]) for part in PARTS}
     return hashlib.sha256(canonical_json(lists).encode()).hexdigest()
 
@@ -66,12 +66,12 @@ def split(faces: Iterable[Face], *, seed: int = SEED) -> Split:
 
 
 def cut(faces: Iterable[Face], train: float, train_val: float, *, seed: int = SEED) -> Split:
-    """Splits distinct faces in given shares within each 5-year bin of age.
+    """Splits distinct faces by given fractions within each 5-year bin of age.
 
     Args:
         faces: Faces with different bytes, in any order.
-        train: Share of the training part.
-        train_val: Share of the training and the validation part together.
+        train: Fraction for training.
+        train_val: Fraction for training and validation together.
         seed: Another seed gives another split.
     """
     bins: dict[int, list[Face]] = defaultdict(list)
@@ -88,12 +88,12 @@ def cut(faces: Iterable[Face], train: float, train_val: float, *, seed: int = SE
 
 
 def of_parts(parts: Mapping[Part, Iterable[Face]]) -> Split:
-    """A split of given parts, each sorted by file name."""
+    """The split with these parts, each sorted by file name."""
     return Split(
         **{part: tuple(sorted(parts.get(part, ()), key=lambda f: f.name)) for part in PARTS}
     )
 
 
 def rank(key: str, seed: int) -> bytes:
-    """Where a key comes in an order that only the key and the seed decide."""
+    """A sort key that depends on the text and the seed only: it shuffles reproducibly."""
     return hashlib.sha256(f"{seed}:{key}".encode()).digest()

@@ -1,7 +1,7 @@
-"""A data set before it is split: what can be read, once, and what was left out and why.
+"""A data set before it is split: which files can be used, which were dropped, and why.
 
-Every picture counts once. Files with the same bytes, and near duplicates, are one picture: one file
-of it is kept where all its labels agree, none where they do not.
+Every picture counts once. Files with the same bytes, and near duplicates, show one picture: one of
+them is kept if all their labels agree, none otherwise.
 """
 
 from __future__ import annotations
@@ -26,52 +26,31 @@ _AT_ONCE = 1024
 
 @dataclass(frozen=True)
 class Survey:
-    """A data set, read and deduplicated; names by what became of them.
+    """A data set, read and without duplicates.
 
     Attributes:
         dataset: Key of `registry.DATASETS`.
         target: What the labels had to agree on.
-        faces: One face a distinct picture, sorted by name.
-        rejected: Entries that the reader left out, by reason.
-        unlabelled: Files whose label lacks the target.
-        unreadable: Files that are no image, or not a whole one.
-        duplicates: Files with the bytes of a kept one.
-        near_duplicates: Files that show the picture of a kept one.
-        conflicts: Groups of files with the same bytes and different labels, all left out.
-        near_conflicts: Groups of files of one picture with different labels, all left out.
-        faceless: Images in which there is no face to frame.
+        faces: One face per distinct picture, sorted by name.
+        dropped: Names of the other entries by reason: `rejected: ...` by the reader; `unlabelled`,
+            the label lacks the target; `unreadable`, not a whole image; `faceless`, no face to
+            frame; `duplicates` and `near_duplicates` of a kept file; `conflicting` and
+            `near_conflicting`, one picture with different labels.
+        conflicts: Groups of files with the same bytes and different labels.
+        near_conflicts: Groups of near duplicates with different labels.
     """
 
     dataset: str
     target: Target
     faces: tuple[Face, ...]
-    rejected: Mapping[str, tuple[str, ...]]
-    unlabelled: tuple[str, ...]
-    unreadable: tuple[str, ...]
-    duplicates: tuple[str, ...]
-    near_duplicates: tuple[str, ...]
-    conflicts: tuple[tuple[str, ...], ...]
-    near_conflicts: tuple[tuple[str, ...], ...]
-    faceless: tuple[str, ...] = ()
-
-    @property
-    def dropped(self) -> dict[str, tuple[str, ...]]:
-        """The names of all that was left out, by why."""
-        return {
-            **{f"rejected: {reason}": names for reason, names in self.rejected.items()},
-            "unlabelled": self.unlabelled,
-            "unreadable": self.unreadable,
-            "faceless": self.faceless,
-            "duplicates": self.duplicates,
-            "near_duplicates": self.near_duplicates,
-            "conflicting": tuple(name for group in self.conflicts for name in group),
-            "near_conflicting": tuple(name for group in self.near_conflicts for name in group),
-        }
+    dropped: Mapping[str, tuple[str, ...]]
+    conflicts: tuple[tuple[str, ...], ...] = ()
+    near_conflicts: tuple[tuple[str, ...], ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many entries of the data set became what; they add up to `entries`."""
-        dropped = {why: len(names) for why, names in self.dropped.items()}
+        """Number of `entries`, of `kept` ones, and of dropped ones by reason."""
+        dropped = {reason: len(names) for reason, names in self.dropped.items()}
         kept = len(self.faces)
         return {"entries": kept + sum(dropped.values()), "kept": kept, **dropped}
 
@@ -84,37 +63,35 @@ def survey(
     cache: Path | None = None,
     say: Say = to_stderr,
 ) -> Survey:
-    """Reads every file of a listing once, and keeps one file a picture.
+    """Reads every file of a listing once, and keeps one file per picture.
 
-    A file takes 8 kB of memory while it is compared, of UTKFace 0.2 GB, of IMDB-WIKI some 5 GB.
+    Needs 8 kB of memory per file: 0.2 GB for UTKFace, about 5 GB for IMDB-WIKI.
 
     Args:
-        listing: What a reader found.
-        target: What must be known of a face, and agreed on by files of one picture.
+        listing: The files.
+        target: The label that a face needs, and that files of one picture must agree on.
         step: Called after each file.
-        cache: Folder of the fingerprints of an earlier survey, used for files that did not change,
-            and kept for the next.
-        say: Told if that folder's file is broken.
+        cache: Folder of fingerprints: those of an earlier survey are used for unchanged files, and
+            new ones are added.
+        say: Reports a damaged cache.
 
     Raises:
-        UsageError: Nothing is left.
+        UsageError: No face is left.
         OutputError: The cache cannot be written.
     """
     framing = registry.get(listing.dataset).framing
     labelled = [r for r in listing.records if target_of(r.label, target) is not None]
     faces: list[Face] = []
-    unreadable, faceless = [], []
-    prints = np.empty((len(labelled), duplicates.PIXELS), np.float32)
+    without_chip: dict[str, list[str]] = {"unreadable": [], "faceless": []}
+    thumbnails = np.empty((len(labelled), duplicates.PIXELS), np.float32)
     taken = _fingerprints(labelled, listing.dataset, framing, cache, say, step)
     for record, fingerprint in zip(labelled, taken, strict=True):
-        if fingerprint.state == "unreadable":
-            unreadable.append(record.name)
-        elif fingerprint.state == "faceless":
-            faceless.append(record.name)
-        else:
-            prints[len(faces)] = fingerprint.thumbnail
+        if fingerprint.state == "read":
+            thumbnails[len(faces)] = fingerprint.thumbnail
             sha256 = fingerprint.sha256
             faces.append(Face(record.name, record.path, sha256, record.label, framing))
+        else:
+            without_chip[fingerprint.state].append(record.name)
     del taken
 
     def value(index: int) -> int | None:
@@ -125,7 +102,7 @@ def survey(
         same.setdefault(face.sha256, []).append(index)
     exact, exact_conflicts = _resolve(same.values(), value)
     kept = [group[0] for group in exact]
-    pairs = duplicates.similar_pairs(prints[kept])
+    pairs = duplicates.similar_pairs(thumbnails[kept])
     pictures = duplicates.groups(len(kept), ((i, j) for i, j, _ in pairs))
     near, near_conflicts = _resolve(([kept[i] for i in group] for group in pictures), value)
 
@@ -133,24 +110,32 @@ def survey(
         return tuple(faces[i].name for i in indices)
 
     if not near:
+        unreadable, faceless = (len(without_chip[s]) for s in ("unreadable", "faceless"))
         raise UsageError(
             f"no {target} to learn in the {listing.dataset} data",
-            why=f"{len(listing.records)} labelled files, {len(unreadable)} of them no image, "
-            f"{len(faceless)} without a face; {listing.rejections} entries rejected",
-            fix="check that the images were unpacked whole, and beside their labels",
+            why=f"{len(listing.records)} labelled files, {unreadable} of them not images, "
+            f"{faceless} without a face; {listing.rejections} entries rejected",
+            fix="check that the images and their labels were unpacked completely",
         )
+    conflicts = tuple(names(group) for group in exact_conflicts)
+    similar_conflicts = tuple(names(group) for group in near_conflicts)
     return Survey(
         dataset=listing.dataset,
         target=target,
         faces=tuple(faces[group[0]] for group in sorted(near)),
-        rejected=listing.rejected,
-        unlabelled=tuple(r.name for r in listing.records if target_of(r.label, target) is None),
-        unreadable=tuple(unreadable),
-        duplicates=names(i for group in exact for i in group[1:]),
-        near_duplicates=names(i for group in near for i in group[1:]),
-        conflicts=tuple(names(group) for group in exact_conflicts),
-        near_conflicts=tuple(names(group) for group in near_conflicts),
-        faceless=tuple(faceless),
+        dropped={
+            **{f"rejected: {reason}": entries for reason, entries in listing.rejected.items()},
+            "unlabelled": tuple(
+                r.name for r in listing.records if target_of(r.label, target) is None
+            ),
+            **{state: tuple(entries) for state, entries in without_chip.items()},
+            "duplicates": names(i for group in exact for i in group[1:]),
+            "near_duplicates": names(i for group in near for i in group[1:]),
+            "conflicting": tuple(name for group in conflicts for name in group),
+            "near_conflicting": tuple(name for group in similar_conflicts for name in group),
+        },
+        conflicts=conflicts,
+        near_conflicts=similar_conflicts,
     )
 
 
@@ -162,7 +147,7 @@ def _fingerprints(
     say: Say,
     step: Callable[[], None],
 ) -> list[Fingerprint]:
-    """The fingerprint of each record's file, from the cache where it holds and still fits."""
+    """The fingerprint of each record's file, from the cache if the file has not changed."""
     path = cache and fingerprints.path_in(cache, dataset, framing)
     known = fingerprints.read(path, say) if path else {}
     is_new = False
@@ -183,7 +168,7 @@ def _fingerprints(
                 step()
     if path and is_new and taken:
         names = (record.name for record in records)
-        # Files that this survey has no use for, such as those without a gender, are kept too.
+        # Keeps files that this survey does not use, such as those without a gender.
         fingerprints.write(path, known | dict(zip(names, taken, strict=True)))
     return taken
 

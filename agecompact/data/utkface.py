@@ -1,6 +1,6 @@
-"""UTKFace: a folder of 200x200 face chips whose names are their labels.
+"""UTKFace: a folder of 200x200 face chips; file names hold the labels.
 
-Zhang et al., CVPR 2017.
+Zhang et al., CVPR 2017; susanqq.github.io/UTKFace.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from agecompact.data.listing import MAXIMUM_AGE, Collector, Listing, contents
 
 UNNAMED = "the name tells no age"
 
-# Only the head of the name is read: published names lack the race, the dot before "jpg", or hold a
-# space, all of it behind the second underscore.
+# Published names may lack the race or the dot before "jpg", or contain a space, all after the
+# second underscore. So only the start of a name is checked.
 _LABEL = re.compile(r"(\d{1,3})_(\d?)_.*\.?jpe?g", re.IGNORECASE)
 # UTKFace has 0 male, 1 female; the models have it the other way round.
 _GENDERS = {"0": 1, "1": 0}
 
 
 def parse_name(name: str) -> Label | None:
-    """Reads the label `[age]_[gender]_[race]_[date]….jpg` out of a file name.
+    """The label in a file name, `[age]_[gender]_[race]_[date]….jpg`.
 
     Returns:
-        The label, or None if the name is not UTKFace's.
+        The label, or None if it is not a UTKFace name.
     """
     match = _LABEL.fullmatch(name)
     if not match or int(match[1]) > MAXIMUM_AGE:
@@ -33,19 +33,12 @@ def parse_name(name: str) -> Label | None:
 
 
 def read(folder: Path) -> Listing:
-    """Lists a folder of chips.
-
-    Args:
-        folder: Where the files lie, without subfolders.
+    """Lists a folder of chips, without subfolders.
 
     Raises:
-        UsageError: No such folder, or no labelled image in it.
+        UsageError: The folder does not exist, or has no labelled image.
     """
     found = Collector("utkface")
     for path in contents(folder, "UTKFace"):
-        label = parse_name(path.name)
-        if label is None:
-            found.reject(path.name, UNNAMED)
-        else:
-            found.add(path.name, path, label)
+        found.add_named(path, parse_name(path.name), UNNAMED)
     return found.listing(folder, "[age]_[gender]_[race]_[date].jpg, without subfolders")

@@ -1,1 +1,1 @@
-"""Answers for faces, and how far they are from the truth."""
+"""Predictions for faces, and metrics of their error."""

@@ -1,4 +1,4 @@
-"""How far a mean over these faces is from one over others: the percentile bootstrap."""
+"""Percentile bootstrap intervals: how much a mean would vary over other samples of faces."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BLOCK_ENTRIES = 1 << 22
 
 @dataclass(frozen=True)
 class Interval:
-    """Where a figure lies with the confidence asked for, in the figure's unit."""
+    """A confidence interval, in the unit of its figure."""
 
     low: float
     high: float
@@ -25,13 +25,13 @@ class Interval:
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """How intervals are made.
+    """How intervals are computed.
 
     Attributes:
-        resamples: How often faces are drawn with replacement, as many as there are.
-        seed: Of the draws. Each set of faces draws anew from it, so that the interval of a group
-            depends on nothing but its own faces.
-        confidence: Fraction of the resampled figures that an interval holds.
+        resamples: How often to draw N of the N faces with replacement.
+        seed: Seed of the draws. Every call draws anew from it, so that the interval of a group
+            depends on the group's own faces only.
+        confidence: Fraction of the resampled figures inside an interval.
     """
 
     resamples: int = 2000
@@ -39,19 +39,19 @@ class Bootstrap:
     confidence: float = 0.95
 
     def intervals(
-        self, columns: Columns, of: Callable[[Columns], Columns] = lambda means: means
+        self, columns: Columns, transform: Callable[[Columns], Columns] = lambda means: means
     ) -> tuple[Interval | None, ...]:
-        """Intervals of the columns' means, or of what follows from those.
+        """Intervals of the means of columns, or of figures computed from the means.
 
         Args:
-            columns: `(N, K)`, a row a face.
-            of: Takes the means of every resample, `(resamples, K)`, and returns as many rows of
-                the figures that are wanted.
+            columns: One row per face, `(N, K)`.
+            transform: Maps the means of all resamples, `(resamples, K)`, to figures,
+                `(resamples, F)`.
 
         Returns:
-            One a figure. None for fewer than two faces, of which nothing varies.
+            One interval per figure; None for fewer than two faces.
         """
-        figures = of(self._means(columns))
+        figures = transform(self._means(columns))
         if len(columns) < 2:
             return tuple(None for _ in range(figures.shape[1]))
         tail = (1 - self.confidence) / 2
@@ -68,7 +68,7 @@ class Bootstrap:
             rows = min(block, self.resamples - start)
             drawn = random.integers(n, size=(rows, n))
             drawn += n * np.arange(rows)[:, np.newaxis]
-            # How often each face was drawn makes a resample's sums one matrix product.
+            # Counting how often each face was drawn makes all sums one matrix product.
             counts = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n)
             means.append(counts.astype(np.float64) @ columns / n)
         return np.concatenate(means)

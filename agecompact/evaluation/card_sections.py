@@ -1,17 +1,24 @@
-"""What a card says of a model's error: figures with intervals, and the groups it fails on.
+"""The sections of a model card that come from an evaluation: figures, and groups with a high error.
 
-Both sections are computed from a measurement and never written by hand.
+Both are computed from a measurement and never written by hand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from agecompact.evaluation.bootstrap import Interval
 from agecompact.evaluation.evaluate import Evaluation
-from agecompact.evaluation.metrics import AgeGroup, AgeMetrics, GenderGroup, Intervals, Metrics
+from agecompact.evaluation.metrics import (
+    AgeFigures,
+    AgeMetrics,
+    Figure,
+    GenderFigures,
+    Metrics,
+    intervals_json,
+    values_json,
+)
 
 ERROR_FACTOR = 1.5
 BIAS_YEARS = 5.0
@@ -32,17 +39,17 @@ _GENDER_RULE = (
 
 @dataclass(frozen=True)
 class FailureGroup:
-    """Faces on which a model is known to fail.
+    """A group of faces on which a model is known to fail.
 
     Attributes:
-        by: What the group is of.
+        by: What the faces are grouped by.
         name: The decade's first year, or the gender.
-        n: Faces measured.
-        figure: What `value` is: `mae_years`, or `error_rate` of a gender model.
+        n: Number of faces.
+        figure: What `value` is: `mae_years`, or `error_rate` for a gender model.
         value: The group's error.
         interval: Its interval; None for a single face.
-        bias_years: Mean of answer less truth; None of a gender model.
-        reasons: Which halves of the rule hold.
+        bias_years: Mean of prediction minus label; None for a gender model.
+        reasons: The conditions of the rule that hold.
     """
 
     by: By
@@ -56,23 +63,18 @@ class FailureGroup:
 
 
 def failure_rule(metrics: Metrics) -> str:
-    """The rule by which `failure_groups` tells, in words."""
+    """The rule that `failure_groups` applies, as text."""
     return _AGE_RULE if isinstance(metrics, AgeMetrics) else _GENDER_RULE
 
 
-def failure_groups(metrics: Metrics, intervals: Intervals) -> tuple[FailureGroup, ...]:
+def failure_groups(metrics: Metrics) -> tuple[FailureGroup, ...]:
     """The groups that fail by `failure_rule`: decades first, each in order."""
-    overall = metrics.mae_years if isinstance(metrics, AgeMetrics) else 1 - metrics.accuracy
-    found = []
-    for group in _groups(metrics, intervals):
-        reasons: list[Reason] = []
-        if group.interval and group.interval.low > ERROR_FACTOR * overall:
-            reasons.append("error")
-        if group.bias_years is not None and abs(group.bias_years) > BIAS_YEARS:
-            reasons.append("bias")
-        if reasons:
-            found.append(replace(group, reasons=tuple(reasons)))
-    return tuple(found)
+    overall = _error(metrics).value
+    groups = [
+        *(_group("decade", str(start), each, overall) for start, each in metrics.decades.items()),
+        *(_group("gender", name, each, overall) for name, each in metrics.genders.items()),
+    ]
+    return tuple(group for group in groups if group.reasons)
 
 
 def sections(
@@ -81,43 +83,50 @@ def sections(
     """The card's `evaluation` and `failure_groups`, as JSON values.
 
     Args:
-        evaluation: What was measured.
+        evaluation: The evaluation.
         dataset: Id of the data set.
-        part: Which part of the split, or `all`.
+        part: The part of the split it was measured on, or `all`.
         split_sha256: Hash of the split.
     """
-    metrics, intervals, bootstrap = evaluation.metrics, evaluation.intervals, evaluation.bootstrap
-    groups = [asdict(group) for group in failure_groups(metrics, intervals)]
+    metrics = evaluation.metrics
     return {
         "evaluation": {
             "dataset": dataset,
             "part": part,
             "split_sha256": split_sha256,
             "unreadable": evaluation.predictions.unreadable,
-            **metrics.to_json(),
+            **values_json(metrics),
             "intervals": {
                 "method": "percentile bootstrap over faces",
-                **asdict(bootstrap),
-                **intervals.to_json(),
+                **asdict(evaluation.bootstrap),
+                **intervals_json(metrics),
             },
         },
-        "failure_groups": {"rule": failure_rule(metrics), "groups": groups},
+        "failure_groups": {
+            "rule": failure_rule(metrics),
+            "groups": [asdict(group) for group in failure_groups(metrics)],
+        },
     }
 
 
-def _groups(metrics: Metrics, intervals: Intervals) -> Iterator[FailureGroup]:
-    """Every group, with no reason yet."""
-    for start, decade in metrics.decades.items():
-        yield _group("decade", str(start), decade, intervals.decades[start])
-    for name, gender in metrics.genders.items():
-        yield _group("gender", name, gender, intervals.genders[name])
-
-
-def _group(
-    by: By, name: str, group: AgeGroup | GenderGroup, interval: Interval | None
-) -> FailureGroup:
-    if isinstance(group, AgeGroup):
-        error, bias = group.mae_years, group.bias_years
-        return FailureGroup(by, name, group.n, "mae_years", error, interval, bias, ())
+def _error(figures: AgeFigures | GenderFigures) -> Figure:
+    """MAE in years, or the error rate of a gender model."""
+    if isinstance(figures, AgeFigures):
+        return figures.mae_years
+    accuracy, interval = figures.accuracy.value, figures.accuracy.interval
     wrong = Interval(1 - interval.high, 1 - interval.low) if interval else None
-    return FailureGroup(by, name, group.n, "error_rate", 1 - group.accuracy, wrong, None, ())
+    return Figure(1 - accuracy, wrong)
+
+
+def _group(by: By, name: str, figures: AgeFigures | GenderFigures, overall: float) -> FailureGroup:
+    error = _error(figures)
+    bias = figures.bias_years.value if isinstance(figures, AgeFigures) else None
+    reasons: list[Reason] = []
+    if error.interval and error.interval.low > ERROR_FACTOR * overall:
+        reasons.append("error")
+    if bias is not None and abs(bias) > BIAS_YEARS:
+        reasons.append("bias")
+    figure: Literal["mae_years", "error_rate"] = "error_rate" if bias is None else "mae_years"
+    return FailureGroup(
+        by, name, figures.n, figure, error.value, error.interval, bias, tuple(reasons)
+    )

@@ -1,4 +1,4 @@
-"""A model against labelled faces, through the contract that it is deployed with."""
+"""Evaluation of a model on labelled faces, with the preprocessing contract it is deployed with."""
 
 from __future__ import annotations
 
@@ -12,16 +12,7 @@ import numpy.typing as npt
 from agecompact.contract import Contract
 from agecompact.data.face import Face, Target, target_of
 from agecompact.evaluation.bootstrap import Bootstrap
-from agecompact.evaluation.metrics import (
-    AgeMetrics,
-    GenderMetrics,
-    Intervals,
-    Metrics,
-    age_intervals,
-    age_metrics,
-    gender_intervals,
-    gender_metrics,
-)
+from agecompact.evaluation.metrics import Metrics, age_metrics, gender_metrics
 from agecompact.evaluation.prediction import (
     Model,
     NetworkModel,
@@ -37,47 +28,45 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a model scores on faces.
+    """The result of evaluating a model.
 
     Attributes:
-        metrics: The figures.
-        intervals: Their intervals.
-        bootstrap: How those were made.
-        predictions: The answers, with what they took.
+        metrics: The figures, with intervals.
+        bootstrap: How the intervals were computed.
+        predictions: The predictions, with their timing.
     """
 
     metrics: Metrics
-    intervals: Intervals
     bootstrap: Bootstrap
     predictions: Predictions
 
 
 def target_of_contract(contract: Contract) -> Target:
-    """What a model with this contract answers."""
+    """What a model with this contract predicts."""
     return "age" if contract.output.unit == "years" else "gender"
 
 
 def labels(faces: Iterable[Face], target: Target) -> npt.NDArray[np.float32]:
-    """The values to learn, `(N,)`: years, or 0 female and 1 male."""
+    """The labels of faces, `(N,)`: years, or 0 female and 1 male."""
     return np.array([target_of(face.label, target) for face in faces], np.float32)
 
 
 def measure(
     network: nn.Module, contract: Contract, faces: Sequence[Face], source: Source = decode_face
-) -> tuple[AgeMetrics | GenderMetrics, int]:
-    """Measures a network, which it leaves in evaluation mode, with a few batches in memory.
+) -> tuple[Metrics, int]:
+    """Measures a network without intervals, and leaves it in evaluation mode.
 
     Args:
         network: The network, on any device.
         contract: How chips become its inputs, NCHW.
-        faces: What to measure it on.
-        source: Gives chips.
+        faces: The faces to measure it on; a few batches are in memory at a time.
+        source: Where chips come from.
 
     Returns:
-        The metrics, and how many files hold no chip and are not in them.
+        The metrics, and the number of files without a chip, which are not in them.
 
     Raises:
-        UsageError: No image can be read, or the network answers NaN or Inf.
+        UsageError: No image can be read, or the network outputs NaN or Inf.
     """
     predictions = predict(NetworkModel(network, contract), contract, faces, source)
     return compare(predictions, target_of_contract(contract)), predictions.unreadable
@@ -93,51 +82,33 @@ def evaluate(
     """Measures a model, with intervals.
 
     Args:
-        model: The model, as `agecompact.evaluation.prediction` opens it.
-        contract: How chips become its inputs, in the layout and dtype that it takes.
-        faces: What to measure it on.
-        source: Gives chips.
-        bootstrap: How intervals are made.
+        model: The model, see `agecompact.evaluation.prediction`.
+        contract: How chips become its inputs, in the layout and dtype it takes.
+        faces: The faces to measure it on.
+        source: Where chips come from.
+        bootstrap: How to compute intervals.
 
     Raises:
-        UsageError: No image can be read, or the model answers NaN or Inf.
+        UsageError: No image can be read, or the model outputs NaN or Inf.
     """
     predictions = predict(model, contract, faces, source)
-    target = target_of_contract(contract)
-    return Evaluation(
-        metrics=compare(predictions, target),
-        intervals=intervals(predictions, target, bootstrap),
-        bootstrap=bootstrap,
-        predictions=predictions,
+    metrics = compare(predictions, target_of_contract(contract), bootstrap)
+    return Evaluation(metrics, bootstrap, predictions)
+
+
+def compare(
+    predictions: Predictions, target: Target, bootstrap: Bootstrap | None = None
+) -> Metrics:
+    """The metrics of predictions, with intervals if a bootstrap is given.
+
+    Raises:
+        UsageError: There are no faces, a prediction is NaN or Inf, or a gender model's faces are of
+            one gender.
+    """
+    faces = predictions.faces
+    if target == "age":
+        genders = [face.label.gender for face in faces]
+        return age_metrics(predictions.values, labels(faces, "age"), genders, bootstrap)
+    return gender_metrics(
+        predictions.values, labels(faces, "gender"), labels(faces, "age"), bootstrap
     )
-
-
-def compare(predictions: Predictions, target: Target) -> Metrics:
-    """The figures of predictions.
-
-    Raises:
-        UsageError: No face, an answer that is NaN or Inf, or faces of one gender only.
-    """
-    if target == "age":
-        return age_metrics(
-            predictions.answers, labels(predictions.faces, "age"), _genders(predictions)
-        )
-    truth, ages = (labels(predictions.faces, name) for name in ("gender", "age"))
-    return gender_metrics(predictions.answers, truth, ages)
-
-
-def intervals(predictions: Predictions, target: Target, bootstrap: Bootstrap) -> Intervals:
-    """The intervals of what `compare` gives.
-
-    Raises:
-        UsageError: No face, an answer that is NaN or Inf, or faces of one gender only.
-    """
-    if target == "age":
-        truth = labels(predictions.faces, "age")
-        return age_intervals(predictions.answers, truth, _genders(predictions), bootstrap)
-    truth, ages = (labels(predictions.faces, name) for name in ("gender", "age"))
-    return gender_intervals(predictions.answers, truth, ages, bootstrap)
-
-
-def _genders(predictions: Predictions) -> list[int | None]:
-    return [face.label.gender for face in predictions.faces]

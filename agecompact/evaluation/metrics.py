@@ -1,175 +1,183 @@
-"""How far answers are from the truth: error in years for age, accuracy for gender.
-
-Figures and their intervals are separate structures of the same shape: a training loop asks for the
-figures every epoch, a report asks for both once.
-"""
+"""How far predictions are from the labels: errors in years for age, accuracy for gender."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from agecompact.errors import UsageError
-from agecompact.evaluation.bootstrap import Bootstrap, Interval
+from agecompact.evaluation.bootstrap import Bootstrap, Columns, Interval
 
 CA_YEARS = (3, 5, 10)
 GENDERS: Mapping[int | None, str] = {0: "female", 1: "male", None: "unknown"}
 
 Values = npt.NDArray[np.floating[Any]] | npt.NDArray[np.integer[Any]]
+_Floats = npt.NDArray[np.float64]
 _Mask = npt.NDArray[np.bool_]
-_Key = TypeVar("_Key", int, str)
 
 
 @dataclass(frozen=True)
-class AgeGroup:
-    """The error over some of the faces.
+class Figure:
+    """A measured value.
 
     Attributes:
-        n: Faces.
+        value: The value, in the unit that the figure's name says.
+        interval: Its bootstrap interval; None for a single face, or if none was requested.
+    """
+
+    value: float
+    interval: Interval | None = None
+
+
+@dataclass(frozen=True)
+class AgeFigures:
+    """The error of predicted ages over some faces.
+
+    Attributes:
+        n: Number of faces.
         mae_years: Mean absolute error.
-        bias_years: Mean of answer less truth: above 0, they are told too old.
+        bias_years: Mean of prediction minus label: positive if faces are predicted too old. A
+            group's bias has no interval.
     """
 
     n: int
-    mae_years: float
-    bias_years: float
+    mae_years: Figure
+    bias_years: Figure
+
+    @property
+    def headline(self) -> Figure:
+        """The figure that models are compared by."""
+        return self.mae_years
 
 
 @dataclass(frozen=True)
-class AgeMetrics:
-    """Errors of predicted ages.
+class AgeMetrics(AgeFigures):
+    """The error of predicted ages over all faces.
 
     Attributes:
-        n: Faces.
-        mae_years: Mean absolute error.
         rmse_years: Root of the mean squared error.
-        bias_years: Mean of answer less truth: above 0, faces are told too old.
-        ca: Cumulative accuracy, the fraction of faces within n years, by n.
-        decades: Error by decade of true age, named by its first year; empty decades are left out.
-        genders: Error by gender, `female`, `male` or `unknown`; empty where none was given.
-        prediction_std_years: Spread of the answers: near 0 when the network has collapsed.
-        median_mae_years: What answering with the true median for every face would score.
+        ca: Cumulative accuracy by number of years: the fraction of faces with a smaller error.
+        decades: The error by decade of true age, keyed by its first year; empty decades are left
+            out.
+        genders: The error by gender, `female`, `male` or `unknown`; empty if none was given.
+        prediction_std_years: Standard deviation of the predictions: near 0 if the network has
+            collapsed.
+        median_mae_years: MAE of predicting the median label for every face.
     """
 
-    n: int
-    mae_years: float
-    rmse_years: float
-    bias_years: float
-    ca: Mapping[int, float]
-    decades: Mapping[int, AgeGroup]
-    genders: Mapping[str, AgeGroup]
+    rmse_years: Figure
+    ca: Mapping[int, Figure]
+    decades: Mapping[int, AgeFigures]
+    genders: Mapping[str, AgeFigures]
     prediction_std_years: float
     median_mae_years: float
 
-    def to_json(self) -> dict[str, Any]:
-        """The metrics as JSON values: keys are text."""
-        return _json(self)
-
 
 @dataclass(frozen=True)
-class AgeIntervals:
-    """Intervals of the figures of `AgeMetrics`, None where there is but one face.
+class GenderFigures:
+    """The accuracy of gender scores over some faces; a score of 0.5 or more means male.
 
     Attributes:
-        mae_years: Of the mean absolute error.
-        rmse_years: Of the root of the mean squared error.
-        bias_years: Of the mean of answer less truth.
-        ca: Of the cumulative accuracies, by years.
-        decades: Of each decade's mean absolute error.
-        genders: Of each gender's mean absolute error.
+        n: Number of faces.
+        accuracy: Fraction of faces with the right gender.
     """
 
-    mae_years: Interval | None
-    rmse_years: Interval | None
-    bias_years: Interval | None
-    ca: Mapping[int, Interval | None]
-    decades: Mapping[int, Interval | None]
-    genders: Mapping[str, Interval | None]
-
-    def to_json(self) -> dict[str, Any]:
-        """The intervals as JSON values: keys are text."""
-        return _json(self)
-
-
-@dataclass(frozen=True)
-class GenderGroup:
-    """Correctness over some of the faces."""
-
     n: int
-    accuracy: float
+    accuracy: Figure
+
+    @property
+    def headline(self) -> Figure:
+        """The figure that models are compared by."""
+        return self.accuracy
 
 
 @dataclass(frozen=True)
-class GenderMetrics:
-    """Correctness of gender scores, where 0.5 and above is male.
+class GenderMetrics(GenderFigures):
+    """The accuracy of gender scores over all faces.
 
     Attributes:
-        n: Faces.
-        accuracy: Fraction judged rightly.
-        majority_accuracy: What answering with the more frequent gender for every face would score.
-        decades: Accuracy by decade of true age, named by its first year; empty where no age was
-            given.
+        majority_accuracy: Accuracy of predicting the more frequent gender for every face.
+        decades: Accuracy by decade of true age, keyed by its first year; empty if no age was given.
         genders: Accuracy by gender, `female` and `male`.
     """
 
-    n: int
-    accuracy: float
     majority_accuracy: float
-    decades: Mapping[int, GenderGroup]
-    genders: Mapping[str, GenderGroup]
-
-    def to_json(self) -> dict[str, Any]:
-        """The metrics as JSON values: keys are text."""
-        return _json(self)
-
-
-@dataclass(frozen=True)
-class GenderIntervals:
-    """Intervals of the accuracies of `GenderMetrics`, None where there is but one face."""
-
-    accuracy: Interval | None
-    decades: Mapping[int, Interval | None]
-    genders: Mapping[str, Interval | None]
-
-    def to_json(self) -> dict[str, Any]:
-        """The intervals as JSON values: keys are text."""
-        return _json(self)
+    decades: Mapping[int, GenderFigures]
+    genders: Mapping[str, GenderFigures]
 
 
 Metrics = AgeMetrics | GenderMetrics
-Intervals = AgeIntervals | GenderIntervals
+
+
+def values_json(metrics: Any) -> Any:
+    """Metrics, or a part of them, as JSON values without intervals; all keys are text."""
+    if isinstance(metrics, Figure):
+        return metrics.value
+    if is_dataclass(metrics):
+        return {each.name: values_json(getattr(metrics, each.name)) for each in fields(metrics)}
+    if isinstance(metrics, Mapping):
+        return {str(key): values_json(value) for key, value in metrics.items()}
+    return metrics
+
+
+def intervals_json(metrics: Metrics) -> dict[str, Any]:
+    """The intervals of metrics as JSON values; a group has that of its headline figure."""
+
+    def interval(figure: Figure | AgeFigures | GenderFigures) -> dict[str, float] | None:
+        found = (figure if isinstance(figure, Figure) else figure.headline).interval
+        return asdict(found) if found else None
+
+    intervals: dict[str, Any] = {}
+    for each in fields(metrics):
+        value = getattr(metrics, each.name)
+        if isinstance(value, Figure):
+            intervals[each.name] = interval(value)
+        elif isinstance(value, Mapping):
+            intervals[each.name] = {str(key): interval(item) for key, item in value.items()}
+    return intervals
 
 
 def age_metrics(
-    predicted: Values, true: Values, genders: Iterable[int | None] | None = None
+    predicted: Values,
+    true: Values,
+    genders: Iterable[int | None] | None = None,
+    bootstrap: Bootstrap | None = None,
 ) -> AgeMetrics:
     """Compares ages in years, both `(N,)`.
 
     Args:
-        predicted: Answers.
-        true: Ages.
-        genders: 0 female, 1 male or None of each face, to compare by.
+        predicted: Predictions.
+        true: Labels.
+        genders: 0 female, 1 male or None for each face, to group by.
+        bootstrap: How to compute intervals; None for none, which takes a fraction of the time.
 
     Raises:
-        UsageError: No faces, unequal counts, or an answer that is NaN or Inf.
+        UsageError: There are no faces, unequal counts, or a prediction that is NaN or Inf.
     """
     predicted, true = _checked(predicted, true)
     signed = predicted - true
     error = np.abs(signed)
+    within = [(error <= years).astype(np.float64) for years in CA_YEARS]
 
-    def group(faces: _Mask) -> AgeGroup:
-        return AgeGroup(int(faces.sum()), float(error[faces].mean()), float(signed[faces].mean()))
+    def with_root(means: Columns) -> Columns:
+        means[:, 1] = np.sqrt(means[:, 1])
+        return means
 
+    def group(faces: _Mask) -> AgeFigures:
+        (mae,) = _figures([error[faces]], bootstrap)
+        return AgeFigures(int(faces.sum()), mae, Figure(float(signed[faces].mean())))
+
+    mae, rmse, bias, *ca = _figures([error, error**2, signed, *within], bootstrap, with_root)
     return AgeMetrics(
         n=len(error),
-        mae_years=float(error.mean()),
-        rmse_years=float(np.sqrt(np.mean(error**2))),
-        bias_years=float(signed.mean()),
-        ca={years: float(np.mean(error <= years)) for years in CA_YEARS},
+        mae_years=mae,
+        rmse_years=rmse,
+        bias_years=bias,
+        ca=dict(zip(CA_YEARS, ca, strict=True)),
         decades={start: group(faces) for start, faces in _by_decade(true).items()},
         genders={name: group(faces) for name, faces in _by_gender(genders).items()},
         prediction_std_years=float(predicted.std()),
@@ -177,91 +185,55 @@ def age_metrics(
     )
 
 
-def age_intervals(
-    predicted: Values,
-    true: Values,
-    genders: Iterable[int | None] | None = None,
-    bootstrap: Bootstrap = Bootstrap(),  # noqa: B008 - frozen.
-) -> AgeIntervals:
-    """Intervals of what `age_metrics` gives for the same arguments.
-
-    Raises:
-        UsageError: No faces, unequal counts, or an answer that is NaN or Inf.
-    """
-    predicted, true = _checked(predicted, true)
-    signed = predicted - true
-    error = np.abs(signed)
-    within = [(error <= years).astype(np.float64) for years in CA_YEARS]
-
-    def rooted(means: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        means[:, 1] = np.sqrt(means[:, 1])
-        return means
-
-    mae, rmse, bias, *ca = bootstrap.intervals(
-        np.stack([error, error**2, signed, *within], axis=1), rooted
-    )
-    return AgeIntervals(
-        mae_years=mae,
-        rmse_years=rmse,
-        bias_years=bias,
-        ca=dict(zip(CA_YEARS, ca, strict=True)),
-        decades=_group_intervals(error, _by_decade(true), bootstrap),
-        genders=_group_intervals(error, _by_gender(genders), bootstrap),
-    )
-
-
-def gender_metrics(scores: Values, true: Values, ages: Values | None = None) -> GenderMetrics:
+def gender_metrics(
+    scores: Values, true: Values, ages: Values | None = None, bootstrap: Bootstrap | None = None
+) -> GenderMetrics:
     """Compares scores with genders, 0 female and 1 male, both `(N,)`.
 
     Args:
-        scores: Answers.
-        true: Genders.
-        ages: Of each face in years, to compare by.
+        scores: Predictions.
+        true: Labels.
+        ages: The age of each face in years, to group by.
+        bootstrap: How to compute intervals; None for none, which takes a fraction of the time.
 
     Raises:
-        UsageError: No faces, unequal counts, a score that is NaN or Inf, or one gender only.
+        UsageError: There are no faces, unequal counts, a score that is NaN or Inf, or faces of one
+            gender only.
     """
-    right, male = _judged(scores, true)
+    scores, true = _checked(scores, true)
+    male = true == 1
+    if male.all() or not male.any():
+        raise UsageError(
+            "gender accuracy needs faces of both genders",
+            fix="use faces of both genders, or a larger --limit",
+        )
+    right = ((scores >= 0.5) == male).astype(np.float64)
 
-    def group(faces: _Mask) -> GenderGroup:
-        return GenderGroup(int(faces.sum()), float(right[faces].mean()))
+    def group(faces: _Mask) -> GenderFigures:
+        return GenderFigures(int(faces.sum()), *_figures([right[faces]], bootstrap))
 
+    (accuracy,) = _figures([right], bootstrap)
     return GenderMetrics(
         n=len(right),
-        accuracy=float(right.mean()),
+        accuracy=accuracy,
         majority_accuracy=float(max(male.mean(), 1 - male.mean())),
         decades={start: group(faces) for start, faces in _by_decade(ages).items()},
         genders={name: group(faces) for name, faces in _by_gender(male.astype(int)).items()},
     )
 
 
-def gender_intervals(
-    scores: Values,
-    true: Values,
-    ages: Values | None = None,
-    bootstrap: Bootstrap = Bootstrap(),  # noqa: B008 - frozen.
-) -> GenderIntervals:
-    """Intervals of what `gender_metrics` gives for the same arguments.
-
-    Raises:
-        UsageError: No faces, unequal counts, a score that is NaN or Inf, or one gender only.
-    """
-    right, male = _judged(scores, true)
-    (accuracy,) = bootstrap.intervals(right[:, np.newaxis])
-    return GenderIntervals(
-        accuracy=accuracy,
-        decades=_group_intervals(right, _by_decade(ages), bootstrap),
-        genders=_group_intervals(right, _by_gender(male.astype(int)), bootstrap),
-    )
-
-
-def _judged(scores: Values, true: Values) -> tuple[npt.NDArray[np.float64], _Mask]:
-    """1 where a score is on the right side and 0 elsewhere, and which faces are male."""
-    scores, true = _checked(scores, true)
-    male = true == 1
-    if male.all() or not male.any():
-        raise UsageError("gender accuracy needs faces of both genders")
-    return ((scores >= 0.5) == male).astype(np.float64), male
+def _figures(
+    columns: Sequence[_Floats],
+    bootstrap: Bootstrap | None,
+    transform: Callable[[Columns], Columns] = lambda means: means,
+) -> list[Figure]:
+    """The means of columns, each `(N,)`, after a transform of `(K, columns)` means."""
+    # The mean of each column by itself: NumPy sums the columns of a matrix less precisely.
+    values = transform(np.array([[column.mean() for column in columns]]))[0]
+    intervals: Sequence[Interval | None] = [None] * len(columns)
+    if bootstrap:
+        intervals = bootstrap.intervals(np.stack(columns, axis=1), transform)
+    return [Figure(float(value), each) for value, each in zip(values, intervals, strict=True)]
 
 
 def _by_decade(ages: Values | None) -> dict[int, _Mask]:
@@ -279,24 +251,9 @@ def _by_gender(genders: Iterable[int | None] | None) -> dict[str, _Mask]:
     return {name: mask for name, mask in masks.items() if mask.any()}
 
 
-def _group_intervals(
-    values: npt.NDArray[np.float64], groups: Mapping[_Key, _Mask], bootstrap: Bootstrap
-) -> dict[_Key, Interval | None]:
-    return {key: bootstrap.intervals(values[faces, np.newaxis])[0] for key, faces in groups.items()}
-
-
-def _json(figures: AgeMetrics | AgeIntervals | GenderMetrics | GenderIntervals) -> dict[str, Any]:
-    return {
-        name: {str(key): item for key, item in value.items()} if isinstance(value, dict) else value
-        for name, value in asdict(figures).items()
-    }
-
-
-def _checked(
-    predicted: Values, true: Values
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _checked(predicted: Values, true: Values) -> tuple[_Floats, _Floats]:
     if not len(true) or len(predicted) != len(true):
-        raise UsageError(f"cannot compare {len(predicted)} answers with {len(true)} labels")
+        raise UsageError(f"cannot compare {len(predicted)} predictions with {len(true)} labels")
     if not np.isfinite(predicted).all():
-        raise UsageError("the network answers NaN or Inf")
+        raise UsageError("the network outputs NaN or Inf")
     return predicted.astype(np.float64), true.astype(np.float64)

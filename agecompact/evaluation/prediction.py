@@ -1,7 +1,7 @@
-"""Answers for face files: decoding and the contract run ahead of the model, in threads.
+"""Predictions for face files: images are decoded and preprocessed in threads, ahead of the model.
 
-Images are decoded, resized and scaled in C, which holds no lock of Python's, so that a model is
-kept waiting only where it is faster than all cores decode. A few batches are in memory at a time.
+OpenCV and NumPy release Python's lock, so the model waits only if it is faster than all cores can
+decode. A few batches are in memory at a time.
 """
 
 from __future__ import annotations
@@ -21,68 +21,67 @@ import numpy.typing as npt
 
 from agecompact.contract import Contract, Image, Tensor
 from agecompact.data import cache as chip_cache
-from agecompact.data.cache import read_face
 from agecompact.data.face import Face
 from agecompact.errors import AgecompactError, BackendMissingError, UsageError
+from agecompact.faces.files import read_chip
 from agecompact.runtimes.process import Opened, RuntimeFailure, RuntimeProcess, Staged
 
 if TYPE_CHECKING:
     from torch import Tensor as TorchTensor
     from torch import nn
 
-# Images that travel and, where the model takes as many, run together. Artefacts with an open batch
-# axis are exported for up to this many.
+# Images per batch. Artefacts with an open batch axis are exported for up to this many.
 BATCH = 64
 _MOST_WORKERS = 8
 
-Answers = npt.NDArray[np.floating]
-# A face's chip, uint8 HWC BGR, or None if its file holds none. Called in threads.
+Values = npt.NDArray[np.floating]
+# A face's chip, uint8 HWC BGR, or None if its file has none. Called in threads.
 Source = Callable[[Face], Image | None]
 _Staged = TypeVar("_Staged")
 _Done = TypeVar("_Done")
 
 
 def decode_face(face: Face) -> Image | None:
-    """The chip of a face, from its file: the default source."""
-    return read_face(face)[1]
+    """The chip of a face, decoded from its file: the default source."""
+    return read_chip(face.path, face.framing).chip
 
 
 @dataclass(frozen=True)
-class BatchAnswers:
-    """A batch's answers `(N,)`, and the seconds that the model itself took."""
+class BatchPredictions:
+    """The predictions of a batch, `(N,)`, and the seconds that the model itself took."""
 
-    answers: Answers
+    values: Values
     seconds: float
 
 
 class Model(Protocol[_Staged]):
-    """A model in two steps, the first of which can be taken while another batch runs."""
+    """A model in two steps; one batch can be staged while another runs."""
 
     def stage(self, inputs: Mapping[str, Tensor]) -> _Staged:
-        """Puts a batch where the model takes it from.
+        """Moves a batch to where the model reads it. Called in any thread.
 
         Args:
-            inputs: By input name, `(N, ...)` in the contract's layout. Called in any thread.
+            inputs: By input name, `(N, ...)` in the contract's layout.
         """
 
-    def run(self, staged: _Staged) -> BatchAnswers:
+    def run(self, staged: _Staged) -> BatchPredictions:
         """Runs a staged batch."""
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Answers for faces.
+    """Predictions for faces.
 
     Attributes:
-        faces: The faces that were answered, in the order asked.
-        answers: `(N,)`, in the contract's unit.
-        unreadable: How many files hold no chip and are missing here.
+        faces: The faces with a prediction, in the order given.
+        values: `(N,)`, in the contract's unit.
+        unreadable: Number of files without a chip, which are left out.
         model_seconds: Time in the model itself.
-        wall_seconds: Time of the whole: reading, decoding, the contract and the model.
+        wall_seconds: Total time: reading, decoding, preprocessing and the model.
     """
 
     faces: tuple[Face, ...]
-    answers: Answers
+    values: Values
     unreadable: int
     model_seconds: float
     wall_seconds: float
@@ -98,20 +97,20 @@ class _Batch(Generic[_Staged]):
 def predict(
     model: Model[_Staged], contract: Contract, faces: Sequence[Face], source: Source = decode_face
 ) -> Predictions:
-    """Asks a model for every face.
+    """Runs a model on every face.
 
     Args:
         model: The model.
-        contract: How chips become its inputs, in the layout and dtype that it takes.
-        faces: What to ask.
-        source: Gives chips.
+        contract: How chips become its inputs, in the layout and dtype it takes.
+        faces: The faces.
+        source: Where chips come from.
 
     Raises:
-        UsageError: The model does not give one answer a face.
+        UsageError: The model does not output one value per face.
     """
     started = time.perf_counter()
-    asked: list[Face] = []
-    answers: list[Answers] = []
+    predicted: list[Face] = []
+    values: list[Values] = []
     unreadable = 0
     model_seconds = 0.0
 
@@ -125,23 +124,24 @@ def predict(
         return _Batch(readable, unreadable, model.stage(inputs))
 
     chunks = (faces[start : start + BATCH] for start in range(0, len(faces), BATCH))
-    # Closed before the caller's own clean-up, so that no thread stages a batch after it.
+    # Closed before the caller cleans up, so that no thread stages a batch afterwards.
     with closing(_ahead(prepared, chunks)) as ready:
         for batch in ready:
             unreadable += batch.unreadable
             if batch.staged is None:
                 continue
-            ran = model.run(batch.staged)
-            if ran.answers.shape != (len(batch.faces),):
+            result = model.run(batch.staged)
+            if result.values.shape != (len(batch.faces),):
                 raise UsageError(
-                    f"the model gives {ran.answers.size} answers for {len(batch.faces)} faces"
+                    f"the model outputs {result.values.size} values for {len(batch.faces)} faces",
+                    fix="use a model that outputs one value per face",
                 )
-            asked += batch.faces
-            answers.append(ran.answers)
-            model_seconds += ran.seconds
+            predicted += batch.faces
+            values.append(result.values)
+            model_seconds += result.seconds
     return Predictions(
-        faces=tuple(asked),
-        answers=np.concatenate([*answers, np.empty(0)]),
+        faces=tuple(predicted),
+        values=np.concatenate([*values, np.empty(0)]),
         unreadable=unreadable,
         model_seconds=model_seconds,
         wall_seconds=time.perf_counter() - started,
@@ -151,7 +151,7 @@ def predict(
 def _ahead(
     prepared: Callable[[Sequence[Face]], _Done], chunks: Iterable[Sequence[Face]]
 ) -> Generator[_Done]:
-    """Batches in order, each worker at most one ahead of what is asked for."""
+    """Batches in order, prepared at most one per worker ahead of the consumer."""
     workers = min(os.cpu_count() or 1, _MOST_WORKERS)
     pending: deque[Future[_Done]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
@@ -168,7 +168,7 @@ def _ahead(
 
 
 def cached(faces: Sequence[Face], folder: Path) -> Source:
-    """Chips of these faces out of a cache, which first gets those that it lacks.
+    """A source that reads the chips of these faces from a cache, after adding the missing ones.
 
     Raises:
         OutputError: The cache cannot be written, or the disk is full.
@@ -178,10 +178,10 @@ def cached(faces: Sequence[Face], folder: Path) -> Source:
 
 
 class NetworkModel:
-    """A network, which this puts in evaluation mode, where its parameters lie.
+    """A PyTorch network on the device of its parameters.
 
     Args:
-        network: The network.
+        network: The network; it is put in evaluation mode.
         contract: Its contract, NCHW.
     """
 
@@ -193,7 +193,7 @@ class NetworkModel:
         self._device = next((p.device for p in network.parameters()), torch.device("cpu"))
 
     def stage(self, inputs: Mapping[str, Tensor]) -> list[TorchTensor]:
-        """The batch on the network's device, in channels-last memory, which a CPU likes best."""
+        """Moves a batch to the network's device, channels last, which is fastest on a CPU."""
         import torch
 
         return [
@@ -201,19 +201,25 @@ class NetworkModel:
             for name in self._contract.input_names
         ]
 
-    def run(self, staged: list[TorchTensor]) -> BatchAnswers:
-        """The network's answers."""
+    def run(self, staged: list[TorchTensor]) -> BatchPredictions:
+        """Runs the network."""
         import torch
 
         started = time.perf_counter()
         with torch.inference_mode():
-            # The copy waits for a device that works on its own.
-            answers: Answers = self._network(*staged).float().cpu().numpy()
-        return BatchAnswers(_flat(answers), time.perf_counter() - started)
+            # The copy waits for an asynchronous device.
+            values: Values = self._network(*staged).float().cpu().numpy()
+        return BatchPredictions(_flat(values), time.perf_counter() - started)
 
 
 class ArtifactModel:
-    """An artefact that a process has opened: many images a message, as many a call as it takes."""
+    """An artefact opened in its own process. A batch is one message, in calls of the file's size.
+
+    Args:
+        process: The process.
+        opened: The artefact, as the process opened it.
+        contract: The artefact's contract.
+    """
 
     def __init__(self, process: RuntimeProcess, opened: Opened, contract: Contract) -> None:
         self._process = process
@@ -221,7 +227,7 @@ class ArtifactModel:
         self._output = contract.output.name
 
     def stage(self, inputs: Mapping[str, Tensor]) -> Staged:
-        """The batch in files."""
+        """Writes a batch to files for the process."""
         return self._process.stage(
             {
                 name: tensor.reshape(-1, self._batch or len(tensor), *tensor.shape[1:])
@@ -229,34 +235,33 @@ class ArtifactModel:
             }
         )
 
-    def run(self, staged: Staged) -> BatchAnswers:
-        """The artefact's answers.
+    def run(self, staged: Staged) -> BatchPredictions:
+        """Runs the artefact.
 
         Raises:
-            RuntimeFailure: The runtime failed, died or took too long.
-            UsageError: The artefact's output is not named as its contract says.
+            RuntimeFailure: The runtime failed, crashed or timed out.
+            UsageError: The artefact has no output of the name in its contract.
         """
         result = self._process.run(staged)
         if self._output not in result.outputs:
             raise UsageError(
                 f"the artefact has no output '{self._output}'",
-                why=f"its contract says so; the file gives {', '.join(sorted(result.outputs))}",
+                why=f"its contract names it; the file has {', '.join(sorted(result.outputs))}",
                 fix="export it again",
             )
-        return BatchAnswers(
-            _flat(np.asarray(result.outputs[self._output], np.float64)), result.model_ms / 1e3
-        )
+        values = np.asarray(result.outputs[self._output], np.float64)
+        return BatchPredictions(_flat(values), result.model_ms / 1e3)
 
 
 @contextmanager
 def open_artifact(
     path: Path, contract: Contract, threads: int
 ) -> Iterator[tuple[ArtifactModel, Opened]]:
-    """Runs an artefact in a process of its own, which ends with the block.
+    """Opens an artefact in its own process, which ends with the block.
 
     Raises:
-        BackendMissingError: Its runtime is not installed, or not of this platform.
-        UsageError: The runtime refuses the file, fails on it, dies of it or does not answer.
+        BackendMissingError: Its runtime is not installed, or does not exist on this platform.
+        UsageError: The runtime rejects the file, fails on it, crashes or times out.
     """
     try:
         with RuntimeProcess(path, threads=threads) as process:
@@ -272,9 +277,9 @@ def _error(path: Path, failure: RuntimeFailure) -> AgecompactError:
     return UsageError(
         f"cannot run {path}",
         why=f"{failure.kind}: {failure.reason}",
-        fix=failure.fix or "export it again, and hold it to PyTorch with: agecompact parity",
+        fix=failure.fix or "export it again, then check it with: agecompact parity",
     )
 
 
-def _flat(answers: Answers) -> Answers:
-    return answers.astype(np.float64).reshape(-1)
+def _flat(values: Values) -> Values:
+    return values.astype(np.float64).reshape(-1)

@@ -1,1 +1,1 @@
-"""Detectors and framing: from a picture to the face chip that models see."""
+"""From a picture to the face chip that models see: decoding, detection and framing."""

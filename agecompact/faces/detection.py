@@ -1,7 +1,8 @@
-"""From a photo to face chips: detection with OpenCV's cascade, and the framing the models know."""
+"""Face detection with OpenCV's cascade, and chips framed as in UTKFace."""
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,28 +11,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from agecompact.contract import Image
-from agecompact.errors import UsageError
 
 if TYPE_CHECKING:
     import cv2
 
-# Where UTKFace's chips lie about the box that the cascade finds: medians over 293 detections in 300
-# of its images.
+# Position of UTKFace's chips relative to the cascade's box: medians over 293 detections in 300 of
+# its images.
 _BOX_PER_CHIP = 1.015
 _BOX_CENTRE_X = 0.492
 _BOX_CENTRE_Y = 0.405
 
-# Of OpenCV's frontal cascades the one with the fewest false finds, and no fewer true ones.
+# Has the fewest false detections of OpenCV's frontal cascades, and as many true ones.
 _CASCADE = "haarcascade_frontalface_alt2.xml"
 _SCALE_STEP = 1.05
 _MIN_NEIGHBOURS = 5
-# Faces smaller than a 24th of the picture's shorter side are rarely faces.
+# Detections smaller than 1/24 of the picture's shorter side are rarely faces.
 _MIN_FACE_SHARE = 24
+# The detector keeps its state in one object, and chips are cut in many threads.
+_DETECTING = threading.Lock()
 
 
 @dataclass(frozen=True)
 class FaceBox:
-    """A detected face, pixels of the image."""
+    """A detected face, in pixels of the image."""
 
     x: int
     y: int
@@ -39,29 +41,8 @@ class FaceBox:
     height: int
 
 
-def read_image(path: Path) -> Image:
-    """Reads an image as uint8 HWC BGR.
-
-    Raises:
-        UsageError: Missing, or no image that OpenCV decodes.
-    """
-    import cv2
-
-    try:
-        content = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as error:
-        raise UsageError(f"cannot read {path}", why=error.strerror or str(error)) from None
-    image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
-    if image is None:
-        raise UsageError(
-            f"{path} is no image",
-            why="OpenCV cannot decode it: it is truncated or of another format",
-        )
-    return np.asarray(image, np.uint8)
-
-
 def detect(image: Image) -> tuple[FaceBox, ...]:
-    """Frontal faces, the largest first.
+    """Finds frontal faces, the largest first.
 
     Args:
         image: uint8 HWC BGR.
@@ -70,22 +51,23 @@ def detect(image: Image) -> tuple[FaceBox, ...]:
 
     grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     smallest = max(24, min(grey.shape) // _MIN_FACE_SHARE)
-    found = _cascade().detectMultiScale(
-        grey, _SCALE_STEP, _MIN_NEIGHBOURS, minSize=(smallest, smallest)
-    )
+    with _DETECTING:
+        found = _cascade().detectMultiScale(
+            grey, _SCALE_STEP, _MIN_NEIGHBOURS, minSize=(smallest, smallest)
+        )
     boxes = (FaceBox(*(int(v) for v in box)) for box in found)
     return tuple(sorted(boxes, key=lambda box: (-box.width, box.x, box.y)))
 
 
 def chip(image: Image, box: FaceBox) -> Image:
-    """The face as UTKFace frames it: a square, edge pixels repeated outside the image.
+    """Cuts out a face framed as in UTKFace: a square; edge pixels repeat outside the image.
 
     Args:
         image: uint8 HWC BGR.
         box: The face in it.
 
     Returns:
-        uint8 HWC BGR, square, at the image's own resolution.
+        uint8 HWC BGR, square, at the image's resolution.
     """
     import cv2
 

@@ -1,8 +1,7 @@
-"""From a data set's picture to the face chip that models see: 200x200, as UTKFace frames it."""
+"""Cuts 200x200 face chips, framed as in UTKFace, out of a data set's pictures."""
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,8 +12,8 @@ from agecompact.faces import detection
 
 CHIP_SIDE = 200
 
-# The detector's time grows with the pixels, 0.36 s at 512x512. In the data sets that need it the
-# face fills much of the picture, and is found in a small copy as well.
+# Detection time grows with the number of pixels: 0.36 s at 512x512. In the data sets that need
+# detection, faces fill much of the picture, and are found in a small copy as well.
 _DETECTION_SIDE = 256
 
 
@@ -23,9 +22,9 @@ class Framing:
     """How the pictures of a data set become chips.
 
     Attributes:
-        kind: `whole`, the picture is the chip; `border`, all of it but a border is; `detect`, the
-            largest face that the detector finds in it is.
-        border: Pixels that `border` takes off each side.
+        kind: The chip is the `whole` picture, the picture without a `border`, or the largest face
+            that the detector finds (`detect`).
+        border: Pixels that `border` removes from each side.
     """
 
     kind: Literal["whole", "border", "detect"] = "whole"
@@ -33,27 +32,22 @@ class Framing:
 
     @property
     def key(self) -> str:
-        """Text that tells two framings apart, for the names of what is cached."""
+        """A text that identifies the framing, for the names of cached files."""
         return f"{self.kind}{self.border or ''}"
 
 
 WHOLE = Framing()
 
-# The detector keeps its state in one object, and chips are cut in many threads.
-_DETECTING = threading.Lock()
-
 
 def frame(image: Image, framing: Framing) -> Image | None:
-    """Cuts the chip out of a picture.
-
-    A chip of another size is resampled to 200x200 by area; one that has it is not touched.
+    """Cuts the chip out of a picture, and resamples it by area unless it is 200x200 already.
 
     Args:
         image: uint8 HWC BGR.
-        framing: How.
+        framing: How to cut it.
 
     Returns:
-        uint8 `(200, 200, 3)` BGR, or None if there is no face to frame.
+        uint8 `(200, 200, 3)` BGR; None if there is no face to frame.
     """
     import cv2
 
@@ -83,8 +77,7 @@ def _largest_face(image: Image) -> detection.FaceBox | None:
     shrink = max(1.0, max(image.shape[:2]) / _DETECTION_SIDE)
     size = tuple(max(1, round(side / shrink)) for side in image.shape[1::-1])
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if shrink > 1 else image
-    with _DETECTING:
-        boxes = detection.detect(np.asarray(small, np.uint8))
+    boxes = detection.detect(np.asarray(small, np.uint8))
     if not boxes:
         return None
     box = boxes[0]

@@ -18,7 +18,7 @@ def load(runtime: Runtime) -> Backend:
     Raises:
         BackendMissingError: Its extra is not installed.
     """
-    return cast(Backend, resolve(runtime.backend, extra=opened_by(runtime.name).extra))
+    return cast(Backend, resolve(runtime.backend, extra=opened_by(runtime.name).extra or "all"))
 
 
 def runtime_of(path: Path) -> Runtime:

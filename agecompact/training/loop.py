@@ -22,7 +22,6 @@ from agecompact.data import batches
 from agecompact.data.splits import Split
 from agecompact.errors import UsageError
 from agecompact.evaluation.evaluate import labels, measure, target_of_contract
-from agecompact.evaluation.metrics import AgeMetrics
 from agecompact.models import registry
 from agecompact.training.checkpointing import Checkpoints, State
 from agecompact.training.epoch import EpochTrainer, begins
@@ -231,7 +230,7 @@ def _validation(trainer: EpochTrainer, contract: Contract, split: Split) -> floa
     value = 0.0
     if trainer.fabric.is_global_zero:
         metrics, _ = measure(trainer.kept_network, contract, split.val)
-        value = metrics.mae_years if isinstance(metrics, AgeMetrics) else metrics.accuracy
+        value = metrics.headline.value
     return float(trainer.fabric.broadcast(value))
 
 

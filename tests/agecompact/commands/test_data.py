@@ -1,7 +1,8 @@
-"""`agecompact data` and the options that every verb on data shares."""
+"""`agecompact data`, and the options that all verbs on data share."""
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -9,13 +10,13 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from agecompact.cli import VERBS
 from agecompact.commands import data
 from agecompact.console import datasets as dataset
 from agecompact.console.datasets import DataChoice
-from agecompact.data import splits, utkface
+from agecompact.data import registry, splits, utkface
 from agecompact.data.survey import survey
 from agecompact.errors import UsageError
+from agecompact.faces.framing import WHOLE
 from tests.agecompact.data import synthetic
 from tests.agecompact.data.synthetic import picture
 from tests.support import Agecompact
@@ -52,7 +53,7 @@ def test_check_reports_what_is_there(folder: Path) -> None:
     assert "notes.txt" not in result.output
 
 
-def test_check_names_files_when_asked(folder: Path) -> None:
+def test_check_names_files_if_verbose(folder: Path) -> None:
     result = run("check", "--data", folder, "-v")
     assert "rejected: the name tells no age:\n  notes.txt" in result.output
     assert "near duplicates:\n  26_" in result.output
@@ -79,7 +80,7 @@ def test_check_by_gender_finds_other_conflicts(folder: Path, tmp_path: Path) -> 
     assert json.loads(target.read_text())["target"] == "gender"
 
 
-def test_findings_are_no_failure_and_nothing_usable_is(
+def test_dropped_files_are_not_a_failure_but_no_usable_file_is(
     folder: Path, tmp_path: Path, agecompact: Agecompact
 ) -> None:
     found = agecompact("data", "check", "--data", folder, "--json", "-")
@@ -92,13 +93,15 @@ def test_findings_are_no_failure_and_nothing_usable_is(
     assert "Traceback" not in refused.stderr
 
 
-def test_an_unknown_data_set_names_the_nearest(folder: Path, agecompact: Agecompact) -> None:
+def test_for_an_unknown_data_set_the_nearest_is_suggested(
+    folder: Path, agecompact: Agecompact
+) -> None:
     result = agecompact("data", "check", "--dataset", "megage", "--data", folder)
     assert result.returncode == 2
     assert "did you mean 'megaage'?" in result.stderr
 
 
-def test_a_log_grows_by_few_lines(folder: Path) -> None:
+def test_the_survey_adds_few_lines_to_a_log(folder: Path) -> None:
     console = Console(record=True, width=100)
     dataset.load_survey(DataChoice("utkface", folder), "age", console)
     lines = console.export_text().splitlines()
@@ -122,8 +125,10 @@ def test_split_writes_what_load_reads(folder: Path, tmp_path: Path) -> None:
     assert str(folder) not in out.read_text()
 
 
-def test_the_seed_makes_the_split(folder: Path) -> None:
-    made = [dataset.load(DataChoice("utkface", folder, seed=seed), "age")[1] for seed in (1, 2)]
+def test_another_seed_gives_another_split(folder: Path) -> None:
+    made = [
+        dataset.load(DataChoice("utkface", folder, split_seed=seed), "age")[1] for seed in (1, 2)
+    ]
     assert made[0].sha256 != made[1].sha256
 
 
@@ -141,18 +146,13 @@ def test_a_split_file_is_refused_on_other_files(folder: Path, tmp_path: Path) ->
 
 @pytest.fixture
 def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    from dataclasses import replace
-
-    from agecompact.data import registry
-    from agecompact.faces.framing import WHOLE
-
     spec = replace(registry.get("fgnet"), framing=WHOLE)
     monkeypatch.setitem(registry.DATASETS, "fgnet", spec)
     files = {f"{1 + i % 4:03}A{i:02}.JPG": i for i in range(16)}
     return synthetic.fgnet(tmp_path / "fgnet", files)
 
 
-def test_a_protocol_of_several_folds_needs_one_named(people: Path, tmp_path: Path) -> None:
+def test_a_protocol_with_several_folds_needs_the_name_of_one(people: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="has 4 folds") as several:
         dataset.load(DataChoice("fgnet", people), "age")
     assert several.value.fix == "choose one, such as --fold 001"
@@ -178,13 +178,13 @@ def test_people_are_counted(people: Path) -> None:
     assert "unknown 16" in result.output
 
 
-def test_gender_cannot_be_learnt_where_it_is_not_said(people: Path) -> None:
+def test_a_data_set_without_genders_is_refused_for_gender(people: Path) -> None:
     result = run("check", "--dataset", "fgnet", "--data", people, "--target", "gender")
     assert isinstance(result.exception, UsageError)
     assert "no gender to learn" in str(result.exception)
 
 
-def test_a_verb_gets_its_options_as_one_choice(tmp_path: Path) -> None:
+def test_a_verb_gets_its_data_options_as_one_object(tmp_path: Path) -> None:
     got: list[DataChoice] = []
 
     @click.command()
@@ -206,7 +206,3 @@ def test_a_verb_gets_its_options_as_one_choice(tmp_path: Path) -> None:
         DataChoice("utkface", tmp_path),
         DataChoice("fgnet", tmp_path, "random", "x", Path("s"), Path("c"), 7),
     ]
-
-
-def test_the_verb_is_listed() -> None:
-    assert VERBS["data"].target == "agecompact.commands.data:command"

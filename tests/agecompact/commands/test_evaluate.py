@@ -1,4 +1,4 @@
-"""`agecompact evaluate`: weights and artefacts, told alike, and what goes wrong with either."""
+"""`agecompact evaluate`, on weights and on artefacts, and its errors."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ def write_weights(folder: Path, data: Path, split_sha256: str | None = None) -> 
 
 @pytest.fixture
 def weights(data: Path, tmp_path: Path) -> Path:
-    """Weights whose card says the split at hand."""
+    """Weights whose card has the split of the data."""
     split = measured("ssrnet", "--data", data)["evaluation"]["split_sha256"]
     return write_weights(tmp_path, data, split)
 
 
-def test_a_record_says_what_was_measured_on_what(weights: Path, data: Path) -> None:
+def test_the_record_names_the_model_and_the_data(weights: Path, data: Path) -> None:
     record = measured("--weights", weights, "--data", data, "--split", "val", "--threads", 2)
     assert record["schema_version"] == 1
     assert record["measured"]["kind"] == "weights"
@@ -94,17 +94,19 @@ def test_a_record_says_what_was_measured_on_what(weights: Path, data: Path) -> N
     timing = record["timing"]
     assert 0 < timing["model_seconds"] < timing["wall_seconds"]
     assert record["warnings"] == []
-    # A result may be published: it names files, not where they lie.
+    # A result may be published: it has file names, but no folders.
     assert str(data) not in json.dumps(record)
     assert str(weights.parent) not in json.dumps(record)
 
 
-def test_the_tables_say_the_same(weights: Path, data: Path, tmp_path: Path) -> None:
+def test_the_tables_show_the_figures_of_the_record(
+    weights: Path, data: Path, tmp_path: Path
+) -> None:
     target = tmp_path / "result.json"
     result = run("--weights", weights, "--data", data, "--split", "all", "--json", target)
     assert result.exit_code == 0, result.output
     evaluation = json.loads(target.read_text())["evaluation"]
-    for told in (
+    for text in (
         f"{evaluation['mae_years']:.3f} years",
         f"{evaluation['intervals']['mae_years']['low']:.3f} .. ",
         f"{evaluation['rmse_years']:.3f} years",
@@ -114,7 +116,7 @@ def test_the_tables_say_the_same(weights: Path, data: Path, tmp_path: Path) -> N
         "50-59",
         "warning: the part 'all' holds the faces that the weights were trained on",
     ):
-        assert told in result.output, told
+        assert text in result.output, text
 
 
 def test_two_runs_differ_in_seconds_only(weights: Path, data: Path) -> None:
@@ -146,7 +148,7 @@ def test_cached_chips_score_the_same(weights: Path, data: Path, tmp_path: Path) 
         assert measured(*arguments, "--cache", tmp_path / "cache")["evaluation"] == plain
 
 
-def test_gender_is_told_by_accuracy(data: Path) -> None:
+def test_a_gender_model_is_measured_by_accuracy(data: Path) -> None:
     result = run("ssrnet-gender", "--data", data, "--split", "all", "--json", "-")
     evaluation = json.loads(result.stdout)["evaluation"]
     assert 0 <= evaluation["intervals"]["accuracy"]["low"] <= evaluation["accuracy"] <= 1
@@ -157,7 +159,7 @@ def test_gender_is_told_by_accuracy(data: Path) -> None:
 # The card.
 
 
-def test_another_split_is_warned_of(data: Path, tmp_path: Path) -> None:
+def test_another_split_gives_a_warning(data: Path, tmp_path: Path) -> None:
     path = write_weights(tmp_path, data, "0" * 64)
     result = run("--weights", path, "--data", data, "--json", tmp_path / "result.json")
     assert result.exit_code == 0
@@ -178,18 +180,18 @@ def test_update_card_writes_the_record_beside_the_weights(weights: Path, data: P
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "message"),
     [
         (("--split", "train"), "whole test part"),
         (("--limit", 3), "whole test part"),
     ],
 )
-def test_a_card_tells_of_the_test_part_only(
-    more: tuple[object, ...], told: str, weights: Path, data: Path
+def test_a_card_reports_the_test_part_only(
+    more: tuple[object, ...], message: str, weights: Path, data: Path
 ) -> None:
     card = checkpoints.card_path(weights).read_text()
     error = refused("--weights", weights, "--data", data, "--update-card", *more)
-    assert told in str(error)
+    assert message in str(error)
     assert checkpoints.card_path(weights).read_text() == card
 
 
@@ -199,50 +201,46 @@ def test_a_card_of_another_split_is_not_updated(
 ) -> None:
     path = write_weights(tmp_path, data, split)
     card = checkpoints.card_path(path).read_text()
-    assert "will not update" in refused("--weights", path, "--data", data, "--update-card").what
+    assert "cannot update" in refused("--weights", path, "--data", data, "--update-card").what
     assert checkpoints.card_path(path).read_text() == card
 
 
 # Artefacts.
 
 
-@pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
-def test_an_artifact_scores_what_its_weights_score(
-    suffix: str, build_of: BuildOf, data: Path
-) -> None:
-    if suffix == ".tflite":
+@pytest.fixture(params=[".onnx", ".tflite"])
+def artifact(request: pytest.FixtureRequest, build_of: BuildOf) -> Path:
+    if request.param == ".tflite":
         pytest.importorskip("ai_edge_litert")
-    build = build_of("ssrnet")
-    path = build.folder / f"ssrnet_float32{suffix}"
+    return build_of("ssrnet").folder / f"ssrnet_float32{request.param}"
+
+
+def test_an_artifact_scores_what_its_weights_score(
+    artifact: Path, build_of: BuildOf, data: Path
+) -> None:
     arguments = ("--data", data, "--split", "all")
-    reference = measured("--weights", build.weights, *arguments)
-    record = measured("--artifact", path, *arguments)
+    reference = measured("--weights", build_of("ssrnet").weights, *arguments)
+    record = measured("--artifact", artifact, *arguments)
     assert record["measured"]["kind"] == "artifact"
-    assert record["measured"]["file"] == path.name
+    assert record["measured"]["file"] == artifact.name
     assert record["measured"]["weights_sha256"] == reference["measured"]["sha256"]
     assert record["evaluation"]["n"] == 60
     for figure in ("mae_years", "rmse_years", "bias_years"):
         expected = reference["evaluation"][figure]
         assert record["evaluation"][figure] == pytest.approx(expected, abs=0.001)
-    repeated = measured("--artifact", path, *arguments)
+    repeated = measured("--artifact", artifact, *arguments)
     assert record.pop("timing") != repeated.pop("timing")
     assert record == repeated
 
 
-@pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
-def test_the_contract_in_the_file_is_what_is_applied(
-    suffix: str, build_of: BuildOf, data: Path, tmp_path: Path
-) -> None:
-    if suffix == ".tflite":
-        pytest.importorskip("ai_edge_litert")
-    path = build_of("ssrnet").folder / f"ssrnet_float32{suffix}"
-    content = path.read_bytes()
+def test_the_contract_in_the_file_is_applied(artifact: Path, data: Path, tmp_path: Path) -> None:
+    content = artifact.read_bytes()
     planted = content.replace(b'"color_order":"BGR"', b'"color_order":"RGB"')
     assert planted != content
-    (tmp_path / path.name).write_bytes(planted)
+    (tmp_path / artifact.name).write_bytes(planted)
     right, wrong = (
         measured("--artifact", p, "--data", data, "--split", "all")["evaluation"]["mae_years"]
-        for p in (path, tmp_path / path.name)
+        for p in (artifact, tmp_path / artifact.name)
     )
     assert abs(right - wrong) > 0.01
 
@@ -257,23 +255,19 @@ def test_core_ml_is_refused_with_its_reason(build_of: BuildOf, data: Path) -> No
     assert "on a Mac" in error.fix
 
 
-@pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
-def test_a_truncated_artifact_is_a_users_error(
-    suffix: str, build_of: BuildOf, data: Path, tmp_path: Path, agecompact: Agecompact
+def test_a_truncated_artifact_is_a_usage_error(
+    artifact: Path, data: Path, tmp_path: Path, agecompact: Agecompact
 ) -> None:
-    if suffix == ".tflite":
-        pytest.importorskip("ai_edge_litert")
-    path = build_of("ssrnet").folder / f"ssrnet_float32{suffix}"
-    broken = tmp_path / path.name
-    broken.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    told = agecompact("evaluate", "--artifact", broken, "--data", data)
-    assert told.returncode == ExitCode.USAGE
-    assert told.stderr.startswith(f"error: {broken}")
-    assert "Traceback" not in told.stderr
+    broken = tmp_path / artifact.name
+    broken.write_bytes(artifact.read_bytes()[: artifact.stat().st_size // 2])
+    done = agecompact("evaluate", "--artifact", broken, "--data", data)
+    assert done.returncode == ExitCode.USAGE
+    assert done.stderr.startswith(f"error: {broken}")
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(("action", "kind"), [(DIES, "crash: signal SIGSEGV"), (FAILS, "run: ")])
-def test_an_artifact_that_fails_while_it_runs_is_told(
+def test_an_artifact_that_fails_while_it_runs_is_reported(
     action: str,
     kind: str,
     build_of: BuildOf,
@@ -295,7 +289,7 @@ def test_an_artifact_that_fails_while_it_runs_is_told(
         "    def get_outputs(self): return []\n"
         f"    def run(self, *_): {action}\n"
     )
-    # The process that runs the artefact finds it; this one has the real one.
+    # Only the process that runs the artefact imports it; this one has the real module.
     monkeypatch.setenv("PYTHONPATH", str(stand_in))
     error = refused("--artifact", path, "--data", data)
     assert error.exit_code == ExitCode.USAGE
@@ -304,9 +298,7 @@ def test_an_artifact_that_fails_while_it_runs_is_told(
     assert error.fix
 
 
-def test_a_file_that_agecompact_did_not_write_is_refused(
-    build_of: BuildOf, data: Path, tmp_path: Path
-) -> None:
+def test_a_foreign_file_is_refused(build_of: BuildOf, data: Path, tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     model = onnx.load(build_of("ssrnet").folder / "ssrnet_float32.onnx")
     del model.metadata_props[:]
@@ -317,19 +309,19 @@ def test_a_file_that_agecompact_did_not_write_is_refused(
     )
 
 
-# What cannot be asked.
+# Usage errors.
 
 
-def test_one_thing_is_measured_at_a_time(weights: Path, data: Path) -> None:
+def test_exactly_one_model_is_measured(weights: Path, data: Path) -> None:
     for arguments in (
         (),
         ("ssrnet", "--weights", weights),
         ("--weights", weights, "--artifact", weights),
     ):
-        assert "name either a MODEL" in refused(*arguments, "--data", data).what
+        assert "exactly one model" in refused(*arguments, "--data", data).what
 
 
-def test_files_are_refused_by_their_kind(weights: Path, data: Path, tmp_path: Path) -> None:
+def test_files_of_the_wrong_kind_are_refused(weights: Path, data: Path, tmp_path: Path) -> None:
     artifact = tmp_path / "ssrnet.onnx"
     shutil.copy(weights, artifact)
     assert refused("--weights", artifact, "--data", data).fix == f"--artifact {artifact}"
@@ -350,7 +342,7 @@ def test_data_may_come_from_the_environment(
 RELEASED = [
     model_id
     for model_id in registry.MODELS
-    # MobileAgeNet takes minutes on the whole test part.
+    # MobileAgeNet takes minutes on the test part.
     if model_id != "mobileagenet"
     and (Path(checkpoints.__file__).parent / f"{model_id}.safetensors").is_file()
 ]
@@ -359,7 +351,7 @@ RELEASED = [
 @pytest.mark.slow
 @pytest.mark.skipif(not REAL_DATA, reason="AGECOMPACT_DATA does not name the UTKFace folder")
 @pytest.mark.parametrize("model_id", RELEASED)
-def test_released_weights_score_what_their_card_says(model_id: str) -> None:
+def test_released_weights_reproduce_their_card(model_id: str) -> None:
     card = checkpoints.read(checkpoints.released_path(model_id)).card
     record = measured(model_id, "--data", REAL_DATA)
     assert record["evaluation"]["split_sha256"] == card["split"]["sha256"]

@@ -14,38 +14,38 @@ from agecompact.weights import checkpoints
         ("float16.mlpackage", "specification_version", 7),
     ],
 )
-def test_what_is_inside_an_artefact(agecompact, build_of, suffix, key, expected):
+def test_the_content_of_an_artefact(agecompact, build_of, suffix, key, expected):
     build = build_of("ssrnet")
     run = agecompact("inspect", build.folder / f"ssrnet_{suffix}", "--json", "-")
     assert run.returncode == 0, run.stderr
-    told = json.loads(run.stdout)
-    assert told["model"] == "ssrnet"
-    assert told["weights_sha256"] == build.manifest.weights_sha256
-    assert told["contract"]["color_order"] == "BGR"
-    assert told["content"][key] == expected
+    record = json.loads(run.stdout)
+    assert record["model"] == "ssrnet"
+    assert record["weights_sha256"] == build.manifest.weights_sha256
+    assert record["contract"]["color_order"] == "BGR"
+    assert record["content"][key] == expected
 
 
-def test_weights_tell_their_counts(agecompact):
+def test_the_counts_of_weights(agecompact):
     path = checkpoints.released_path("ssrnet")
-    told = json.loads(agecompact("inspect", path, "--json", "-").stdout)
-    assert told["content"]["parameters"] + told["content"]["bn_statistics"] == 40_915
-    assert told["card"]["data"]["name"] == "UTKFace"
+    record = json.loads(agecompact("inspect", path, "--json", "-").stdout)
+    assert record["content"]["parameters"] + record["content"]["bn_statistics"] == 40_915
+    assert record["card"]["data"]["name"] == "UTKFace"
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".tflite", ".safetensors", ".mlpackage"])
-def test_a_text_file_of_that_name_is_refused(agecompact, tmp_path, suffix):
+def test_a_text_file_with_a_models_suffix_is_refused(agecompact, tmp_path, suffix):
     path = tmp_path / f"text{suffix}"
-    path.write_text("no model")
+    path.write_text("not a model")
     run = agecompact("inspect", path)
     assert run.returncode == 2
     assert str(path) in run.stderr
     assert "Traceback" not in run.stderr
 
 
-def test_every_model_is_listed_with_what_its_card_says(agecompact):
-    told = json.loads(agecompact("list", "--json", "-").stdout)["models"]
-    assert [model["id"] for model in told] == list(MODELS)
-    for model in told:
+def test_every_model_is_listed_with_the_figure_on_its_card(agecompact):
+    models = json.loads(agecompact("list", "--json", "-").stdout)["models"]
+    assert [model["id"] for model in models] == list(MODELS)
+    for model in models:
         evaluation = json.loads(
             checkpoints.card_path(checkpoints.released_path(model["id"])).read_text()
         )["evaluation"]

@@ -1,5 +1,6 @@
 """`agecompact lemur export`: a module, its weights and their card."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def test_it_writes_module_weights_and_card(tmp_path: Path) -> None:
     assert written.sha256 == released.sha256
     assert written.terms == released.terms != ""
     assert written.card == {**released.card, "file": "C3AEFull.safetensors"}
-    # The released weights' layout is not the default one, and the module's is theirs.
+    # The released weights do not have the default configuration, and the module has theirs.
     interval = released.config["interval"]
     assert f"super().__init__(interval={interval}," in (tmp_path / "C3AEFull.py").read_text()
     assert "python -m ab.nn.train -c age-regression_utkface_mae_C3AEFull" in result.output
@@ -39,16 +40,14 @@ def test_it_writes_module_weights_and_card(tmp_path: Path) -> None:
 
 
 def test_json_on_standard_output_stands_alone(tmp_path: Path) -> None:
-    told = json.loads(run("ssrnet", "--out", tmp_path, "--json", "-").stdout)
-    assert told["configuration"] == "age-regression_utkface_mae_SSRNet"
-    assert told["module"] == str(tmp_path / "SSRNet.py")
-    assert told["sha256"] == sha256_of(tmp_path / "SSRNet.safetensors")
-    assert set(told["hyperparameters"]) == {"lr", "momentum", "dropout", "batch"}
+    record = json.loads(run("ssrnet", "--out", tmp_path, "--json", "-").stdout)
+    assert record["configuration"] == "age-regression_utkface_mae_SSRNet"
+    assert record["module"] == str(tmp_path / "SSRNet.py")
+    assert record["sha256"] == sha256_of(tmp_path / "SSRNet.safetensors")
+    assert set(record["hyperparameters"]) == {"lr", "momentum", "dropout", "batch"}
 
 
-def test_given_weights_are_taken_with_their_own_contract(tmp_path: Path) -> None:
-    import dataclasses
-
+def test_given_weights_keep_their_contract(tmp_path: Path) -> None:
     released = checkpoints.read(checkpoints.released_path("ssrnet"))
     contract = dataclasses.replace(released.contract, interpolation="linear")
     path = tmp_path / "own.safetensors"
@@ -58,7 +57,7 @@ def test_given_weights_are_taken_with_their_own_contract(tmp_path: Path) -> None
     assert result.exit_code == 0, result.output
     assert "area=False" in (tmp_path / "out" / "SSRNet.py").read_text()
     assert not (tmp_path / "out" / "SSRNet.json").exists()
-    assert "not told" in result.output
+    assert "terms   unknown" in result.output
 
 
 @pytest.mark.parametrize(
@@ -78,7 +77,7 @@ def test_what_cannot_be_exported_is_refused(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     result = run("ssrnet", "--out", tmp_path / "file" / "out")
     assert isinstance(result.exception, OutputError)

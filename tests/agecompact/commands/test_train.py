@@ -1,4 +1,4 @@
-"""`agecompact train`, from a folder of faces to weights, a card and logs."""
+"""`agecompact train`: from a folder of faces to weights, a card and logs."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     return out, result
 
 
-def test_it_leaves_weights_logs_and_state(trained: tuple[Path, Result]) -> None:
+def test_it_writes_weights_logs_and_state(trained: tuple[Path, Result]) -> None:
     out, result = trained
     names = {path.name for path in out.iterdir()}
     weights = {f"{n}.{s}" for n in ("c3ae", "best", "last") for s in ("safetensors", "json")}
@@ -75,7 +75,7 @@ def test_the_weights_are_those_of_the_best_epoch(trained: tuple[Path, Result]) -
     assert checkpoints.read(out / "best.safetensors").card["epoch"] == best + 1
 
 
-def test_the_card_says_where_the_weights_come_from(
+def test_the_card_has_the_origin_of_the_weights(
     trained: tuple[Path, Result], split: Split, data: Path
 ) -> None:
     out, _ = trained
@@ -112,7 +112,7 @@ def test_json_on_standard_output_stands_alone(trained: tuple[Path, Result]) -> N
     assert json.loads(result.stdout) == json.loads((out / "c3ae.json").read_text())
 
 
-def test_the_csv_has_a_row_an_epoch(trained: tuple[Path, Result]) -> None:
+def test_the_csv_has_a_row_per_epoch(trained: tuple[Path, Result]) -> None:
     out, _ = trained
     with (out / "history.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
@@ -123,7 +123,7 @@ def test_the_csv_has_a_row_an_epoch(trained: tuple[Path, Result]) -> None:
 
 
 def _events(folder: Path) -> Iterator[Any]:
-    """The events that TensorBoard would read, files by name and records in turn."""
+    """The events that TensorBoard would read, in order."""
     proto = pytest.importorskip("tensorboardX.proto.event_pb2")
     for path in sorted(folder.iterdir()):
         content, at = path.read_bytes(), 0
@@ -135,7 +135,7 @@ def _events(folder: Path) -> Iterator[Any]:
 
 
 def _scalars(folder: Path) -> dict[str, dict[int, float]]:
-    """Curves by name, where what a restart purges is gone."""
+    """Curves by name, without the steps that a restart removed."""
     curves: dict[str, dict[int, float]] = {}
     for event in _events(folder):
         if event.HasField("session_log"):
@@ -172,14 +172,14 @@ def test_a_gender_model_is_measured_by_accuracy(data: Path, tmp_path: Path) -> N
     assert "validation accuracy" in result.output
 
 
-def test_it_goes_on_from_given_weights_and_tells_their_lineage(
+def test_it_starts_from_given_weights_and_records_their_origin(
     trained: tuple[Path, Result], data: Path, tmp_path: Path
 ) -> None:
     first = checkpoints.read(trained[0] / "c3ae.safetensors")
     result = run(*_short(data, tmp_path, "c3ae-study2"), "--start", first.path)
     assert result.exit_code == 0, result.output
     second = checkpoints.read(tmp_path / "c3ae.safetensors")
-    # The weights' own layout, not the recipe's.
+    # The configuration of the weights, not of the recipe.
     assert second.config == first.config
     training = second.card["training"]
     assert training["origin"] == {"start": first.sha256}
@@ -192,7 +192,7 @@ def test_it_goes_on_from_given_weights_and_tells_their_lineage(
     assert "holds 'c3ae', not 'ssrnet'" in str(result.exception)
 
 
-def test_it_learns_from_a_teacher_and_tells_its_lineage(
+def test_it_learns_from_a_teacher_and_records_its_origin(
     trained: tuple[Path, Result], data: Path, tmp_path: Path
 ) -> None:
     teacher = checkpoints.read(trained[0] / "c3ae.safetensors")
@@ -206,7 +206,7 @@ def test_it_learns_from_a_teacher_and_tells_its_lineage(
 
 
 @pytest.mark.parametrize(
-    ("recipe", "told"),
+    ("recipe", "fix"),
     [
         ("c3ae-plain-distilled", "--teacher"),
         ("mobileagenet-distilled", "--teacher"),
@@ -214,14 +214,16 @@ def test_it_learns_from_a_teacher_and_tells_its_lineage(
         ("ssrnett", "did you mean 'ssrnet'"),
     ],
 )
-def test_what_a_recipe_lacks_is_told(recipe: str, told: str, data: Path, tmp_path: Path) -> None:
+def test_the_error_names_the_option_that_a_recipe_needs(
+    recipe: str, fix: str, data: Path, tmp_path: Path
+) -> None:
     error = run(*_short(data, tmp_path, recipe, epochs=20)).exception
-    assert told in getattr(error, "fix", "")
+    assert fix in getattr(error, "fix", "")
     assert getattr(error, "exit_code", None) == 2
     assert not list(tmp_path.glob("*.safetensors"))
 
 
-def test_torchvision_that_is_absent_is_told(
+def test_missing_torchvision_is_reported(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torchvision", None)
@@ -237,7 +239,7 @@ def test_a_seed_below_zero_is_refused(data: Path, tmp_path: Path) -> None:
     assert "--seed" in result.output
 
 
-def test_restart_forgets_the_state(data: Path, tmp_path: Path) -> None:
+def test_restart_removes_the_state(data: Path, tmp_path: Path) -> None:
     assert run(*_short(data, tmp_path)).exit_code == 0
     other = [*_short(data, tmp_path), "--set", "clip_norm=1.0"]
     assert "--restart" in getattr(run(*other).exception, "fix", "")
@@ -245,7 +247,7 @@ def test_restart_forgets_the_state(data: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
 
 
-# Kills itself as the system would, in the middle of the third epoch; nothing is cleaned up.
+# Kills itself in the middle of the third epoch, so that nothing is cleaned up.
 _KILLED = """
 import os, signal, sys, torch
 steps, old = 0, torch.optim.AdamW.step
@@ -261,9 +263,7 @@ main()
 """
 
 
-def test_a_killed_process_is_resumed_to_where_an_unbroken_one_ends(
-    data: Path, tmp_path: Path
-) -> None:
+def test_a_killed_training_resumes_to_the_same_result(data: Path, tmp_path: Path) -> None:
     chosen = ["--recipe", "ssrnet", "--data", data, "--epochs", 4, "--set", "batch=8"]
     chosen += ["--set", "ema=0.9", "--set", "keep='best'"]
     assert run(*chosen, "--out", tmp_path / "unbroken").exit_code == 0

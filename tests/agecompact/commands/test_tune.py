@@ -1,4 +1,4 @@
-"""`agecompact tune`: workers that share a study, are killed, go on, and never see the test part."""
+"""`agecompact tune`: workers share a study, resume when killed, and never use the test part."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_search_ends_with_the_command_of_its_best_trial(
     assert best["overrides"][:2] == ["batch=8", "epochs=1"]
     assert best["command"] in result.output
 
-    # Enough is enough: not even the data is read again.
+    # A finished study does not read the data again.
     monkeypatch.setattr(tune, "load", None)
     again = _tune(tiny_utkface, tmp_path, "--epochs", 1, "--trials", 2)
     assert "has 2 finished trials: nothing to do" in again.output
@@ -113,18 +113,18 @@ def test_a_gender_model_is_searched_for_accuracy(tiny_utkface: Path, tmp_path: P
 def test_two_workers_share_a_study(tiny_utkface: Path, tmp_path: Path) -> None:
     count = 3
     workers = [_worker(tiny_utkface, tmp_path, "--epochs", 1, "--trials", count) for _ in "ab"]
-    told = [worker.communicate(timeout=300) for worker in workers]
-    assert [worker.returncode for worker in workers] == [0, 0], told
-    assert not any("Traceback" in errors for _, errors in told)
+    printed = [worker.communicate(timeout=300) for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0], printed
+    assert not any("Traceback" in errors for _, errors in printed)
     with sqlite3.connect(tmp_path / "study.db") as database:
         rows = database.execute("SELECT number, state FROM trials").fetchall()
     assert sorted(number for number, _ in rows) == list(range(len(rows)))
-    # The other worker may have been within a trial when the last was finished.
+    # The other worker may have been in the middle of a trial when the last one finished.
     assert count <= len(rows) <= count + 1
     assert {state for _, state in rows} <= {"COMPLETE", "PRUNED"}
 
 
-def test_a_killed_workers_trial_goes_on_after_its_last_epoch(
+def test_a_killed_workers_trial_resumes_after_its_last_epoch(
     tiny_utkface: Path, tmp_path: Path
 ) -> None:
     worker = _worker(tiny_utkface, tmp_path, "--epochs", 400, "--trials", 1)
@@ -135,7 +135,7 @@ def test_a_killed_workers_trial_goes_on_after_its_last_epoch(
         time.sleep(0.05)
     os.kill(worker.pid, signal.SIGKILL)
     worker.communicate()
-    # As if the grace period had passed.
+    # As if the heartbeat had expired.
     with sqlite3.connect(tmp_path / "study.db") as database:
         database.execute("UPDATE trial_heartbeats SET heartbeat = '2000-01-01 00:00:00'")
     worker = _worker(tiny_utkface, tmp_path, "--epochs", 400, "--trials", 1)
@@ -145,7 +145,7 @@ def test_a_killed_workers_trial_goes_on_after_its_last_epoch(
         lines.append(line)
         if "resuming after epoch" in line:
             break
-    # Asked to leave, a worker queues its trial itself.
+    # An interrupted worker queues its trial itself.
     worker.send_signal(signal.SIGINT)
     _, errors = worker.communicate()
     assert "resuming after epoch" in lines[-1], errors
@@ -157,12 +157,12 @@ def test_a_killed_workers_trial_goes_on_after_its_last_epoch(
     assert len(list((tmp_path / "out").iterdir())) == 1
 
 
-def test_a_trial_of_nan_is_told_with_its_reason(tiny_utkface: Path, tmp_path: Path) -> None:
+def test_a_trial_with_nan_is_reported_with_its_reason(tiny_utkface: Path, tmp_path: Path) -> None:
     target = tmp_path / "result.json"
     more = ("--search", "clip_norm=1e30|1e31", "--search", "stages.0.weight_decay=1e30..1e31")
     result = _tune(tiny_utkface, tmp_path, "--epochs", 2, "--trials", 2, "--json", target, *more)
     assert isinstance(result.exception, UsageError)
-    assert "came to its end" in result.exception.what
+    assert "finished" in result.exception.what
     record = json.loads(target.read_text())
     assert record["best"] is None
     assert record["counts"] == {"pruned": 2}
@@ -175,7 +175,7 @@ def test_a_trial_of_nan_is_told_with_its_reason(tiny_utkface: Path, tmp_path: Pa
     [
         (("--search", "nosuch=1..2"), "cannot be read"),
         (("--search", "loss=l1|nosuch"), "cannot be read"),
-        (("--search", "batch=int:8..16"), "'batch' is searched and set"),
+        (("--search", "batch=int:8..16"), "'batch' is both searched and set"),
         (("--storage", "postgresql+nosuch://me:hunter2@host/name"), "cannot open the storage"),
     ],
 )

@@ -1,9 +1,10 @@
-"""Cached chips are those that decoding gives, bit for bit, and damage is found, told and mended."""
+"""Cached chips equal decoded ones bit for bit; damage is found, reported and repaired."""
 
 import errno
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,8 +65,10 @@ def test_nothing_is_decoded_twice(
     plain = batches.load(faces)
     batches.load(faces[:4], folder)
     decoded: list[str] = []
-    decode = cache.read_face
-    monkeypatch.setattr(cache, "read_face", lambda face: decoded.append(face.name) or decode(face))
+    read = cache.read_chip
+    monkeypatch.setattr(
+        cache, "read_chip", lambda path, *how: decoded.append(path.name) or read(path, *how)
+    )
     _assert_same(batches.load(faces[2:5], folder), batches.load(faces[2:5]))
     decoded.clear()
     _assert_same(batches.load(faces[::-1], folder), batches.load(faces[::-1]))
@@ -77,8 +80,6 @@ def test_nothing_is_decoded_twice(
 
 
 def test_framings_are_kept_apart(faces: tuple[Face, ...], folder: Path) -> None:
-    from dataclasses import replace
-
     cut = tuple(replace(face, framing=Framing("border", 20)) for face in faces)
     for chosen in (faces, cut, faces, cut):
         _assert_same(batches.load(chosen, folder), batches.load(chosen))
@@ -101,11 +102,11 @@ def test_a_file_without_a_chip_is_not_opened_twice(
     sha256 = hashlib.sha256(content).hexdigest()
     flat = Face("flat.jpg", path, sha256, Label(30), Framing("detect"))
     assert batches.load([flat], folder).unreadable == 1
-    monkeypatch.setattr(cache, "read_face", None)
+    monkeypatch.setattr(cache, "read_chip", None)
     assert batches.load([flat], folder).unreadable == 1
 
 
-def test_a_file_that_changed_since_the_survey_spoils_nothing(
+def test_a_file_that_changed_since_the_survey_does_no_harm(
     faces: tuple[Face, ...], folder: Path
 ) -> None:
     plain = batches.load(faces)
@@ -152,24 +153,22 @@ _DAMAGES: list[tuple[str, Callable[[Path], object]]] = [
 
 
 @pytest.mark.parametrize(("suffix", "damage"), _DAMAGES)
-def test_a_damaged_shard_is_told_and_made_anew(
+def test_a_damaged_shard_is_reported_and_made_again(
     suffix: str, damage: Callable[[Path], object], faces: tuple[Face, ...], folder: Path
 ) -> None:
     plain = batches.load(faces)
     batches.load(faces, folder)
     damage(next(folder.glob(f"*{suffix}")))
-    mended, lines = _load(faces, folder)
-    _assert_same(mended, plain)
+    repaired, lines = _load(faces, folder)
+    _assert_same(repaired, plain)
     assert len(lines) == 1
-    assert "are broken, decoding anew" in lines[0]
+    assert "are damaged, decoding again" in lines[0]
     again, lines = _load(faces, folder)
     _assert_same(again, plain)
     assert lines == []
 
 
-def test_an_index_that_was_never_written_is_a_shard_that_is_not_there(
-    faces: tuple[Face, ...], folder: Path
-) -> None:
+def test_a_shard_without_an_index_is_ignored(faces: tuple[Face, ...], folder: Path) -> None:
     batches.load(faces, folder)
     next(folder.glob("*.json")).unlink()
     cached, lines = _load(faces, folder)

@@ -1,4 +1,4 @@
-"""The bound never loses a pair, and changed copies of a picture are found while others are not."""
+"""Changed copies of a picture are found, other pictures are not, and the bound misses no pair."""
 
 from collections.abc import Callable
 
@@ -38,7 +38,7 @@ def test_a_changed_copy_is_the_same_picture(change: Callable[[Image], Image], se
     assert [(i, j) for i, j, _ in similar_pairs(prints)] == [(0, 1)]
 
 
-def test_other_pictures_are_not() -> None:
+def test_other_pictures_are_not_duplicates() -> None:
     assert similar_pairs(np.stack([thumbnail(picture(seed)) for seed in range(200)])) == []
 
 
@@ -52,8 +52,8 @@ def test_pictures_of_one_colour_resemble_nothing() -> None:
 
 
 @pytest.mark.parametrize("threshold", [0.5, 0.9, THRESHOLD])
-def test_the_bound_loses_no_pair(threshold: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Small tiles, so that pairs lie within, across and at the edges of them.
+def test_the_bound_misses_no_pair(threshold: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Small tiles, so that there are pairs inside them, across them and at their edges.
     monkeypatch.setattr(duplicates, "_ROWS", 7)
     monkeypatch.setattr(duplicates, "_COLUMNS", 17)
     monkeypatch.setattr(duplicates, "_CHECKED_AT_ONCE", 5)
@@ -72,7 +72,7 @@ def test_the_bound_loses_no_pair(threshold: float, monkeypatch: pytest.MonkeyPat
 
 
 @given(st.integers(0, 2**32), st.floats(0, 3), st.sampled_from([0.3, 0.9, THRESHOLD]))
-def test_the_bound_loses_no_pair_of_any_kind(seed: int, fine: float, threshold: float) -> None:
+def test_the_bound_misses_no_random_pair(seed: int, fine: float, threshold: float) -> None:
     random = np.random.default_rng(seed)
     coarse = np.kron(random.normal(size=(12, 4, 4)), np.ones((8, 8)))
     values = coarse + fine * random.normal(size=(12, SIDE, SIDE))

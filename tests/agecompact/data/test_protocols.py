@@ -1,4 +1,4 @@
-"""Every protocol parts all faces, people stay apart where it says so, and order never matters."""
+"""Every protocol splits all faces, keeps people apart if it promises to, and ignores order."""
 
 import random
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ def _assert_people_stay_apart(split: Split) -> None:
 
 @pytest.mark.parametrize("protocol", _PROTOCOLS)
 @given(people=_PEOPLE, shuffler=st.randoms(use_true_random=False))
-def test_every_fold_parts_all_faces_whatever_their_order(
+def test_every_fold_splits_all_faces_whatever_their_order(
     protocol: Protocol, people: list[tuple[int, int]], shuffler: random.Random
 ) -> None:
     album = _album(people)
@@ -89,8 +89,8 @@ def test_the_published_test_part_is_kept(people: list[tuple[int, int]]) -> None:
 @pytest.mark.parametrize(
     ("dataset", "protocol"), [("morph2", "subject-disjoint"), ("fgnet", "leave-one-person-out")]
 )
-def test_people_who_are_not_known_cannot_be_kept_apart(dataset: str, protocol: str) -> None:
-    with pytest.raises(UsageError, match=r"no person is known of 0\.jpg"):
+def test_unknown_people_cannot_be_kept_apart(dataset: str, protocol: str) -> None:
+    with pytest.raises(UsageError, match=r"0\.jpg has no known person"):
         _folds(dataset, protocol, faces([30]))
 
 
@@ -100,7 +100,7 @@ def test_seeds_give_other_splits() -> None:
         assert protocol.folds(album, 1) != protocol.folds(album, 2)
 
 
-def test_an_unknown_protocol_names_the_nearest() -> None:
+def test_for_an_unknown_protocol_the_nearest_is_suggested() -> None:
     with pytest.raises(UsageError, match="did you mean 'subject-disjoint'"):
         registry.get("morph2").protocol("subject-disjunct")
     assert registry.get("utkface").protocol(None).id == "stratified"

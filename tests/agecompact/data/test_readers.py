@@ -1,14 +1,15 @@
-"""The readers of FG-NET, IMDB-WIKI, MORPH and MegaAge on small data sets of their layouts."""
+"""The readers of all data sets, on small data sets in their layouts."""
 
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agecompact.data import fgnet, imdb_wiki, megaage, morph2, registry
-from agecompact.data.face import Label
+from agecompact.data import fgnet, imdb_wiki, megaage, morph2, registry, utkface
+from agecompact.data.face import Label, target_of
 from agecompact.data.listing import (
     BAD_AGE,
     LISTED_DIFFERENTLY,
@@ -28,7 +29,7 @@ def labels(listing: Listing) -> dict[str, Label]:
 
 
 @pytest.mark.parametrize("dataset", registry.DATASETS)
-def test_a_folder_that_is_not_there_names_the_option(dataset: str, tmp_path: Path) -> None:
+def test_the_error_of_a_missing_folder_names_the_option(dataset: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--data"):
         registry.read(dataset, tmp_path / "absent")
 
@@ -39,7 +40,7 @@ def test_an_empty_folder_is_refused(dataset: str, tmp_path: Path) -> None:
         registry.read(dataset, tmp_path)
 
 
-def test_an_unknown_data_set_names_the_nearest() -> None:
+def test_for_an_unknown_data_set_the_nearest_is_suggested() -> None:
     with pytest.raises(UsageError, match="did you mean 'utkface'"):
         registry.get("utk-face")
 
@@ -63,28 +64,69 @@ def test_entries_for_one_file_must_agree(tmp_path: Path) -> None:
     assert listing.rejections + len(listing.records) == 6
 
 
-# FG-NET
+# UTKFace and FG-NET: labels in file names.
 
 
 @pytest.mark.parametrize(
-    ("name", "label"),
+    ("reader", "name", "label"),
     [
-        ("001A02.JPG", Label(2, None, "001")),
-        ("001a43b.jpg", Label(43, None, "001")),
-        ("082A00.jpeg", Label(0, None, "082")),
-        ("001A02.pts", None),
-        ("1A02.JPG", None),
-        ("001A.JPG", None),
-        ("001A999.JPG", None),
+        (utkface, "26_0_2_20170104023102422.jpg.chip.jpg", Label(26, 1)),
+        (utkface, "100_1_0_20170110183726390.jpg", Label(100, 0)),
+        (utkface, "39_1_20170116174525125.jpg.chip.jpg", Label(39, 0)),
+        (utkface, "55_0_0_20170116232725357jpg.chip.jpg", Label(55, 1)),
+        (utkface, "24_0_1_20170116220224657 .jpg.chip.jpg", Label(24, 1)),
+        (utkface, "53__0_20170116184028385.jpg", Label(53, None)),
+        (utkface, "61_3_20170109150557335.jpg", Label(61, None)),
+        (utkface, "1_1_0_20170109150557335.JPG", Label(1, 0)),
+        (utkface, "README.md", None),
+        (utkface, "1_0_0_20170109150557335.txt", None),
+        (utkface, "999_0_0_20170109150557335.jpg", None),
+        (utkface, "_0_0_20170109150557335.jpg", None),
+        (utkface, ".26_0_2_20170104023102422.jpg", None),
+        (utkface, "26.jpg", None),
+        (fgnet, "001A02.JPG", Label(2, None, "001")),
+        (fgnet, "001a43b.jpg", Label(43, None, "001")),
+        (fgnet, "082A00.jpeg", Label(0, None, "082")),
+        (fgnet, "001A02.pts", None),
+        (fgnet, "1A02.JPG", None),
+        (fgnet, "001A.JPG", None),
+        (fgnet, "001A999.JPG", None),
     ],
 )
-def test_fgnet_names(name: str, label: Label | None) -> None:
-    assert fgnet.parse_name(name) == label
+def test_names(reader: ModuleType, name: str, label: Label | None) -> None:
+    assert reader.parse_name(name) == label
 
 
 @given(st.text())
-def test_no_name_breaks_the_fgnet_parser(name: str) -> None:
-    fgnet.parse_name(name)
+def test_no_name_breaks_a_parser(name: str) -> None:
+    for reader in (utkface, fgnet):
+        label = reader.parse_name(name)
+        assert label is None or 0 <= label.age <= 120
+
+
+@given(st.integers(0, 116), st.integers(0, 1), st.integers(0, 4), st.integers(10**16, 10**17 - 1))
+def test_every_regular_utkface_name_is_read(age: int, gender: int, race: int, date: int) -> None:
+    label = utkface.parse_name(f"{age}_{gender}_{race}_{date}.jpg.chip.jpg")
+    # UTKFace has 0 male, 1 female; the models have it the other way round.
+    assert label == Label(age, 1 - gender)
+    assert target_of(label, "age") == age
+    assert target_of(label, "gender") == 1 - gender
+
+
+def test_every_utkface_entry_is_a_record_or_rejected(tmp_path: Path) -> None:
+    for name in ("30_0_0_1.jpg", "5_1_0_1.jpg", "notes.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder").mkdir()
+    listing = utkface.read(tmp_path)
+    assert [record.name for record in listing.records] == ["30_0_0_1.jpg", "5_1_0_1.jpg"]
+    assert listing.rejected == {utkface.UNNAMED: ("folder", "notes.txt")}
+
+
+def test_the_error_of_a_folder_without_faces_names_the_layout(tmp_path: Path) -> None:
+    (tmp_path / "face.jpg").touch()
+    with pytest.raises(UsageError, match="1: the name tells no age") as refused:
+        utkface.read(tmp_path)
+    assert "[age]_[gender]_[race]_[date].jpg" in refused.value.fix
 
 
 def test_fgnet_is_read_from_its_folder_or_from_its_images(tmp_path: Path) -> None:

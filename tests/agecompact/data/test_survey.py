@@ -1,4 +1,4 @@
-"""What a survey keeps, what it drops and why; and no picture is ever on two sides of a split."""
+"""A survey keeps and drops the right files, and no picture is ever in two parts of a split."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -26,7 +26,7 @@ BRIGHTER = cv2.convertScaleAbs(picture(30), alpha=1.0, beta=20)
 SMALLER = cv2.resize(picture(50), (150, 150), interpolation=cv2.INTER_AREA)
 
 FILES: Mapping[str, bytes | Image | int] = {
-    # One alone, and one of which three copies agree.
+    # One file alone, and three copies whose labels agree.
     "20_0_0_alone.jpg": 1,
     **{f"30_0_0_copy{i}.jpg": 2 for i in range(3)},
     # The same bytes with two ages, and with two genders.
@@ -43,7 +43,7 @@ FILES: Mapping[str, bytes | Image | int] = {
     "70_1_0_b.jpg": jpeg(picture(40), 60),
     "80_0_0_a.jpg": 50,
     "80_0_0_b.jpg": SMALLER,
-    # No gender, no image, half an image, nothing, no label.
+    # No gender, not an image, half an image, an empty file, no label.
     "25__0_nogender.jpg": 60,
     "26_0_0_text.jpg": b"no image",
     "26_0_0_half.jpg": jpeg(picture(70))[:2000],
@@ -88,7 +88,7 @@ def test_by_age(folder: Path) -> None:
 
 def test_by_gender(folder: Path) -> None:
     found = _survey(folder, "gender")
-    assert found.unlabelled == ("25__0_nogender.jpg",)
+    assert found.dropped["unlabelled"] == ("25__0_nogender.jpg",)
     assert found.conflicts == (("50_0_0_a.jpg", "50_1_0_b.jpg"),)
     assert found.near_conflicts == (("70_0_0_a.jpg", "70_1_0_b.jpg"),)
     assert "40_0_0_a.jpg" in {face.name for face in found.faces}
@@ -101,16 +101,16 @@ def test_each_file_is_one_step(folder: Path) -> None:
     assert len(steps) == len(FILES) - 1
 
 
-def test_nothing_to_learn_is_refused(tmp_path: Path) -> None:
+def test_a_data_set_without_usable_faces_is_refused(tmp_path: Path) -> None:
     synthetic.utkface(tmp_path, {"20_0_0_a.jpg": b"", "30_0_0_a.jpg": 1, "31_0_0_a.jpg": 1})
-    with pytest.raises(UsageError, match="3 labelled files, 1 of them no image"):
+    with pytest.raises(UsageError, match="3 labelled files, 1 of them not images"):
         _survey(tmp_path)
 
 
 def test_a_labelled_folder_is_unreadable_not_fatal(tmp_path: Path) -> None:
     synthetic.utkface(tmp_path, {"30_0_0_a.jpg": 1})
     (tmp_path / "20_0_0_folder.jpg").mkdir()
-    assert _survey(tmp_path).unreadable == ("20_0_0_folder.jpg",)
+    assert _survey(tmp_path).dropped["unreadable"] == ("20_0_0_folder.jpg",)
 
 
 _COPIES = st.lists(
@@ -126,7 +126,7 @@ _COPIES = st.lists(
 
 @settings(max_examples=25, deadline=None)
 @given(copies=_COPIES)
-def test_a_picture_never_straddles_a_split(
+def test_a_picture_is_never_in_two_parts(
     copies: list[tuple[int, int, str]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     changes = {
@@ -147,8 +147,8 @@ def test_a_picture_never_straddles_a_split(
         for seed in seeds.values()
         if len({years for other, years, _ in copies if other == seed}) == 1
     }
-    # Two files of the same bytes and two ages go before near duplicates are looked for, so a
-    # changed copy of them may stay: one file of the picture at most, as for any other.
+    # Files with the same bytes and two ages are dropped before the search for near duplicates, so
+    # one changed copy of them may stay.
     try:
         kept = _survey(folder).faces
     except UsageError:
@@ -167,7 +167,7 @@ def test_pictures_without_a_face_are_counted(tmp_path: Path) -> None:
     found = survey(fgnet.read(tmp_path), "age")
     assert [face.name for face in found.faces] == ["001A30.JPG"]
     assert found.faces[0].framing.kind == "detect"
-    assert found.faceless == ("002A40.JPG",)
+    assert found.dropped["faceless"] == ("002A40.JPG",)
     assert found.counts["entries"] == 2
 
 
@@ -198,7 +198,7 @@ def test_people_of_a_small_album_stay_apart(
     assert sum(map(len, people)) == len(set.union(*people)) == 12
 
 
-# What a cache keeps between surveys.
+# The cache between surveys.
 
 
 def _lines(folder: Path, cache: Path) -> list[str]:
@@ -215,7 +215,7 @@ def test_a_second_survey_reads_no_file_again(
     read = Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda path: reads.append(path) or read(path))
     assert _survey(folder, cache=tmp_path) == first
-    # Gender leaves out files that age takes, and drops none of them from the cache.
+    # A survey by gender uses fewer files, and drops none of the others from the cache.
     _survey(folder, "gender", cache=tmp_path)
     assert _survey(folder, cache=tmp_path) == first
     assert reads == []
@@ -233,19 +233,19 @@ def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
     assert names == ["30_0_0_a.jpg", "40_0_0_a.jpg"]
 
 
-@pytest.mark.parametrize("spoilt", [b"", b"no archive", "half", "flipped"])
-def test_broken_fingerprints_are_taken_anew(
-    spoilt: bytes | str, folder: Path, tmp_path: Path
+@pytest.mark.parametrize("damage", [b"", b"no archive", "half", "flipped"])
+def test_damaged_fingerprints_are_taken_again(
+    damage: bytes | str, folder: Path, tmp_path: Path
 ) -> None:
     path = path_in(tmp_path, "utkface", WHOLE)
     assert _lines(folder, tmp_path) == []
     content = bytearray(path.read_bytes())
-    if spoilt == "half":
+    if damage == "half":
         content = content[: len(content) // 2]
-    elif spoilt == "flipped":
+    elif damage == "flipped":
         content[len(content) // 2] ^= 0xFF
     else:
-        content = bytearray(spoilt)
+        content = bytearray(damage)
     path.write_bytes(content)
-    assert "are broken, reading all files anew" in _lines(folder, tmp_path)[0]
+    assert "are damaged, reading all files again" in _lines(folder, tmp_path)[0]
     assert _lines(folder, tmp_path) == []

@@ -1,4 +1,4 @@
-"""Intervals against SciPy's, and against what a 95 % interval has to do."""
+"""Intervals agree with SciPy's, and 95 % intervals hold the true mean in 95 % of all cases."""
 
 import numpy as np
 import pytest
@@ -28,18 +28,18 @@ def test_it_agrees_with_scipy(n: int) -> None:
         theirs = stats.bootstrap(
             (errors,), statistic, n_resamples=_RESAMPLES, method="percentile", rng=1
         )
-        # What is left is the chance of the draws.
+        # The draws differ.
         within = 0.15 * theirs.standard_error
         assert interval is not None
         assert interval.low == pytest.approx(theirs.confidence_interval.low, abs=within)
         assert interval.high == pytest.approx(theirs.confidence_interval.high, abs=within)
 
 
-def test_it_holds_the_truth_as_often_as_it_says() -> None:
+def test_it_holds_the_true_mean_as_often_as_its_confidence() -> None:
     random = np.random.default_rng(7)
     sets = [random.normal(1, 5, 200) for _ in range(300)]
     held = [i.low <= 1 <= i.high for i in (mean_interval(s, resamples=400) for s in sets)]
-    # Three standard errors of a fraction of 300.
+    # Three standard errors of a fraction of 300 sets.
     assert np.mean(held) == pytest.approx(0.95, abs=0.038)
 
 
@@ -64,7 +64,7 @@ def test_blocks_of_resamples_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert blocks.high == pytest.approx(whole.high, abs=1e-12)
 
 
-def test_equal_faces_leave_no_doubt() -> None:
+def test_equal_values_have_an_interval_of_zero_width() -> None:
     interval = mean_interval(np.full(9, 3.7))
     assert interval.low == pytest.approx(3.7)
     assert interval.high == pytest.approx(3.7)

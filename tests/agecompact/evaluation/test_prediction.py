@@ -1,4 +1,4 @@
-"""Decoding runs ahead of the model, a bounded way, and every face gets its own answer."""
+"""Decoding runs ahead of the model, within bounds, and every face gets its own prediction."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from agecompact.data.face import Face, Label
 from agecompact.errors import UsageError
 from agecompact.evaluation.prediction import (
     BATCH,
-    BatchAnswers,
+    BatchPredictions,
     cached,
     decode_face,
     open_artifact,
@@ -32,7 +32,7 @@ NHWC_UINT8 = Contract(
 
 
 class Brightness:
-    """Answers the mean of its input after a while."""
+    """Predicts the mean of its input after a while."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
@@ -41,12 +41,12 @@ class Brightness:
     def stage(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         return inputs["face"]
 
-    def run(self, staged: np.ndarray) -> BatchAnswers:
+    def run(self, staged: np.ndarray) -> BatchPredictions:
         started = time.perf_counter()
         time.sleep(self.seconds)
         self.batches.append(len(staged))
-        answers = staged.reshape(len(staged), -1).mean(axis=1)
-        return BatchAnswers(answers, time.perf_counter() - started)
+        values = staged.reshape(len(staged), -1).mean(axis=1)
+        return BatchPredictions(values, time.perf_counter() - started)
 
 
 def face(name: str, path: Path, age: int = 1) -> Face:
@@ -55,7 +55,7 @@ def face(name: str, path: Path, age: int = 1) -> Face:
 
 @pytest.fixture
 def faces(tmp_path: Path) -> list[Face]:
-    """150 grey pictures whose level is their age, and two files that are none."""
+    """150 grey pictures whose level is their age, and two files without a picture."""
     made = []
     for level in range(150):
         path = tmp_path / f"{level}.png"
@@ -67,23 +67,23 @@ def faces(tmp_path: Path) -> list[Face]:
     return [*made[:70], broken, *made[70:], absent]
 
 
-def test_each_face_gets_its_answer_in_order(faces: list[Face]) -> None:
+def test_each_face_gets_its_prediction_in_order(faces: list[Face]) -> None:
     model = Brightness()
     predictions = predict(model, CONTRACT, faces)
     assert predictions.unreadable == 2
     assert [f.label.age for f in predictions.faces] == list(range(150))
-    np.testing.assert_allclose(predictions.answers, range(150), atol=1e-4)
+    np.testing.assert_allclose(predictions.values, range(150), atol=1e-4)
     assert model.batches == [BATCH, BATCH - 1, 152 - 2 * BATCH - 1]
     assert 0 < predictions.model_seconds < predictions.wall_seconds
 
 
-def test_no_readable_face_is_no_answer(faces: list[Face]) -> None:
+def test_without_a_readable_face_there_is_no_prediction(faces: list[Face]) -> None:
     predictions = predict(Brightness(), CONTRACT, [faces[-1]])
-    assert (predictions.unreadable, predictions.answers.shape) == (1, (0,))
+    assert (predictions.unreadable, predictions.values.shape) == (1, (0,))
 
 
 def test_the_model_does_not_wait_for_images() -> None:
-    # Sleeps, not work: what is asserted is the overlap, on a busy machine too.
+    # Sleeping in place of work makes the overlap show on a busy machine too.
     chip = np.zeros((8, 8, 3), np.uint8)
 
     def slow(_: Face) -> Image:
@@ -114,7 +114,7 @@ def test_a_slow_model_does_not_pile_up_images(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_model_that_fails_leaves_no_thread(faces: list[Face]) -> None:
     class Broken(Brightness):
-        def run(self, staged: np.ndarray) -> BatchAnswers:
+        def run(self, staged: np.ndarray) -> BatchPredictions:
             raise RuntimeError(f"no kernel for {len(staged)}")
 
     with pytest.raises(RuntimeError, match="no kernel"):
@@ -122,12 +122,12 @@ def test_a_model_that_fails_leaves_no_thread(faces: list[Face]) -> None:
     assert not [t for t in threading.enumerate() if t.name.startswith("decode")]
 
 
-def test_another_number_of_answers_is_refused(faces: list[Face]) -> None:
+def test_another_number_of_predictions_is_refused(faces: list[Face]) -> None:
     class Short(Brightness):
-        def run(self, staged: np.ndarray) -> BatchAnswers:
-            return BatchAnswers(np.zeros(len(staged[:1])), 0.0)
+        def run(self, staged: np.ndarray) -> BatchPredictions:
+            return BatchPredictions(np.zeros(len(staged[:1])), 0.0)
 
-    with pytest.raises(UsageError, match="1 answers for 64 faces"):
+    with pytest.raises(UsageError, match="1 values for 64 faces"):
         predict(Short(), CONTRACT, faces)
 
 
@@ -141,7 +141,7 @@ def test_cached_chips_are_those_of_the_files(faces: list[Face], tmp_path: Path) 
 
 
 def brightness_onnx(path: Path, contract: Contract, batch: int | str, output: str = "age") -> Path:
-    """The same model as a file: the mean of what it is fed."""
+    """The same model as a file: the mean of its input."""
     kind = TensorProto.UINT8 if contract.dtype == "uint8" else TensorProto.FLOAT
     nodes = [
         helper.make_node("Cast", ["face"], ["real"], to=TensorProto.FLOAT),
@@ -162,7 +162,7 @@ def brightness_onnx(path: Path, contract: Contract, batch: int | str, output: st
 
 @pytest.mark.parametrize("contract", [CONTRACT, NHWC_UINT8], ids=["nchw-float32", "nhwc-uint8"])
 @pytest.mark.parametrize("batch", [1, "batch"])
-def test_an_artifact_answers_one_by_one_and_in_batches(
+def test_an_artifact_predicts_one_by_one_and_in_batches(
     batch: int | str, contract: Contract, faces: list[Face], tmp_path: Path
 ) -> None:
     path = brightness_onnx(tmp_path / "model.onnx", contract, batch)
@@ -171,12 +171,12 @@ def test_an_artifact_answers_one_by_one_and_in_batches(
         predictions = predict(model, contract, faces)
         folder = Path(model._process._folder.name)
         assert not list(folder.glob("*.npy")), "staged batches are removed"
-    np.testing.assert_allclose(predictions.answers, range(150), atol=1e-4)
+    np.testing.assert_allclose(predictions.values, range(150), atol=1e-4)
     assert 0 < predictions.model_seconds < predictions.wall_seconds
     assert not folder.exists()
 
 
-def test_another_output_than_the_contract_says_is_refused(
+def test_an_output_that_the_contract_does_not_name_is_refused(
     faces: list[Face], tmp_path: Path
 ) -> None:
     path = brightness_onnx(tmp_path / "model.onnx", CONTRACT, 1, output="years")

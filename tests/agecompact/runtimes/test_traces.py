@@ -31,11 +31,12 @@ def traced_and_answered(path: Path) -> tuple[Trace, np.ndarray]:
 
 @pytest.mark.parametrize("model_id", ["ssrnet", "c3ae", "mobileagenet"])
 @pytest.mark.parametrize("file", [".safetensors", "_float32.onnx", "_float32.tflite"])
-def test_it_ends_with_the_answer_to_the_last_bit(
+def test_it_ends_with_the_answer_within_rounding(
     model_id: str, file: str, build_of: BuildOf
 ) -> None:
     steps, answer = traced_and_answered(build_of(model_id).folder / f"{model_id}{file}")
-    np.testing.assert_array_equal(steps[-1].value.reshape(1, 1), answer)
+    # A graph with other outputs is optimised otherwise: other kernels may round the last bits.
+    np.testing.assert_array_max_ulp(steps[-1].value.reshape(1, 1), answer, maxulp=4)
     known = {"face", "outer", "middle", "inner"}
     for step in steps:
         assert step.inputs, step.output

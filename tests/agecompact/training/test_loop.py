@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from agecompact.data.splits import Split
 from agecompact.errors import OutputError, UsageError
 from agecompact.evaluation.evaluate import measure
-from agecompact.evaluation.metrics import AgeMetrics
+from agecompact.evaluation.metrics import AgeFigures, Figure
 from agecompact.models import registry
 from agecompact.models.trainable import LossFeatures
 from agecompact.training import loop, losses, objective
@@ -245,11 +245,9 @@ def _scripted(monkeypatch: pytest.MonkeyPatch, errors: Sequence[float]) -> None:
     """Replaces validations by prescribed errors, in turn."""
     remaining = iter(errors)
 
-    def measured(network: nn.Module, *_: object) -> tuple[AgeMetrics, int]:
+    def measured(network: nn.Module, *_: object) -> tuple[AgeFigures, int]:
         network.eval()
-        metrics = AgeMetrics.__new__(AgeMetrics)
-        object.__setattr__(metrics, "mae_years", next(remaining))
-        return metrics, 0
+        return AgeFigures(1, Figure(next(remaining)), Figure(0)), 0
 
     monkeypatch.setattr(loop, "measure", measured)
 
@@ -304,8 +302,7 @@ def test_the_kept_weights_score_as_in_the_history(split: Split, tmp_path: Path) 
     for name, epoch in (("best", trained.kept), ("last", 4)):
         weights = checkpoints.read(tmp_path / f"{name}.safetensors")
         metrics, _ = measure(weights.network(), weights.contract, split.val)
-        assert isinstance(metrics, AgeMetrics)
-        assert metrics.mae_years == pytest.approx(trained.history[epoch - 1].val, abs=1e-4)
+        assert metrics.headline.value == pytest.approx(trained.history[epoch - 1].val, abs=1e-4)
 
 
 def test_the_moving_average_is_the_average_of_the_steps(split: Split, tmp_path: Path) -> None:
@@ -395,11 +392,9 @@ def test_stages_set_the_input_side_and_validate_at_it(
         value = torch.stack([p.sum() for p in network.parameters()]).sum()
         return LossFeatures(value.expand(len(inputs[0]), 1))
 
-    def measured(_: nn.Module, contract: Any, *__: object) -> tuple[AgeMetrics, int]:
+    def measured(_: nn.Module, contract: Any, *__: object) -> tuple[AgeFigures, int]:
         validated_at.append(contract.height)
-        metrics = AgeMetrics.__new__(AgeMetrics)
-        object.__setattr__(metrics, "mae_years", 1.0)
-        return metrics, 0
+        return AgeFigures(1, Figure(1.0), Figure(0)), 0
 
     monkeypatch.setattr(objective, "loss_features", spy)
     monkeypatch.setattr(loop, "measure", measured)

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from agecompact.formats import RUNTIMES
 from agecompact.runtimes import mil
 from agecompact.runtimes.base import Port
 from agecompact.runtimes.mil import FLOAT32
 from agecompact.runtimes.process import RuntimeProcess
-from agecompact.runtimes.registry import BY_NAME
 from tests.agecompact.runtimes.mil.authoring import Author, ramp
 
 
@@ -109,7 +109,7 @@ def test_it_is_never_called_core_ml() -> None:
 @pytest.mark.parametrize("name", ["mil", "mil-float32"])
 def test_it_serves_a_worker(name: str, two_by_two: Path) -> None:
     batch = {side: np.ones((3, 1, 2), np.float32) for side in ("left", "right")}
-    with RuntimeProcess(two_by_two, BY_NAME[name]) as process:
+    with RuntimeProcess(two_by_two, RUNTIMES[name]) as process:
         assert process.open().version.startswith("reference runtime")
         assert process.infer(batch)["total"].tolist() == [[[2, 2]]] * 3
         assert [step.op for step in process.trace(batch)] == ["add", "sub"]

@@ -1,0 +1,70 @@
+"""Image files, and the face chips in them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from agecompact.contract import Image
+from agecompact.errors import UsageError
+from agecompact.faces.decoding import decode, decode_partial
+from agecompact.faces.framing import Framing, frame
+
+# Stored by position in `data.fingerprints`: append only.
+State = Literal["read", "unreadable", "faceless"]
+
+
+@dataclass(frozen=True)
+class ChipFile:
+    """An image file of a data set, read.
+
+    Attributes:
+        state: `read`; `unreadable` if it is not a whole image; `faceless` if it has no face to
+            frame.
+        sha256: Hash of its bytes; empty if it could not be opened.
+        chip: uint8 `(200, 200, 3)` BGR; None unless the state is `read`.
+    """
+
+    state: State
+    sha256: str = ""
+    chip: Image | None = None
+
+
+def read_chip(path: Path, framing: Framing) -> ChipFile:
+    """Reads an image file and cuts out its chip. Never raises an error for a bad file."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return ChipFile("unreadable")
+    sha256 = hashlib.sha256(content).hexdigest()
+    image = decode(content)
+    if image is None:
+        return ChipFile("unreadable", sha256)
+    chip = frame(image, framing)
+    return ChipFile("faceless" if chip is None else "read", sha256, chip)
+
+
+def read_image(path: Path) -> Image:
+    """Reads an image as uint8 HWC BGR.
+
+    Raises:
+        UsageError: The file is missing, or OpenCV cannot decode it.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"cannot read {path}",
+            why=error.strerror or str(error),
+            fix="give the path of an image file",
+        ) from None
+    image = decode_partial(content)
+    if image is None:
+        raise UsageError(
+            f"{path} is not an image",
+            why="OpenCV cannot decode it: it is damaged or has an unknown format",
+            fix="convert it to JPEG or PNG",
+        )
+    return image
