@@ -106,6 +106,7 @@ def build(model_id: str, config: Mapping[str, Any] | None = None) -> nn.Module:
         raise UsageError(
             f"the factory of model '{model_id}' did not return a torch.nn.Module",
             why=f"{spec.factory} returned {type(network).__name__}",
+            fix="correct the factory of its ModelSpec",
         )
     return network
 

@@ -189,7 +189,7 @@ def test_bad_headers(path, header, message):
 def test_a_configuration_the_model_does_not_take(path):
     checkpoints.card_path(path).unlink()
     save(path, state_of(path), {**HEADER, "config": {"colour": "red"}})
-    with pytest.raises(UsageError, match="cannot be built so"):
+    with pytest.raises(UsageError, match="invalid configuration for model"):
         checkpoints.read(path).network()
 
 
