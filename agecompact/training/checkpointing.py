@@ -26,8 +26,6 @@ _METADATA_KEY = "agecompact-training"
 _HISTORY_KEY = "history"
 _FIX = "start over with --restart, or choose another --out"
 
-Tensors = Mapping[str, Tensor]
-
 
 @dataclass(frozen=True)
 class Restored:
@@ -39,11 +37,16 @@ class Restored:
     """
 
     history: tuple[Epoch, ...]
-    moments: dict[str, Any]
+    moments: Mapping[str, Tensor]
 
     def load_moments(self, optimiser: Any) -> None:
         """Loads the moments into a new optimiser of the same stage, in place."""
-        optimiser.load_state_dict(with_moments(optimiser.state_dict(), self.moments))
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in self.moments.items():
+            index, _, name = key.partition(".")
+            state.setdefault(int(index), {})[name] = tensor
+        groups = optimiser.state_dict()["param_groups"]
+        optimiser.load_state_dict({"state": state, "param_groups": groups})
 
 
 @dataclass(frozen=True)
@@ -53,12 +56,12 @@ class Checkpoints:
     Attributes:
         folder: Where they are.
         recipe: The recipe.
-        state: The state file, from which a training resumes.
+        identity: What distinguishes this training from others, as JSON values.
     """
 
     folder: Path
     recipe: Recipe
-    state: State
+    identity: Mapping[str, Any]
 
     def save(
         self,
@@ -73,7 +76,7 @@ class Checkpoints:
 
         Args:
             network: The network.
-            average: The moving average of its weights, which is then what is kept.
+            average: The moving average of its weights, which is then kept instead.
             optimiser: The optimiser.
             history: All epochs so far.
             best: Whether the last of them is the best.
@@ -81,9 +84,6 @@ class Checkpoints:
         Raises:
             OutputError: A file cannot be written.
         """
-        groups = {"network": network.state_dict(), "optimiser": moments(optimiser.state_dict())}
-        if average:
-            groups["average"] = average.state_dict()
         for name in ("last", "best") if best else ("last",):
             checkpoints.write(
                 self.folder / f"{name}.safetensors",
@@ -93,7 +93,20 @@ class Checkpoints:
                 card={"epoch": len(history), **asdict(history[-1])},
                 half=self.recipe.half,
             )
-        self.state.store(groups, history)
+        groups = {"network": network.state_dict(), "optimiser": _moments(optimiser)}
+        if average:
+            groups["average"] = average.state_dict()
+        tensors = {
+            f"{group}.{name}": value.detach().cpu().contiguous()
+            for group, values in groups.items()
+            for name, value in values.items()
+        }
+        header = {
+            _METADATA_KEY: canonical_json(dict(self.identity)),
+            _HISTORY_KEY: canonical_json(unstructure(tuple(history))),
+        }
+        with atomic_path(self._state) as temporary:
+            temporary.write_bytes(save(tensors, header))
 
     def restore(self, network: nn.Module, average: AveragedModel | None) -> Restored:
         """Loads the stored weights, if there are any, in place.
@@ -101,60 +114,16 @@ class Checkpoints:
         Raises:
             UsageError: The state is another training's, or cannot be read.
         """
-        groups, history = self.state.restore()
-        if history:
-            network.load_state_dict(groups["network"])
-            if average:
-                average.load_state_dict(groups["average"])
-        return Restored(history, groups.get("optimiser", {}))
-
-
-class State:
-    """A state file: groups of tensors, and the history.
-
-    Args:
-        path: The file.
-        identity: What distinguishes this training from others, as JSON values.
-    """
-
-    def __init__(self, path: Path, identity: dict[str, Any]) -> None:
-        self._path = path
-        self._identity = canonical_json(identity)
-
-    def store(self, groups: Mapping[str, Tensors], history: Sequence[Epoch]) -> None:
-        """Writes groups of tensors by name and the history, whole or not at all.
-
-        Raises:
-            OutputError: The file cannot be written, or the disk is full.
-        """
-        tensors = {
-            f"{group}.{name}": value.detach().cpu().contiguous()
-            for group, values in groups.items()
-            for name, value in values.items()
-        }
-        header = {
-            _METADATA_KEY: self._identity,
-            _HISTORY_KEY: canonical_json(unstructure(tuple(history))),
-        }
-        with atomic_path(self._path) as temporary:
-            temporary.write_bytes(save(tensors, header))
-
-    def restore(self) -> tuple[dict[str, dict[str, Tensor]], tuple[Epoch, ...]]:
-        """Returns the groups and the history as stored, both empty if there is no file.
-
-        Raises:
-            UsageError: The file is another training's, or cannot be read.
-        """
-        if not self._path.is_file():
-            return {}, ()
-        what = f"cannot resume from {self._path}"
+        if not self._state.is_file():
+            return Restored((), {})
+        what = f"cannot resume from {self._state}"
         try:
-            with safe_open(self._path, framework="pt") as stream:
+            with safe_open(self._state, framework="pt") as stream:
                 header = stream.metadata() or {}
                 tensors = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
             raise UsageError(what, why=str(error), fix=_FIX) from None
-        if header.get(_METADATA_KEY) != self._identity:
+        if header.get(_METADATA_KEY) != canonical_json(dict(self.identity)):
             raise UsageError(
                 what,
                 why="it belongs to a training with another recipe, length, seed, split, teacher or "
@@ -165,25 +134,21 @@ class State:
         for key, tensor in tensors.items():
             group, _, name = key.partition(".")
             groups.setdefault(group, {})[name] = tensor
-        where = f"the history in {self._path}"
-        return groups, parse_json(
-            header.get(_HISTORY_KEY, ""), tuple[Epoch, ...], where=where, fix=_FIX
-        )
+        network.load_state_dict(groups["network"])
+        if average:
+            average.load_state_dict(groups["average"])
+        where = f"the history in {self._state}"
+        history = parse_json(header.get(_HISTORY_KEY, ""), tuple[Epoch, ...], where=where, fix=_FIX)
+        return Restored(history, groups.get("optimiser", {}))
+
+    @property
+    def _state(self) -> Path:
+        return self.folder / "state.safetensors"
 
 
-def moments(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Returns an optimiser's state as named tensors."""
+def _moments(optimiser: Any) -> dict[str, Tensor]:
     return {
         f"{index}.{name}": value
-        for index, values in state_dict["state"].items()
+        for index, values in optimiser.state_dict()["state"].items()
         for name, value in values.items()
     }
-
-
-def with_moments(state_dict: Mapping[str, Any], tensors: Tensors) -> dict[str, Any]:
-    """Returns an optimiser's state dict with the tensors that `moments` returned."""
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
-        index, _, name = key.partition(".")
-        state.setdefault(int(index), {})[name] = tensor
-    return {"state": state, "param_groups": state_dict["param_groups"]}

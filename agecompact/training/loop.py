@@ -23,7 +23,7 @@ from agecompact.data.splits import Split
 from agecompact.errors import UsageError
 from agecompact.evaluation.evaluate import labels, measure, target_of_contract
 from agecompact.models import registry
-from agecompact.training.checkpointing import Checkpoints, State
+from agecompact.training.checkpointing import Checkpoints
 from agecompact.training.epoch import EpochTrainer, begins
 from agecompact.training.feed import sized
 from agecompact.training.hints import Hints
@@ -137,7 +137,7 @@ def train(
         workers=workers,
         parts=parts,
     )
-    checkpoints = Checkpoints(out, recipe, State(out / "state.safetensors", identity))
+    checkpoints = Checkpoints(out, recipe, identity)
     return _run(trainer, checkpoints, Selection(recipe, contract.output.unit), split)
 
 

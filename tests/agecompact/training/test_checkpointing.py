@@ -1,71 +1,60 @@
-"""A state file returns what was stored, and only to the training that stored it."""
+"""A state returns every bit of a training, and only to the training that stored it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from agecompact.errors import UsageError
-from agecompact.training.checkpointing import State, moments, with_moments
+from agecompact.models import registry
+from agecompact.training.checkpointing import Checkpoints
 from agecompact.training.history import Epoch
+from tests.agecompact.training import small
 
-_IDENTITY: dict[str, Any] = {"seed": 1, "recipe": {"rates": {"a": 0.1}}}
 _HISTORY = (Epoch(loss=1 / 3, val=0.1, rate=1e-9, seconds=2.0),)
 
 
-def test_tensors_and_history_come_back_bit_for_bit(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    groups: dict[str, dict[str, Tensor]] = {
-        "network": {
-            "a.weight": torch.randn(4, 3, 2, 2).to(memory_format=torch.channels_last),
-            "a.count": torch.tensor(2**40),
-        },
-        "optimiser": {"0.exp_avg": torch.randn(5), "0.step": torch.tensor(7.0)},
-    }
-    path = tmp_path / "state.safetensors"
-    state = State(path, _IDENTITY)
-    assert state.restore() == ({}, ())
-    state.store(groups, _HISTORY)
-    restored, history = State(path, dict(_IDENTITY)).restore()
-    assert history == _HISTORY
-    assert restored.keys() == groups.keys()
-    for group, values in groups.items():
-        assert restored[group].keys() == values.keys()
-        for name, value in values.items():
-            assert torch.equal(restored[group][name], value)
-            assert restored[group][name].dtype == value.dtype
+def _network(seed: int) -> tuple[nn.Module, torch.optim.AdamW]:
+    torch.manual_seed(seed)
+    network = registry.build("c3ae-plain", {"dropout": 0.0})
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network, torch.optim.AdamW(network.parameters(), lr=0.1)
+
+
+def _step(network: nn.Module, optimiser: torch.optim.AdamW) -> None:
+    optimiser.zero_grad()
+    network(torch.ones(2, 3, 64, 64)).square().sum().backward()
+    optimiser.step()
+
+
+def test_a_training_continues_bit_for_bit(tmp_path: Path) -> None:
+    files = Checkpoints(tmp_path, small.recipe(), {"seed": 1, "rates": {"a": 0.1}})
+    network, optimiser = _network(0)
+    assert files.restore(network, None).history == ()
+    _step(network, optimiser)
+    files.save(network, None, optimiser, _HISTORY, best=False)
+    stored = {name: value.clone() for name, value in network.state_dict().items()}
+
+    other, fresh = _network(1)
+    restored = files.restore(other, None)
+    assert restored.history == _HISTORY
+    for name, value in other.state_dict().items():
+        assert torch.equal(value, stored[name]), name
+        assert value.dtype == stored[name].dtype
+    restored.load_moments(fresh)
+    _step(network, optimiser)
+    _step(other, fresh)
+    for name, value in other.state_dict().items():
+        assert torch.equal(value, network.state_dict()[name]), name
 
 
 def test_another_identity_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "state.safetensors"
-    State(path, _IDENTITY).store({"network": {"a": torch.ones(1)}}, _HISTORY)
+    network, optimiser = _network(0)
+    _step(network, optimiser)
+    files = Checkpoints(tmp_path, small.recipe(), {"seed": 1})
+    files.save(network, None, optimiser, _HISTORY, best=True)
     with pytest.raises(UsageError, match="--restart"):
-        State(path, {**_IDENTITY, "seed": 2}).restore()
-
-
-def test_an_optimiser_continues_with_its_moments() -> None:
-    def made() -> tuple[nn.Linear, torch.optim.AdamW]:
-        torch.manual_seed(0)
-        layer = nn.Linear(3, 2)
-        return layer, torch.optim.AdamW(layer.parameters(), lr=0.1)
-
-    def step(layer: nn.Linear, optimiser: torch.optim.AdamW) -> None:
-        optimiser.zero_grad()
-        layer(torch.ones(1, 3)).square().sum().backward()
-        optimiser.step()
-
-    layer, optimiser = made()
-    step(layer, optimiser)
-    other, fresh = made()
-    other.load_state_dict(layer.state_dict())
-    # As a file would: the optimiser's own tensors go on changing.
-    stored = {name: value.clone() for name, value in moments(optimiser.state_dict()).items()}
-    fresh.load_state_dict(with_moments(fresh.state_dict(), stored))
-    step(layer, optimiser)
-    step(other, fresh)
-    assert torch.equal(layer.weight, other.weight)
-    assert torch.equal(layer.bias, other.bias)
+        Checkpoints(tmp_path, small.recipe(), {"seed": 2}).restore(network, None)
