@@ -118,7 +118,7 @@ def test_without_agecompact_it_predicts_as_our_network(model_id: str, tmp_path: 
     weights, module = weights_of(model_id), module_of(model_id)
     written(module, tmp_path)
     side = weights.contract.height
-    # OpenCV has other rules for enlarging and for halving; 200 is what UTKFace's chips have.
+    # OpenCV enlarges and halves by other rules; UTKFace's chips have 200 pixels.
     sides = [side, 200 if side < 200 else 300]
     for size in sides:
         torch.save(as_lemur_loads(chip(size)), tmp_path / f"{size}.pt")
@@ -172,7 +172,7 @@ def test_training_changes_the_weights_and_keeps_them_finite(model_id: str, tmp_p
     for name, value in net.state_dict().items():
         assert torch.isfinite(value).all(), name
     still = {k for k, v in net.named_parameters() if torch.equal(v, before[k])}
-    # A stage of an untrained SSR-Net may be dead: its ReLUs let no gradient through.
+    # A stage of an untrained SSR-Net may be dead: its ReLUs pass no gradient.
     assert len(still) < 0.3 * len(list(net.parameters())), still
 
 
@@ -253,7 +253,7 @@ def test_it_meets_the_published_interface(model_id: str, tmp_path: Path) -> None
     net = loaded.Net(tuple(check["in_shape"]), tuple(check["out_shape"]), check["prm"], CPU)
     net.to(CPU)
     net.train_setup(check["prm"])
-    # Of a batch of 8; the images' size is what matters.
+    # Not the check's batch of 8: only the images' size matters.
     images = torch.randn(2, *check["in_shape"][1:])
     labels = torch.randint(0, check["out_shape"][0], (2,))
     net.learn([(images, labels)])
@@ -266,7 +266,7 @@ def test_the_source_is_complete_and_binds_every_name_once(model_id: str, tmp_pat
     module = module_of(model_id)
     assert not re.search(r"^\s*(from|import) agecompact", module.source, re.MULTILINE)
     path = written(module, tmp_path)
-    # Undefined and unused names, and those that are bound twice.
+    # Undefined names, unused names, and functions or classes bound twice.
     command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
@@ -280,7 +280,7 @@ def test_the_source_is_complete_and_binds_every_name_once(model_id: str, tmp_pat
     assert len(set(bound)) == len(bound) > 10
 
 
-# The first output of an SSR-Net may be anything: it has no start to set.
+# An SSR-Net has no start to set, so its first output may be anything.
 @pytest.mark.parametrize("model_id", [m for m in MODELS if not m.startswith("ssrnet")])
 def test_untrained_it_starts_at_human_ages(model_id: str, tmp_path: Path) -> None:
     with torch.no_grad():
@@ -305,7 +305,7 @@ def test_a_gender_is_a_pair_if_lemur_wants_two_outputs(tmp_path: Path) -> None:
 
 
 def test_another_contract_changes_the_inputs(tmp_path: Path) -> None:
-    """A contract that no registered model has: a crop, bilinear, RGB, -1..1, its own mean."""
+    """A contract unlike any registered one: a crop, bilinear, RGB, -1..1, another mean."""
     contract = Contract(
         (Crop("face", 0.1, 0.2, 0.9, 0.8),),
         64,
@@ -320,7 +320,7 @@ def test_another_contract_changes_the_inputs(tmp_path: Path) -> None:
     net = run(lemur_module("ssrnet", contract=contract), tmp_path).Net((1, 3, 9, 9), (1,), PRM, CPU)
     image = chip(150)
     (tensor,) = net.inputs(as_lemur_loads(image))
-    # OpenCV interpolates in fixed point: a level of 255 may differ.
+    # OpenCV interpolates in fixed point: results may differ by one level of 255.
     assert np.abs(tensor.numpy() - contract.apply(image)["face"]).max() < 1.01 * 2 / 255 / 0.5
 
 
@@ -426,7 +426,7 @@ def test_the_recorded_interface_is_the_published_one() -> None:
 @published
 @pytest.mark.parametrize("model_id", MODELS)
 def test_the_published_check_passes(model_id: str, tmp_path: Path) -> None:
-    """`dynamic_evaluation` itself: `evaluate_single_file` takes its dictionary for a success."""
+    """`evaluate_single_file` would take any result of `dynamic_evaluation` for a success."""
     pytest.importorskip("radon", reason="nn-dataset's CodeEval imports radon")
     path = written(module_of(model_id), tmp_path)
     script = f"""

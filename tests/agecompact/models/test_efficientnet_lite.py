@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 is the published one, by its names, its shapes and its counts."""
+"""EfficientNet-Lite0 has the published names and shapes."""
 
 from __future__ import annotations
 

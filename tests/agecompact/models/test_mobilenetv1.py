@@ -1,4 +1,4 @@
-"""MobileNetV1 is the published one, by its counts and by where it pads."""
+"""MobileNetV1 has the published counts, maps and padding."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from agecompact.models.complexity import fold_batch_norm, measure
 
 PUBLIC_C3AE = {"features": None, "bins": 12, "se_bias": True}
 
-# MACs of SSR-Net and MobileAgeNet as the project's notes computed them, C3AE's from its Table 1.
+# MACs of SSR-Net and MobileAgeNet were computed by hand, C3AE's are from its Table 1.
 MACS = {
     "ssrnet": 17_080_000,
     "ssrnet-gender": 17_080_000,
@@ -25,7 +25,7 @@ def build(model_id, **config):
 
 
 def settle(network):
-    """Moves BN statistics away from 0 and 1, where an error in them would not show."""
+    """Moves BN statistics away from 0 and 1, where errors would not show."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.5)
@@ -36,7 +36,7 @@ def settle(network):
 
 
 def noise(model_id, batch=4, scale=1.0):
-    """Inputs of 64x64 for every model: MobileAgeNet takes any size, and 224 would cost seconds."""
+    """Inputs of 64x64 for every model: MobileAgeNet takes any size, and 224 would take seconds."""
     generator = torch.Generator().manual_seed(1)
     crops = registry.get(model_id).contract.crops
     return tuple(torch.rand((batch, 3, 64, 64), generator=generator) * scale for _ in crops)
@@ -301,7 +301,7 @@ def test_mobileagenets_features_have_torchvisions_names():
     assert ours == torchvision_features()
     assert ours["features.4.block.2.fc1.weight"] == (24, 72, 1, 1)
     # torchvision's state dict has 312 entries, 4 of them the classifier's; its documentation gives
-    # 5,483,032 parameters for the whole, 2,511,080 of them in the classifier.
+    # 5,483,032 parameters for the whole network, 2,511,080 of them in the classifier.
     assert len(ours) == 312 - 4
     trained = [n for n in ours if not n.endswith(("running_mean", "running_var", "tracked"))]
     assert sum(state[n].numel() for n in trained) == 5_483_032 - 2_511_080

@@ -27,7 +27,7 @@ from tests.agecompact.training import small
 
 _CHANNELS = (32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
 _STRIDED = (2, 4, 6, 12)
-# Of blue, green and red, from 0 to 255.
+# In the order blue, green, red, from 0 to 255.
 _MEAN = 255 * np.array(registry.get("faceres").contract.mean[::-1], np.float32)
 
 _Tensors = dict[str, npt.NDArray[np.float32]]
@@ -46,7 +46,7 @@ def _tensors() -> _Tensors:
         "feats/kernel": values(1024, 256, scale=0.1),
         "feats/bias": values(256, scale=0.1),
         "gender_pred/kernel": values(256, 1, scale=0.1),
-        # Levels of 0 to 255 call for small weights.
+        # Levels of 0 to 255 need small weights.
         "conv1/convolution/merged_input": values(3, 3, 3, 32, scale=0.01),
         "conv1_bn/batchnorm_1/sub": values(32, scale=0.3),
     }
@@ -130,7 +130,7 @@ def test_the_network_predicts_as_the_graph_does(half: bool, tmp_path: Path) -> N
     network = MobileNetV1().eval()
     sha256 = faceres.fill(network, path, _inputs(_chips(16)))
     assert sha256 == sha256_of(tmp_path / "faceres.bin")
-    # Of faces that it was not filled on.
+    # Faces that its norms were not measured on.
     others = _chips(4, seed=1)
     with torch.no_grad():
         predicted = network(_inputs(others))
@@ -145,7 +145,7 @@ def test_its_norms_normalise_and_its_weights_have_one_scale(tmp_path: Path) -> N
     faceres.fill(network, path, seen)
     with torch.no_grad():
         predicted = network(seen)
-        # In training the norms use a batch's own statistics, which are those they were given.
+        # In training mode the norms use the batch's statistics, which were also stored in them.
         network.features.train()
         assert torch.allclose(network(seen), predicted, atol=1e-2)
     for unit in network.features:

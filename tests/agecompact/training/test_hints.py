@@ -71,8 +71,8 @@ def _faces(teacher: Teacher) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize(
     ("factors", "expected"),
-    # Equal maps have no distance. Zeros have a distance of 1, and so have maps twice as large; in
-    # the second case one of five stages is right.
+    # Equal maps have no distance. Zeros have a distance of 1, and so do maps twice as large; in the
+    # second case one of five stages is right.
     [((1, 1, 1, 1, 1), 0.0), ((1, 0, 0, 2, 2), 0.8)],
 )
 def test_the_distance_is_relative_to_the_teachers_power(

@@ -32,7 +32,7 @@ _CONSTANT = Schedule("constant")
 
 def test_the_loss_falls_and_the_validation_with_it(split: Split, tmp_path: Path) -> None:
     stages = (Stage(1.0, 0.004, _CONSTANT),)
-    # The norms' own momentum of 0.01 would take hundreds of steps.
+    # The norms' own momentum of 0.01 would need hundreds of steps.
     recipe = small.recipe(epochs=12, keep="last", stages=stages, norm_momentum=0.3)
     _, trained = small.train(recipe, split, tmp_path)
     assert trained.history[-1].loss < 0.7 * trained.history[0].loss
@@ -60,7 +60,7 @@ def test_another_seed_is_another_training(split: Split, tmp_path: Path) -> None:
     assert losses_of[0] != losses_of[1]
 
 
-# Each as (model, changes to its recipe, epochs after which it is killed).
+# Model, changes to its recipe, and epochs after which the training is killed.
 _RESUMED: dict[str, tuple[str, dict[str, Any], int]] = {
     "plain": ("ssrnet", {}, 2),
     "three crops and the cascade loss": ("c3ae", {}, 2),
@@ -322,7 +322,7 @@ def test_the_moving_average_is_the_average_of_the_steps(split: Split, tmp_path: 
         loop.train(network, recipe, split, tmp_path, small.fabric(), seed=0)
     for number, state in enumerate(steps):
         for name, value in state.items():
-            # The first step is the average so far; from there it decays.
+            # The average starts as the weights after the first step.
             average[name] = value if not number else decay * average[name] + (1 - decay) * value
     kept = small.tensors(tmp_path / "last.safetensors")
     for name, value in kept.items():
@@ -346,7 +346,7 @@ def test_a_prefix_matches_whole_names(split: Split, tmp_path: Path) -> None:
     before = {k: v.clone() for k, v in small.fresh(recipe).state_dict().items()}
     network, _ = small.train(recipe, split, tmp_path)
     same = {k for k, v in network.state_dict().items() if torch.equal(v, before[k])}
-    # Of 10 to 16, which begin alike, everything has moved.
+    # All of 10 to 16, which begin with the same text, have changed.
     assert {name for name in same if name.startswith("features.1")} == {
         name for name in before if name.startswith("features.1.")
     }
@@ -406,7 +406,7 @@ def test_stages_set_the_input_side_and_validate_at_it(
 
 
 def _nan_loss(features: LossFeatures, targets: Tensor) -> Tensor:
-    """NaN for a batch that holds a face of 70 years, which one kind of faces here has."""
+    """NaN for a batch with a face of 70 years, as a quarter of the faces are."""
     wrong = torch.where(targets == 70, torch.nan, 0.0).sum()
     return (features.value - targets).abs().mean() + wrong
 
@@ -470,7 +470,7 @@ def test_the_epochs_before_nan_are_kept(
     recipe = small.recipe(epochs=2, batch=14)
     with pytest.raises(UsageError, match=r"loss became (inf|nan) in epoch 2, step 2"):
         small.train(recipe, split, tmp_path)
-    # What stopped it once does not the second time, and the training ends where it would have.
+    # The second run has no such loss, and ends as an uninterrupted one.
     small.train(recipe, split, tmp_path)
     small.train(recipe, split, tmp_path / "unbroken")
     small.assert_equal_files(
@@ -486,7 +486,7 @@ def test_a_full_disk_leaves_the_previous_state(split: Split, tmp_path: Path) -> 
     before = state.read_bytes()
     weights = (tmp_path / "last.safetensors").stat().st_size
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    # The system itself refuses files of the state's size, and lets those of the weights pass.
+    # The system refuses files of the state's size, and accepts those of the weights.
     resource.setrlimit(resource.RLIMIT_FSIZE, (2 * weights, limits[1]))
     try:
         with pytest.raises(OutputError, match=r"state\.safetensors"):
@@ -530,7 +530,7 @@ def test_chips_come_from_the_cache(split: Split, tmp_path: Path) -> None:
     expected = small.train(recipe, split, tmp_path / "plain")[1]
     small.train(recipe, split, tmp_path / "first", cache=cache)
     assert list(cache.glob("chips-*.npy"))
-    # Decoding again would find another picture.
+    # Decoding again would return another picture.
     moved = []
     for face in split.train:
         path = tmp_path / face.name
@@ -560,7 +560,7 @@ def test_a_watch_follows_every_step_and_epoch(split: Split, tmp_path: Path) -> N
     small.train(small.recipe(epochs=2, batch=14), split, tmp_path, watch=watch)
     assert [line.startswith("epoch ") for line in steps] == [True] * 6
     assert steps[0] == "epoch 1/2 of 2"
-    # On the bar, the best MAE so far.
+    # The progress shows the best MAE so far.
     assert "best validation MAE" in steps[4]
     assert [line.split(":")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
     assert reports == [1, 2]

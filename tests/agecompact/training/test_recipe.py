@@ -184,7 +184,7 @@ def test_overrides_reach_any_depth_and_the_last_one_wins() -> None:
         ("batch=many", r"'many' is not an integer at batch"),
         ("half=1", r"1 is not true or false at half"),
         ("augmentation.flip=no", r"'no' is not true or false at augmentation\.flip"),
-        # As Python spells it; text that is not empty would be true.
+        # As in Python; converted, any text that is not empty would be true.
         ("augmentation.flip=False", r"'False' is not true or false at augmentation\.flip"),
         ("stages.0.rate='1e-3'", r"'1e-3' is not a number at stages\[0\]\.rate"),
         ("stages.0.rate=nan", r"nan is not a number at stages\[0\]\.rate"),
@@ -222,7 +222,7 @@ _KINDS = {"epochs": int, "batch": int, "clip_norm": float, "half": bool, "source
         st.booleans(),
         st.integers(2, 10**6),
         st.floats(0.5, 1e6),
-        # Quoted as TOML's literal strings, which escape nothing.
+        # Quoted as TOML literal strings, which have no escapes.
         st.text(st.characters(min_codepoint=32, max_codepoint=126, exclude_characters="'")),
         st.lists(st.integers(), max_size=2),
     ),
@@ -231,7 +231,7 @@ def test_a_value_is_taken_unchanged_or_refused(key: str, value: object) -> None:
     text = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
     if isinstance(value, str):
         text = f"'{value}'"
-    # An integer is a float's value in TOML as in Python.
+    # An integer is a valid float, in TOML as in Python.
     fits = (type(value) is _KINDS[key]) or (_KINDS[key] is float and type(value) is int)
     override = f"{key}={text}"
     if fits:

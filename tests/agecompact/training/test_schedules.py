@@ -63,10 +63,10 @@ def test_a_cosine_is_torchs(epochs: int, floor: float) -> None:
 def test_a_plateau_is_torchs_with_another_count_of_patience(
     validations: list[float], patience: int
 ) -> None:
-    """The rate falls after `epochs` without a better one, as Keras counts and the paper writes.
+    """The rate falls after `epochs` without a better one, as in Keras and in the paper.
 
-    Torch's `patience` is how many it forgives, so that it falls after one more; and its threshold,
-    none here, would not take a validation for better that is better by less than 1e-4 of itself.
+    Torch lowers it one epoch after `patience` is used up. Its default threshold, switched off here,
+    ignores improvements of less than 1e-4.
     """
     optimiser = _optimiser()
     theirs = ReduceLROnPlateau(optimiser, factor=0.5, patience=patience - 1, threshold=0.0)
@@ -74,7 +74,7 @@ def test_a_plateau_is_torchs_with_another_count_of_patience(
     for count, value in enumerate(validations, start=1):
         theirs.step(value)
         ours = relative_rate(schedule, 0.5, count, validations[:count])
-        # Torch leaves a rate that has all but vanished.
+        # Torch does not lower a rate that is almost 0.
         assert ours == pytest.approx(theirs.get_last_lr()[0], abs=1e-7)
 
 

@@ -161,7 +161,7 @@ def test_code_in_a_pickle_is_refused_and_not_executed(
     with pytest.raises(UsageError, match="is not a state dict"):
         _started(path)
     assert not harm.exists()
-    # The plant would have worked.
+    # The code would have run.
     torch.load(path, weights_only=False) if form != "plain" else pickle.loads(path.read_bytes())
     assert harm.exists()
 

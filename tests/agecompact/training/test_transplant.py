@@ -71,7 +71,7 @@ def fresh() -> MobileAgeNet:
 def transplanted(teacher: EfficientNetLite0) -> MobileAgeNet:
     torch.manual_seed(1)
     student = MobileAgeNet()
-    # The least squares have 672 unknowns where a face of this size has 16 pixels.
+    # The least squares have up to 672 unknowns, and a face of this size has 16 pixels.
     transplant(teacher, student, *_faces(128))
     return student
 
