@@ -94,7 +94,7 @@ $(BUILD)/latency.json: $(MANIFESTS) $(BENCH_SOURCES) | golden
 
 # LiteRT for ARM, an emulator and the runner that both it and a phone run; cached, without root.
 arm-bundle: $(READY)
-	$(BIN)/python -m android_bench.emulated.bundle
+	$(BIN)/python -m android_bench.emulated.make_bundle
 
 # A real adb client and a real adbd for the tests, which start them in a namespace of their own.
 adb-loopback: $(READY)

@@ -1,3 +1,3 @@
-"""Compact face-age networks from PyTorch to a phone, with a proof in years at every step."""
+"""Compact face-age networks from PyTorch to a phone, with the error of every step in years."""
 
 __version__ = "0.1.0"

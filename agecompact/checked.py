@@ -1,7 +1,7 @@
-"""Frozen dataclasses that hold only what their annotations allow.
+"""Frozen dataclasses whose fields are checked against their annotations.
 
-A record goes from one machine to another, and from Swift to Python: a figure of the wrong type, a 0
-that stands for "failed", or a NaN is refused where it enters, not found in a table.
+Records travel between machines, and from Swift to Python. A value of the wrong type, a NaN, or a 0
+that means "failed" is rejected when the record is made, not noticed later in a table.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from agecompact.errors import UsageError
 
 @dataclass(frozen=True)
 class Range:
-    """Where a number lies. `above` excludes its bound, the other two hold theirs."""
+    """Bounds of a number: `above` is exclusive, `at_least` and `at_most` are inclusive."""
 
     above: float | None = None
     at_least: float | None = None
@@ -29,7 +29,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Pattern:
-    """What a text matches from its start to its end."""
+    """A regular expression that must match the whole text."""
 
     expression: str
 
@@ -49,10 +49,10 @@ Hexadecimal = Annotated[str, Pattern(r"[0-9a-f]+")]
 
 @dataclass(frozen=True)
 class Checked:
-    """Base of a dataclass whose fields are checked when it is made.
+    """Base of dataclasses that check their fields on construction.
 
     Raises:
-        UsageError: A field is not what its annotation says.
+        UsageError: A field does not match its annotation.
     """
 
     def __post_init__(self) -> None:
@@ -60,7 +60,7 @@ class Checked:
             _check(getattr(self, name), hint, f"{type(self).__name__}.{name}")
 
     def refuse(self, what: str, why: str = "") -> None:
-        """Refuses fields that contradict each other.
+        """Rejects fields that contradict each other.
 
         Raises:
             UsageError: Always.
@@ -70,7 +70,7 @@ class Checked:
 
 @cache
 def hints_of(kind: Any) -> Mapping[str, Any]:
-    """Annotations of a dataclass, evaluated, by field name."""
+    """Evaluated annotations of a dataclass, by field name."""
     from typing import get_type_hints
 
     hints = get_type_hints(kind, include_extras=True)
@@ -78,7 +78,7 @@ def hints_of(kind: Any) -> Mapping[str, Any]:
 
 
 def optional(hint: Any) -> Any | None:
-    """What `X | None` holds besides None; None where the hint is of another form."""
+    """The `X` of `X | None`; None for any other annotation."""
     if get_origin(hint) in (Union, types.UnionType):
         (inner,) = (arm for arm in get_args(hint) if arm is not type(None))
         return inner
@@ -117,11 +117,11 @@ def _check(value: Any, hint: Any, where: str) -> None:
     else:
         _check_type(value, _PLAIN.get(hint, (hint,)), where)
         if isinstance(value, float) and not math.isfinite(value):
-            raise UsageError(f"{where} is {value!r}", why="an unknown figure is null")
+            raise UsageError(f"{where} is {value!r}", why="an unknown number is null")
 
 
 def _check_type(value: Any, allowed: tuple[type, ...], where: str) -> None:
-    # A bool is an int to Python, and never a figure.
+    # In Python a bool is an int; here it is never a number.
     if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
         wanted = " or ".join(kind.__name__ for kind in allowed)
         raise UsageError(f"{where} is {value!r}", why=f"it should be {wanted}")

@@ -1,7 +1,7 @@
-"""Errors a user can act on, and the exit codes that scripts rely on.
+"""Errors that a user can act on, and exit codes that scripts can rely on.
 
 Every error says what failed, why, and the command or change that fixes it. The command line prints
-these three lines and no traceback; anything that is not an `AgecompactError` is a bug and keeps its
+these three lines and no traceback. Anything that is not an `AgecompactError` is a bug and keeps its
 traceback.
 """
 
@@ -23,13 +23,13 @@ class ExitCode(IntEnum):
 
 
 class AgecompactError(Exception):
-    """A failure with a cause and a cure.
+    """A failure that the user can fix.
 
     Attributes:
         what: What failed, in one line.
-        why: The cause, or an empty string when `what` says it all.
-        fix: The command or the change that mends it.
-        exit_code: What the process returns.
+        why: The cause; empty where `what` is enough.
+        fix: The command or change that fixes it; empty where there is none.
+        exit_code: Exit code of the process.
     """
 
     exit_code = ExitCode.USAGE
@@ -39,6 +39,11 @@ class AgecompactError(Exception):
         self.what = what
         self.why = why
         self.fix = fix
+
+    @property
+    def summary(self) -> str:
+        """What failed and why, in one line."""
+        return f"{self.what}: {self.why}" if self.why else self.what
 
     def __str__(self) -> str:
         lines = [self.what]
@@ -50,17 +55,17 @@ class AgecompactError(Exception):
 
 
 class UsageError(AgecompactError):
-    """The request cannot be met as it was put: a bad argument or an unreadable input."""
+    """A bad argument or an unreadable input."""
 
 
 class GateError(AgecompactError):
-    """A check ran and said no."""
+    """A check ran and failed."""
 
     exit_code = ExitCode.GATE_FAILED
 
 
 class BackendMissingError(AgecompactError):
-    """A runtime, an extra or a system facility that the verb needs is not here."""
+    """A runtime, an extra or a system facility is not available."""
 
     exit_code = ExitCode.ENVIRONMENT
 
@@ -72,13 +77,13 @@ class OutputError(AgecompactError):
 
 
 class ConversionError(AgecompactError):
-    """A converter failed, or made a file that must not be shipped."""
+    """A converter failed, or wrote a file that does not work."""
 
     exit_code = ExitCode.CONVERSION
 
 
 def missing_extra(extra: str, module: str) -> BackendMissingError:
-    """The error for a verb whose optional stack is not installed.
+    """The error for an extra that is not installed.
 
     Args:
         extra: Name of the extra in `pyproject.toml`.
@@ -92,7 +97,7 @@ def missing_extra(extra: str, module: str) -> BackendMissingError:
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
-    """The error for a name that no registry holds, with the nearest ones suggested."""
+    """The error for a name that is not registered; suggests the nearest one."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
     return UsageError(

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, their hashes, and canonical JSON."""
+"""Atomic file writes, file hashes, and canonical JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 def canonical_json(value: Any) -> str:
-    """JSON with one spelling: sorted keys, no spaces, no NaN. Equal values give equal bytes."""
+    """Canonical JSON: sorted keys, no spaces, no NaN. Equal values give equal bytes."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -28,24 +28,25 @@ def pretty_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, indent=2, allow_nan=False) + "\n"
 
 
-def read_json(path: Path, *, what: str) -> dict[str, Any]:
+def read_json(path: Path, *, what: str, fix: str = "") -> dict[str, Any]:
     """Reads a JSON object.
 
     Args:
         path: The file.
         what: What the file should be, for the error message.
+        fix: How to get such a file, for the error message.
 
     Raises:
-        UsageError: The file is missing, is not JSON or holds no object.
+        UsageError: The file is missing, is not JSON, or is not an object.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UsageError(f"no {what} at {path}") from None
+        raise UsageError(f"no {what} at {path}", fix=fix) from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UsageError(f"cannot read {what} {path}", why=str(error)) from None
+        raise UsageError(f"cannot read {what} {path}", why=str(error), fix=fix) from None
     if not isinstance(value, dict):
-        raise UsageError(f"cannot read {what} {path}", why="it holds no JSON object")
+        raise UsageError(f"cannot read {what} {path}", why="it is not a JSON object", fix=fix)
     return value
 
 
@@ -66,7 +67,7 @@ def sha256_of(path: Path) -> str:
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder."""
+    """Size in bytes of a file, or of all files in a folder."""
     if path.is_dir():
         return sum(child.stat().st_size for child in path.rglob("*") if child.is_file())
     return path.stat().st_size
@@ -76,7 +77,7 @@ def make_folder(path: Path) -> Path:
     """Creates an output folder and its parents.
 
     Raises:
-        OutputError: The folder cannot be made or written to.
+        OutputError: The folder cannot be created or written to.
     """
     with output_errors(path):
         path.mkdir(parents=True, exist_ok=True)
@@ -87,33 +88,33 @@ def make_folder(path: Path) -> Path:
 
 @contextmanager
 def output_errors(path: Path) -> Iterator[None]:
-    """Turns the operating system's write errors into `OutputError` with a cure."""
+    """Turns an `OSError` of the block into an `OutputError` with a fix."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        cure = (
-            "free some space, or choose another place with --out"
+        fix = (
+            "free some space, or choose another folder with --out"
             if error.errno in (errno.ENOSPC, errno.EDQUOT)
             else "choose a folder that you can write to with --out"
         )
-        raise OutputError(f"cannot write {path}", why=reason, fix=cure) from error
+        raise OutputError(f"cannot write {path}", why=reason, fix=fix) from error
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yields a temporary name beside `path` that becomes `path` when the block ends well.
+    """Yields a temporary path beside `path`, which replaces `path` when the block succeeds.
 
-    Works for a file and for a folder (an `.mlpackage`). On any exception, Ctrl-C included, the
-    temporary is removed and `path` is as it was before.
+    Works for files and folders (an `.mlpackage`). On any exception, including Ctrl-C, the temporary
+    file is removed and `path` is unchanged.
 
     Raises:
-        OutputError: The place cannot be written to or is full.
+        OutputError: The folder cannot be written to, or the disk is full.
     """
     make_folder(path.parent)
     with output_errors(path):
         scratch = Path(tempfile.mkdtemp(prefix=".partial-", dir=path.parent))
-    # The suffix is kept: converters choose their format by it.
+    # The suffix stays: converters choose their format by it.
     temporary = scratch / path.name
     try:
         with output_errors(path):
@@ -127,17 +128,17 @@ def _replace(temporary: Path, path: Path, scratch: Path) -> None:
     if not temporary.is_dir():
         os.replace(temporary, path)  # noqa: PTH105
         return
-    # A folder cannot be renamed over a full one: move the old one aside first.
+    # A folder cannot be renamed over a non-empty one: move the old one aside first.
     if path.exists():
         os.replace(path, scratch / "old")  # noqa: PTH105
     os.replace(temporary, path)  # noqa: PTH105
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file whole or not at all.
+    """Writes a text file atomically.
 
     Raises:
-        OutputError: The place cannot be written to or is full.
+        OutputError: The folder cannot be written to, or the disk is full.
     """
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

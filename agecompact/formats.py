@@ -1,8 +1,9 @@
-"""The table of formats and precisions. Nothing else enumerates them.
+"""The table of formats and precisions, the only place that enumerates them.
 
-A new precision is an entry in `PRECISIONS`, its name in the formats that have it, and what their
-converters make of it. A new format is an entry in `FORMATS`, a converter and a runtime. Converters,
-runtimes and size readers are named as `module:attribute`, so that this module imports none of them.
+To add a precision, add an entry to `PRECISIONS`, its name to the formats that support it, and the
+case to their converters. To add a format, add an entry to `FORMATS`, a converter and a runtime.
+Converters, runtimes and size readers are named `module:attribute`, so that this module imports none
+of them.
 """
 
 from __future__ import annotations
@@ -19,26 +20,28 @@ class Precision:
     """How weights are stored; inputs and outputs are float32 in every precision.
 
     Attributes:
-        name: As manifests and file names spell it.
-        flag: As `--precision` takes it.
+        name: Its name in manifests and file names.
+        flag: Its name for `--precision`.
         stored_bits: Bits of a stored weight.
-        rounding_unit: Largest relative error of one rounding: half of the last place.
+        rounding_unit: Largest relative error of one rounding, half a unit in the last place.
+        arithmetic: Number type that LiteRT's CPU kernels compute in; None if unknown.
     """
 
     name: str
     flag: str
     stored_bits: int
     rounding_unit: float
+    arithmetic: str | None = None
 
 
 @dataclass(frozen=True)
 class Converter:
-    """What makes every precision of a format, in one process.
+    """Makes all precisions of a format in one process.
 
     Attributes:
         function: `module:function`, called with an `export.job.Job`.
-        source: The format it converts from; None for the PyTorch network itself.
-        timeout_s: After which it is stopped.
+        source: Name of the format that it converts; None for the PyTorch network itself.
+        timeout_s: The process is stopped after this time.
     """
 
     function: str
@@ -51,10 +54,10 @@ class Runtime:
     """A backend that opens the files of a format.
 
     Attributes:
-        name: As results name it.
-        backend: `module`, or `module:object`, of a `runtimes.base.Backend`.
-        label: What ran the file, for people.
-        compute_unit: Core ML's, as Apple spells it; None elsewhere.
+        name: Its name in results.
+        backend: A `runtimes.base.Backend`, as `module:object`.
+        label: Its name for people.
+        compute_unit: Core ML's compute unit, as Apple spells it; None for other formats.
     """
 
     name: str
@@ -68,14 +71,14 @@ class Format:
     """A file format.
 
     Attributes:
-        name: As manifests and `--format` spell it.
-        suffix: Of its files.
-        extra: The extra of `pyproject.toml` that converts, opens and measures it; None for the
-            base.
-        precisions: Names of the precisions that it is made in; the others are made from the first.
-        converter: What makes it; None for the source weights.
-        runtimes: What opens it. The first is the one that users mean.
-        size_reader: `module:function` that tells the bytes of a file's weights and metadata.
+        name: Its name in manifests and for `--format`.
+        suffix: Suffix of its files.
+        extra: The extra in `pyproject.toml` that its converter, runtimes and size reader need; None
+            if they need none.
+        precisions: Names of its precisions. Other formats are converted from the first.
+        converter: Its converter; None for the source weights.
+        runtimes: Runtimes that open it. The first is the default.
+        size_reader: `module:function` that measures the bytes of a file's weights and metadata.
     """
 
     name: str
@@ -89,7 +92,7 @@ class Format:
 
 @dataclass(frozen=True)
 class Target:
-    """An artefact that can be made: a format in a precision."""
+    """An artefact to export: a format in a precision."""
 
     format: Format
     precision: Precision
@@ -102,8 +105,10 @@ class Target:
 PRECISIONS: Mapping[str, Precision] = {
     precision.name: precision
     for precision in (
-        Precision("float32", "fp32", 32, 2.0**-24),
-        Precision("float16", "fp16", 16, 2.0**-11),
+        Precision("float32", "fp32", 32, 2.0**-24, arithmetic="float32"),
+        # LiteRT 2.3.0 converts float16 weights to float32 as it loads them, even on processors with
+        # half-precision arithmetic: both files take the same number of instructions.
+        Precision("float16", "fp16", 16, 2.0**-11, arithmetic="float32"),
     )
 }
 
@@ -117,7 +122,7 @@ _FORMATS = (
         precisions=("float32",),
         converter=None,
         runtimes=(
-            Runtime("pytorch", "agecompact.runtimes.pytorch", "PyTorch"),
+            Runtime("pytorch", "agecompact.runtimes.pytorch:FLOAT32", "PyTorch"),
             Runtime(
                 "pytorch-float64",
                 "agecompact.runtimes.pytorch:FLOAT64",
@@ -132,7 +137,9 @@ _FORMATS = (
         extra=None,
         precisions=("float32",),
         converter=Converter("export.to_onnx:convert", None, 600),
-        runtimes=(Runtime("onnxruntime", "agecompact.runtimes.onnxruntime", "ONNX Runtime"),),
+        runtimes=(
+            Runtime("onnxruntime", "agecompact.runtimes.onnxruntime:BACKEND", "ONNX Runtime"),
+        ),
         size_reader="agecompact.bench.size:onnx_parts",
     ),
     Format(
@@ -141,7 +148,7 @@ _FORMATS = (
         extra="tflite",
         precisions=("float32", "float16"),
         converter=Converter("export.to_tflite:convert", "onnx", 1800),
-        runtimes=(Runtime("litert", "agecompact.runtimes.litert", "LiteRT"),),
+        runtimes=(Runtime("litert", "agecompact.runtimes.litert:BACKEND", "LiteRT"),),
         size_reader="agecompact.bench.size:tflite_parts",
     ),
     Format(
@@ -149,10 +156,10 @@ _FORMATS = (
         suffix=".mlpackage",
         extra="coreml",
         precisions=("float32", "float16"),
-        # Not from ONNX: coremltools no longer reads it.
+        # Not from ONNX, which coremltools no longer reads.
         converter=Converter("export.to_coreml:convert", None, 1800),
         runtimes=(
-            Runtime("coreml", _CORE_ML, "Core ML, CPU", "cpuOnly"),
+            Runtime("coreml", f"{_CORE_ML}:CPU_ONLY", "Core ML, CPU", "cpuOnly"),
             Runtime("coreml-gpu", f"{_CORE_ML}:CPU_AND_GPU", "Core ML, CPU and GPU", "cpuAndGPU"),
             Runtime(
                 "coreml-ane",
@@ -161,7 +168,7 @@ _FORMATS = (
                 "cpuAndNeuralEngine",
             ),
             Runtime("coreml-all", f"{_CORE_ML}:ALL", "Core ML, all units", "all"),
-            Runtime("mil", "agecompact.runtimes.mil", "reference runtime"),
+            Runtime("mil", "agecompact.runtimes.mil:MIL", "reference runtime"),
             Runtime(
                 "mil-float32",
                 "agecompact.runtimes.mil:FLOAT32",
@@ -173,7 +180,7 @@ _FORMATS = (
 )
 
 FORMATS: Mapping[str, Format] = {each.name: each for each in _FORMATS}
-# Formats that are exported; the others are sources.
+# Formats with a converter; the others are sources.
 EXPORTED: Mapping[str, Format] = {n: f for n, f in FORMATS.items() if f.converter is not None}
 RUNTIMES: Mapping[str, Runtime] = {r.name: r for f in _FORMATS for r in f.runtimes}
 COMPUTE_UNITS: Mapping[str, Runtime] = {
@@ -184,33 +191,11 @@ TARGETS: tuple[Target, ...] = tuple(
 )
 
 
-def format_named(name: str) -> Format:
-    """The format of a name.
-
-    Raises:
-        UsageError: No such format; the nearest name is suggested.
-    """
-    if name not in FORMATS:
-        raise unknown_name("format", name, FORMATS)
-    return FORMATS[name]
-
-
-def precision_named(name: str) -> Precision:
-    """The precision of a name.
-
-    Raises:
-        UsageError: No such precision; the nearest name is suggested.
-    """
-    if name not in PRECISIONS:
-        raise unknown_name("precision", name, PRECISIONS)
-    return PRECISIONS[name]
-
-
 def format_of(path: Path) -> Format:
-    """The format of a file, by its suffix.
+    """The format of a file, from its suffix.
 
     Raises:
-        UsageError: No format has that suffix.
+        UsageError: No format has this suffix.
     """
     for each in FORMATS.values():
         if each.suffix == path.suffix:
@@ -218,16 +203,16 @@ def format_of(path: Path) -> Format:
     suffixes = ", ".join(each.suffix for each in FORMATS.values())
     raise UsageError(
         f"cannot tell what {path} is",
-        why=f"its name ends in none of {suffixes}",
+        why=f"the suffix is none of {suffixes}",
         fix="name a file with one of these suffixes",
     )
 
 
 def runtime_named(name: str) -> Runtime:
-    """The runtime of a name.
+    """Looks up a runtime by its name.
 
     Raises:
-        UsageError: No such runtime; the nearest name is suggested.
+        UsageError: There is no such runtime; suggests the nearest name.
     """
     if name not in RUNTIMES:
         raise unknown_name("runtime", name, RUNTIMES)
@@ -235,10 +220,13 @@ def runtime_named(name: str) -> Runtime:
 
 
 def opened_by(runtime: str) -> Format:
-    """The format whose files a runtime opens, such as `litert`.
+    """The format whose files a runtime opens.
+
+    Args:
+        runtime: Name of the runtime, such as `litert`.
 
     Raises:
-        UsageError: No such runtime; the nearest name is suggested.
+        UsageError: There is no such runtime; suggests the nearest name.
     """
     wanted = runtime_named(runtime)
     return next(each for each in FORMATS.values() if wanted in each.runtimes)

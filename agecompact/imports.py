@@ -1,4 +1,4 @@
-"""Modules and objects imported by name, when they are first used."""
+"""Lazy imports of modules and objects by name."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from agecompact.errors import missing_extra
 
 
 def import_extra(module: str, extra: str) -> ModuleType:
-    """Imports a module that needs an extra, or says which command installs that.
+    """Imports a module of an extra; the error names the command that installs the extra.
 
     Raises:
-        BackendMissingError: The module, or something that it imports, is not installed.
+        BackendMissingError: The module, or one of its own imports, is not installed.
     """
     try:
         return importlib.import_module(module)
@@ -22,11 +22,11 @@ def import_extra(module: str, extra: str) -> ModuleType:
 
 
 def resolve(reference: str, *, extra: str | None = None) -> Any:
-    """The object that a registry entry names.
+    """Imports the object that a registry entry names.
 
     Args:
         reference: `module:attribute`, or `module` for the module itself.
-        extra: The extra of `pyproject.toml` that the module needs; None for the base.
+        extra: The extra in `pyproject.toml` that the module needs; None if it needs none.
 
     Raises:
         BackendMissingError: The extra is not installed.

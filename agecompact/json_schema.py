@@ -1,4 +1,4 @@
-"""JSON Schemas made from dataclasses, for readers in other languages."""
+"""JSON Schemas generated from dataclasses, for readers in other languages."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _PLAIN = {float: "number", int: "integer", str: "string", bool: "boolean"}
 
 
 def document(kind: type, *, title: str, version: int, items: str, **more: type) -> dict[str, Any]:
-    """The schema, draft 2020-12, of a file that lists dataclasses.
+    """The schema (draft 2020-12) of a file with a list of dataclasses.
 
     Args:
         kind: The dataclass.
         title: What the file is.
         version: Its `schema_version`.
-        items: The field that holds the list.
+        items: Name of the field with the list.
         **more: Other fields of the file, with their types.
     """
     definitions: dict[str, Any] = {}
@@ -59,14 +59,14 @@ def _schema(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         return {"type": "object", "additionalProperties": values}
     if dataclasses.is_dataclass(hint):
         return _reference(cast(type, hint), definitions)
-    # What is free in form, such as a report inside the report, is any value.
+    # `Any` is a value of any form, such as a report inside the report.
     return {} if hint is Any else {"type": _PLAIN[hint]}
 
 
 def _reference(kind: type, definitions: dict[str, Any]) -> dict[str, Any]:
     if kind.__name__ not in definitions:
         definitions[kind.__name__] = {}
-        told = _attributes(kind)
+        descriptions = _attributes(kind)
         definitions[kind.__name__] = {
             "description": (kind.__doc__ or "").strip().splitlines()[0],
             "type": "object",
@@ -75,7 +75,7 @@ def _reference(kind: type, definitions: dict[str, Any]) -> dict[str, Any]:
             ],
             "additionalProperties": False,
             "properties": {
-                name: {"description": told[name], **_schema(hint, definitions)}
+                name: {"description": descriptions[name], **_schema(hint, definitions)}
                 for name, hint in hints_of(kind).items()
             },
         }
@@ -85,16 +85,16 @@ def _reference(kind: type, definitions: dict[str, Any]) -> dict[str, Any]:
 def _limit(limit: Range | Pattern) -> dict[str, Any]:
     if isinstance(limit, Pattern):
         return {"pattern": f"^{limit.expression}$"}
-    told = {
+    bounds = {
         "exclusiveMinimum": limit.above,
         "minimum": limit.at_least,
         "maximum": limit.at_most,
     }
-    return {name: bound for name, bound in told.items() if bound is not None}
+    return {name: bound for name, bound in bounds.items() if bound is not None}
 
 
 def _attributes(kind: type) -> dict[str, str]:
-    """The `Attributes:` of a docstring, by name."""
+    """Descriptions in the `Attributes:` section of a docstring, by name."""
     section = (kind.__doc__ or "").partition("Attributes:\n")[2]
     entries = re.split(r"^ {8}(?=\w+: )", section, flags=re.MULTILINE)[1:]
     pairs = (entry.partition(": ") for entry in entries)

@@ -1,51 +1,55 @@
-"""One table over everything that a build folder's files tell: size, parity, latency, verdict."""
+"""Summary of a build folder: size, parity, latency and status of every artefact."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agecompact.artifacts.manifest import read_builds
+from agecompact.artifacts.manifest import Build, Entry, read_builds
 from agecompact.bench import store
 from agecompact.bench.record import Record
+from agecompact.bench.tables import DASH, known_columns
 from agecompact.bench.validity import validated
 from agecompact.files import read_json
+from agecompact.formats import COMPUTE_UNITS, RUNTIMES, opened_by
+from agecompact.tables import Column, Table
 
-HEADINGS = (
-    "model",
-    "artefact",
-    "size",
-    "parity max",
-    "parity p99",
-    "latency",
-    "instructions",
-    "on device",
-    "status",
+_COLUMNS = (
+    Column("model", "name"),
+    Column("artefact", "name"),
+    Column("size", "number"),
+    Column("parity max", "number"),
+    Column("parity p99", "number", rank=3),
+    Column("latency", rank=1),
+    Column("instructions", rank=2),
+    Column("on device", rank=2),
+    Column("status"),
 )
-NUMERIC = frozenset(HEADINGS[2:8])
+HEADINGS = tuple(column.heading for column in _COLUMNS)
+_RIGHT_ALIGNED = frozenset(HEADINGS[2:8])
 
 
 @dataclass(frozen=True)
-class Row:
-    """One artefact, as far as it was looked at.
+class ArtifactSummary:
+    """What is known about one artefact.
 
     Attributes:
         model: Registered id.
         artifact: File name.
         file_bytes: Size.
-        max_years: Greatest error against PyTorch; None when not compared here.
-        p99_years: 99th percentile of the error.
+        max_years: Largest error against PyTorch; None if not compared here.
+        p99_years: 99th percentile of the error; None if not compared here.
         unit: Unit of both.
-        ratio: Latency over the model's float32 TFLite file, both on one host and with the same
-            threads; None when not measured here.
-        ratio_invalid: Why that may not be believed; empty otherwise.
-        instructions: A text an emulated core: instructions per inference, and the core.
-        on_device: A text a device: the median latency there, and its name.
-        status: `passed`, `failed: <kind>`, `not run here` or `not checked`; where a runtime stood
-            in for Core ML, which.
+        ratio: Latency relative to the model's float32 TFLite file, on the same host with the same
+            number of threads; None if not measured here.
+        ratio_invalid: Why the ratio is not valid; empty if it is.
+        instructions: For each emulated core, the instructions per inference and the core.
+        on_device: For each device, the median latency and the device.
+        status: `passed`, `failed: <kind>`, `not run here` or `not checked`; with the runtime if it
+            is a stand-in for Core ML.
     """
 
     model: str
@@ -61,7 +65,7 @@ class Row:
     status: str
 
     def cells(self) -> tuple[str, ...]:
-        """The row as text, in the order of `HEADINGS`."""
+        """Returns the summary as text, in the order of `HEADINGS`."""
         unit = "y" if self.unit == "years" else ""
         return (
             self.model,
@@ -70,108 +74,131 @@ class Row:
             _or_dash(self.max_years, f"{{:.1e}} {unit}"),
             _or_dash(self.p99_years, f"{{:.1e}} {unit}"),
             _marked(_or_dash(self.ratio, "{:.2f}x"), self.ratio_invalid),
-            ", ".join(self.instructions) or "-",
-            ", ".join(self.on_device) or "-",
+            ", ".join(self.instructions) or DASH,
+            ", ".join(self.on_device) or DASH,
             self.status,
         )
 
 
-def rows(root: Path) -> tuple[Row, ...]:
+def summaries(root: Path) -> tuple[ArtifactSummary, ...]:
     """Reads a build folder.
 
     Args:
-        root: A folder with `<model>/manifest.json`, and `parity.json` and `latency.json` if those
-            stops have run. What was measured on another file than the one there is left out.
+        root: A folder with `<model>/manifest.json`, and with `parity.json` and `latency.json` if
+            those stages have run. Results for another file than the current one are ignored.
+
+    Returns:
+        One summary per artefact, in the manifests' order.
 
     Raises:
-        UsageError: No build there, or a file that cannot be read.
+        UsageError: There is no build, or a file cannot be read.
     """
-    builds = read_builds(root)
-    parity = _verdicts(root / "parity.json")
+    parity = _parity_results(root / "parity.json")
     measured = _measured(root / store.FILE_NAME)
-    found = []
-    for build in builds:
-        for entry in build.manifest.artifacts:
-            verdict = parity.get((entry.file, entry.sha256), {})
-            records = measured.get((entry.file, entry.sha256), [])
-            ratio = next((r for r in records if _is_like_its_reference(r)), None)
-            found.append(
-                Row(
-                    model=build.manifest.model,
-                    artifact=entry.file,
-                    file_bytes=entry.bytes,
-                    max_years=verdict.get("max_years"),
-                    p99_years=verdict.get("p99_years"),
-                    unit=build.manifest.contract.output.unit,
-                    ratio=ratio.ratio.median if ratio and ratio.ratio else None,
-                    ratio_invalid=_why_invalid(ratio) if ratio else "",
-                    instructions=tuple(_count(r) for r in records if r.instructions),
-                    on_device=tuple(_time(r) for r in records if r.source == "device"),
-                    status=_status(verdict),
-                )
-            )
-    return tuple(found)
+    return tuple(
+        _summary(
+            build,
+            entry,
+            parity.get((entry.file, entry.sha256), {}),
+            measured.get((entry.file, entry.sha256), []),
+        )
+        for build in read_builds(root)
+        for entry in build.manifest.artifacts
+    )
 
 
-def to_markdown(table: Sequence[Row]) -> str:
-    """The table in GitHub's Markdown."""
+def _summary(
+    build: Build, entry: Entry, result: Mapping[str, Any], records: Sequence[Record]
+) -> ArtifactSummary:
+    timed = next((r for r in records if _has_settings_of_reference(r)), None)
+    return ArtifactSummary(
+        model=build.manifest.model,
+        artifact=entry.file,
+        file_bytes=entry.bytes,
+        max_years=result.get("max_years"),
+        p99_years=result.get("p99_years"),
+        unit=build.manifest.contract.output.unit,
+        ratio=timed.ratio.median if timed and timed.ratio else None,
+        ratio_invalid=_why_invalid(timed) if timed else "",
+        instructions=tuple(_count(r) for r in records if r.instructions),
+        on_device=tuple(_time(r) for r in records if r.source == "device"),
+        status=_status(result),
+    )
+
+
+def to_markdown(table: Sequence[ArtifactSummary]) -> str:
+    """Returns the summaries as a table in GitHub's Markdown."""
     lines = [
         "| " + " | ".join(HEADINGS) + " |",
-        "|" + "|".join("---:" if h in NUMERIC else "---" for h in HEADINGS) + "|",
+        "|" + "|".join("---:" if h in _RIGHT_ALIGNED else "---" for h in HEADINGS) + "|",
     ]
-    lines += ["| " + " | ".join(row.cells()) + " |" for row in table]
+    lines += ["| " + " | ".join(summary.cells()) + " |" for summary in table]
     return "\n".join(lines) + "\n"
 
 
-def _verdicts(path: Path) -> dict[tuple[str, str], dict[str, Any]]:
-    """By file and hash the verdict that counts, of the runtimes that the file was asked of.
+def to_table(table: Sequence[ArtifactSummary]) -> Table:
+    """Returns the summaries as a table for a terminal, without the columns that are empty.
 
-    That is the first failure; without one the first that passed, which is the nearest to a phone's;
-    and only where none ran, that none did.
+    The model is left out too, since file names begin with it.
+    """
+    return known_columns(
+        "From PyTorch to the phone",
+        "parity: error against PyTorch; latency: ratio to the float32 TFLite file on one host; "
+        "instructions: per inference, counted on an emulated ARM core",
+        _COLUMNS[1:],
+        [summary.cells()[1:] for summary in table],
+    )
+
+
+def _parity_results(path: Path) -> dict[tuple[str, str], dict[str, Any]]:
+    """Returns the decisive parity result of each file, by name and hash.
+
+    A file is checked in several runtimes. The first failure decides; else the first pass, whose
+    runtime is the closest to a phone's; else it was skipped everywhere.
     """
     if not path.is_file():
         return {}
-    told: dict[tuple[str, str], dict[str, Any]] = {}
-    for verdict in read_json(path, what=path.stem).get("results", []):
-        key = verdict["artifact"], verdict["sha256"]
-        if key not in told or _weight(verdict) > _weight(told[key]):
-            told[key] = verdict
-    return told
+    decisive: dict[tuple[str, str], dict[str, Any]] = {}
+    for result in read_json(path, what="parity result").get("results", []):
+        key = result["artifact"], result["sha256"]
+        if key not in decisive or _weight(result) > _weight(decisive[key]):
+            decisive[key] = result
+    return decisive
 
 
-def _weight(verdict: dict[str, Any]) -> int:
-    return ("skipped", "passed", "failed").index(verdict["status"])
+def _weight(result: Mapping[str, Any]) -> int:
+    return ("skipped", "passed", "failed").index(result["status"])
 
 
 def _measured(path: Path) -> dict[tuple[str, str], list[Record]]:
-    """Records by file and hash, judged by the rules of today."""
-    found: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    """Returns the records of each file, by name and hash, validated by the current rules."""
+    by_file: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in store.read(path) if path.is_file() else ():
-        found[record.artifact.file, record.artifact.sha256].append(validated(record))
-    return found
+        by_file[record.artifact.file, record.artifact.sha256].append(validated(record))
+    return by_file
 
 
-def _is_like_its_reference(record: Record) -> bool:
+def _has_settings_of_reference(record: Record) -> bool:
     runtime, ratio = record.runtime, record.ratio
     return ratio is not None and (runtime.threads, runtime.batch) == (ratio.reference_threads, 1)
 
 
 def _count(record: Record) -> str:
     assert record.instructions is not None
-    told = f"{record.instructions.total / 1e6:.2f}M {record.machine.cpu}{_how(record)}"
-    return _marked(told, _why_invalid(record))
+    text = f"{record.instructions.total / 1e6:.2f}M {record.machine.cpu}{_settings(record)}"
+    return _marked(text, _why_invalid(record))
 
 
 def _time(record: Record) -> str:
     device = record.machine.name or record.machine.cpu
     if record.latency is None:
-        return f"- {device}{_how(record)}"
-    told_ms = record.latency.p50_ms or record.latency.mean_ms
-    return _marked(f"{told_ms:.2f} ms {device}{_how(record)}", _why_invalid(record))
+        return f"- {device}{_settings(record)}"
+    latency_ms = record.latency.p50_ms or record.latency.mean_ms
+    return _marked(f"{latency_ms:.2f} ms {device}{_settings(record)}", _why_invalid(record))
 
 
-def _how(record: Record) -> str:
-    """What is worth saying of how it ran; nothing of one thread and one face."""
+def _settings(record: Record) -> str:
+    """Threads and batch; empty for one thread and one face."""
     runtime = record.runtime
     threads = f" {runtime.threads} threads" if (runtime.threads or 1) > 1 else ""
     return threads + (f" batch {runtime.batch}" if runtime.batch > 1 else "")
@@ -181,19 +208,23 @@ def _why_invalid(record: Record) -> str:
     return ", ".join(reason.rule for reason in record.reasons)
 
 
-def _marked(told: str, why_invalid: str) -> str:
-    return f"{told} (invalid: {why_invalid})" if why_invalid else told
+def _marked(text: str, why_invalid: str) -> str:
+    return f"{text} (invalid: {why_invalid})" if why_invalid else text
 
 
-def _status(verdict: dict[str, Any]) -> str:
-    if not verdict:
+def _status(result: Mapping[str, Any]) -> str:
+    if not result:
         return "not checked"
-    if verdict["kind"] == "missing":
+    if result["kind"] == "missing":
         return "not run here"
-    told = verdict["status"] if verdict["kind"] is None else f"failed: {verdict['kind']}"
-    # What stands in for Core ML is never taken for it.
-    return f"{told} ({verdict['label']})" if verdict["runtime"].startswith("mil") else told
+    status = result["status"] if result["kind"] is None else f"failed: {result['kind']}"
+    return f"{status} ({result['label']})" if _is_core_ml_stand_in(result["runtime"]) else status
+
+
+def _is_core_ml_stand_in(name: str) -> bool:
+    runtime = RUNTIMES.get(name)
+    return runtime in opened_by("coreml").runtimes and runtime not in COMPUTE_UNITS.values()
 
 
 def _or_dash(value: float | None, form: str) -> str:
-    return "-" if value is None else form.format(value).strip()
+    return DASH if value is None else form.format(value).strip()

@@ -1,8 +1,8 @@
-"""Dataclasses to JSON and TOML files and back, strictly: one converter for every file we read.
+"""Strict conversion between dataclasses and JSON or TOML, for every file that agecompact reads.
 
-A field that is missing, unknown or of another type is an error that names it; so are NaN, `"no"`
-for a bool and 2.7 for an int. A dataclass with a `SCHEMA_VERSION` carries it in its JSON form, also
-when it is part of another file.
+A missing field, an unknown field and a value of the wrong type are errors that name the field; so
+are NaN, `"no"` for a bool and 2.7 for an int. A dataclass with a `SCHEMA_VERSION` has a
+`schema_version` in its JSON, also when it is nested in another dataclass.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _T = TypeVar("_T")
 
 
 class SchemaVersionError(ValueError):
-    """A file of another schema version than this agecompact reads."""
+    """The file has a schema version that this agecompact does not read."""
 
 
 def structure(value: Any, kind: type[_T], *, where: str, fix: str = "") -> _T:
@@ -41,18 +41,18 @@ def structure(value: Any, kind: type[_T], *, where: str, fix: str = "") -> _T:
     Args:
         value: As `json.loads` or `tomllib.loads` gives it.
         kind: The dataclass.
-        where: What is read, for the error message: `manifest build/c3ae/manifest.json`.
-        fix: How to mend it, for the error message.
+        where: What is being read, for the error message: `manifest build/c3ae/manifest.json`.
+        fix: How to fix it, for the error message.
 
     Raises:
-        UsageError: A field is missing, unknown, of another type or out of range, or the schema
-            version is another.
+        UsageError: A field is missing, unknown, of the wrong type or out of range, or the schema
+            version is not supported.
     """
     try:
         return _converter().structure(value, kind)
     except SchemaVersionError as error:
         raise UsageError(f"cannot read {where}", why=str(error), fix=fix) from None
-    except Exception as error:  # cattrs groups whatever the constructors raise.
+    except Exception as error:  # cattrs groups all that constructors raise.
         reasons = _reasons(error)
         more = f"; and {len(reasons) - _MAX_REASONS} more" if len(reasons) > _MAX_REASONS else ""
         why = "; ".join(reasons[:_MAX_REASONS]) + more
@@ -60,7 +60,7 @@ def structure(value: Any, kind: type[_T], *, where: str, fix: str = "") -> _T:
 
 
 def unstructure(value: Any) -> Any:
-    """A dataclass, or a container of them, as JSON values: tuples as lists, paths as text."""
+    """Converts a dataclass, or a container of them, to JSON values."""
     return _converter().unstructure(value)
 
 
@@ -69,34 +69,34 @@ def read_versioned(path: Path, kind: type[_T], *, what: str, fix: str = "") -> _
 
     Args:
         path: The file.
-        kind: The dataclass it holds; its `SCHEMA_VERSION` is the version that is read.
+        kind: The dataclass; its `SCHEMA_VERSION` is the only version that is read.
         what: What the file should be, for the error message.
         fix: How to make the file again, for the error message.
 
     Raises:
-        UsageError: The file is missing or not JSON, or does not hold the dataclass.
+        UsageError: The file is missing, is not JSON, or does not match the dataclass.
     """
-    return structure(read_json(path, what=what), kind, where=f"{what} {path}", fix=fix)
+    return structure(read_json(path, what=what, fix=fix), kind, where=f"{what} {path}", fix=fix)
 
 
 def write_versioned(path: Path, value: Any) -> None:
-    """Writes a dataclass as JSON, whole or not at all.
+    """Writes a dataclass as JSON, atomically.
 
     Raises:
-        OutputError: The place cannot be written to or is full.
+        OutputError: The folder cannot be written to, or the disk is full.
     """
     write_text(path, pretty_json(unstructure(value)))
 
 
 def parse_json(text: str | bytes, kind: type[_T], *, where: str, fix: str = "") -> _T:
-    """Builds a dataclass from the text of its JSON form.
+    """Builds a dataclass from JSON text.
 
     Raises:
-        UsageError: As `structure`, or the text is not JSON.
+        UsageError: The text is not JSON, or as in `structure`.
     """
     try:
         value = json.loads(text)
-    # An integer of thousands of digits is a plain ValueError, deep nesting a RecursionError.
+    # An integer of thousands of digits raises a plain ValueError, deep nesting a RecursionError.
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{where} is not JSON", why=str(error), fix=fix) from None
     return structure(value, kind, where=where, fix=fix)
@@ -108,10 +108,10 @@ def read_toml(path: Path, *, what: str, fix: str = "") -> dict[str, Any]:
     Args:
         path: The file.
         what: What the file should be, for the error message.
-        fix: How to mend it, for the error message.
+        fix: How to fix it, for the error message.
 
     Raises:
-        UsageError: The file is missing or not TOML.
+        UsageError: The file is missing or is not TOML.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -140,7 +140,8 @@ def _converter() -> cattrs.Converter:
 
 
 def _exactly(kind: type) -> Callable[[Any, Any], Any]:
-    # JSON has one kind of number, and writers spell 5.0 as 5. A bool is an int to Python alone.
+    # JSON has one type of number, and some writers write 5.0 as 5. Only Python takes a bool for an
+    # int.
     accepted = (int, float) if kind is float else (kind,)
 
     def hook(value: Any, _: Any) -> Any:
@@ -165,7 +166,7 @@ def _literal(kind: Any) -> Callable[[Any, Any], Any]:
     choices = get_args(kind)
 
     def hook(value: Any, _: Any) -> Any:
-        # Not `in`: True equals 1.
+        # Not `in`, because True == 1.
         if not any(value == choice and type(value) is type(choice) for choice in choices):
             raise ValueError(f"{value!r} is none of {', '.join(map(str, choices))}")
         return value
@@ -181,7 +182,7 @@ def _homogeneous_tuple(kind: Any, converter: cattrs.Converter) -> Callable[[Any,
     items = homogenous_tuple_structure_factory(kind, converter)
 
     def hook(value: Any, own: Any) -> Any:
-        # Text is a sequence to Python alone.
+        # Python takes text for a sequence.
         if not isinstance(value, list | tuple):
             raise TypeError(f"{value!r} is not a list")
         return items(value, own)
@@ -255,7 +256,7 @@ def _versioned_fields(kind: Any, converter: cattrs.Converter) -> Callable[[Any],
 
 
 def _reasons(error: BaseException) -> list[str]:
-    """One line per fault, with the path of the field."""
+    """One line per error, with the path of the field."""
     return [line.replace(" @ $.", " at ").replace(" @ $", "") for line in _messages(error)]
 
 
@@ -269,5 +270,5 @@ def _reason(error: BaseException, _: Any) -> str:
     if isinstance(error, cattrs.ForbiddenExtraKeysError):
         return f"unknown fields: {', '.join(sorted(error.extra_fields))}"
     if isinstance(error, AgecompactError):
-        return ": ".join(part for part in (error.what, error.why) if part)
+        return error.summary
     return str(error)

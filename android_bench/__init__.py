@@ -1,1 +1,1 @@
-"""The fourth stop: what an artefact costs. Of the harnesses, the host's is here so far."""
+"""Latency and instruction counts on Android phones and emulated ARM processors."""

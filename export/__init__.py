@@ -1,1 +1,1 @@
-"""The second stop: trained weights to ONNX, TFLite and Core ML."""
+"""The second stage: converts trained weights to ONNX, TFLite and Core ML."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -10,35 +9,41 @@ import click
 from agecompact.artifacts import manifest
 from agecompact.console.common import emit, json_option, progress, screen
 from agecompact.errors import ConversionError, GateError, UsageError
+from agecompact.formats import EXPORTED, PRECISIONS
 from agecompact.models import registry
+from agecompact.serialization import unstructure
 from agecompact.weights import checkpoints
 from export import pipeline, targets
 from export.job import InputKind
 from export.verify import check
 
 _OUT = Path("build")
+_FORMATS = ", ".join(EXPORTED)
+_PRECISIONS = ", ".join(precision.flag for precision in PRECISIONS.values())
 
 
 @click.command()
 @click.argument("models", nargs=-1, metavar="MODEL...")
 @click.option("--all", "every", is_flag=True, help="Export every model that has released weights.")
-@click.option("--weights", type=click.Path(path_type=Path), help="Weights, not the released ones.")
-@click.option("--format", "formats", multiple=True, help="onnx, tflite or coreml; repeatable.")
-@click.option("--precision", "precisions", multiple=True, help="fp32 or fp16; repeatable.")
-@click.option("--out", type=click.Path(path_type=Path), default=_OUT, show_default=True)
 @click.option(
-    "--dynamic-batch", is_flag=True, help="Leave the ONNX file's batch axis open, 1 to 64."
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="Use these, not the released ones.",
 )
+@click.option("--format", "formats", multiple=True, help=f"One of {_FORMATS}; repeatable.")
+@click.option("--precision", "precisions", multiple=True, help=f"One of {_PRECISIONS}; repeatable.")
+@click.option("--out", type=click.Path(path_type=Path), default=_OUT, show_default=True)
+@click.option("--dynamic-batch", is_flag=True, help="Let the ONNX file take batches of 1 to 64.")
 @click.option(
     "--input",
     "input_kind",
     type=click.Choice(["tensor", "image"]),
     default="tensor",
     show_default=True,
-    help="Inputs of Core ML packages; images normalise inside the graph.",
+    help="Inputs of Core ML packages; images are normalised inside the graph.",
 )
 @click.option(
-    "--keep-going", is_flag=True, help="Note a conversion that fails, make the others, exit 4."
+    "--keep-going", is_flag=True, help="If a conversion fails, make the others, then exit 4."
 )
 @json_option
 def export(
@@ -55,22 +60,23 @@ def export(
 ) -> None:
     """Convert weights to ONNX, TFLite and Core ML.
 
-    Writes build/<model>/ with the artefacts and manifest.json. No --format means all formats, no
-    --precision all precisions.
+    Writes build/<model>/ with the artefacts and manifest.json. Without --format, all formats are
+    made; without --precision, all precisions.
     """
     chosen = targets.select(formats, precisions)
     sources = _sources(models, every, weights)
     console = screen(json_target)
     written = []
-    stages = len({target.format for target in chosen})
-    with progress(console, "export", len(sources) * stages) as step:
+    formats_chosen = {target.format.name for target in chosen}
+    with progress(console, "export", len(sources) * len(formats_chosen)) as stages:
         for source in sources:
             request = pipeline.Request(source, chosen, out, dynamic_batch, input_kind, keep_going)
-            written.append(pipeline.export(request, step))
+            written.append(pipeline.export(request, stages))
     for made in written:
         for entry in made.artifacts:
-            console.print(f"{out / made.model / entry.file}  {entry.bytes:,} bytes")
-    emit([json.loads(made.to_json()) for made in written], json_target)
+            line = f"{out / made.model / entry.file}  {entry.bytes:,} bytes"
+            console.print(line, markup=False, soft_wrap=True)
+    emit(unstructure(written), json_target)
     if missing := [each for made in written for each in made.not_made]:
         raise ConversionError(
             f"{len(missing)} artefacts were not made",
@@ -82,30 +88,39 @@ def export(
 @click.argument("build", type=click.Path(path_type=Path), default=_OUT)
 @json_option
 def verify(build: Path, json_target: str | None) -> None:
-    """Re-check a build folder: every file's hash, and what each artefact says of itself."""
+    """Check a build folder: the hash of every file, and the metadata inside every artefact."""
     builds = manifest.read_builds(build)
     faults = {b.manifest.model: check(b) for b in builds}
-    emit({"schema_version": manifest.SCHEMA_VERSION, "faults": faults}, json_target)
+    emit({"schema_version": manifest.Manifest.SCHEMA_VERSION, "faults": faults}, json_target)
     found = [fault for lines in faults.values() for fault in lines]
     if found:
-        raise GateError(f"{build} is not intact", why="\n     ".join(found), fix="export it again")
+        raise GateError(
+            f"{build} is not intact",
+            why="\n     ".join(found),
+            fix="export the models again",
+        )
     count = sum(len(b.manifest.artifacts) for b in builds)
     screen(json_target).print(f"{build}: {len(builds)} models, {count} artefacts, all intact")
 
 
 def _sources(models: tuple[str, ...], every: bool, weights: Path | None) -> list[Path]:
-    """The weights files to export: the released ones of the named models, or the one given."""
+    """The weights files to export: the given one, or the released ones of the named models."""
     for model_id in models:
         registry.get(model_id)
     if weights is not None:
         if every or len(models) > 1:
-            raise UsageError("--weights is for one model")
+            raise UsageError(
+                "--weights exports one model", fix="export each weights file on its own"
+            )
         found = checkpoints.read(weights).model_id
         if models and models[0] != found:
-            raise UsageError(f"{weights} are weights of '{found}', not of '{models[0]}'")
+            raise UsageError(
+                f"{weights} are weights of '{found}', not of '{models[0]}'",
+                fix=f"agecompact export {found} --weights {weights}",
+            )
         return [weights]
     if every:
-        return [checkpoints.released_path(model_id) for model_id in registry.MODELS]
+        models = tuple(filter(checkpoints.is_released, registry.MODELS))
     if not models:
         raise UsageError(
             "no model named",

@@ -1,9 +1,9 @@
-"""Batch norms folded into the convolutions of an ONNX graph, with one rounding.
+"""Folds batch norms into the convolutions of an ONNX graph, with a single rounding.
 
-The exporter folds them in float32, operation by operation, which leaves weights wrong by two units
-in the last place. On an image without contrast all pixels err alike, the errors of all weights add
-up, and the network amplifies the sum: it was half of what C3AE lost. Here the same products are
-formed in float64 and rounded once.
+The exporter folds them in float32, operation by operation, which leaves errors of two units in the
+last place. On an image without contrast all pixels have the same error, the errors of all weights
+add up, and the network amplifies the sum: this was half of C3AE's error. Here the products are
+computed in float64 and rounded once.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ if TYPE_CHECKING:
     import onnx
     from torch import nn
 
-# The exporter's own folding is nearer than this to the exact one, in units of the largest weight;
-# a node that is farther off is none that was folded, and is left alone.
+# Largest difference between the exporter's folding and the exact one, in units of the largest
+# weight. A node that differs by more was not folded, and is not changed.
 _SAME = 1e-4
 
 
 def fold_exactly(model: onnx.ModelProto, network: nn.Module) -> int:
-    """Replaces the weights of convolutions that a batch norm was folded into, in place.
+    """Replaces, in place, the weights of convolutions that a batch norm was folded into.
 
     Args:
-        model: Its weights are named after the network's parameters.
-        network: What it was exported from, in evaluation mode.
+        model: The model, with weights named after the network's parameters.
+        network: The network that it was exported from, in evaluation mode.
 
     Returns:
-        How many convolutions were replaced.
+        The number of convolutions whose weights were replaced.
     """
     from onnx import numpy_helper
 
     folded = folded_weights(network)
     stored = {initializer.name: initializer for initializer in model.graph.initializer}
-    often = Counter(name for node in model.graph.node for name in node.input)
+    uses = Counter(name for node in model.graph.node for name in node.input)
     replaced = 0
     for node in model.graph.node:
         if node.op_type != "Conv" or len(node.input) != 3:
             continue
         names = node.input[1:]
         path = names[0].removesuffix(".weight")
-        if f"{path}.bias" not in folded or any(often[n] > 1 or n not in stored for n in names):
+        if f"{path}.bias" not in folded or any(uses[n] > 1 or n not in stored for n in names):
             continue
         exact = [folded[f"{path}.{part}"] for part in ("weight", "bias")]
         old = [numpy_helper.to_array(stored[name]) for name in names]

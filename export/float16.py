@@ -1,12 +1,11 @@
-"""Float16 storage for TFLite: half the bytes, an error ten times below a plain cast's.
+"""Float16 storage for TFLite: half the bytes, with a tenth of the error of a plain cast.
 
-A plain cast rounds every constant, and nearly all of its error is born in the first layers: they
-are small, they read values far from zero, and all that follows amplifies what they get wrong. So
-the layers that read the input stay float32, and those after them as far as 2 % of the weights go;
-biases stay float32 too.
+A plain cast rounds every constant, and nearly all of its error originates in the first layers: they
+are small, read values far from zero, and all later layers amplify their errors. So the layers that
+read the input stay float32, as do the next layers up to 2 % of the weights, and all biases.
 
-Arithmetic stays float32. The flag that lets a runtime compute in float16, which onnx2tf's own
-float16 files carry (`reduced_precision_support`), is not set: parity was proven without it.
+Arithmetic stays float32. onnx2tf's own float16 files set a flag that allows a runtime to compute in
+float16 (`reduced_precision_support`). Here it is not set, since parity is checked without it.
 """
 
 from __future__ import annotations
@@ -16,19 +15,18 @@ from typing import Any
 
 import numpy as np
 
-# The part of a network's weights that may stay float32.
+# Share of a network's weights that may stay float32.
 _FULL_SHARE = 0.02
 _DEQUANTIZE_VERSION = 3
-# The first runtime whose DEQUANTIZE takes float16.
+# The first runtime whose DEQUANTIZE supports float16.
 _MIN_RUNTIME = (b"min_runtime_version", b"1.15.0")
 
 
 def store_half(model: Any, schema: Any) -> None:
     """Stores the weights of a float32 model in float16, in place.
 
-    Each weight, a constant of two and more axes, becomes a float16 tensor and a DEQUANTIZE that
-    restores it, the form that XNNPACK unpacks once, at load. Those of the first layers, and biases,
-    stay as they are.
+    Each weight (a constant with at least two axes) becomes a float16 tensor and a DEQUANTIZE, which
+    XNNPACK runs once, on loading. Weights of the first layers and biases do not change.
 
     Args:
         model: A `schema.ModelT` with one subgraph, all constants float32.
@@ -64,12 +62,12 @@ def store_half(model: Any, schema: Any) -> None:
 
 
 def _weights_by_depth(model: Any, schema: Any) -> list[list[int]]:
-    """Tensor indices of the weights, by how many layers with weights stand before theirs."""
+    """Tensor indices of the weights, by the number of layers with weights before them."""
     graph = model.subgraphs[0]
     depth = {int(i): 0 for i in graph.inputs}
     levels: list[list[int]] = []
     seen: set[int] = set()
-    for op in graph.operators:  # In execution order, by the format's rule.
+    for op in graph.operators:  # The format requires execution order.
         reads = [int(i) for i in op.inputs if i >= 0]
         level = max((depth[i] for i in reads if i in depth), default=0)
         weights = [i for i in reads if _is_weight(model, schema, graph.tensors[i])]
@@ -87,7 +85,7 @@ def _is_weight(model: Any, schema: Any, tensor: Any) -> bool:
 
 
 def _halved(levels: Sequence[Sequence[int]], graph: Any) -> list[int]:
-    """Weights to halve: all but the first level and those after it that the share allows."""
+    """Weights to store in float16: all after the first level, and after the share that stays."""
     sizes = [sum(int(np.prod(graph.tensors[i].shape)) for i in level) for level in levels]
     within = np.cumsum(sizes) <= _FULL_SHARE * sum(sizes)
     kept = max(1, int(within.sum()))

@@ -1,9 +1,9 @@
-"""Which ops of a Core ML program stay float32 when the rest computes in float16.
+"""Chooses the ops of a Core ML program that stay float32 when the rest computes in float16.
 
-As in a TFLite file (`export.float16`), nearly all of a float16 program's error is born where it
-begins; and where it ends, a rounded value is the answer, with nothing after it to average it out.
-Both ends hold few weights. The price: what stays float32 leaves the Neural Engine, which computes
-in float16 only.
+As in a TFLite file (`export.float16`), nearly all of the error originates in the first layers. In
+the last layers, a rounding error goes straight into the output, without later layers to average it
+out. Both have few weights. The price: ops that stay float32 cannot run on the Neural Engine, which
+computes in float16 only.
 """
 
 from __future__ import annotations
@@ -12,24 +12,23 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
-# The parts of a network's weights whose ops stay float32, at its beginning and at its end.
+# Shares of a network's weights whose ops stay float32, in the first and in the last layers.
 _FIRST_SHARE = 0.02
 _LAST_SHARE = 0.02
 
 
 def computes_in_float16() -> Callable[[Any], bool]:
-    """A selector for `coremltools.transform.FP16ComputePrecision`.
+    """A selector of ops for `coremltools.transform.FP16ComputePrecision`.
 
-    The depth of an op is how many ops with weights stand before it. Of all depths the first ones
-    stay float32, at least one, as far as `_FIRST_SHARE` of the weights goes, and the last ones as
-    far as `_LAST_SHARE` goes.
+    The depth of an op is the number of ops with weights before it. The first depths stay float32 up
+    to `_FIRST_SHARE` of the weights, but at least one, and the last depths up to `_LAST_SHARE`.
     """
     blocks: dict[int, tuple[Any, frozenset[str]]] = {}
 
     def select(op: Any) -> bool:
         block = op.enclosing_block
         if id(block) not in blocks:
-            # The block is held, or the id of one that is gone would be another's.
+            # Keeps the block alive: Python reuses the ids of deleted objects.
             blocks[id(block)] = block, _kept(block)
         return op.name not in blocks[id(block)][1]
 
@@ -40,7 +39,7 @@ def _kept(block: Any) -> frozenset[str]:
     """Names of the ops of a block that stay float32."""
     depths: dict[Any, int] = {}
     sizes: list[int] = []
-    for op in block.operations:  # In execution order, by MIL's rule.
+    for op in block.operations:  # MIL requires execution order.
         before = [source for source in _sources(op) if source in depths]
         depth = max((depths[s] + bool(_weights(s)) for s in before), default=0)
         depths[op] = depth
@@ -52,7 +51,7 @@ def _kept(block: Any) -> frozenset[str]:
 
 
 def _within(sizes: Sequence[int], share: float) -> int:
-    """How many depths hold no more than a share of all weights together."""
+    """The number of leading depths that together have at most this share of all weights."""
     return sum(held <= share * sum(sizes) for held in accumulate(sizes))
 
 

@@ -1,9 +1,8 @@
-"""Runs the converters of one model, each in a process of its own, and writes the manifest."""
+"""Runs the converters of one model, each in its own process, and writes the manifest."""
 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 import signal
@@ -11,25 +10,26 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from agecompact.artifacts import manifest
+from agecompact.console.common import Stages
 from agecompact.errors import AgecompactError, BackendMissingError, ConversionError, UsageError
 from agecompact.files import atomic_path, make_folder, output_errors, sha256_of, size_of
+from agecompact.formats import EXPORTED, Format, Target
 from agecompact.runtimes import registry as runtimes
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
+from agecompact.serialization import read_versioned, write_versioned
 from agecompact.weights import checkpoints
-from export.job import InputKind, Job
-from export.targets import STAGES, Stage, Target
+from export.job import Artifact, InputKind, Job, Reply
 
 _LOG_LINES = 5
-# A converter that fails with less than this left on the disk failed for that.
+# A converter that fails with less free space than this failed because the disk is full.
 _FULL_BYTES = 1 << 16
-
-Report = Callable[[str], None]
+_KEEP_GOING = "to make the other formats, add --keep-going"
+_SILENT = Stages(start=lambda _: None, done=lambda _: None)
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class Request:
 
     Attributes:
         weights: The weights file.
-        targets: What to make; what a target is converted from stands before it.
+        targets: What to make, including what a target is converted from.
         out: The build root; artefacts go to `out/<model>/`.
         dynamic_batch: Leave the batch axis of the ONNX file open.
-        input_kind: Kind of a Core ML package's inputs.
-        keep_going: Where a conversion fails, note it in the manifest and make the others.
+        input_kind: Type of the inputs of a Core ML package.
+        keep_going: If a conversion fails, record it in the manifest and make the others.
     """
 
     weights: Path
@@ -53,26 +53,26 @@ class Request:
     keep_going: bool = False
 
 
-def export(request: Request, report: Report = lambda _: None) -> manifest.Manifest:
+def export(request: Request, stages: Stages = _SILENT) -> manifest.Manifest:
     """Exports one model.
 
-    Everything is made in a scratch folder inside `out`; `out/<model>/` appears, or is replaced, as
-    a whole once all of it is made.
+    All files are made in a scratch folder inside `out`. `out/<model>/` is created, or replaced, in
+    one step at the end.
 
     Args:
         request: What to make.
-        report: Told, in a few words, of each stage as it begins.
+        stages: Shows the progress, one stage per format.
 
     Returns:
         The manifest, as written.
 
     Raises:
-        UsageError: The weights cannot be read, or something else stands in `out/<model>/`.
+        UsageError: The weights cannot be read, or `out/<model>/` contains other files.
         BackendMissingError: A converter's extra is not installed.
-        ConversionError: A converter failed, unless told to keep going; says which, and why.
-        OutputError: `out` cannot be written to or is full.
+        ConversionError: A converter failed, and `keep_going` is not set.
+        OutputError: `out` cannot be written to, or the disk is full.
     """
-    # Imports torch, which a misspelt format should not have to wait for.
+    # Imports torch; a misspelt format is reported without waiting for it.
     from agecompact.models import complexity
 
     weights = checkpoints.read(request.weights)
@@ -86,11 +86,11 @@ def export(request: Request, report: Report = lambda _: None) -> manifest.Manife
             copied = scratch / f"{weights.model_id}.safetensors"
             shutil.copyfile(request.weights, copied)
             if weights.card:
-                # The artefacts state the terms of the weights, which only the card knows.
+                # The terms in the artefacts' metadata come from the card.
                 shutil.copyfile(
                     checkpoints.card_path(request.weights), checkpoints.card_path(copied)
                 )
-            entries, not_made = _run_stages(request, copied, scratch, report)
+            entries, not_made = _run_stages(request, copied, scratch, stages)
             written = manifest.Manifest(
                 model=weights.model_id,
                 weights=copied.name,
@@ -109,67 +109,82 @@ def export(request: Request, report: Report = lambda _: None) -> manifest.Manife
 
 
 def _run_stages(
-    request: Request, weights: Path, scratch: Path, report: Report
+    request: Request, weights: Path, scratch: Path, stages: Stages
 ) -> tuple[list[manifest.Entry], list[manifest.NotMade]]:
     entries: list[manifest.Entry] = []
     not_made: list[manifest.NotMade] = []
     made: dict[str, Path] = {}
-    for stage in STAGES.values():
-        wanted = [t for t in request.targets if t.format == stage.format]
-        if not wanted:
+    for format_ in EXPORTED.values():
+        targets = [target for target in request.targets if target.format == format_]
+        if not targets:
             continue
-        precisions = tuple(t.precision for t in wanted)
-        if stage.needs and stage.needs not in made:
-            reason = f"it is converted from {stage.needs}, which was not made"
-            not_made += [_not_made(t, weights.stem, reason) for t in wanted]
-            continue
-        report(f"{weights.stem}: {stage.format} {', '.join(precisions)}")
-        folder = scratch / stage.format
+        title = f"{weights.stem}: {format_.name} {', '.join(t.precision.name for t in targets)}"
+        stages.start(title)
+        folder = scratch / format_.name
         folder.mkdir()
-        job = Job(
-            weights=weights,
-            precisions=precisions,
-            folder=folder,
-            source=made[stage.needs] if stage.needs else None,
-            dynamic_batch=request.dynamic_batch and stage.format == "onnx",
-            input_kind=request.input_kind if stage.format == "coreml" else "tensor",
-        )
         started = time.monotonic()
         try:
-            artifacts = _convert(stage, job, scratch)
+            job = Job(
+                weights=weights,
+                precisions=tuple(target.precision.name for target in targets),
+                folder=folder,
+                source=_source(format_, made),
+                dynamic_batch=request.dynamic_batch,
+                input_kind=request.input_kind,
+            )
+            artifacts = _convert(format_, job, scratch)
             for artifact in artifacts:
-                _reject_unreadable(folder / artifact["file"])
+                _reject_unreadable(folder / artifact.file)
         except ConversionError as error:
             if not request.keep_going:
                 raise
-            reason = f"{error.what}: {error.why}"
-            not_made += [_not_made(t, weights.stem, reason) for t in wanted]
+            not_made += [
+                manifest.NotMade(
+                    file=target.file_name(weights.stem),
+                    format=format_.name,
+                    precision=target.precision.name,
+                    reason=error.summary,
+                )
+                for target in targets
+            ]
+            stages.done(f"{title}: failed")
             continue
         seconds = round(time.monotonic() - started, 1)
+        made[format_.name] = folder / artifacts[0].file
         for artifact in artifacts:
-            path = folder / artifact["file"]
-            made.setdefault(stage.format, path)
+            path = folder / artifact.file
             entries.append(
                 manifest.Entry(
-                    sha256=sha256_of(path), bytes=size_of(path), conversion_s=seconds, **artifact
+                    **asdict(artifact),
+                    sha256=sha256_of(path),
+                    bytes=size_of(path),
+                    conversion_s=seconds,
                 )
             )
+        stages.done(f"{title}: {seconds:g} s")
     return entries, not_made
 
 
-def _not_made(target: Target, model_id: str, reason: str) -> manifest.NotMade:
-    return manifest.NotMade(target.file_name(model_id), target.format, target.precision, reason)
+def _source(format_: Format, made: Mapping[str, Path]) -> Path | None:
+    """The artefact that a format is converted from; None for the PyTorch network itself."""
+    assert format_.converter is not None
+    name = format_.converter.source
+    if name is not None and name not in made:
+        raise ConversionError(f"it is converted from {name}, which was not made")
+    return made[name] if name else None
 
 
-def _convert(stage: Stage, job: Job, scratch: Path) -> list[dict[str, Any]]:
-    """One converter in its own process; the reply's artefacts."""
+def _convert(format_: Format, job: Job, scratch: Path) -> tuple[Artifact, ...]:
+    """Runs the converter of a format in its own process."""
+    assert format_.converter is not None
+    timeout_s = format_.converter.timeout_s
     request, reply = scratch / "request.json", scratch / "reply.json"
     reply.unlink(missing_ok=True)
-    request.write_text(json.dumps(job.to_json()), encoding="utf-8")
-    where = f"converting '{job.weights.stem}' to {stage.format} failed"
+    write_versioned(request, job)
+    what = f"converting '{job.weights.stem}' to {format_.name} failed"
     with (scratch / "log.txt").open("w+", errors="replace") as log:
         process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "export.worker", stage.format, request, reply],
+            [sys.executable, "-W", "ignore", "-m", "export.worker", format_.name, request, reply],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -177,69 +192,65 @@ def _convert(stage: Stage, job: Job, scratch: Path) -> list[dict[str, Any]]:
             env=_environment(),
         )
         try:
-            code = process.wait(stage.timeout_s)
+            code = process.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            raise ConversionError(where, why=f"no end after {stage.timeout_s:g} s") from None
+            why = f"it took longer than {timeout_s:g} s"
+            raise ConversionError(what, why=why, fix=_KEEP_GOING) from None
         finally:
             process.kill()
             process.wait()
         log.seek(0)
         last = [line.strip() for line in log.read().splitlines() if line.strip()][-_LOG_LINES:]
     if code != 0 and shutil.disk_usage(scratch).free < _FULL_BYTES:
-        # Its log, on the same disk, may not have held the reason.
+        # The log is on the same disk and may lack the reason.
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if code != 0 or not reply.is_file():
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        raise ConversionError(where, why="\n     ".join([f"its process ended with {how}:", *last]))
-    answer: dict[str, Any] = json.loads(reply.read_text(encoding="utf-8"))
-    if "error" in answer:
-        raise _as_error(where, answer["error"])
-    artifacts: list[dict[str, Any]] = answer["artifacts"]
-    return artifacts
-
-
-def _as_error(where: str, error: dict[str, Any]) -> AgecompactError:
-    missing = error["exit_code"] == BackendMissingError.exit_code
-    kind = BackendMissingError if missing else ConversionError
-    why = ": ".join(part for part in (error["what"], error["why"]) if part)
-    return kind(where, why=why, fix=error["fix"])
+        why = "\n     ".join([f"its process ended with {how}:", *last])
+        raise ConversionError(what, why=why, fix=_KEEP_GOING)
+    result = read_versioned(reply, Reply, what="reply")
+    if result.error is not None:
+        missing = result.error.exit_code == BackendMissingError.exit_code
+        kind = BackendMissingError if missing else ConversionError
+        raise kind(what, why=result.error.why, fix=result.error.fix or _KEEP_GOING)
+    return result.artifacts
 
 
 def _environment() -> dict[str, str]:
-    """The converters' environment: one of its own programs on PATH, quiet, off any GPU."""
+    """The environment of converters: this Python's programs on PATH, no logs, no GPU."""
     scripts = str(Path(sys.executable).parent)
     return {
         **os.environ,
-        # onnx2tf runs onnxsim as a program and, where PATH lacks it, silently does without.
+        # onnx2tf runs onnxsim as a program; if it is not on PATH, onnx2tf silently skips it.
         "PATH": os.pathsep.join([scripts, os.environ.get("PATH", "")]),
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "CUDA_VISIBLE_DEVICES": "",
-        # Dictionaries and sets in the same order every time: the same bytes every time.
+        # The same order of sets, hence the same bytes, every time.
         "PYTHONHASHSEED": "0",
     }
 
 
 def _reject_unreadable(path: Path) -> None:
-    """Refuses a file that does not say what it is, or that its runtime refuses or dies of."""
+    """Rejects a file without metadata, or one that its runtime cannot open or that crashes it."""
     try:
         runtimes.read_metadata(path)
     except AgecompactError as error:
         raise ConversionError(
-            f"the converter made a file that cannot be read back: {path.name}", why=str(error)
+            f"the converted file cannot be read: {path.name}", why=error.summary, fix=_KEEP_GOING
         ) from None
     try:
         with RuntimeProcess(path) as process:
             process.open()
     except RuntimeFailure as failure:
-        # Off a Mac no Core ML opens a package; what it answers, parity tells.
+        # Without macOS there is no Core ML to open a package with; parity checks it otherwise.
         if failure.kind != "missing":
             raise ConversionError(
-                f"the converter made a file that does not open: {path.name}", why=str(failure)
+                f"the converted file does not open: {path.name}", why=str(failure), fix=_KEEP_GOING
             ) from None
 
 
 def _publish(written: manifest.Manifest, scratch: Path, folder: Path) -> None:
-    """Puts the finished build in its place with one rename, over an older build if there is one."""
+    """Moves the finished build to its folder in one step, replacing an older build."""
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         (scratch / written.weights).rename(temporary / written.weights)
@@ -249,10 +260,10 @@ def _publish(written: manifest.Manifest, scratch: Path, folder: Path) -> None:
 
 
 def _refuse_foreign(folder: Path) -> None:
-    """A build replaces a build, never a folder of something else."""
+    """Rejects a folder that holds something else: a build may only replace a build."""
     if folder.is_dir() and any(folder.iterdir()) and not (folder / manifest.FILE_NAME).is_file():
         raise UsageError(
             f"{folder} is in the way",
-            why=f"it holds files but no {manifest.FILE_NAME}, so it is no build to replace",
-            fix="move it, or choose another place with --out",
+            why=f"it contains files but no {manifest.FILE_NAME}, so it is not a build to replace",
+            fix="move it, or choose another folder with --out",
         )

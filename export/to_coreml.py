@@ -1,13 +1,14 @@
 """PyTorch to Core ML, as an ML Program package.
 
-Core ML converts from the very network that the ONNX file was exported from: coremltools reads no
-ONNX any more. Parity ties both to the same PyTorch reference.
+It converts the same network as the ONNX export, not the ONNX file, which coremltools no longer
+reads. Parity checks both against the same PyTorch reference.
 """
 
 from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,22 +18,28 @@ from torch import Tensor, nn
 from agecompact import __version__
 from agecompact.artifacts import metadata
 from agecompact.contract import Contract
+from agecompact.formats import FORMATS, PRECISIONS, Target
 from agecompact.models import registry
 from agecompact.models.complexity import example_inputs, fold_batch_norm
 from agecompact.weights import checkpoints
 from export.job import Artifact, Job, metadata_for, versions_of
 from export.mixed_precision import computes_in_float16
-from export.targets import Precision, get
 
 _TOOLS = ("torch", "coremltools")
-# Said out loud: for iOS 16 and newer coremltools would make the interface float16, whose steps
-# above 64 years are 0.0625.
+# Explicit, because for iOS 16 and newer coremltools would make inputs and outputs float16, whose
+# steps above 64 years are 0.0625.
 _FLOAT = np.float32
 _LICENCE = "Code: Apache-2.0."
 
+# The `compute_precision` of coremltools for each precision.
+_COMPUTE: Mapping[str, Callable[[Any], Any]] = {
+    "float32": lambda ct: ct.precision.FLOAT32,
+    "float16": lambda ct: ct.transform.FP16ComputePrecision(op_selector=computes_in_float16()),
+}
+
 
 class _FromImage(nn.Module):
-    """Normalises raw pixels inside the graph: Core ML's image input takes one scalar scale."""
+    """Normalises raw pixels inside the graph: Core ML image inputs only support a scalar scale."""
 
     def __init__(self, network: nn.Module, contract: Contract) -> None:
         super().__init__()
@@ -52,8 +59,8 @@ class _FromImage(nn.Module):
 def convert(job: Job) -> tuple[Artifact, ...]:
     """Converts the network of a weights file to `.mlpackage` folders with float32 input and output.
 
-    With `input_kind="image"` the inputs are Core ML images of the contract's colour order, and the
-    contract inside says so: uint8, RGB pictures in, since Core ML reorders the channels itself.
+    With `input_kind="image"` the inputs are Core ML images of the contract's colour order. The
+    contract inside then states uint8 and RGB: Core ML reorders the channels itself.
     """
     import coremltools as ct
 
@@ -61,7 +68,7 @@ def convert(job: Job) -> tuple[Artifact, ...]:
     warnings.filterwarnings("ignore")
     weights = checkpoints.read(job.weights)
     contract = weights.contract
-    # Its constants are then the converter's own inputs, bit by bit, and parity holds them to these.
+    # The package then holds exactly these constants, and parity compares them bit by bit.
     network = fold_batch_norm(weights.network())
     changes: dict[str, Any] = {}
     if job.input_kind == "image":
@@ -80,7 +87,7 @@ def convert(job: Job) -> tuple[Artifact, ...]:
         )
     artifacts = []
     for precision in job.precisions:
-        target = get("coreml", precision)
+        target = Target(FORMATS["coreml"], PRECISIONS[precision])
         versions = versions_of(*_TOOLS)
         model = ct.convert(
             traced,
@@ -88,29 +95,25 @@ def convert(job: Job) -> tuple[Artifact, ...]:
             inputs=_inputs(ct, contract, job.input_kind == "image"),
             outputs=[ct.TensorType(name=contract.output.name, dtype=_FLOAT)],
             minimum_deployment_target=ct.target.iOS16,
-            compute_precision=_compute_precision(ct, precision),
+            compute_precision=_COMPUTE[precision](ct),
             skip_model_load=True,
         )
         _describe(model, metadata_for(weights, target, versions, **changes))
         path = job.folder / target.file_name(weights.model_id)
         model.save(str(path))
-        artifacts.append(Artifact(path.name, "coreml", precision, "coremltools", versions))
+        artifacts.append(
+            Artifact(path.name, target.format.name, precision, "coremltools", versions)
+        )
     return tuple(artifacts)
 
 
 def _inputs(ct: Any, contract: Contract, as_image: bool) -> list[Any]:
-    # Fresh objects for each call: ct.convert changes them.
+    # New objects for each call, because ct.convert changes them.
     shape = (1, 3, contract.height, contract.width)
     if not as_image:
         return [ct.TensorType(n, shape, dtype=_FLOAT) for n in contract.input_names]
     layout = {"BGR": ct.colorlayout.BGR, "RGB": ct.colorlayout.RGB}[contract.color_order]
     return [ct.ImageType(n, shape, color_layout=layout) for n in contract.input_names]
-
-
-def _compute_precision(ct: Any, precision: Precision) -> Any:
-    if precision == "float32":
-        return ct.precision.FLOAT32
-    return ct.transform.FP16ComputePrecision(op_selector=computes_in_float16())
 
 
 def _describe(model: Any, described: metadata.ArtifactMetadata) -> None:

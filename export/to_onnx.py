@@ -9,38 +9,40 @@ from typing import TYPE_CHECKING, Any
 
 from agecompact.artifacts import metadata
 from agecompact.errors import ConversionError
+from agecompact.formats import FORMATS, PRECISIONS, Target
 from agecompact.models.complexity import example_inputs
 from agecompact.weights import checkpoints
 from export.exact_folding import fold_exactly
 from export.job import Artifact, Job, metadata_for, versions_of
-from export.targets import get
 
 if TYPE_CHECKING:
     import onnx
 
-# The exporter's native minimum: below it, it falls back to a version converter, silently.
+# The exporter's native minimum; for older opsets it silently falls back to a version converter.
 OPSET = 18
 MAX_BATCH = 64
 
-# Where the exporter tells a node's modules.
+# The metadata key under which the exporter lists the modules of a node.
 _SCOPES = "pkg.torch.onnx.name_scopes"
+
+_TARGET = Target(FORMATS["onnx"], PRECISIONS["float32"])
 
 _TOOLS = ("torch", "onnx", "onnxscript")
 
 
 def convert(job: Job) -> tuple[Artifact, ...]:
-    """Exports the network of a weights file, NCHW, inputs and outputs named as in its contract.
+    """Exports the network of a weights file, NCHW, with the names of its contract.
 
     Returns:
-        The one artefact, float32.
+        One artefact, float32.
 
     Raises:
-        ConversionError: The graph fails ONNX's checker, or has another opset than asked for.
+        ConversionError: The graph fails ONNX's checker, or has another opset than requested.
     """
     import onnx
     import torch
 
-    # It warns, for each export, that torchvision is absent; its operators are not in these graphs.
+    # The exporter warns that torchvision is missing, whose operators are not in these graphs.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     weights = checkpoints.read(job.weights)
     contract = weights.contract
@@ -51,7 +53,7 @@ def convert(job: Job) -> tuple[Artifact, ...]:
     network = weights.network()
     program = torch.onnx.export(
         network,
-        # With batch 1 the exporter would take the open axis for a constant.
+        # With batch size 1 the exporter would take the open axis for a constant.
         example_inputs(contract, 2 if job.dynamic_batch else 1),
         dynamo=True,
         opset_version=OPSET,
@@ -65,37 +67,37 @@ def convert(job: Job) -> tuple[Artifact, ...]:
     _name_nodes(model)
     fold_exactly(model, network)
     _strip_traces(model)
-    target = get("onnx", "float32")
     versions = versions_of(*_TOOLS)
-    described = metadata_for(weights, target, versions)
+    described = metadata_for(weights, _TARGET, versions)
     onnx.helper.set_model_props(model, {metadata.KEY: described.to_json()})
     model.producer_name = "agecompact"
     model.producer_version = versions["agecompact"]
     _check(model)
-    path = job.folder / target.file_name(weights.model_id)
+    path = job.folder / _TARGET.file_name(weights.model_id)
     # Deterministic serialisation: the same weights and versions give the same bytes.
     path.write_bytes(model.SerializeToString(deterministic=True))
-    return (Artifact(path.name, "onnx", "float32", "torch.onnx", versions, _opset(model)),)
+    name, precision = _TARGET.format.name, _TARGET.precision.name
+    return (Artifact(path.name, name, precision, "torch.onnx", versions, _opset(model)),)
 
 
 def _name_nodes(model: onnx.ModelProto) -> None:
-    """Names each node after the module it comes from: `trunk.0.bn/Conv`, or `Concat` at the root.
+    """Names each node after its module: `trunk.0.bn/Conv`, or `Concat` at the root.
 
-    A node that stands for several functions, as a convolution does once BN is folded into it, bears
-    the last one's module. Localisation tells faults by these paths.
+    A node made from several modules, such as a convolution with BN folded into it, has the name of
+    the last one. Localisation reports faults by these names.
     """
-    often: Counter[str] = Counter()
+    count: Counter[str] = Counter()
     for node in model.graph.node:
         scopes = next((p.value for p in node.metadata_props if p.key == _SCOPES), "[]")
-        # A list as Python writes it: the enclosing modules, outermost first, then the function.
+        # The repr of a list: the enclosing modules, outermost first, then the function.
         path = next(reversed(ast.literal_eval(scopes)[:-1]), "")
         name = f"{path}/{node.op_type}" if path else node.op_type
-        often[name] += 1
-        node.name = name if often[name] == 1 else f"{name}:{often[name]}"
+        count[name] += 1
+        node.name = name if count[name] == 1 else f"{name}:{count[name]}"
 
 
 def _strip_traces(model: onnx.ModelProto) -> None:
-    """Removes the stack traces and local paths that the exporter leaves on nodes and values."""
+    """Removes the stack traces and local paths that the exporter adds to nodes and values."""
     graph = model.graph
     for item in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
         del item.metadata_props[:]
@@ -117,5 +119,5 @@ def _check(model: onnx.ModelProto) -> None:
         raise ConversionError("the ONNX graph is not valid", why=str(error)) from None
     if _opset(model) != OPSET:
         raise ConversionError(
-            f"the ONNX graph has opset {_opset(model)}", why=f"opset {OPSET} was asked for"
+            f"the ONNX graph has opset {_opset(model)}", why=f"opset {OPSET} was requested"
         )

@@ -1,12 +1,13 @@
 """ONNX to TFLite, through onnx2tf.
 
-Its float files lack a signature and know nothing of their input; both are added here.
+The files of onnx2tf have no signature and no metadata; both are added here.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable, Mapping
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
@@ -16,54 +17,60 @@ import numpy as np
 from agecompact.artifacts import metadata
 from agecompact.contract import Contract
 from agecompact.errors import ConversionError
+from agecompact.formats import FORMATS, PRECISIONS, Target
 from agecompact.weights import checkpoints
 from export.float16 import store_half
 from export.job import Artifact, Job, metadata_for, versions_of
 from export.stepwise_mean import split_means
-from export.targets import Precision, get
 
-# Constants of a TFLite file start on 16-byte boundaries (schema.fbs, `Buffer.data`).
+# Constants in a TFLite file start at multiples of 16 bytes (schema.fbs, `Buffer.data`).
 _BUFFER_ALIGNMENT = 16
 
 _TOOLS = ("onnx2tf", "tensorflow", "ai-edge-litert")
+
+# How to store the weights of a float32 model in each precision, in place.
+_STORE: Mapping[str, Callable[[Any, Any], None]] = {
+    "float32": lambda model, schema: None,  # noqa: ARG005
+    "float16": store_half,
+}
 
 
 def convert(job: Job) -> tuple[Artifact, ...]:
     """Converts the ONNX file of a job to NHWC TFLite files.
 
-    onnx2tf's float32 file is the base of each; `export.float16` halves its weights better than
-    onnx2tf's own cast.
+    All precisions are made from the float32 file of onnx2tf: `export.float16` stores weights in
+    float16 with a smaller error than onnx2tf.
 
     Raises:
-        ConversionError: onnx2tf failed, or its graph's inputs and outputs are not the contract's.
+        ConversionError: onnx2tf failed, or changed the inputs or outputs of the contract.
     """
     assert job.source is not None
     weights = checkpoints.read(job.weights)
     converted = _run_onnx2tf(job.source, job.folder / "onnx2tf")
     artifacts = []
     for precision in job.precisions:
-        target = get("tflite", precision)
+        target = Target(FORMATS["tflite"], PRECISIONS[precision])
         versions = versions_of(*_TOOLS)
         described = metadata_for(weights, target, versions, layout="NHWC")
-        content = _finish(converted, precision, described)
+        content = _finish(converted, described)
         path = job.folder / target.file_name(weights.model_id)
         path.write_bytes(content)
-        artifacts.append(Artifact(path.name, "tflite", precision, "onnx2tf", versions))
+        artifacts.append(Artifact(path.name, target.format.name, precision, "onnx2tf", versions))
     shutil.rmtree(job.folder / "onnx2tf")
     return tuple(artifacts)
 
 
 def _run_onnx2tf(source: Path, folder: Path) -> bytes:
-    """The float32 file that onnx2tf makes of an ONNX file, working in a folder of its own."""
+    """Converts an ONNX file to a float32 TFLite file, in a folder of its own."""
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     import onnx2tf
     from onnx2tf import onnx2tf as implementation
 
-    # It fetches sample images for any 3-channel input, to check its own work; offline it would die.
-    # Parity is proven here by other means, so any array of that shape will do.
+    # onnx2tf downloads sample images to check its own work and would crash offline. Parity checks
+    # the files, so any array of that shape will do.
     implementation.download_test_image_data = lambda: np.zeros((20, 128, 128, 3), np.float32)
     folder.mkdir()
-    # It rewrites the file that it is given.
+    # onnx2tf overwrites its input file.
     copied = folder / "model.onnx"
     shutil.copyfile(source, copied)
     try:
@@ -75,26 +82,25 @@ def _run_onnx2tf(source: Path, folder: Path) -> bytes:
                 non_verbose=True,
             )
     except SystemExit as error:
-        raise ConversionError("onnx2tf gave up", why=f"it exited with {error.code}") from None
+        raise ConversionError("onnx2tf failed", why=f"it exited with {error.code}") from None
     made = folder / "out" / "model_float32.tflite"
     if not made.is_file():
-        raise ConversionError("onnx2tf made no file", why=f"{made.name} is missing")
+        raise ConversionError("onnx2tf wrote no file", why=f"{made.name} is missing")
     return made.read_bytes()
 
 
-def _finish(content: bytes, precision: Precision, described: metadata.ArtifactMetadata) -> bytes:
-    """Brings the weights to a precision, names what goes in and out, and adds the metadata."""
+def _finish(content: bytes, described: metadata.ArtifactMetadata) -> bytes:
+    """Stores the weights in their precision, and adds names, the signature and the metadata."""
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     if len(model.subgraphs) != 1:
         raise ConversionError(
-            "the TFLite graph has subgraphs", why="only plain graphs are expected"
+            "the TFLite model has several subgraphs", why="models of agecompact have one"
         )
     graph = model.subgraphs[0]
     split_means(model, schema)
-    if precision == "float16":
-        store_half(model, schema)
+    _STORE[described.precision](model, schema)
     _check_interface(graph, described.contract)
     graph.tensors[graph.outputs[0]].name = described.contract.output.name.encode()
     graph.name = described.model.encode()
@@ -111,17 +117,17 @@ def _finish(content: bytes, precision: Precision, described: metadata.ArtifactMe
 
 
 def _check_interface(graph: Any, contract: Contract) -> None:
-    """Holds the graph's inputs, by name, and its one output to the contract."""
+    """Checks the graph's inputs, by name, and its only output against the contract."""
     found = {
         graph.tensors[i].name.decode(): tuple(int(d) for d in graph.tensors[i].shape)
         for i in graph.inputs
     }
     expected = dict.fromkeys(contract.input_names, contract.input_shape)
     if found != expected:
-        raise ConversionError("onnx2tf changed the inputs", why=f"{found} for {expected}")
+        raise ConversionError("onnx2tf changed the inputs", why=f"{found} instead of {expected}")
     outputs = [tuple(int(d) for d in graph.tensors[i].shape) for i in graph.outputs]
     if outputs != [(1, 1)]:
-        raise ConversionError("onnx2tf changed the outputs", why=f"{outputs} for [(1, 1)]")
+        raise ConversionError("onnx2tf changed the outputs", why=f"{outputs} instead of [(1, 1)]")
 
 
 def _signature(schema: Any, graph: Any) -> Any:
@@ -145,7 +151,7 @@ def _pack(model: Any) -> bytes:
     import flatbuffers
 
     class AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]
-        """Aligns byte vectors as the schema demands; the generated Python code forgets to."""
+        """Aligns byte vectors as the schema demands, which the generated Python code does not."""
 
         def StartVector(self, elem_size: int, count: int, alignment: int) -> int:  # noqa: N802
             wanted = _BUFFER_ALIGNMENT if elem_size == 1 else alignment

@@ -1,4 +1,4 @@
-"""Whether a build folder still holds what its manifests say."""
+"""Checks a build folder against its manifest."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from agecompact.runtimes import registry as runtimes
 
 
 def check(build: Build) -> list[str]:
-    """What is wrong with a build: one line a fault, none when it is intact.
+    """Lists the faults of a build, one line each; empty if it is intact.
 
-    Every file is hashed, and every artefact's own metadata is held to the manifest.
+    Compares the hash of every file and the metadata inside every artefact with the manifest.
     """
     manifest = build.manifest
     faults = []
@@ -22,7 +22,7 @@ def check(build: Build) -> list[str]:
         if not path.exists():
             faults.append(f"{path} is missing")
         elif sha256_of(path) != sha256:
-            faults.append(f"{path} is not the file that was built: its sha256 differs")
+            faults.append(f"{path} has changed since the export: its sha256 differs")
     for entry in manifest.artifacts:
         if build.path(entry).exists():
             faults.extend(_metadata_faults(build, entry))
@@ -37,9 +37,9 @@ def _metadata_faults(build: Build, entry: Entry) -> list[str]:
         return [f"{path}: {error.what}"]
     faults = []
     if described.model != build.manifest.model:
-        faults.append(f"{path} says it is '{described.model}'")
+        faults.append(f"{path} is of model '{described.model}'")
     if described.weights_sha256 != build.manifest.weights_sha256:
-        faults.append(f"{path} says it was converted from other weights")
+        faults.append(f"{path} was converted from other weights")
     if size_of(path) != entry.bytes:
-        faults.append(f"{path} is {size_of(path)} bytes, the manifest says {entry.bytes}")
+        faults.append(f"{path} has {size_of(path)} bytes, not {entry.bytes}")
     return faults

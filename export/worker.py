@@ -1,50 +1,40 @@
-"""The far side of the pipeline: one converter in a process of its own.
+"""Runs one converter in a process of its own.
 
-Converters import heavy, quarrelling stacks, and some end the process; here they may.
+Converters import large packages that do not get along, and some end the process.
 """
 
 from __future__ import annotations
 
-import importlib
-import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 from agecompact.errors import AgecompactError, missing_extra
-from export.job import Job
-from export.targets import STAGES, Format
+from agecompact.formats import EXPORTED
+from agecompact.imports import resolve
+from agecompact.serialization import read_versioned, write_versioned
+from export.job import Job, Refusal, Reply
 
 
-def run(format_: Format, job: Job) -> dict[str, object]:
-    """Runs one stage; the reply is JSON."""
-    stage = STAGES[format_]
-    module, function = stage.converter.split(":")
+def run(format_: str, job: Job) -> Reply:
+    """Runs the converter of a format."""
+    made = EXPORTED[format_]
+    assert made.converter is not None
     try:
         try:
-            artifacts = getattr(importlib.import_module(module), function)(job)
+            return Reply(artifacts=resolve(made.converter.function)(job))
         except ModuleNotFoundError as error:
-            if stage.extra is None:
+            if made.extra is None:
                 raise
-            raise missing_extra(stage.extra, error.name or module) from None
+            raise missing_extra(made.extra, str(error.name)) from None
     except AgecompactError as error:
-        return {
-            "error": {
-                "exit_code": int(error.exit_code),
-                "what": error.what,
-                "why": error.why,
-                "fix": error.fix,
-            }
-        }
-    return {"artifacts": [asdict(artifact) for artifact in artifacts]}
+        return Reply(error=Refusal(int(error.exit_code), error.summary, error.fix))
 
 
 def main() -> None:
     """`python -m export.worker FORMAT REQUEST REPLY`."""
     format_, request, reply = sys.argv[1:]
-    job = Job.from_json(json.loads(Path(request).read_text(encoding="utf-8")))
-    result = run(format_, job)  # type: ignore[arg-type]
-    Path(reply).write_text(json.dumps(result), encoding="utf-8")
+    job = read_versioned(Path(request), Job, what="job")
+    write_versioned(Path(reply), run(format_, job))
 
 
 if __name__ == "__main__":

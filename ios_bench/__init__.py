@@ -1,5 +1,6 @@
-"""The stop beside `android_bench`: what a Core ML package costs on a Mac, an iPhone or an iPad.
+"""The drivers for Core ML: what a package costs on a Mac, an iPhone or an iPad.
 
-`AgecompactBench/` is the Swift package that measures, `AgecompactApp/` the app that carries it onto
-a device; the modules here drive them (`mac`, `devices`) and hold what they tell to what was built.
+`AgecompactBench/` is the Swift package that measures, `AgecompactApp/` the app that runs it on a
+device. The modules here start them (`mac`, `devices`) and check that the record they return is of
+the package that was built.
 """

@@ -1,4 +1,4 @@
-"""`xcrun devicectl`, a method for each command that a bench needs."""
+"""`xcrun devicectl`, with a method for each command that is needed."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from pathlib import Path
 from ios_bench import parsers, tool
 from ios_bench.parsers import Device, DeviceError
 
-# Of everything but the launch: a wireless copy has been seen to hang for good.
+# For every command but the launch: a wireless copy sometimes hangs forever.
 _TIMEOUT_S = 120.0
 _CONTAINER = ("--domain-type", "appDataContainer", "--domain-identifier")
 
 
 @dataclass(frozen=True)
 class Devicectl:
-    """The program, run with a limit in time.
+    """The program, run with a time limit.
 
     Attributes:
-        run: How programs are run.
+        run: Runs a program.
     """
 
     run: tool.Run = tool.run
 
     def devices(self) -> tuple[Device, ...]:
-        """All devices that this Mac has ever been paired with.
+        """Lists all devices that were ever paired with this Mac.
 
         Raises:
             DeviceError: They cannot be listed.
@@ -34,7 +34,7 @@ class Devicectl:
         return parsers.parse_devices(self._json(["list", "devices"]))
 
     def locked(self, device: str) -> bool | None:
-        """Whether a device is locked; None where it cannot be asked.
+        """Returns whether a device is locked; None if unknown.
 
         Args:
             device: Its identifier.
@@ -54,7 +54,7 @@ class Devicectl:
             app: The signed `.app` folder.
 
         Raises:
-            DeviceError: It was refused.
+            DeviceError: The device refused it.
         """
         command = ["device", "install", "app", "--device", device, str(app)]
         parsers.parse_result(self._json(command))
@@ -64,12 +64,12 @@ class Devicectl:
 
         Args:
             device: The device's identifier.
-            bundle: The app's.
-            source: The folder here.
-            destination: Its path in the container, where nothing is yet.
+            bundle: The app's bundle identifier.
+            source: The folder on this Mac.
+            destination: Its path in the container, which must not exist yet.
 
         Raises:
-            DeviceError: It was refused.
+            DeviceError: The device refused it.
         """
         self._copy("to", device, bundle, str(source), destination)
 
@@ -78,12 +78,12 @@ class Devicectl:
 
         Args:
             device: The device's identifier.
-            bundle: The app's.
+            bundle: The app's bundle identifier.
             source: The file's path in the container.
-            destination: Where it goes, where nothing is yet.
+            destination: Its path on this Mac, which must not exist yet.
 
         Raises:
-            DeviceError: It was refused, as where there is no such file.
+            DeviceError: The device refused it, for example because there is no such file.
         """
         self._copy("from", device, bundle, source, str(destination))
 
@@ -101,26 +101,29 @@ class Devicectl:
 
         Args:
             device: The device's identifier.
-            bundle: The app's.
-            arguments: For the app.
-            timeout_s: After which it is left to itself.
+            bundle: The app's bundle identifier.
+            arguments: Arguments for the app.
+            timeout_s: How long to wait for it.
 
         Raises:
-            DeviceError: It was not started.
+            DeviceError: The app was not started.
         """
         command = ["xcrun", "devicectl", "device", "process", "launch", "--device", device]
         command += ["--console", "--terminate-existing", bundle, *arguments]
         completed = self.run(command, timeout_s)
-        # devicectl passes the app's exit code on, so its words alone tell a failed start.
-        if completed.returncode != 0 and not completed.timed_out and _refused(completed.stderr):
-            raise parsers.explained(_spoken(completed.stderr))
+        # devicectl passes the app's exit code on, so only its messages show a failed start.
+        failed = completed.returncode != 0 and not completed.timed_out
+        lines = _lines(completed.stderr)
+        if failed and any(line.startswith("ERROR:") for line in lines):
+            raise parsers.explained(lines)
         return completed
 
     def _json(self, command: Sequence[str]) -> str:
         with tempfile.TemporaryDirectory(prefix="agecompact-") as scratch:
             out = Path(scratch) / "devicectl.json"
-            whole = ["xcrun", "devicectl", *command, "--json-output", str(out)]
-            completed = self.run(whole, _TIMEOUT_S)
+            completed = self.run(
+                ["xcrun", "devicectl", *command, "--json-output", str(out)], _TIMEOUT_S
+            )
             if completed.timed_out:
                 raise DeviceError(
                     "the device does not answer",
@@ -129,12 +132,8 @@ class Devicectl:
                 )
             if out.exists():
                 return out.read_text(encoding="utf-8", errors="replace")
-            raise parsers.explained(_spoken(completed.stderr) or (completed.complaint,))
+            raise parsers.explained(_lines(completed.stderr) or (completed.message,))
 
 
-def _refused(stderr: str) -> bool:
-    return any(line.startswith("ERROR:") for line in stderr.splitlines())
-
-
-def _spoken(stderr: str) -> tuple[str, ...]:
+def _lines(stderr: str) -> tuple[str, ...]:
     return tuple(line.strip() for line in stderr.splitlines() if line.strip())

@@ -7,30 +7,29 @@ import plistlib
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agecompact.artifacts import golden
-from agecompact.artifacts.manifest import Build, Entry
+from agecompact.artifacts.manifest import Build
 from agecompact.bench.circumstances import Machine
+from agecompact.bench.drivers import Report, Settings
+from agecompact.bench.files import BuildFile, described
 from agecompact.bench.record import Artifact, Record
 from agecompact.errors import BackendMissingError, UsageError
 from ios_bench import packages, parsers, results
 from ios_bench.devicectl import Devicectl
 from ios_bench.mac import require_macos
 from ios_bench.parsers import Device, DeviceError
-from ios_bench.settings import Request, Settings, of_device
+from ios_bench.settings import Request, of_device
 
 PROJECT = Path(__file__).parent / "AgecompactApp"
-# Names the signed app where it was built elsewhere.
+# Path of a signed app that was built elsewhere.
 APP_VARIABLE = "AGECOMPACT_BENCH_APP"
 _APP = PROJECT / "DerivedData/Build/Products/Release-iphoneos/AgecompactApp.app"
 
-# The app's own watchdog comes first, and knows more.
+# The app's own watchdog should fire first, since it reports more.
 _GRACE_S = 60.0
-
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class App:
 
     Attributes:
         path: The signed `.app` folder.
-        bundle: Its identifier.
+        bundle: Its bundle identifier.
     """
 
     path: Path
@@ -48,12 +47,12 @@ class App:
 
 @dataclass(frozen=True)
 class Phone:
-    """A device with the app on it.
+    """A device with the app installed.
 
     Attributes:
-        device: As `devicectl` tells it.
+        device: The device as `devicectl` lists it.
         app: The app.
-        devicectl: The program that drives it.
+        devicectl: Runs `devicectl`.
     """
 
     device: Device
@@ -62,58 +61,59 @@ class Phone:
 
     @property
     def machine(self) -> Machine:
-        """The device, as a record holds it."""
-        told = self.device
+        """The device as a record holds it."""
+        device = self.device
         return Machine(
-            # The product settles the chip; devicectl names the architecture alone.
-            cpu=" ".join(t for t in (told.cpu, told.product_type) if t) or "unknown",
-            os=f"iOS {told.os_version}" if told.os_version else "iOS",
-            name=told.marketing_name or told.product_type,
+            # devicectl reports only the architecture; the product type identifies the chip.
+            cpu=" ".join(t for t in (device.cpu, device.product_type) if t) or "unknown",
+            os=f"iOS {device.os_version}" if device.os_version else "iOS",
+            name=device.marketing_name or device.product_type,
             abi="arm64",
-            os_build=told.os_build,
+            os_build=device.os_build,
         )
 
-    def measure(self, build: Build, entry: Entry, unit: str, request: Request) -> Record:
-        """Measures one package on one compute unit, in a fresh process of the app.
+    def measure(self, build: Build, file: BuildFile, unit: str, request: Request) -> Record:
+        """Measures one package on one compute unit, in a new process of the app.
 
-        A device that locks or goes away meanwhile is a record with a reason.
+        A device that locks or disconnects meanwhile gives a record with its `failure`.
         """
-        artifact = packages.described(build, entry)
+        artifact = described(file)
         try:
-            record = self._measured(build, entry, artifact, unit, request)
+            return self._measured(build, file, artifact, unit, request)
         except DeviceError as error:
             failure = f"{error.what}: {error.why}".rstrip(": ")
             return results.failed("device", artifact, self.machine, unit, failure)
-        return record
 
     def _measured(
-        self, build: Build, entry: Entry, artifact: Artifact, unit: str, request: Request
+        self, build: Build, file: BuildFile, artifact: Artifact, unit: str, request: Request
     ) -> Record:
-        # A name of its own: devicectl overwrites nothing, and leaves what was there before.
+        # A new name each time, since devicectl does not overwrite folders.
         job = f"Documents/agecompact-{secrets.token_hex(8)}"
-        arguments = [f"{job}/{entry.file}", "--out", f"{job}/record.json", "--compute-unit", unit]
-        arguments += ["--runs", str(request.runs), "--warmup", str(request.warmup_runs)]
-        arguments += ["--timeout", str(request.timeout_s)]
+        package, record = f"{job}/{file.path.name}", f"{job}/record.json"
+        identifier, bundle = self.device.identifier, self.app.bundle
         with tempfile.TemporaryDirectory(prefix="agecompact-") as scratch:
             staged = Path(scratch) / "job"
-            shutil.copytree(build.path(entry), staged / entry.file)
-            if packages.has_golden_pack(build):
-                shutil.copytree(build.folder / golden.FOLDER, staged / golden.FOLDER)
-                arguments += ["--golden", f"{job}/{golden.FOLDER}"]
-            identifier, bundle = self.device.identifier, self.app.bundle
+            shutil.copytree(file.path, staged / file.path.name)
+            pack = packages.golden_pack_of(build)
+            if pack:
+                shutil.copytree(pack, staged / golden.FOLDER)
+            arguments = request.arguments(
+                package, unit, out=record, golden=f"{job}/{golden.FOLDER}" if pack else None
+            )
             self.devicectl.copy_to(identifier, bundle, staged, job)
             completed = self.devicectl.launch(
                 identifier, bundle, arguments, request.timeout_s + _GRACE_S
             )
             out = Path(scratch) / "record.json"
             try:
-                self.devicectl.copy_from(identifier, bundle, f"{job}/record.json", out)
+                self.devicectl.copy_from(identifier, bundle, record, out)
             except DeviceError:
-                # Of an app that was killed there is no record to fetch, and how it ended says more.
+                # An app that was killed leaves no record, and how it ended says more.
                 if not (completed.timed_out or completed.returncode):
                     raise
             try:
-                return _as_told_by(self.machine, results.read(out, artifact, unit))
+                # The machine as devicectl names it, so that failures and results are of one device.
+                return replace(results.read(out, artifact, unit), machine=self.machine)
             except UsageError as problem:
                 failure = results.why_none(completed, request.timeout_s, problem)
                 return results.failed("device", artifact, self.machine, unit, failure)
@@ -122,73 +122,72 @@ class Phone:
 def measure_build(
     build: Build, settings: Settings, report: Report = lambda _: None
 ) -> tuple[Record, ...]:
-    """Measures every Core ML package of a build on a device that is connected to this Mac.
+    """Measures every Core ML package of a build on a device connected to this Mac.
 
     Args:
-        build: The build; the error of every output is told if it holds a golden pack.
-        settings: Rounds, of 50 inferences each; `place` is `DEVICE[/UNIT,...]`: an identifier, UDID
-            or name, the only device there is if it is None, and compute units, all four if none.
-        report: Told each package's name as it comes to it.
+        build: The build; outputs are compared if it holds a golden pack.
+        settings: `rounds`, of 50 inferences each; `place` is `DEVICE[/UNIT,...]`: an identifier,
+            UDID or name, the only device if None; and compute units, all four without any.
+        report: Called with each package's name when it has been measured.
 
     Returns:
         A record for each package and compute unit, in that order.
 
     Raises:
-        BackendMissingError: This is no Mac, Xcode is missing, or the app is not built.
-        DeviceError: No such device, or it is out of reach, locked or not set up.
+        BackendMissingError: This is not a Mac, Xcode is missing, or the app is not built.
+        DeviceError: There is no such device, or it is unreachable, locked or not set up.
         UsageError: The build holds no Core ML package, or a compute unit is unknown.
     """
     request = of_device(settings)
-    entries = packages.packages_of(build)
+    files = packages.packages_of(build)
     phone = prepare(request.device)
     records = []
-    for entry in entries:
-        report(entry.file)
-        records += [phone.measure(build, entry, unit, request) for unit in request.compute_units]
+    for file in files:
+        records += [phone.measure(build, file, unit, request) for unit in request.compute_units]
+        report(file.path.name)
     return tuple(records)
 
 
-def prepare(wanted: str | None, devicectl: Devicectl | None = None) -> Phone:
-    """Chooses a device, sees that it can be measured, and installs the app on it.
+def prepare(wanted: str | None) -> Phone:
+    """Chooses a device, checks that it can be measured, and installs the app.
 
     Args:
-        wanted: Identifier, UDID or name; None for the only one that can be measured.
-        devicectl: The program that drives it.
+        wanted: Identifier, UDID or name; None for the only device that can be measured.
 
     Raises:
-        BackendMissingError: This is no Mac, Xcode is missing, or the app is not built.
-        DeviceError: No such device, or it cannot be measured.
+        BackendMissingError: This is not a Mac, Xcode is missing, or the app is not built.
+        DeviceError: There is no such device, or it cannot be measured.
     """
-    require_macos("a device is driven with Xcode's devicectl", "connect the device to a Mac")
+    require_macos("devices are driven with Xcode's devicectl", "connect the device to a Mac")
     if shutil.which("xcrun") is None:
         raise BackendMissingError(
             "no device can be driven", why="there is no 'xcrun'", fix="install Xcode 15 or newer"
         )
     app = _app()
-    devicectl = devicectl or Devicectl()
+    devicectl = Devicectl()
     device = choose(devicectl.devices(), wanted)
     if devicectl.locked(device.identifier):
-        raise _cannot(device, parsers.LOCKED)
+        raise _cannot_measure(device, parsers.LOCKED)
     devicectl.install(device.identifier, app.path)
     return Phone(device, app, devicectl)
 
 
 def choose(devices: tuple[Device, ...], wanted: str | None) -> Device:
-    """The device to measure.
+    """Returns the device to measure.
 
     Args:
-        devices: All there are.
-        wanted: Identifier, UDID or name; None for the only one that can be measured.
+        devices: All devices.
+        wanted: Identifier, UDID or name; None for the only device that can be measured.
 
     Raises:
-        DeviceError: There is none, or it cannot be measured.
-        UsageError: There are several, and none is named.
+        DeviceError: There is no such device, or it cannot be measured.
+        UsageError: Several devices can be measured, and none is named.
     """
     if wanted is not None:
         for device in devices:
             if wanted in (device.identifier, device.udid, device.name):
                 if (known := parsers.obstacle(device)) is not None:
-                    raise _cannot(device, known)
+                    raise _cannot_measure(device, known)
                 return device
         raise DeviceError(
             f"no device '{wanted}'",
@@ -207,20 +206,15 @@ def choose(devices: tuple[Device, ...], wanted: str | None) -> Device:
     for device in devices:
         known = parsers.obstacle(device)
         if known is not None and not device.simulated:
-            raise _cannot(device, known)
+            raise _cannot_measure(device, known)
     raise DeviceError(
         "no device is connected", why="devicectl lists none", fix="connect an iPhone with a cable"
     )
 
 
-def _cannot(device: Device, known: parsers.Obstacle) -> DeviceError:
+def _cannot_measure(device: Device, known: parsers.Obstacle) -> DeviceError:
     fix = known.fix.replace("DEVICE", device.identifier)
     return DeviceError(f"cannot measure {device.label}", why=known.why, fix=fix)
-
-
-def _as_told_by(machine: Machine, record: Record) -> Record:
-    # One name for one device, whether the app was reached or not.
-    return replace(record, machine=machine)
 
 
 def _app() -> App:
@@ -232,5 +226,5 @@ def _app() -> App:
         raise BackendMissingError(
             f"no app at {path}",
             why=str(error),
-            fix=f"make bench-ios-app TEAM=... BUNDLE=..., or name a built one in {APP_VARIABLE}",
+            fix=f"make bench-ios-app TEAM=... BUNDLE=..., or set {APP_VARIABLE} to a built app",
         ) from None

@@ -1,37 +1,34 @@
-"""Core ML on this Mac: the Swift runner, in a process of its own for each compute unit."""
+"""Core ML on this Mac: the Swift runner, in a separate process for each compute unit."""
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from agecompact.artifacts import golden
-from agecompact.artifacts.manifest import Build, Entry
+from agecompact.artifacts.manifest import Build
 from agecompact.bench.circumstances import Machine
-from agecompact.bench.record import Artifact, Record
+from agecompact.bench.drivers import Report, Settings
+from agecompact.bench.files import BuildFile, described
+from agecompact.bench.record import Record
 from agecompact.errors import BackendMissingError, UsageError
-from agecompact.serialization import structure
+from agecompact.serialization import parse_json
 from ios_bench import packages, results, tool
-from ios_bench.settings import Request, Settings, of_mac
+from ios_bench.settings import Request, of_mac
 
 SWIFT_PACKAGE = Path(__file__).parent / "AgecompactBench"
 RUNNER = "agecompact-bench"
-# Names a runner that is built already.
+# Path of a runner that is already built.
 RUNNER_VARIABLE = "AGECOMPACT_BENCH_RUNNER"
 
 _BUILD_TIMEOUT_S = 900.0
 _MACHINE_TIMEOUT_S = 30.0
-# The runner's own watchdog comes first, and knows more.
+# The runner's own watchdog should fire first, since it reports more.
 _GRACE_S = 30.0
-
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -40,44 +37,32 @@ class Mac:
 
     Attributes:
         runner: The Swift runner.
-        machine: What it says that it runs on.
-        run: How programs are run.
+        machine: The machine as the runner describes it.
+        run: Runs a program.
     """
 
     runner: Path
     machine: Machine
     run: tool.Run = tool.run
 
-    def measure(self, build: Build, entry: Entry, unit: str, request: Request) -> Record:
-        """Measures one package on one compute unit, in a fresh process.
+    def measure(self, build: Build, file: BuildFile, unit: str, request: Request) -> Record:
+        """Measures one package on one compute unit, in a new process.
 
-        A hang, a crash and a broken answer are records with a reason.
+        A hang, a crash or an unreadable record gives a record with its `failure`.
         """
-        artifact = packages.described(build, entry)
+        artifact = described(file)
+        golden = packages.golden_pack_of(build)
         with tempfile.TemporaryDirectory(prefix="agecompact-") as scratch:
             out = Path(scratch) / "record.json"
-            command = self._command(build, entry, unit, request, out)
-            completed = self.run(command, request.timeout_s + _GRACE_S)
-            return self._record(out, artifact, unit, completed, request)
-
-    def _command(
-        self, build: Build, entry: Entry, unit: str, request: Request, out: Path
-    ) -> list[str]:
-        command = [str(self.runner), str(build.path(entry)), "--out", str(out)]
-        command += ["--compute-unit", unit, "--runs", str(request.runs)]
-        command += ["--warmup", str(request.warmup_runs), "--timeout", str(request.timeout_s)]
-        if packages.has_golden_pack(build):
-            command += ["--golden", str(build.folder / golden.FOLDER)]
-        return command
-
-    def _record(
-        self, out: Path, artifact: Artifact, unit: str, completed: tool.Completed, request: Request
-    ) -> Record:
-        try:
-            return results.read(out, artifact, unit)
-        except UsageError as problem:
-            failure = results.why_none(completed, request.timeout_s, problem)
-            return results.failed("host", artifact, self.machine, unit, failure)
+            arguments = request.arguments(
+                str(file.path), unit, out=str(out), golden=str(golden) if golden else None
+            )
+            completed = self.run([str(self.runner), *arguments], request.timeout_s + _GRACE_S)
+            try:
+                return results.read(out, artifact, unit)
+            except UsageError as problem:
+                failure = results.why_none(completed, request.timeout_s, problem)
+                return results.failed("host", artifact, self.machine, unit, failure)
 
 
 def measure_build(
@@ -86,42 +71,42 @@ def measure_build(
     """Measures every Core ML package of a build on this Mac.
 
     Args:
-        build: The build; the error of every output is told if it holds a golden pack.
-        settings: Rounds, of 50 inferences each; `place` names compute units, separated by commas,
-            all four if it is None.
-        report: Told each package's name as it comes to it.
+        build: The build; outputs are compared if it holds a golden pack.
+        settings: `rounds`, of 50 inferences each; `place` lists compute units, separated by
+            commas, all four if None.
+        report: Called with each package's name when it has been measured.
 
     Returns:
         A record for each package and compute unit, in that order.
 
     Raises:
-        BackendMissingError: This is no Mac, or it has no Swift.
+        BackendMissingError: This is not a Mac, or it has no Swift.
         UsageError: The build holds no Core ML package, or a compute unit is unknown.
     """
     request = of_mac(settings)
-    entries = packages.packages_of(build)
+    files = packages.packages_of(build)
     mac = this_mac()
     records = []
-    for entry in entries:
-        report(entry.file)
-        records += [mac.measure(build, entry, unit, request) for unit in request.compute_units]
+    for file in files:
+        records += [mac.measure(build, file, unit, request) for unit in request.compute_units]
+        report(file.path.name)
     return tuple(records)
 
 
 def this_mac(run: tool.Run = tool.run) -> Mac:
-    """Finds or builds the runner, and asks it where it is.
+    """Finds or builds the runner, and has it describe the machine.
 
     Raises:
-        BackendMissingError: This is no Mac, or it has no Swift, or the runner does not build.
+        BackendMissingError: This is not a Mac, it has no Swift, or the runner does not build.
     """
     require_macos("Core ML predicts on macOS only", "run the same command on a Mac")
     runner = _runner(run)
     try:
-        told = run([str(runner), "--machine"], _MACHINE_TIMEOUT_S)
-        if told.returncode != 0:
-            raise UsageError(told.complaint)
-        machine = structure(json.loads(told.stdout), Machine, where="the machine")
-    except (OSError, UsageError, ValueError) as error:
+        completed = run([str(runner), "--machine"], _MACHINE_TIMEOUT_S)
+        if completed.returncode != 0:
+            raise UsageError(completed.message)
+        machine = parse_json(completed.stdout, Machine, where="the runner's description")
+    except (OSError, UsageError) as error:
         raise BackendMissingError(
             f"{runner} does not run here",
             why=str(error),
@@ -131,14 +116,14 @@ def this_mac(run: tool.Run = tool.run) -> Mac:
 
 
 def require_macos(why: str, fix: str) -> None:
-    """Stops where there can be no Core ML.
+    """Refuses to go on where there is no Core ML.
 
     Args:
-        why: What is missing elsewhere.
-        fix: What to do.
+        why: What other systems lack.
+        fix: What to do instead.
 
     Raises:
-        BackendMissingError: This is no Mac.
+        BackendMissingError: This is not a Mac.
     """
     if sys.platform != "darwin":
         raise BackendMissingError(
@@ -153,14 +138,14 @@ def _runner(run: tool.Run) -> Path:
             return path
         raise BackendMissingError(
             f"no runner at {path}",
-            why=f"{RUNNER_VARIABLE} names it",
-            fix=f"unset {RUNNER_VARIABLE}: it is built then",
+            why=f"{RUNNER_VARIABLE} names this path",
+            fix=f"unset {RUNNER_VARIABLE}, so that the runner is built",
         )
     if not SWIFT_PACKAGE.is_dir():
         raise BackendMissingError(
             "the Swift package of ios_bench is missing",
-            why="it stands in agecompact's repository, and in no wheel",
-            fix=f"clone the repository, or name a built runner in {RUNNER_VARIABLE}",
+            why="it is part of agecompact's repository, but not of a wheel",
+            fix=f"clone the repository, or set {RUNNER_VARIABLE} to a built runner",
         )
     if shutil.which("swift") is None:
         raise BackendMissingError(
@@ -169,12 +154,13 @@ def _runner(run: tool.Run) -> Path:
             fix="xcode-select --install",
         )
     build = ["swift", "build", "-c", "release", "--package-path", str(SWIFT_PACKAGE)]
-    built = run([*build, "--product", RUNNER], _BUILD_TIMEOUT_S)
-    place = run([*build, "--show-bin-path"], _BUILD_TIMEOUT_S) if built.returncode == 0 else built
-    if place.returncode != 0:
+    completed = run([*build, "--product", RUNNER], _BUILD_TIMEOUT_S)
+    if completed.returncode == 0:
+        completed = run([*build, "--show-bin-path"], _BUILD_TIMEOUT_S)
+    if completed.returncode != 0:
         raise BackendMissingError(
             "the runner does not build",
-            why="it took too long" if place.timed_out else place.complaint,
-            fix=f"see what it says: {' '.join(build)}",
+            why="it took too long" if completed.timed_out else completed.message,
+            fix=f"see the compiler's messages: {' '.join(build)}",
         )
-    return Path(place.stdout.strip()) / RUNNER
+    return Path(completed.stdout.strip()) / RUNNER

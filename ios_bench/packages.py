@@ -1,42 +1,35 @@
-"""The Core ML packages of a build, as a record holds them."""
+"""The Core ML packages of a build."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from agecompact.artifacts import golden
-from agecompact.artifacts.manifest import Build, Entry
-from agecompact.bench import files
-from agecompact.bench.record import Artifact
+from agecompact.artifacts.manifest import Build
+from agecompact.bench.files import BuildFile, files_opened_by
 from agecompact.errors import UsageError
+from agecompact.formats import opened_by
+
+RUNTIME = "coreml"
 
 
-def packages_of(build: Build) -> tuple[Entry, ...]:
-    """The Core ML entries of a build's manifest.
+def packages_of(build: Build) -> tuple[BuildFile, ...]:
+    """Returns the files of a build that Core ML opens.
 
     Raises:
         UsageError: There are none.
     """
-    entries = tuple(entry for entry in build.manifest.artifacts if entry.format == "coreml")
-    if not entries:
+    packages = files_opened_by(RUNTIME, build)
+    if not packages:
         raise UsageError(
             f"{build.folder} holds no Core ML package",
-            why="a Mac and a phone are measured with Core ML alone",
-            fix=f"agecompact export {build.manifest.model} --format coreml",
+            why="Macs, iPhones and iPads are measured with Core ML only",
+            fix=f"agecompact export {build.manifest.model} --format {opened_by(RUNTIME).name}",
         )
-    return entries
+    return packages
 
 
-def described(build: Build, entry: Entry) -> Artifact:
-    """A package, hashed and measured as it lies there now.
-
-    Raises:
-        UsageError: It is missing.
-    """
-    path = build.path(entry)
-    if not path.is_dir():
-        raise UsageError(f"{path} is missing", fix=f"agecompact export {build.manifest.model}")
-    return files.described(files.BuildFile(path, "coreml", entry.precision, build.manifest))
-
-
-def has_golden_pack(build: Build) -> bool:
-    """Whether the answers can be compared there and then."""
-    return (build.folder / golden.FOLDER / golden.FILE_NAME).is_file()
+def golden_pack_of(build: Build) -> Path | None:
+    """Returns the folder of the build's golden pack; None without one."""
+    folder = build.folder / golden.FOLDER
+    return folder if (folder / golden.FILE_NAME).is_file() else None

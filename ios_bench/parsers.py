@@ -1,4 +1,4 @@
-"""What `xcrun devicectl` writes, read: pure functions, held to saved outputs."""
+"""Parsers of the output of `xcrun devicectl`: pure functions, tested on saved output."""
 
 from __future__ import annotations
 
@@ -9,34 +9,33 @@ from typing import Any
 
 from agecompact.errors import AgecompactError, ExitCode
 
-# Seen of phones that lie switched off in a drawer; `disconnected` is any phone before its first
-# command.
-_GONE = frozenset({"unavailable"})
+# State of a phone that is switched off; `disconnected` is any phone before its first command.
+_GONE = "unavailable"
 
 
 class DeviceError(AgecompactError):
-    """A device, or `devicectl`, did not do what it was told."""
+    """A device or `devicectl` failed."""
 
     exit_code = ExitCode.ENVIRONMENT
 
 
 @dataclass(frozen=True)
 class Device:
-    """A device as `devicectl list devices` tells it; None for what it does not tell.
+    """A device as `devicectl list devices` reports it; None for what it does not report.
 
     Attributes:
-        identifier: CoreDevice's own, which every other command takes.
-        udid: The hardware's.
-        name: What its owner calls it.
+        identifier: CoreDevice's identifier, which every other command takes.
+        udid: The hardware's identifier.
+        name: The name that its owner chose.
         marketing_name: Such as `iPhone 15 Pro`.
         product_type: Such as `iPhone16,1`.
         platform: `iOS`, `watchOS`, ...
-        simulated: Whether it is a simulator, which newer versions list too.
+        simulated: Whether it is a simulator; newer versions list those too.
         os_version: Such as `17.5.1`.
         os_build: Such as `21F90`.
-        cpu: Its architecture.
+        cpu: Processor architecture.
         connection: `connected`, `disconnected`, `unavailable`.
-        transport: `wired`, `localNetwork`; None where it cannot be reached.
+        transport: `wired`, `localNetwork`; None if unreachable.
         pairing: `paired` or `unpaired`.
         developer_mode: `enabled` or `disabled`.
     """
@@ -58,7 +57,7 @@ class Device:
 
     @property
     def label(self) -> str:
-        """How people tell it from others."""
+        """Its name and identifier, for messages."""
         return f"{self.name or self.marketing_name or 'a device'} ({self.identifier})"
 
 
@@ -68,7 +67,7 @@ class Obstacle:
 
     Attributes:
         why: The cause.
-        fix: The cure.
+        fix: The remedy.
     """
 
     why: str
@@ -77,7 +76,7 @@ class Obstacle:
 
 _UNAVAILABLE = Obstacle(
     "it cannot be reached",
-    "connect it with a cable, unlock it, and see: xcrun devicectl list devices",
+    "connect it with a cable, unlock it, and check: xcrun devicectl list devices",
 )
 _UNPAIRED = Obstacle(
     "it does not trust this Mac",
@@ -85,12 +84,12 @@ _UNPAIRED = Obstacle(
 )
 _NO_DEVELOPER_MODE = Obstacle(
     "its Developer Mode is off",
-    "turn it on in Settings > Privacy & Security > Developer Mode, and restart the device",
+    "switch it on in Settings > Privacy & Security > Developer Mode, and restart the device",
 )
 LOCKED = Obstacle("it is locked", "unlock it and keep it unlocked: set Auto-Lock to Never")
 
-# What CoreDevice says when a command fails, by a part of its words.
-_SAID: tuple[tuple[str, Obstacle], ...] = (
+# CoreDevice's error messages, by a part of their text.
+_KNOWN_MESSAGES: tuple[tuple[str, Obstacle], ...] = (
     ("could not be, unlocked", LOCKED),
     ("device is locked", LOCKED),
     ("failed preflight checks", LOCKED),
@@ -100,7 +99,7 @@ _SAID: tuple[tuple[str, Obstacle], ...] = (
         "developer disk image could not be mounted",
         Obstacle(
             "its developer disk image could not be mounted",
-            "unlock it, see that its Developer Mode is on, and open it once in Xcode > Devices",
+            "unlock it, check that its Developer Mode is on, and open it once in Xcode > Devices",
         ),
     ),
     (
@@ -112,38 +111,38 @@ _SAID: tuple[tuple[str, Obstacle], ...] = (
     ),
     ("specified device was not found", _UNAVAILABLE),
     ("tunnel connection failed", _UNAVAILABLE),
-    ("Connection was invalidated", Obstacle("it went away meanwhile", _UNAVAILABLE.fix)),
+    ("Connection was invalidated", Obstacle("it was disconnected", _UNAVAILABLE.fix)),
 )
 
 
 def parse_result(text: str) -> Mapping[str, Any]:
-    """The `result` of any command's JSON.
+    """Returns the `result` of any command's JSON.
 
     Args:
         text: What `--json-output` wrote.
 
     Raises:
-        DeviceError: The command failed, or its output is not whole.
+        DeviceError: The command failed, or its output is incomplete.
     """
     try:
         content = json.loads(text)
     except ValueError as error:
-        raise _unreadable(f"its JSON is not whole: {error}") from None
+        raise _unreadable(f"it is not JSON: {error}") from None
     if not isinstance(content, dict):
-        raise _unreadable("its JSON is no object")
+        raise _unreadable("it is not a JSON object")
     if "error" in content or _at(content, "info", "outcome") == "failed":
         raise explained(_messages(content.get("error")))
     result = content.get("result")
     if not isinstance(result, dict):
-        raise _unreadable("its JSON holds no result")
+        raise _unreadable("it holds no result")
     return result
 
 
 def parse_devices(text: str) -> tuple[Device, ...]:
-    """The devices of `devicectl list devices`, of JSON versions 1 to 5.
+    """Returns the devices of `devicectl list devices`, JSON versions 1 to 5.
 
     Raises:
-        DeviceError: The command failed, or its output is not whole.
+        DeviceError: The command failed, or its output is incomplete.
     """
     listed = parse_result(text).get("devices")
     if not isinstance(listed, list):
@@ -152,24 +151,24 @@ def parse_devices(text: str) -> tuple[Device, ...]:
 
 
 def parse_locked(text: str) -> bool | None:
-    """Whether `devicectl device info lockState` says that a passcode is needed; None if unsaid.
+    """Returns whether `devicectl device info lockState` needs a passcode; None if unknown.
 
     Raises:
-        DeviceError: The command failed, or its output is not whole.
+        DeviceError: The command failed, or its output is incomplete.
     """
-    told = parse_result(text).get("passcodeRequired")
-    return told if isinstance(told, bool) else None
+    required = parse_result(text).get("passcodeRequired")
+    return required if isinstance(required, bool) else None
 
 
 def obstacle(device: Device) -> Obstacle | None:
-    """What stands in the way of measuring a device; None if nothing does that is known."""
+    """Returns why a device cannot be measured; None if no reason is known."""
     if device.simulated:
-        return Obstacle("it is a simulator, which computes on the Mac", "--on mac")
+        return Obstacle("it is a simulator, which runs on the Mac", "--on mac")
     if device.platform not in (None, "iOS", "iPadOS"):
         return Obstacle(f"its system is {device.platform}", "choose an iPhone or an iPad")
     if device.pairing == "unpaired":
         return _UNPAIRED
-    if device.connection in _GONE and device.transport is None:
+    if device.connection == _GONE and device.transport is None:
         return _UNAVAILABLE
     if device.developer_mode == "disabled":
         return _NO_DEVELOPER_MODE
@@ -177,30 +176,28 @@ def obstacle(device: Device) -> Obstacle | None:
 
 
 def explained(messages: tuple[str, ...]) -> DeviceError:
-    """The error of a failed command.
+    """Returns the error of a failed command.
 
     Args:
-        messages: What it said, the outermost first.
+        messages: Its messages, outermost first.
     """
-    said = "; ".join(dict.fromkeys(messages)) or "devicectl failed, and does not say why"
-    for words, known in _SAID:
-        if words in said:
-            return DeviceError(f"the device refused: {known.why}", why=said, fix=known.fix)
-    return DeviceError(
-        "the device refused", why=said, fix="see what it says: xcrun devicectl list devices"
-    )
+    text = "; ".join(dict.fromkeys(messages)) or "devicectl failed and does not say why"
+    for part, known in _KNOWN_MESSAGES:
+        if part in text:
+            return DeviceError(f"the device refused: {known.why}", why=text, fix=known.fix)
+    return DeviceError("the device refused", why=text, fix="xcrun devicectl list devices")
 
 
 def _unreadable(why: str) -> DeviceError:
     return DeviceError(
-        "devicectl's answer cannot be read",
+        "the output of devicectl cannot be read",
         why=why,
-        fix="xcode-select -p should name Xcode 15 or newer",
+        fix="install Xcode 15 or newer, and select it with xcode-select -s",
     )
 
 
 def _device(entry: Mapping[str, Any]) -> Device:
-    # Version 5 tells all twice; the second form is the one that will stay.
+    # Version 5 reports everything twice; the second form is the one that will stay.
     modern = entry.get("properties") or {}
     hardware = _merged(entry.get("hardwareProperties"), modern.get("hardware"))
     state = _merged(entry.get("deviceProperties"), modern.get("software"), modern.get("state"))
@@ -236,17 +233,17 @@ def _at(value: Any, *names: str) -> Any:
 
 
 def _text(value: Any, name: str) -> str | None:
-    told = _at(value, name)
-    return told if isinstance(told, str) and told.strip() else None
+    text = _at(value, name)
+    return text if isinstance(text, str) and text.strip() else None
 
 
 def _messages(error: Any) -> tuple[str, ...]:
-    """What an error and those under it say."""
-    told: list[str] = []
+    """The messages of an error and of those under it."""
+    messages: list[str] = []
     while isinstance(error, dict):
         user_info = error.get("userInfo")
         for name in ("NSLocalizedDescription", "NSLocalizedFailureReason", "NSDescription"):
             if text := _text(_at(user_info, name), "string"):
-                told.append(text)
+                messages.append(text)
         error = _at(user_info, "NSUnderlyingError", "error")
-    return tuple(told)
+    return tuple(messages)

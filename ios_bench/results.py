@@ -1,4 +1,4 @@
-"""What became of one run of the Swift runner: its record, or why there is none."""
+"""The result of one run of the Swift runner: its record, or why there is none."""
 
 from __future__ import annotations
 
@@ -10,48 +10,49 @@ from agecompact.bench import store
 from agecompact.bench.circumstances import Delegate, Machine, Runtime
 from agecompact.bench.record import Artifact, Record, Source, now
 from agecompact.errors import UsageError
+from ios_bench.packages import RUNTIME
 from ios_bench.tool import Completed
 
-_EXITS: Mapping[int, str] = {
+_EXIT_CODES: Mapping[int, str] = {
     2: "the runner and this driver are of different versions",
     3: "the runner found no Core ML",
 }
 
 
 def failed(source: Source, artifact: Artifact, machine: Machine, unit: str, failure: str) -> Record:
-    """The record of a compute unit that gave no figures.
+    """Returns the record of a compute unit that could not be measured.
 
     Args:
         source: `host` or `device`.
         artifact: The package.
         machine: Where it was tried.
         unit: The compute unit.
-        failure: Why there are none.
+        failure: What went wrong.
     """
     return Record(
         source=source,
         artifact=artifact,
         machine=machine,
-        runtime=Runtime(name="coreml", version=machine.os, delegate=Delegate(asked=unit)),
+        runtime=Runtime(name=RUNTIME, version=machine.os, delegate=Delegate(asked=unit)),
         taken_at=now(),
         failure=failure,
     )
 
 
 def read(path: Path, artifact: Artifact, unit: str) -> Record:
-    """The record that the runner wrote, of this very package.
+    """Reads the record that the runner wrote, and checks what it measured.
 
     Args:
-        path: Where it was to write it.
-        artifact: The package, as it lies in the build.
-        unit: The compute unit that it was asked for.
+        path: The file that the runner was asked to write.
+        artifact: The package in the build.
+        unit: The compute unit that was requested.
 
     Raises:
-        UsageError: It is missing, broken, or tells of something else.
+        UsageError: The record is missing or broken, or is of another file or compute unit.
     """
     records = store.read(path)
     if len(records) != 1:
-        raise UsageError(f"the runner wrote {len(records)} records", why="one was asked for")
+        raise UsageError(f"the runner wrote {len(records)} records", why="one was expected")
     record = records[0]
     if record.artifact.sha256 != artifact.sha256:
         raise UsageError(
@@ -68,17 +69,17 @@ def read(path: Path, artifact: Artifact, unit: str) -> Record:
 
 
 def why_none(completed: Completed, timeout_s: float, problem: UsageError) -> str:
-    """Why the runner left no record that can be read.
+    """Returns why the runner left no readable record.
 
     Args:
         completed: How it ended.
-        timeout_s: What it was allowed.
-        problem: What reading its record gave.
+        timeout_s: Its time limit.
+        problem: The error of reading its record.
     """
     if completed.timed_out:
         return f"no answer within {timeout_s:g} s"
-    if completed.returncode in _EXITS:
-        return f"{_EXITS[completed.returncode]}: {completed.complaint}"
+    if completed.returncode in _EXIT_CODES:
+        return f"{_EXIT_CODES[completed.returncode]}: {completed.message}"
     if completed.returncode != 0:
-        return f"the runner failed: {completed.complaint}"
+        return f"the runner failed: {completed.message}"
     return f"{problem.what}: {problem.why}".rstrip(": ")

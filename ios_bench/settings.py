@@ -1,34 +1,19 @@
-"""What a bench of Core ML is asked for, out of what every harness is asked for."""
+"""The measurement that the Swift runner is asked for, from the settings of every driver."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
+from agecompact.bench.drivers import Settings
 from agecompact.errors import unknown_name
+from agecompact.formats import COMPUTE_UNITS
 
-COMPUTE_UNITS = ("cpuOnly", "cpuAndGPU", "cpuAndNeuralEngine", "all")
-
-# Of one process, as no artefact is timed in turn with another here: with the host's 20 rounds,
-# MLPerf Mobile's thousand inferences.
+# Each process measures one artefact, so rounds only set the number of inferences. The default of
+# 20 rounds gives the thousand inferences of MLPerf Mobile.
 _RUNS_PER_ROUND = 50
 _WARMUP_RUNS = 10
-# Runners of GitHub hang on some compute units; a model of this size answers within seconds.
+# GitHub's runners hang on some compute units; a model of this size finishes within seconds.
 _TIMEOUT_S = 300
-
-
-class Settings(Protocol):
-    """What the verb `bench` hands to every harness, as far as this one looks at it."""
-
-    @property
-    def rounds(self) -> int:
-        """Rounds of inferences."""
-        ...
-
-    @property
-    def place(self) -> str | None:
-        """What follows the colon of `--on`."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,52 +22,60 @@ class Request:
 
     Attributes:
         compute_units: Core ML's names, each measured in a process of its own.
-        device: Identifier, UDID or name of a phone; None for the only one there is.
-        runs: Timed inferences.
-        warmup_runs: Untimed ones before.
-        timeout_s: After which a compute unit is given up.
+        device: Identifier, UDID or name of a phone; None for the only one.
+        runs: Number of timed inferences.
+        warmup_runs: Number of untimed inferences before.
+        timeout_s: Limit for one compute unit.
     """
 
-    compute_units: tuple[str, ...] = COMPUTE_UNITS
+    compute_units: tuple[str, ...] = tuple(COMPUTE_UNITS)
     device: str | None = None
     runs: int = 20 * _RUNS_PER_ROUND
     warmup_runs: int = _WARMUP_RUNS
     timeout_s: int = _TIMEOUT_S
 
+    def arguments(self, package: str, unit: str, *, out: str, golden: str | None) -> list[str]:
+        """Returns the runner's arguments.
+
+        Args:
+            package: Path of the package.
+            unit: Compute unit.
+            out: Path of the record to write.
+            golden: Path of the golden pack; None without one.
+        """
+        arguments = [package, "--out", out, "--compute-unit", unit, "--runs", str(self.runs)]
+        arguments += ["--warmup", str(self.warmup_runs), "--timeout", str(self.timeout_s)]
+        return arguments + (["--golden", golden] if golden else [])
+
 
 def of_mac(settings: Settings) -> Request:
-    """The request of `--on mac[:UNIT,...]`.
+    """Returns the request of `--on mac[:UNIT,...]`.
 
     Raises:
         UsageError: An unknown compute unit.
     """
-    return Request(compute_units=_units(settings, settings.place), runs=_runs(settings))
+    return Request(
+        compute_units=_units(settings.place or ""), runs=settings.rounds * _RUNS_PER_ROUND
+    )
 
 
 def of_device(settings: Settings) -> Request:
-    """The request of `--on ios[:DEVICE[/UNIT,...]]`.
+    """Returns the request of `--on ios[:DEVICE[/UNIT,...]]`.
 
     Raises:
         UsageError: An unknown compute unit.
     """
     device, _, units = (settings.place or "").partition("/")
     return Request(
-        compute_units=_units(settings, units or None),
+        compute_units=_units(units),
         device=device or None,
-        runs=_runs(settings),
+        runs=settings.rounds * _RUNS_PER_ROUND,
     )
 
 
-def _runs(settings: Settings) -> int:
-    return settings.rounds * _RUNS_PER_ROUND
-
-
-def _units(settings: Settings, named: str | None) -> tuple[str, ...]:
-    # `--compute-unit` concerns Core ML alone, so the settings of other harnesses may lack it.
-    asked: tuple[str, ...] = getattr(settings, "compute_units", ())
-    if named is not None:
-        asked = tuple(named.split(","))
-    for unit in asked:
+def _units(names: str) -> tuple[str, ...]:
+    units = tuple(names.split(",")) if names else tuple(COMPUTE_UNITS)
+    for unit in units:
         if unit not in COMPUTE_UNITS:
             raise unknown_name("compute unit", unit, COMPUTE_UNITS)
-    return asked or COMPUTE_UNITS
+    return units

@@ -1,4 +1,4 @@
-"""Programs of others, run with a limit in time."""
+"""External programs, run with a time limit."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-# After the group was killed, its pipes close at once unless a child left the group.
+# The pipes of a killed process group close at once, unless a child has left the group.
 _REAP_S = 5.0
 
 
 @dataclass(frozen=True)
 class Completed:
-    """What a program left behind.
+    """Result of a program.
 
     Attributes:
-        returncode: Its exit code; a signal's number, negated, where one ended it.
-        stdout: What it printed, up to its end.
-        stderr: What it complained of.
-        timed_out: Whether it was killed for being late.
+        returncode: Its exit code; the negated number of the signal that ended it.
+        stdout: Its standard output.
+        stderr: Its standard error.
+        timed_out: Whether it was killed at the time limit.
     """
 
     returncode: int
@@ -30,29 +30,29 @@ class Completed:
     timed_out: bool = False
 
     @property
-    def complaint(self) -> str:
-        """Its error and the cause, else the last thing that it said, else how it ended."""
+    def message(self) -> str:
+        """Its error with the cause, else its last line, else how it ended."""
         lines = [line.strip() for line in (self.stderr or self.stdout).splitlines()]
-        told = [
+        errors = [
             line.partition(":")[2].strip()
             for line in lines
             if line.lower().startswith(("error:", "why:"))
         ]
-        said = ": ".join(told[:2]) or next((line for line in reversed(lines) if line), "")
+        text = ": ".join(errors[:2]) or next((line for line in reversed(lines) if line), "")
         if self.returncode < 0:
-            said = f"ended by {_signal_name(-self.returncode)}" + (f": {said}" if said else "")
-        return said or f"exit code {self.returncode}, and no message"
+            text = f"ended by {_signal_name(-self.returncode)}" + (f": {text}" if text else "")
+        return text or f"exit code {self.returncode}, and no message"
 
 
 Run = Callable[[Sequence[str], float], Completed]
 
 
 def run(command: Sequence[str], timeout_s: float) -> Completed:
-    """Runs a program in a process group of its own, which ends with it.
+    """Runs a program in its own process group, which is killed with it.
 
     Args:
         command: Program and arguments.
-        timeout_s: After which all of the group is killed.
+        timeout_s: Time limit, after which the whole group is killed.
 
     Raises:
         OSError: The program cannot be started.
@@ -70,13 +70,14 @@ def run(command: Sequence[str], timeout_s: float) -> Completed:
         stdout, stderr = process.communicate(timeout=timeout_s)
         return Completed(process.returncode, stdout, stderr)
     except subprocess.TimeoutExpired:
-        return Completed(-signal.SIGKILL, *_killed(process), timed_out=True)
+        return Completed(-signal.SIGKILL, *_kill(process), timed_out=True)
     except BaseException:
-        _killed(process)
+        _kill(process)
         raise
 
 
-def _killed(process: subprocess.Popen[str]) -> tuple[str, str]:
+def _kill(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """Kills the group and returns what it had printed."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     try:

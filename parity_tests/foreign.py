@@ -10,11 +10,10 @@ from typing import Literal
 from agecompact.artifacts.metadata import MetadataError
 from agecompact.contract import Contract
 from agecompact.errors import UsageError
-from agecompact.formats import Runtime
+from agecompact.formats import EXPORTED, Runtime
 from agecompact.runtimes.base import Interface
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
 from agecompact.runtimes.registry import read_metadata, runtime_of
-from export.targets import TARGETS
 from parity_tests.plan import Plan
 from parity_tests.reference import Reference, useless
 from parity_tests.results import Failure, Result
@@ -83,7 +82,7 @@ def check_pair(
 
 def _format(path: Path) -> str:
     """As gates name it: of a Core ML package its format is not what its name ends in."""
-    known = (target.format for target in TARGETS if target.suffix == path.suffix)
+    known = (each.name for each in EXPORTED.values() if each.suffix == path.suffix)
     return next(known, path.suffix.removeprefix("."))
 
 

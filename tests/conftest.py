@@ -1,4 +1,4 @@
-"""Builds of random weights, made once a run, and the command line."""
+"""Builds of random weights, made once per run, and the command line."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ import pytest
 
 from agecompact.artifacts import manifest
 from agecompact.errors import AgecompactError
-from export import pipeline, targets
+from agecompact.formats import TARGETS
+from export import pipeline
 from tests.support import REPOSITORY, Agecompact, BuildOf, CopyBuild, random_weights
 
 
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One folder for the whole run, whichever of xdist's workers asks.
+    """One folder for the whole run, shared by the workers of xdist.
 
-    With `AGECOMPACT_TEST_BUILDS` set, a folder in that one which lasts from run to run, until the
-    code that makes builds changes.
+    If `AGECOMPACT_TEST_BUILDS` names a folder, a subfolder of it, which is kept for later runs
+    until the code that makes builds changes.
     """
     if kept := os.environ.get("AGECOMPACT_TEST_BUILDS"):
-        folder = Path(kept) / _digest_of_what_makes_builds()
+        folder = Path(kept) / _digest_of_sources()
         folder.mkdir(parents=True, exist_ok=True)
         return folder
     base = tmp_path_factory.getbasetemp()
@@ -40,21 +41,23 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _digest_of_what_makes_builds() -> str:
+def _digest_of_sources() -> str:
     sources = [
         REPOSITORY / "requirements.lock",
         REPOSITORY / "tests" / "support.py",
         REPOSITORY / "parity_tests" / "inputs.py",
         *sorted((REPOSITORY / "export").glob("*.py")),
         *sorted((REPOSITORY / "agecompact").glob("*.py")),
-        *sorted((REPOSITORY / "agecompact" / "models").glob("*.py")),
+        *sorted((REPOSITORY / "agecompact").glob("artifacts/*.py")),
+        *sorted((REPOSITORY / "agecompact").glob("models/*.py")),
+        *sorted((REPOSITORY / "agecompact").glob("weights/*.py")),
     ]
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
 
 
 @pytest.fixture(scope="session")
 def build_of(shared_folder: Path) -> BuildOf:
-    """Converts a model once a run, whichever worker asks first, even if it fails."""
+    """Converts a model once per run, in the first worker that needs it, even if it fails."""
 
     def build(model_id: str) -> manifest.Build:
         failure = shared_folder / f"{model_id}.failure"
@@ -64,9 +67,9 @@ def build_of(shared_folder: Path) -> BuildOf:
             if not (shared_folder / model_id).exists():
                 weights = random_weights(shared_folder / f"{model_id}.safetensors", model_id)
                 try:
-                    pipeline.export(pipeline.Request(weights, targets.TARGETS, shared_folder))
+                    pipeline.export(pipeline.Request(weights, TARGETS, shared_folder))
                 except AgecompactError as error:
-                    # Asked again by every test, a conversion that fails would take an hour.
+                    # Repeating a failing conversion in every test would take an hour.
                     failure.write_text(str(error))
                     raise
         return manifest.read_builds(shared_folder / model_id)[0]
@@ -83,7 +86,7 @@ def _lock(path: Path) -> Iterator[None]:
 
 @pytest.fixture
 def copy_build(build_of: BuildOf, tmp_path: Path) -> CopyBuild:
-    """Copies a build for a test to harm."""
+    """Copies a build for a test to change."""
 
     def copy(model_id: str, *suffixes: str) -> manifest.Build:
         build = build_of(model_id)
@@ -102,7 +105,7 @@ def copy_build(build_of: BuildOf, tmp_path: Path) -> CopyBuild:
 
 @pytest.fixture(scope="session")
 def agecompact(tmp_path_factory: pytest.TempPathFactory) -> Agecompact:
-    """Runs the command line in an empty folder: the repository's own would lend its packages."""
+    """Runs the command line in an empty folder, where no package shadows the installed one."""
     home = tmp_path_factory.mktemp("cwd")
 
     def run(
@@ -123,7 +126,7 @@ def agecompact(tmp_path_factory: pytest.TempPathFactory) -> Agecompact:
 
 @pytest.fixture(scope="session")
 def tiny_utkface(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """40 chips named as UTKFace names them, whose brightness tells the age."""
+    """40 chips with file names as in UTKFace, whose brightness grows with age."""
     folder = tmp_path_factory.mktemp("utkface")
     random = np.random.default_rng(0)
     for i in range(40):

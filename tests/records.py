@@ -1,7 +1,7 @@
-"""Records to compare, store and harm."""
+"""Records for tests to compare, store and alter."""
 
 from agecompact.bench.circumstances import Delegate, Machine, Runtime
-from agecompact.bench.figures import Instructions, Modelled, OutputAccuracy
+from agecompact.bench.figures import Instructions, OutputAccuracy
 from agecompact.bench.record import Artifact, Record, Size
 from agecompact.bench.timing import Latency, Ratio
 
@@ -72,11 +72,4 @@ EMULATED = Record(
     ),
     output_error=OUTPUT_ERROR,
 )
-MODELLED = Record(
-    source="modelled",
-    artifact=ARTIFACT,
-    machine=Machine(cpu="cortex-a76", os="none"),
-    runtime=RUNTIME,
-    modelled=Modelled(kind="lower bound", inference_ms=0.5, clock_mhz=2000, method="llvm-mca"),
-)
-ALL = (HOST, DEVICE, EMULATED, MODELLED)
+ALL = (HOST, DEVICE, EMULATED)

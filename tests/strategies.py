@@ -1,4 +1,4 @@
-"""Hypothesis strategies out of the annotations of a checked dataclass."""
+"""Hypothesis strategies made from the annotations of a checked dataclass."""
 
 import dataclasses
 import re
@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from agecompact.checked import Pattern, Range, hints_of, optional
 
-# A generator of texts that match any pattern takes seconds; a few of each kind do.
+# Generating texts for any pattern takes seconds; a few fixed ones are enough.
 _TEXTS = st.sampled_from(("a", "Pixel 8", "große Kerne", "0xf0", "f0", "0" * 64, "ab" * 32, " x\n"))
 
 
 def checked(kind: type, **given: st.SearchStrategy) -> st.SearchStrategy:
-    """Instances of a dataclass whose fields do not restrain each other, but for those given."""
+    """Instances of a dataclass; fields with constraints between them must be given."""
     fields = {
         name: given[name] if name in given else _of(hint) for name, hint in hints_of(kind).items()
     }

@@ -1,4 +1,4 @@
-"""Random networks that answer like trained ones, and the types of the shared fixtures."""
+"""Random networks that behave like trained ones, and the types of shared fixtures."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from parity_tests.results import Result
 
 REPOSITORY = Path(__file__).parent.parent
 
-# Of the first few seeds, the one whose networks are the best conditioned: PyTorch's own rounding is
-# 2e-5 years on them, so that 1e-4 can be asked of the artefacts.
+# Of the first few seeds, the one with the best conditioned networks: PyTorch's own rounding error
+# is 2e-5 years on them, so that artefacts can be checked to 1e-4.
 SEED = 3
 _SPREAD = 0.1
 _AGE_MEAN, _AGE_SPREAD = 40.0, 10.0
 
 
 class BuildOf(Protocol):
-    """The build of a model's random weights in all formats. Read only."""
+    """The build of a model's random weights in all formats. Tests must not change it."""
 
     def __call__(self, model_id: str) -> Build: ...
 
 
 class CopyBuild(Protocol):
-    """A copy of a build to harm, of the artefacts named by suffix, or of all."""
+    """A copy of a build that tests may change, with all artefacts or those with given suffixes."""
 
     def __call__(self, model_id: str, *suffixes: str) -> Build: ...
 
 
 class Agecompact(Protocol):
-    """The command line, run in a process of its own as a user would, in an empty folder."""
+    """Runs the command line as a user does, in its own process and an empty folder."""
 
     def __call__(
         self,
@@ -52,22 +52,22 @@ class Agecompact(Protocol):
 
 
 def verdicts_on(build: Build) -> tuple[Result, ...]:
-    """The verdicts on one build by the fixed inputs alone, without a look for culprits."""
+    """Verdicts on one build with the fixed inputs, without search and localisation."""
     return check_builds([build], Plan(budget=None, localise="never"))
 
 
 def random_network(model_id: str, seed: int = SEED) -> nn.Module:
-    """A network of random weights whose answers vary over faces by years, as trained ones do.
+    """A random network whose outputs vary by years over faces, like those of a trained one.
 
-    Fresh initialisations answer the same to everything. Here one pass over real inputs gives each
-    BN the statistics of what it sees, and each Linear outputs that vary.
+    Freshly initialised networks have a constant output. Here one pass over real inputs sets the
+    statistics of each BN and scales each Linear so that its outputs vary.
     """
     torch.manual_seed(seed)
     network = registry.build(model_id).eval()
     contract = registry.get(model_id).contract
-    rows = [contract.tensors(sample.crops) for sample in inputs.standard(contract)]
+    samples = [contract.tensors(sample.crops) for sample in inputs.standard(contract)]
     batch = [
-        torch.from_numpy(np.concatenate([row[name] for row in rows]))
+        torch.from_numpy(np.concatenate([sample[name] for sample in samples]))
         for name in contract.input_names
     ]
 
@@ -97,17 +97,17 @@ def random_network(model_id: str, seed: int = SEED) -> nn.Module:
 
 
 def random_weights(path: Path, model_id: str, seed: int = SEED) -> Path:
-    """Writes a random network's weights; returns the path."""
-    card = {"data": {"terms": "Random; do as you like."}}
+    """Writes the weights of a random network and returns their path."""
+    card = {"data": {"terms": "Random weights, free to use."}}
     checkpoints.write(path, random_network(model_id, seed), model_id=model_id, card=card)
     return path
 
 
 def leaks(content: bytes) -> list[bytes]:
-    """What tells of the machine or the code that made a file."""
+    """Traces of the machine or the code that made a file."""
     home = str(Path.home()).encode() + b"/"
-    suspects = (str(REPOSITORY).encode(), home, b"/tmp/", b"site-packages", b'File "', b".py")
-    return [suspect for suspect in suspects if suspect in content]
+    traces = (str(REPOSITORY).encode(), home, b"/tmp/", b"site-packages", b'File "', b".py")
+    return [trace for trace in traces if trace in content]
 
 
 def write_package(

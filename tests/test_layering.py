@@ -1,4 +1,4 @@
-"""Nothing imports upward, between the stages or between the packages of `agecompact`."""
+"""Neither stages nor packages of `agecompact` import from a higher level."""
 
 import ast
 import re
@@ -15,11 +15,11 @@ _MAY_IMPORT = {
     "android_bench": {"agecompact", "android_bench"},
     "ios_bench": {"agecompact", "ios_bench"},
 }
-# From the ground up; modules of one line may import each other.
+# From the lowest level up; modules of one level may import each other.
 _ORDER = (
     {"__init__", "errors", "files", "imports"},
     {"checked", "serialization", "json_schema", "tables"},
-    {"contract", "formats"},
+    {"contract", "formats", "filetypes"},
     {"models"},
     {"weights"},
     {"artifacts"},
@@ -34,18 +34,17 @@ _ORDER = (
     {"commands", "cli", "__main__"},
 )
 _LEVEL = {name: level for level, names in enumerate(_ORDER) for name in names}
-# Registries name what stands above them, to load it when it is asked for.
+# Registries name objects of higher levels, and import them when they are used.
 _REGISTRIES = {
     Path("agecompact/cli.py"),
     Path("agecompact/formats.py"),
     Path("agecompact/bench/drivers.py"),
-    Path("agecompact/commands/bench.py"),
 }
 _REFERENCE = re.compile(rf"(?:{'|'.join(_MAY_IMPORT)})(?:\.\w+)+(?::\w+)?")
 
 
 def _imported(tree: ast.AST) -> Iterator[str]:
-    """Modules that a file imports, or names to be imported by `imports.resolve`."""
+    """Modules that a file imports, or names for `imports.resolve`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -67,14 +66,14 @@ def _modules(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("stage", _MAY_IMPORT)
-def test_a_stage_imports_only_those_before_it(stage: str) -> None:
+def test_a_stage_imports_only_earlier_ones(stage: str) -> None:
     for path in _files(stage):
         if path not in _REGISTRIES:
             stages = {name.partition(".")[0] for name in _modules(path)}
             assert stages <= _MAY_IMPORT[stage], path
 
 
-def test_a_package_imports_only_those_below_it() -> None:
+def test_a_package_imports_only_lower_ones() -> None:
     for path in _files("agecompact"):
         if path in _REGISTRIES:
             continue
@@ -88,7 +87,7 @@ def test_a_package_imports_only_those_below_it() -> None:
                 assert _LEVEL[own] in (0, 1, 2, _LEVEL["cli"]), f"{path} imports {name}"
 
 
-def test_every_package_has_its_place() -> None:
+def test_every_package_has_a_level() -> None:
     found = {path.parts[1].removesuffix(".py") for path in _files("agecompact")}
     assert found == set(_LEVEL)
 

@@ -1,1 +1,1 @@
-"""What a build folder holds: manifest, metadata inside each artefact, golden pack."""
+"""The content of a build folder: manifest, metadata inside each artefact, golden pack."""

@@ -1,7 +1,7 @@
-"""The golden pack: inputs, and PyTorch's answers to them, that every bench replays.
+"""The golden pack: inputs and PyTorch's outputs for them, which every bench replays.
 
-`export` knows how an artefact was made and a phone does not; the pack is what both have. Its files
-are little-endian arrays without a header, which any language reads.
+The benches on phones check artefacts against it without PyTorch. Its files are little-endian arrays
+without a header, which any language can read.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,21 +18,22 @@ import numpy.typing as npt
 from agecompact.checked import AtLeastOne, Checked, NotNegative, Sha256, Text
 from agecompact.contract import Layout, Unit
 from agecompact.errors import UsageError
-from agecompact.files import read_json
-from agecompact.serialization import structure
+from agecompact.serialization import read_versioned
 
 SCHEMA_VERSION = 1
 FOLDER = "golden"
 FILE_NAME = "golden.json"
 
-# Width of the table: the levels of a pixel.
+_FIX = "write the pack again: agecompact parity freeze BUILD"
+
+# Levels of a pixel: the width of the table.
 _LEVELS = 256
 _DTYPES: Mapping[str, np.dtype[Any]] = {"uint8": np.dtype("u1"), "float32": np.dtype("<f4")}
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Array(Checked):
-    """An array in a file of its own."""
+    """An array, stored in its own file."""
 
     file: Text
     shape: tuple[AtLeastOne, ...]
@@ -42,14 +43,16 @@ class _Array(Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class _Tolerance(Checked):
-    """What an artefact's greatest error must keep, in the pack's unit."""
+    """Limit of an artefact's maximum error, in the pack's unit."""
 
     max: NotNegative
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Index(Checked):
-    """`golden.json` as it stands in the file."""
+    """The content of `golden.json`."""
+
+    SCHEMA_VERSION: ClassVar[int] = SCHEMA_VERSION
 
     model: Text
     weights_sha256: Sha256
@@ -63,17 +66,17 @@ class _Index(Checked):
 
 @dataclass(frozen=True)
 class GoldenPack:
-    """Inputs and PyTorch's answers.
+    """Inputs and PyTorch's outputs.
 
     Attributes:
         model: Registered id.
-        weights_sha256: The weights whose answers these are.
-        unit: Of the answers.
+        weights_sha256: Hash of the weights that computed the outputs.
+        unit: Unit of the outputs.
         samples: Names of the inputs, N of them.
         images: By input name, `(N, H, W, 3)` uint8 in the model's colour order.
-        table: `(3, 256)` float32: what each level becomes in each channel.
+        table: `(3, 256)` float32, the input value of each pixel level in each channel.
         outputs: By output name, `(N,)` float32.
-        tolerances: Greatest error allowed, by artefact file, in `unit`.
+        tolerances: Largest allowed error by artefact file, in `unit`.
     """
 
     model: str
@@ -86,13 +89,13 @@ class GoldenPack:
     tolerances: Mapping[str, float]
 
     def tensors(self, layout: Layout) -> dict[str, npt.NDArray[np.float32]]:
-        """The inputs as a network takes them.
+        """The network's input tensors.
 
         Args:
-            layout: Axis order of the network.
+            layout: Axis order of the network's inputs.
 
         Returns:
-            By input name, `(N, 1, H, W, 3)` or `(N, 1, 3, H, W)`: a batch of one for each sample.
+            By input name, float32 `(N, 1, H, W, 3)` or `(N, 1, 3, H, W)`, one batch per sample.
         """
         channels = np.arange(3)
         laid_out = {}
@@ -107,67 +110,60 @@ def read(folder: Path) -> GoldenPack:
     """Reads a golden pack.
 
     Args:
-        folder: That holds `golden.json`.
+        folder: The folder of `golden.json`.
 
     Raises:
-        UsageError: It is missing, of another schema version, or its files are not what it says.
+        UsageError: It is missing, has another schema version, or its files do not match its index.
     """
     path = folder / FILE_NAME
-    content = read_json(path, what="golden pack")
-    version = content.pop("schema_version", None)
-    if version != SCHEMA_VERSION:
-        raise UsageError(
-            f"{path} has schema version {version!r}",
-            why=f"this agecompact reads version {SCHEMA_VERSION}",
-            fix="write it again: agecompact parity",
-        )
-    index = structure(content, _Index, where=f"golden pack {path}")
+    index = read_versioned(path, _Index, what="golden pack", fix=_FIX)
     count = len(index.samples)
     for kind, arrays in (("input", index.inputs), ("output", index.outputs)):
         if not arrays or len({array.name for array in arrays}) != len(arrays):
-            raise UsageError(f"{path} names an {kind} twice, or none at all")
+            raise UsageError(f"{path} needs at least one {kind}, each with its own name", fix=_FIX)
     return GoldenPack(
         model=index.model,
         weights_sha256=index.weights_sha256,
         unit=index.unit,
         samples=index.samples,
-        images={
-            a.name: _load(folder, a, "uint8", (count, *a.shape[1:-1], 3), axes=4)
-            for a in index.inputs
-        },
-        table=_load(folder, index.table, "float32", (3, _LEVELS), axes=2),
-        outputs={a.name: _load(folder, a, "float32", (count,), axes=1) for a in index.outputs},
+        images={a.name: _load(folder, a, "uint8", (count, *a.shape[1:3], 3)) for a in index.inputs},
+        table=_load(folder, index.table, "float32", (3, _LEVELS)),
+        outputs={a.name: _load(folder, a, "float32", (count,)) for a in index.outputs},
         tolerances={file: tolerance.max for file, tolerance in index.tolerances.items()},
     )
 
 
 def read_if_there(folder: Path) -> GoldenPack | None:
-    """The golden pack of a folder; None if it holds none.
+    """Reads the golden pack of a folder; None if there is none.
 
     Raises:
-        UsageError: It holds one that cannot be read.
+        UsageError: There is one, but it cannot be read.
     """
     return read(folder) if (folder / FILE_NAME).exists() else None
 
 
-def _load(folder: Path, array: _Array, dtype: str, shape: tuple[int, ...], *, axes: int) -> Any:
+def _load(folder: Path, array: _Array, dtype: str, shape: tuple[int, ...]) -> Any:
     path = folder / array.file
-    if array.dtype != dtype or array.shape != shape or len(shape) != axes:
+    if array.dtype != dtype or array.shape != shape:
         raise UsageError(
-            f"{path} is said to be {array.dtype} of shape {array.shape}",
-            why=f"it should be {dtype} of {axes} axes: {shape}",
+            f"{path} is listed as {array.dtype} of shape {array.shape}",
+            why=f"it must be {dtype} of shape {shape}",
+            fix=_FIX,
         )
     if Path(array.file).name != array.file:
-        raise UsageError(f"{path} lies outside the golden pack")
+        raise UsageError(f"{path} is outside the golden pack's folder", fix=_FIX)
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"cannot read {path}", why=error.strerror or str(error)) from None
+        raise UsageError(
+            f"cannot read {path}", why=error.strerror or str(error), fix=_FIX
+        ) from None
     kind = _DTYPES[dtype]
     wanted = prod(shape) * kind.itemsize
     if len(content) != wanted:
-        raise UsageError(f"{path} is {len(content)} bytes", why=f"{shape} {dtype} take {wanted}")
+        why = f"shape {shape} of {dtype} takes {wanted}"
+        raise UsageError(f"{path} is {len(content)} bytes", why=why, fix=_FIX)
     values = np.frombuffer(content, kind).astype(kind.newbyteorder("=")).reshape(shape)
     if not np.isfinite(values).all():
-        raise UsageError(f"{path} holds what is no number")
+        raise UsageError(f"{path} contains NaN or Inf", fix=_FIX)
     return values

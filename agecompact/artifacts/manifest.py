@@ -1,18 +1,16 @@
-"""`manifest.json`: what a build holds, what it was made from, how to tell that it is intact."""
+"""`manifest.json`: the artefacts of a build, their hashes, and the weights they were made from."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 from agecompact.contract import Contract
 from agecompact.errors import UsageError
-from agecompact.files import canonical_json, pretty_json, read_json, write_text
+from agecompact.serialization import read_versioned, write_versioned
 
-SCHEMA_VERSION = 2
 FILE_NAME = "manifest.json"
 
 
@@ -22,14 +20,14 @@ class Entry:
 
     Attributes:
         file: Its name in the build folder.
-        format: `onnx`, `tflite` or `coreml`.
-        precision: `float32` or `float16`.
-        sha256: Hash of the file; of a package, the hash of its sorted file hashes.
-        bytes: Size, of a package the sum over its files.
+        format: Name of its format, such as `onnx`.
+        precision: Name of its precision, such as `float16`.
+        sha256: Hash of the file; for a package, the hash of its sorted file hashes.
+        bytes: Size; for a package, the sum over its files.
         converter: The tool that made it.
         versions: Versions of the tools that made it.
-        opset: ONNX opset, or None.
-        conversion_s: Wall time of its converter, which makes all precisions of a format at once.
+        opset: ONNX opset; None for other formats.
+        conversion_s: Wall time of the converter for all precisions of the format together.
     """
 
     file: str
@@ -45,13 +43,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class NotMade:
-    """An artefact that was asked for and whose conversion failed, in an export that went on.
+    """A requested artefact whose conversion failed in an export with `--keep-going`.
 
     Attributes:
-        file: The name that it would have.
+        file: The name that it would have had.
         format: As in `Entry`.
         precision: As in `Entry`.
-        reason: What the converter said.
+        reason: The converter's error.
     """
 
     file: str
@@ -66,15 +64,17 @@ class Manifest:
 
     Attributes:
         model: Registered id.
-        weights: Name of the source weights file, which the build holds a copy of.
-        weights_sha256: Its hash.
-        contract: Its contract, in PyTorch's layout.
-        parameters: Trainable parameters.
-        folded_parameters: Parameters with BN folded, which is what artefacts store.
-        macs: Multiply-accumulates for one face.
-        artifacts: The artefacts, in the order of the target registry.
+        weights: Name of the build's copy of the source weights file.
+        weights_sha256: Hash of the weights file.
+        contract: Contract of the weights, in PyTorch's layout.
+        parameters: Number of trainable parameters.
+        folded_parameters: Number of parameters after BN folding, as artefacts store them.
+        macs: Multiply-accumulate operations for one face.
+        artifacts: The artefacts, in the order of `formats.TARGETS`.
         not_made: Artefacts whose conversion failed.
     """
+
+    SCHEMA_VERSION: ClassVar[int] = 2
 
     model: str
     weights: str
@@ -86,38 +86,10 @@ class Manifest:
     artifacts: tuple[Entry, ...]
     not_made: tuple[NotMade, ...] = ()
 
-    def to_json(self) -> str:
-        """JSON for the file."""
-        fields = asdict(self)
-        fields["contract"] = json.loads(self.contract.to_json())
-        return pretty_json({"schema_version": SCHEMA_VERSION, **fields})
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Manifest:
-        """Reads what `to_json` wrote.
-
-        Raises:
-            UsageError: Another schema version, or a field missing or unknown.
-        """
-        version = value.pop("schema_version", None)
-        if version != SCHEMA_VERSION:
-            raise UsageError(
-                f"the manifest has schema version {version!r}",
-                why=f"this agecompact reads version {SCHEMA_VERSION}",
-                fix="export again",
-            )
-        try:
-            contract = Contract.from_json(canonical_json(value.pop("contract")))
-            artifacts = tuple(Entry(**entry) for entry in value.pop("artifacts"))
-            not_made = tuple(NotMade(**entry) for entry in value.pop("not_made"))
-            return cls(contract=contract, artifacts=artifacts, not_made=not_made, **value)
-        except (KeyError, TypeError) as error:
-            raise UsageError("the manifest cannot be read", why=str(error)) from None
-
 
 @dataclass(frozen=True)
 class Build:
-    """A manifest and the folder it stands in."""
+    """A build folder and its manifest."""
 
     folder: Path
     manifest: Manifest
@@ -128,30 +100,31 @@ class Build:
         return self.folder / self.manifest.weights
 
     def path(self, entry: Entry) -> Path:
-        """Where an artefact lies."""
+        """Path of an artefact."""
         return self.folder / entry.file
 
 
 def write(folder: Path, manifest: Manifest) -> None:
-    """Writes a build's manifest, whole or not at all."""
-    write_text(folder / FILE_NAME, manifest.to_json())
+    """Writes a build's manifest, atomically."""
+    write_versioned(folder / FILE_NAME, manifest)
 
 
 def read_builds(root: Path) -> tuple[Build, ...]:
-    """The builds under a folder, or the build that the folder is.
+    """Reads the build in a folder, or else the builds in its subfolders.
 
     Raises:
-        UsageError: There is none, or a manifest cannot be read.
+        UsageError: There is no build, or a manifest cannot be read.
     """
-    places = [root / FILE_NAME] if (root / FILE_NAME).is_file() else []
-    places = places or sorted(root.glob(f"*/{FILE_NAME}"))
-    if not places:
+    own = root / FILE_NAME
+    paths = [own] if own.is_file() else sorted(root.glob(f"*/{FILE_NAME}"))
+    if not paths:
         raise UsageError(
             f"no build in {root}",
-            why=f"neither it nor a folder in it holds a {FILE_NAME}",
+            why=f"neither it nor a subfolder contains {FILE_NAME}",
             fix="agecompact export --all",
         )
+    fix = "export the model again: agecompact export"
     return tuple(
-        Build(place.parent, Manifest.from_json(read_json(place, what="manifest")))
-        for place in places
+        Build(path.parent, read_versioned(path, Manifest, what="manifest", fix=fix))
+        for path in paths
     )

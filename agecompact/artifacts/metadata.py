@@ -1,16 +1,15 @@
-"""What an artefact says of itself: one canonical JSON inside every file that is exported."""
+"""The metadata inside every exported file, as canonical JSON."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import ClassVar
 
 from agecompact.contract import Contract
 from agecompact.errors import UsageError
 from agecompact.files import canonical_json
-
-SCHEMA_VERSION = 1
+from agecompact.serialization import parse_json, unstructure
 
 # The key in ONNX `metadata_props` and Core ML user-defined metadata, and the name of the TFLite
 # metadata buffer.
@@ -18,22 +17,24 @@ KEY = "agecompact"
 
 
 class MetadataError(UsageError):
-    """A file that opens does not say, or not legibly, what it is."""
+    """A valid file has no metadata of agecompact, or unreadable metadata."""
 
 
 @dataclass(frozen=True)
 class ArtifactMetadata:
-    """The self-description of an artefact.
+    """Metadata of an artefact.
 
     Attributes:
         model: Registered id of the model.
-        precision: `float32` or `float16`, of the stored weights.
-        contract: What goes in and comes out, in the artefact's own layout and dtype.
-        weights_sha256: Hash of the weights file it was converted from.
+        precision: Precision of the stored weights.
+        contract: Inputs and output, in the artefact's own layout and dtype.
+        weights_sha256: Hash of the weights file that it was converted from.
         source: Paper or code that the model follows.
-        terms: Terms of the weights, from their card; empty when it says nothing.
-        versions: Tool versions that made it, by distribution name.
+        terms: Terms of the weights, from their card; empty if the card has none.
+        versions: Versions of the tools that made it, by distribution name.
     """
+
+    SCHEMA_VERSION: ClassVar[int] = 1
 
     model: str
     precision: str
@@ -44,26 +45,20 @@ class ArtifactMetadata:
     versions: Mapping[str, str]
 
     def to_json(self) -> str:
-        """Canonical JSON."""
-        fields = asdict(self)
-        fields["contract"] = json.loads(self.contract.to_json())
-        return canonical_json({"schema_version": SCHEMA_VERSION, **fields})
+        """Canonical JSON, as artefacts contain it."""
+        return canonical_json(unstructure(self))
 
     @classmethod
     def from_json(cls, text: str) -> ArtifactMetadata:
-        """Reads what `to_json` wrote.
+        """Reads the JSON of `to_json`.
 
         Raises:
-            MetadataError: Not JSON, another schema version, or a field missing, unknown or wrong.
+            MetadataError: It is not JSON, has another schema version, or a field is missing,
+                unknown or invalid.
         """
         try:
-            value = json.loads(text)
-            version = value.pop("schema_version")
-            if version != SCHEMA_VERSION:
-                raise ValueError(
-                    f"schema version {version!r}, this agecompact reads {SCHEMA_VERSION}"
-                )
-            contract = Contract.from_json(canonical_json(value.pop("contract")))
-            return cls(contract=contract, **value)
-        except (AttributeError, KeyError, TypeError, ValueError, UsageError) as error:
-            raise MetadataError("the artefact's metadata cannot be read", why=str(error)) from None
+            return parse_json(text, cls, where="the artefact's metadata")
+        except UsageError as error:
+            raise MetadataError(
+                error.what, why=error.why, fix="make the artefact again with agecompact export"
+            ) from None

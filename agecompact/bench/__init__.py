@@ -1,7 +1,7 @@
-"""The record of a measurement: one form for the host, the emulator, the phone and the Mac.
+"""Measures what artefacts cost, in one record for the host, the emulator, phones and Macs.
 
-`record` says what one holds, out of `circumstances` (where and with what), `timing` (times that
-were taken) and `figures` (what else can be told); `validity` whether it may be believed; `store`
-how `latency.json` keeps the records of several harnesses side by side. `artifacts` says which file
-was measured, and `size` what its bytes are.
+`record` defines what is stored, from `circumstances` (where and how it ran), `timing` (latencies)
+and `figures` (everything else). `validity` decides whether a record is valid, `store` keeps the
+records of all drivers in one `latency.json`, and `diff` compares two of those. `drivers` lists the
+places to measure on, `files` the files of a build, and `size` breaks a file's bytes down.
 """

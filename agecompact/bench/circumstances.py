@@ -17,7 +17,7 @@ from agecompact.checked import (
     Text,
 )
 
-# Android's words and Apple's; `light` is the first at which Android lowers a clock.
+# Android's names, then Apple's. `light` is the first at which Android lowers a clock.
 ThermalStatus = Literal[
     "none",
     "light",
@@ -34,16 +34,16 @@ ThermalStatus = Literal[
 
 @dataclass(frozen=True, kw_only=True)
 class Machine(Checked):
-    """Where it was measured; times of different machines do not compare.
+    """The machine that ran the artefact; times of different machines are not comparable.
 
     Attributes:
-        cpu: The processor; the emulated one where `emulator` is set, such as `cortex-a76`.
+        cpu: The processor; the emulated one if `emulator` is set, such as `cortex-a76`.
         os: Operating system and version.
-        name: What people call the device, such as `Pixel 8`.
+        name: Product name of the device, such as `Pixel 8`.
         soc: System on a chip.
         abi: Such as `x86_64` or `arm64-v8a`.
-        cores: Logical processors.
-        os_build: The system's build number.
+        cores: Number of logical processors.
+        os_build: Build number of the operating system.
         emulator: Emulator, version and options; None on real hardware.
     """
 
@@ -59,13 +59,13 @@ class Machine(Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class Thermal(Checked):
-    """How hot the machine was at one moment.
+    """Temperature and clock of the machine at one moment.
 
     Attributes:
-        status: The operating system's own word.
-        battery_temperature_c: Of the battery, degrees Celsius.
-        cpu_temperature_c: Of the processor.
-        cpu_frequency_mhz: Its clock at that moment; of the fastest core that is used.
+        status: Thermal status as the operating system reports it.
+        battery_temperature_c: Battery temperature, degrees Celsius.
+        cpu_temperature_c: Processor temperature, degrees Celsius.
+        cpu_frequency_mhz: Current clock of the fastest core in use.
     """
 
     status: ThermalStatus | None = None
@@ -76,16 +76,15 @@ class Thermal(Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions(Checked):
-    """What the machine was doing meanwhile.
+    """State of the machine during the measurement.
 
     Attributes:
-        governor: The kernel's frequency governor, of the cores that were used.
-        max_frequency_mhz: Highest clock that it allows them.
-        low_power_mode: Whether the system was saving its battery.
-        load_average: Processes that wanted to run in the minute before, on average.
-        before: How hot it was before the first timed inference.
-        after: And after the last; of several rounds in processes of their own, the worst that was
-            found after any.
+        governor: The kernel's frequency governor for the cores in use.
+        max_frequency_mhz: Highest clock that the governor allows on them.
+        low_power_mode: Whether the battery saver was on.
+        load_average: Average number of runnable processes over the preceding minute.
+        before: State before the first timed inference.
+        after: State after the last one; the worst of all rounds if each has its own process.
     """
 
     governor: Text | None = None
@@ -98,14 +97,14 @@ class Conditions(Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class Delegate(Checked):
-    """What was to compute the graph, and what did.
+    """The delegate that was requested and the one that ran.
 
     Attributes:
-        asked: What was asked for: `xnnpack`, `gpu`, Core ML's `cpuOnly`, ...
-        got: What took part of the graph at least; None where nobody tells.
-        partitions: Pieces of the graph that it took; 1 is best, 0 is a refusal.
-        fallback_ops: Ops left to the runtime's own kernels, by name; empty if none were.
-        ops_by_unit: Ops by the unit that ran them, as Core ML's compute plan tells it.
+        asked: The delegate that was requested: `xnnpack`, `gpu`, Core ML's `cpuOnly`, ...
+        got: The delegate that ran at least part of the graph; None if unknown.
+        partitions: Number of subgraphs that it took; 1 is best, 0 means that it took none.
+        fallback_ops: Ops left to the runtime's own kernels, with their counts; empty for none.
+        ops_by_unit: Number of ops by compute unit, from Core ML's compute plan.
     """
 
     asked: Text
@@ -117,15 +116,15 @@ class Delegate(Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime(Checked):
-    """What ran the file, or would have.
+    """The runtime that ran the file, or failed to.
 
     Attributes:
         name: Such as `litert`, `onnxruntime`, `pytorch`, `coreml`, `benchmark_model`.
-        version: The runtime and its version; None where it was never reached.
-        threads: Threads given to it; None where it takes no such number, as Core ML.
-        batch: Faces an inference.
-        core_mask: Cores that it was pinned to, hexadecimal as `taskset` takes it; None if unpinned.
-        delegate: What was to compute the graph, and what did; None where there is no choice.
+        version: The runtime and its version; None if it never started.
+        threads: Number of threads; None for a runtime without that option, such as Core ML.
+        batch: Faces per inference.
+        core_mask: Cores that it was pinned to, hexadecimal as for `taskset`; None if not pinned.
+        delegate: The delegate requested and the one that ran; None for a runtime without any.
     """
 
     name: Text

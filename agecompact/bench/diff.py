@@ -1,37 +1,38 @@
-"""Two `latency.json` compared: what became slower, larger or wrong."""
+"""Comparison of two `latency.json`: what became slower, larger or wrong."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from agecompact.bench.record import Record
-from agecompact.bench.store import Subject, place_of, subject_of
+from agecompact.bench.store import MeasurementKey, machine_key, measurement_key
+from agecompact.bench.timing import Ratio
 from agecompact.bench.validity import validated
 
 Verdict = Literal["same", "better", "regression", "refused", "only in A", "only in B"]
 
-# A record that fails by one of these is broken, and one that was not before has regressed. The
-# other rules find a bad measurement of a file that may be as good as ever.
+# A record that newly fails one of these rules is a regression: the artefact is broken. The other
+# rules find a bad measurement of an artefact that may be as good as ever.
 BROKEN = frozenset({"not-measured", "wrong-output", "delegate-refused", "delegate-took-nothing"})
 
 
 @dataclass(frozen=True)
-class Row:
-    """One figure of one subject.
+class Comparison:
+    """One figure of one measurement in both files.
 
     Attributes:
-        subject: What it is of.
-        figure: Its name, with its unit.
-        before: In A; None where A does not know it.
-        after: In B, likewise.
-        verdict: What to make of it.
-        reason: Why it was refused, or what failed; empty where the figures say it all.
+        subject: What was measured and how.
+        figure: Name of the figure, with its unit.
+        before: Its value in A; None if A does not have it.
+        after: Its value in B; None if B does not have it.
+        verdict: The result.
+        reason: Why the comparison was refused, or what failed; else empty.
     """
 
-    subject: Subject
+    subject: MeasurementKey
     figure: str
     before: float | None
     after: float | None
@@ -40,7 +41,7 @@ class Row:
 
     @property
     def change(self) -> float | None:
-        """By what part it grew; negative is better. None where there are not two figures."""
+        """Relative growth, negative for better; None unless both values are known."""
         if self.before is None or self.after is None:
             return None
         return self.after / self.before - 1
@@ -48,15 +49,15 @@ class Row:
 
 @dataclass(frozen=True)
 class _Figure:
-    """A figure of a pair of records, both known.
+    """A figure that both records of a pair have.
 
     Attributes:
         name: With its unit.
-        before: In A.
-        after: In B.
-        threshold: Growth beyond which it is a regression.
-        refusal: Why the two must not be compared; empty if they may.
-        noise: Whether their intervals overlap, so that a change tells nothing.
+        before: Its value in A.
+        after: Its value in B.
+        threshold: Relative growth beyond which it is a regression.
+        refusal: Why the values are not comparable; empty if they are.
+        noise: Whether the intervals overlap, so that a difference means nothing.
     """
 
     name: str
@@ -66,52 +67,65 @@ class _Figure:
     refusal: str = ""
     noise: bool = False
 
+    def verdict(self) -> Verdict:
+        """Returns what the two values mean."""
+        if self.refusal:
+            return "refused"
+        change = self.after / self.before - 1
+        if self.noise or abs(change) <= self.threshold:
+            return "same"
+        return "regression" if change > 0 else "better"
+
 
 def compare(
     before: Iterable[Record], after: Iterable[Record], threshold: float, *, absolute: bool = False
-) -> tuple[Row, ...]:
-    """Compares what both hold.
+) -> tuple[Comparison, ...]:
+    """Compares the records of A and B.
 
-    Sizes and ratios compare between any machines; so do instructions, and exactly, for the same
-    file takes the same number every time. Times compare on one and the same device, and on one and
-    the same host if `absolute` asks for them: a shared machine drifts more than a regression is.
-    Nothing that was measured by an invalid record is compared.
+    Sizes, ratios and instructions are comparable between any machines; instructions exactly, since
+    a file takes the same number every time. Times are comparable on the same device, and on the
+    same host only with `absolute`: a shared machine drifts by more than a regression. Figures
+    measured in an invalid record are not compared.
 
     Args:
         before: Records of A.
         after: Records of B.
-        threshold: Growth beyond which a figure is a regression, as a fraction.
+        threshold: Relative growth beyond which a figure is a regression.
         absolute: Whether to compare times of hosts too.
 
     Returns:
-        A row for each figure of each subject, in the subjects' order.
+        A comparison for each figure of each measurement, sorted by measurement.
     """
-    rows: list[Row] = []
-    old, new = _by_subject(before), _by_subject(after)
-    for subject in sorted(old.keys() | new.keys()):
-        pairs, only_old, only_new = _paired(old.get(subject, []), new.get(subject, []))
-        rows += [Row(subject, "record", None, None, "only in A") for _ in only_old]
-        rows += [Row(subject, "record", None, None, "only in B") for _ in only_new]
+    comparisons: list[Comparison] = []
+    old, new = _by_key(before), _by_key(after)
+    for key in sorted(old.keys() | new.keys()):
+        pairs, only_old, only_new = _paired(old.get(key, []), new.get(key, []))
+        comparisons += [Comparison(key, "record", None, None, "only in A") for _ in only_old]
+        comparisons += [Comparison(key, "record", None, None, "only in B") for _ in only_new]
         for a, b in pairs:
-            rows += _rows(subject, a, b, threshold, absolute=absolute)
-    return tuple(rows)
+            comparisons += _compared(key, a, b, threshold, absolute=absolute)
+    return tuple(comparisons)
 
 
-def _by_subject(records: Iterable[Record]) -> Mapping[Subject, list[Record]]:
-    found: dict[Subject, list[Record]] = defaultdict(list)
+def _by_key(records: Iterable[Record]) -> Mapping[MeasurementKey, list[Record]]:
+    by_key: dict[MeasurementKey, list[Record]] = defaultdict(list)
     for record in records:
-        found[subject_of(record)].append(validated(record))
-    return found
+        by_key[measurement_key(record)].append(validated(record))
+    return by_key
 
 
 def _paired(
     old: list[Record], new: list[Record]
 ) -> tuple[list[tuple[Record, Record]], list[Record], list[Record]]:
-    """Records of one subject, those of the same place first; a lone rest pairs across places."""
+    """Pairs records of one measurement by machine; if one is left on each side, those two too.
+
+    Returns:
+        The pairs, and what is left of the old and of the new records.
+    """
     pairs = []
     rest_old, rest_new = list(old), list(new)
     for a in old:
-        b = next((b for b in rest_new if place_of(b.machine) == place_of(a.machine)), None)
+        b = next((b for b in rest_new if machine_key(b.machine) == machine_key(a.machine)), None)
         if b is not None:
             pairs.append((a, b))
             rest_old.remove(a)
@@ -121,54 +135,39 @@ def _paired(
     return pairs, rest_old, rest_new
 
 
-def _rows(subject: Subject, a: Record, b: Record, threshold: float, *, absolute: bool) -> list[Row]:
-    rows = []
+def _compared(
+    key: MeasurementKey, a: Record, b: Record, threshold: float, *, absolute: bool
+) -> Iterator[Comparison]:
     broken = [r for r in b.reasons if r.rule in BROKEN]
     if a.valid and broken:
         text = "; ".join(reason.text.splitlines()[0] for reason in broken)
-        rows.append(Row(subject, "verdict", None, None, "regression", text))
-    for f in _figures(a, b, threshold, absolute=absolute):
-        rows.append(Row(subject, f.name, f.before, f.after, _verdict(f), f.refusal))
-    return rows
+        yield Comparison(key, "verdict", None, None, "regression", text)
+    for f in (*_size_figures(a, b, threshold), *_measured_figures(a, b, threshold, absolute)):
+        yield Comparison(key, f.name, f.before, f.after, f.verdict(), f.refusal)
 
 
-def _verdict(figure: _Figure) -> Verdict:
-    if figure.refusal:
-        return "refused"
-    change = figure.after / figure.before - 1
-    if figure.noise or abs(change) <= figure.threshold:
-        return "same"
-    return "regression" if change > 0 else "better"
-
-
-def _figures(a: Record, b: Record, threshold: float, *, absolute: bool) -> list[_Figure]:
+def _size_figures(a: Record, b: Record, threshold: float) -> Iterator[_Figure]:
     size_a, size_b = a.artifact.size, b.artifact.size
-    figures = [_Figure("bytes", a.artifact.file_bytes, b.artifact.file_bytes, threshold)]
+    yield _Figure("bytes", a.artifact.file_bytes, b.artifact.file_bytes, threshold)
     if size_a and size_b:
-        figures.append(
-            _Figure("bytes, deflated", size_a.deflated_bytes, size_b.deflated_bytes, threshold)
-        )
-    return figures + _measured(a, b, threshold, absolute=absolute)
+        yield _Figure("bytes, deflated", size_a.deflated_bytes, size_b.deflated_bytes, threshold)
 
 
-def _measured(a: Record, b: Record, threshold: float, *, absolute: bool) -> list[_Figure]:
+def _measured_figures(a: Record, b: Record, threshold: float, absolute: bool) -> Iterator[_Figure]:
     invalid = _invalid(a, b)
-    figures = []
     if a.instructions and b.instructions:
         # With two threads the count is no longer exact.
         allowed = 0.0 if (a.runtime.threads or 1) == 1 else threshold
         counts = a.instructions.total, b.instructions.total
         refusal = invalid or ("other cores" if a.machine.cpu != b.machine.cpu else "")
-        figures.append(_Figure("instructions", *counts, allowed, refusal))
+        yield _Figure("instructions", *counts, allowed, refusal)
     if a.ratio and b.ratio:
-        apart = _apart(a, b)
         medians = a.ratio.median, b.ratio.median
-        figures.append(_Figure("ratio", *medians, threshold, invalid, noise=not apart))
+        yield _Figure("ratio", *medians, threshold, invalid, noise=not _apart(a.ratio, b.ratio))
     if a.latency and b.latency and a.latency.p50_ms and b.latency.p50_ms:
         p50s_ms = a.latency.p50_ms, b.latency.p50_ms
-        refusal = invalid or _no_absolute(a, b, absolute=absolute)
-        figures.append(_Figure("p50 ms", *p50s_ms, threshold, refusal))
-    return figures
+        refusal = invalid or _not_comparable(a, b, absolute=absolute)
+        yield _Figure("p50 ms", *p50s_ms, threshold, refusal)
 
 
 def _invalid(a: Record, b: Record) -> str:
@@ -178,17 +177,15 @@ def _invalid(a: Record, b: Record) -> str:
     return ""
 
 
-def _no_absolute(a: Record, b: Record, *, absolute: bool) -> str:
+def _not_comparable(a: Record, b: Record, *, absolute: bool) -> str:
+    """Why two absolute times are not comparable; empty if they are."""
     if a.machine != b.machine:
         return "times of different machines"
-    return "a host's time; --absolute compares it" if a.source == "host" and not absolute else ""
+    return "host times; compare them with --absolute" if a.source == "host" and not absolute else ""
 
 
-def _apart(a: Record, b: Record) -> bool:
-    """Whether the ratios' intervals leave a gap."""
-    assert a.ratio is not None
-    assert b.ratio is not None
-    old, new = a.ratio, b.ratio
+def _apart(old: Ratio, new: Ratio) -> bool:
+    """Whether the ratios' intervals do not overlap; true if one is unknown."""
     if old.low is None or old.high is None or new.low is None or new.high is None:
         return True
     return new.low > old.high or new.high < old.low

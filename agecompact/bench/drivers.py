@@ -1,27 +1,30 @@
-"""Where artefacts can be measured: each harness by name, none of them loaded before it is asked."""
+"""The drivers that measure artefacts, by name; none is imported before it is used.
+
+A new device is a module with a `Measure` function and an entry in `DRIVERS`.
+"""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, field
 
+from agecompact import imports
 from agecompact.artifacts.manifest import Build
+from agecompact.bench.files import BuildFile, files_opened_by, measured_files
 from agecompact.bench.record import Record
 from agecompact.errors import UsageError, unknown_name
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to measure, for every harness; each takes what it knows.
+    """How to measure. Each driver uses the settings that apply to it.
 
     Attributes:
-        threads: Thread counts, each measured by itself.
-        batches: Faces an inference, likewise, where the artefact takes as many.
+        threads: Thread counts, each measured separately.
+        batches: Faces per inference, each measured separately if the artefact accepts it.
         rounds: Alternating rounds; every artefact runs once in each.
-        profile: Whether to ask for times by op besides.
-        place: What follows the colon of `--on`: an emulated core, a serial; None if nothing does.
+        profile: Whether to measure the time per op as well.
+        place: The part of `--on` after the colon, such as a serial; None without one.
     """
 
     threads: tuple[int, ...] = (1,)
@@ -31,58 +34,84 @@ class Settings:
     place: str | None = None
 
 
+# Called once with the name of each artefact that is measured.
 Report = Callable[[str], None]
-Harness = Callable[[Build, Settings, Report], tuple[Record, ...]]
+# Measures every artefact of a build that the device can run, and returns the records without a
+# verdict. An artefact that cannot be measured has a record with its `failure`.
+Measure = Callable[[Build, Settings, Report], tuple[Record, ...]]
 
 
 @dataclass(frozen=True)
 class Driver:
-    """One harness before it is loaded.
+    """An entry of `DRIVERS`.
 
     Attributes:
-        target: `module:function` of its `Harness`: it measures every artefact of a build that it
-            can, tells each one's name as it comes to it, and returns the records, unjudged. One
-            that cannot be measured there has its reason in `failure`.
+        measure: `module:function` of its `Measure`.
         summary: What it measures, for `--help`.
-        place: What may follow the colon of `--on`, for `--help`; None if nothing may.
+        runtime: The runtime whose files it measures, such as `litert`; None for every file.
+        place: What may follow the colon of `--on`, for `--help`; None for nothing.
+        commands: `module:command` of verbs of `bench` with options of their own, by name.
     """
 
-    target: str
+    measure: str
     summary: str
+    runtime: str | None = None
     place: str | None = None
+    commands: Mapping[str, str] = field(default_factory=dict)
 
-    def load(self) -> Harness:
-        """Imports the harness.
+    def load(self) -> Measure:
+        """Imports the driver."""
+        measure: Measure = imports.resolve(self.measure)
+        return measure
 
-        Raises:
-            BackendMissingError: What it needs is not here.
-        """
-        module, function = self.target.split(":")
-        return cast(Harness, getattr(importlib.import_module(module), function))
+    def files(self, build: Build) -> tuple[BuildFile, ...]:
+        """The files of a build that it measures."""
+        return files_opened_by(self.runtime, build) if self.runtime else measured_files(build)
 
 
 DRIVERS: Mapping[str, Driver] = {
     "host": Driver("agecompact.bench.host:measure_build", "latency on this machine"),
     "emulated": Driver(
-        "android_bench.emulated.harness:measure_build", "ARM instructions, emulated", "CORE"
+        "android_bench.emulated.driver:measure_build",
+        "ARM instructions on an emulated core",
+        runtime="litert",
+        place="CORE",
     ),
     "adb": Driver(
-        "android_bench.adb.measure:measure_build", "latency on an Android phone", "SERIAL"
+        "android_bench.adb.measure:measure_build",
+        "latency on an Android phone",
+        runtime="litert",
+        place="SERIAL",
+        commands={
+            "adb": "android_bench.adb.command:adb",
+            "ai-benchmark": "android_bench.adb.command:ai_benchmark_group",
+        },
     ),
-    "mac": Driver("ios_bench.mac:measure_build", "latency of Core ML on this Mac", "UNIT,..."),
+    "mac": Driver(
+        "ios_bench.mac:measure_build",
+        "latency of Core ML on this Mac",
+        runtime="coreml",
+        place="UNIT,...",
+    ),
     "ios": Driver(
         "ios_bench.devices:measure_build",
-        "latency of Core ML on a device at this Mac",
-        "DEVICE[/UNIT,...]",
+        "latency of Core ML on a device connected to this Mac",
+        runtime="coreml",
+        place="DEVICE[/UNIT,...]",
     ),
 }
 
 
-def resolve(where: str) -> tuple[Driver, str | None]:
-    """The harness that `--on` names, and what follows its colon.
+def driver_commands() -> Mapping[str, str]:
+    """Returns `module:command` of every driver's own verbs, by name."""
+    return {name: verb for d in DRIVERS.values() for name, verb in d.commands.items()}
+
+
+def parse_place(where: str) -> tuple[Driver, str | None]:
+    """Splits the argument of `--on` into a driver and what follows the colon.
 
     Raises:
-        UsageError: No such harness, or one that takes nothing after its name.
+        UsageError: Unknown driver, or one that takes nothing after its name.
     """
     name, colon, place = where.partition(":")
     if name not in DRIVERS:
@@ -92,14 +121,14 @@ def resolve(where: str) -> tuple[Driver, str | None]:
         wanted = "nothing" if driver.place is None else f"a {driver.place}"
         raise UsageError(
             f"cannot measure on '{where}'",
-            why=f"'{name}:' is followed by '{place}', {wanted} may follow it",
+            why=f"'{name}:' must be followed by {wanted}, not '{place}'",
             fix=f"--on {name}",
         )
     return driver, place or None
 
 
 def known_places() -> str:
-    """Every form of `--on` with its summary, for `--help`."""
+    """Returns every form of `--on` with its summary, for `--help`."""
     return "; ".join(
-        f"{name}{f'[:{m.place}]' if m.place else ''} ({m.summary})" for name, m in DRIVERS.items()
+        f"{name}{f'[:{d.place}]' if d.place else ''} ({d.summary})" for name, d in DRIVERS.items()
     )

@@ -1,18 +1,14 @@
-"""What else can be told of an artefact in use. Unknown is None, never 0."""
+"""Everything measured apart from latency. Unknown is None, never 0."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from agecompact.checked import (
     AtLeastOne,
     Checked,
     Count,
-    Megahertz,
-    Ms,
     NotNegative,
-    Positive,
     Sha256,
     Text,
 )
@@ -21,22 +17,21 @@ from agecompact.contract import Unit
 
 @dataclass(frozen=True, kw_only=True)
 class Instructions(Checked):
-    """Instructions of an emulated processor, counted; all per inference unless said otherwise.
+    """Instructions that an emulated processor executed, per inference unless noted otherwise.
 
     Attributes:
-        total: In the steady state; one of `totals`.
-        totals: The same of every process that was run, in order.
+        total: Steady-state count; one of `totals`.
+        totals: Steady-state count of each process, in the order they ran.
         inferences: Steady-state inferences counted in each process; None if unknown.
-        init: Of loading the model, in all.
-        first: Of the first inference.
-        load: Loads among `total`; `store`, `multiply_accumulate`, `simd` and `branch` likewise. A
-            kind may hold another's: a SIMD load is both.
-        store: Stores.
-        multiply_accumulate: Multiply-accumulates, of whatever width.
-        simd: SIMD instructions.
-        branch: Branches.
-        bound: The fewest instructions that the model's multiply-accumulates take; None if unknown.
-        bound_basis: What the bound takes for granted, such as `4 float32 lanes an instruction`.
+        init: Count for loading the model, not per inference.
+        first: Count for the first inference.
+        load: Load instructions in `total`. Kinds overlap: a SIMD load counts in both.
+        store: Store instructions in `total`.
+        multiply_accumulate: Multiply-accumulate instructions in `total`, of any width.
+        simd: SIMD instructions in `total`.
+        branch: Branch instructions in `total`.
+        bound: The fewest instructions that the model's multiply-accumulates need; None if unknown.
+        bound_basis: The assumption behind the bound, such as `4 float32 lanes an instruction`.
     """
 
     total: AtLeastOne
@@ -55,46 +50,18 @@ class Instructions(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.total not in self.totals:
-            self.refuse(f"a total of {self.total} is none of its processes'", f"{self.totals}")
+            self.refuse(f"the total {self.total} is not one of the totals", f"{self.totals}")
         for name in ("load", "store", "multiply_accumulate", "simd", "branch"):
             part = getattr(self, name)
             if part is not None and part > self.total:
-                self.refuse(f"{part} of kind '{name}' are more than all {self.total}")
+                self.refuse(f"'{name}' is {part}, more than the total {self.total}")
         if (self.bound is None) != (self.bound_basis is None):
-            self.refuse("a bound and its basis are told together")
+            self.refuse("'bound' and 'bound_basis' are given together or not at all")
 
     @property
     def over_bound(self) -> float | None:
-        """How many times the bound it takes; 1 cannot be beaten."""
+        """Ratio of the count to the bound, at least 1 in theory; None without a bound."""
         return self.total / self.bound if self.bound else None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Modelled(Checked):
-    """A time that was worked out, not taken.
-
-    Attributes:
-        kind: What the figure claims to be.
-        inference_ms: The figure.
-        low_ms: Least that the method's own error allows; None if unknown.
-        high_ms: Greatest.
-        clock_mhz: The clock it assumes; None where a calibration stands in for it.
-        ms_per_million_instructions: Of the device's calibration run; None without one.
-        method: What it was worked out with.
-    """
-
-    kind: Literal["lower bound", "estimate"]
-    inference_ms: Ms
-    method: Text
-    low_ms: Ms | None = None
-    high_ms: Ms | None = None
-    clock_mhz: Megahertz | None = None
-    ms_per_million_instructions: Positive | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.clock_mhz is None and self.ms_per_million_instructions is None:
-            self.refuse("a modelled time says its clock or its calibration")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,9 +69,9 @@ class Memory(Checked):
     """Memory of the process, bytes.
 
     Attributes:
-        peak_rss_bytes: The most it held resident, libraries included.
-        model_rss_bytes: How much the peak rose from before the model was loaded.
-        peak_footprint_bytes: The most that the system charged to it, as Apple counts.
+        peak_rss_bytes: Peak resident set size, libraries included.
+        model_rss_bytes: Increase of the peak since before the model was loaded.
+        peak_footprint_bytes: Peak footprint as Apple's systems account for it.
     """
 
     peak_rss_bytes: AtLeastOne | None = None
@@ -114,16 +81,16 @@ class Memory(Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class OutputAccuracy(Checked):
-    """Error of the very runtime that was measured against PyTorch's answers in the golden pack.
+    """Error of the measured runtime's outputs against PyTorch's in the golden pack.
 
     Attributes:
-        unit: Of the errors: `years`, or `score` for a gender.
-        samples: Inputs that were compared.
-        max_error: Greatest error; None where an answer was no number.
-        mean_error: Mean error, likewise.
-        not_finite: Answers that were NaN or infinite.
-        tolerance: What `max_error` must keep; None where nobody says.
-        weights_sha256: The weights whose answers the pack holds.
+        unit: Unit of the errors: `years`, or `score` for a gender.
+        samples: Number of inputs compared.
+        max_error: Largest error; None if an output was not finite.
+        mean_error: Mean error; None if an output was not finite.
+        not_finite: Number of samples with a NaN or infinite output.
+        tolerance: Largest `max_error` that is allowed; None if no limit is set.
+        weights_sha256: Hash of the weights that produced the golden pack.
     """
 
     unit: Unit
@@ -137,18 +104,18 @@ class OutputAccuracy(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         if (self.max_error is None) != (self.not_finite > 0):
-            self.refuse("an error is unknown exactly where answers are not finite")
+            self.refuse("'max_error' is None if and only if an output is not finite")
 
 
 @dataclass(frozen=True, kw_only=True)
 class OpTime(Checked):
-    """Time of one op, as the runtime's own profiler tells it; profiling slows the rest.
+    """Time of one op under the runtime's own profiler, which slows the inference down.
 
     Attributes:
-        name: The op's or the node's name.
-        kind: Its type in the runtime's words.
-        runs: How often it ran in an inference.
-        mean_ms: Mean time an inference.
+        name: Name of the op or node.
+        kind: Its type, as the runtime names it.
+        runs: How often it ran per inference.
+        mean_ms: Mean time per inference.
         unit: Where it ran, such as `cpu` or `neuralEngine`; None if unknown.
     """
 

@@ -1,4 +1,4 @@
-"""Latency on the machine at hand, told as a ratio to the float32 TFLite file."""
+"""Latency on this machine, as a ratio to the float32 TFLite file."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from dataclasses import replace
 from agecompact.artifacts import golden
 from agecompact.artifacts.golden import GoldenPack
 from agecompact.artifacts.manifest import Build
-from agecompact.bench import pairing, profiling, replay
+from agecompact.bench import pairing, profiling
+from agecompact.bench.accuracy import OutputMismatch
 from agecompact.bench.circumstances import Conditions, Runtime
-from agecompact.bench.contest import Contestant, enter, face_like, race
+from agecompact.bench.contestant import Contestant, face_like, load_contestant
 from agecompact.bench.drivers import Report, Settings
 from agecompact.bench.figures import Memory
 from agecompact.bench.files import BuildFile, described, measured_files
 from agecompact.bench.machine import conditions, thermal, this_machine
-from agecompact.bench.pairing import Paired, variant_of
+from agecompact.bench.pairing import TimedRounds, variant_of
 from agecompact.bench.record import Record, now
+from agecompact.bench.rounds import alternate
 from agecompact.bench.timing import Latency
 from agecompact.runtimes.process import RuntimeFailure
 from agecompact.runtimes.registry import runtime_of
@@ -28,16 +30,16 @@ def measure_build(
     """Measures every artefact of a build, and PyTorch itself on the source weights.
 
     Args:
-        build: The build; the error of every output is told if it holds a golden pack.
-        settings: Threads, batches and rounds. All of them race at once.
-        report: Told each artefact's name as it is loaded.
+        build: The build. Output errors are measured if it holds a golden pack.
+        settings: Threads, batch sizes and rounds. All combinations alternate.
+        report: Receives each artefact's name once it is loaded.
 
     Returns:
-        A record for each file, thread count and batch, in that order, the weights file first. One
-        that does not run here, or takes no such batch, has its reason in `failure`.
+        A record for each file, thread count and batch size, in that order, the weights file first.
+        Where one does not run, or takes no such batch, `failure` holds the reason.
 
     Raises:
-        UsageError: A file is missing, or the golden pack there cannot be read.
+        UsageError: A file is missing, or the golden pack cannot be read.
     """
     pack = golden.read_if_there(build.folder / golden.FOLDER)
     files = measured_files(build)
@@ -45,30 +47,31 @@ def measure_build(
     contestants: list[Contestant] = []
     with ExitStack() as stack:
         for file in files:
-            report(file.path.name)
             for blank in _blanks(file, settings):
-                entered = enter(stack, file, blank, settings.rounds)
-                if isinstance(entered, Contestant):
-                    contestants.append(entered)
+                loaded = load_contestant(stack, file, blank, settings.rounds)
+                if isinstance(loaded, Contestant):
+                    contestants.append(loaded)
                     continue
-                records.append(entered)
-                # What does not load does not load with more threads either.
-                if entered.runtime.version is None:
+                records.append(loaded)
+                # A file that does not load would not load with more threads either.
+                if loaded.runtime.version is None:
                     break
+            report(file.path.name)
         before = thermal()
-        running, failed = race(contestants, settings.rounds)
+        failures = alternate(contestants, range(settings.rounds), Contestant.run_round)
         meanwhile = conditions(before, thermal())
-        reference = pairing.reference(build, map(_paired, running), min(settings.threads))
-        measured = [_finish(c, reference, meanwhile, pack) for c in running]
+        finished = [each for each in contestants if each not in failures]
+        reference = pairing.reference(build, map(_timed, finished), min(settings.threads))
+        measured = [_finish(each, reference, meanwhile, pack) for each in finished]
         if settings.profile:
-            measured = [_profiled(r, c) for r, c in zip(measured, running, strict=True)]
+            measured = [_profiled(r, each) for r, each in zip(measured, finished, strict=True)]
+    records += [*failures.values(), *measured]
     order = [file.path.name for file in files]
-    records += [*failed, *measured]
     return tuple(sorted(records, key=lambda r: (order.index(r.artifact.file), *variant_of(r))))
 
 
 def _blanks(file: BuildFile, settings: Settings) -> list[Record]:
-    """The records of a file, of which nothing is known yet but what it is."""
+    """A record for each thread count and batch size, before anything is measured."""
     blank = Record(
         source="host",
         artifact=described(file),
@@ -84,17 +87,17 @@ def _blanks(file: BuildFile, settings: Settings) -> list[Record]:
     ]
 
 
-def _paired(contestant: Contestant) -> Paired:
-    return Paired(contestant.record, contestant.rounds_ms)
+def _timed(contestant: Contestant) -> TimedRounds:
+    return TimedRounds(contestant.record, contestant.rounds_ms)
 
 
 def _finish(
     contestant: Contestant,
-    reference: Paired | None,
+    reference: TimedRounds | None,
     meanwhile: Conditions,
     pack: GoldenPack | None,
 ) -> Record:
-    # Before the golden inputs, which take memory of their own.
+    # Read before the golden inputs are loaded, which take memory too.
     memory = contestant.process.memory()
     record = replace(
         contestant.record,
@@ -110,28 +113,21 @@ def _finish(
             model_rss_bytes=memory.peak_rss_bytes - memory.rss_before_load_bytes,
         ),
         conditions=meanwhile,
-        ratio=pairing.ratio(_paired(contestant), reference),
+        ratio=pairing.ratio(_timed(contestant), reference),
     )
     if pack is None:
         return record
     try:
-        error = replay.output_error(
-            contestant.process,
-            contestant.contract,
-            pack,
-            record.artifact.file,
-            record.runtime.batch,
-        )
-    except RuntimeFailure as failure:
-        # Timed on one input, it fails on another: its times are a broken file's.
+        return replace(record, output_error=contestant.replay(pack))
+    except (RuntimeFailure, OutputMismatch) as failure:
+        # It ran on one input and fails on another: the file is broken, and so are its times.
         return replace(record, latency=None, ratio=None, failure=f"golden input: {failure}")
-    return replace(record, output_error=error)
 
 
 def _profiled(record: Record, contestant: Contestant) -> Record:
     threads, batch = variant_of(record)
     inputs = face_like(contestant.contract, batch)
-    told = profiling.take(contestant.file.path, record.runtime.name, threads, inputs)
-    if told.reason is not None:
-        return replace(record, unknown={**(record.unknown or {}), "profile": told.reason})
-    return replace(record, profile=told.ops)
+    profile = profiling.take(contestant.file.path, record.runtime.name, threads, inputs)
+    if profile.reason is not None:
+        return replace(record, unknown={**(record.unknown or {}), "profile": profile.reason})
+    return replace(record, profile=profile.ops)

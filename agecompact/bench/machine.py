@@ -1,4 +1,4 @@
-"""What the system tells of the machine at hand; None for what it does not tell."""
+"""What the operating system reports about this machine; None for what it does not report."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _ROOT = Path("/")
 _CPUS = "sys/devices/system/cpu"
 _KHZ_PER_MHZ = 1e3
 _MILLIDEGREES = 1e3
-# What Linux calls the processor's own sensor, on x86 and on ARM.
+# Linux's names of the processor's own sensor, on x86 and on ARM.
 _PROCESSOR_ZONES = ("x86_pkg_temp", "cpu-thermal", "cpu_thermal", "coretemp")
 
 
 def this_machine(root: Path = _ROOT) -> Machine:
-    """The machine at hand.
+    """Describes this machine.
 
     Args:
         root: Folder that holds `proc`.
@@ -32,11 +32,11 @@ def this_machine(root: Path = _ROOT) -> Machine:
 
 
 def conditions(before: Thermal, after: Thermal, root: Path = _ROOT) -> Conditions:
-    """What the machine at hand was doing while something was timed on it.
+    """Describes the state of this machine during a measurement.
 
     Args:
         before: `thermal()` before the first timed inference.
-        after: And after the last.
+        after: `thermal()` after the last one.
         root: Folder that holds `sys`.
     """
     policies = sorted((root / _CPUS).glob("cpufreq/policy*"))
@@ -51,7 +51,7 @@ def conditions(before: Thermal, after: Thermal, root: Path = _ROOT) -> Condition
 
 
 def thermal(root: Path = _ROOT) -> Thermal:
-    """How hot the processor is and how fast its fastest core runs, now.
+    """Returns the processor's current temperature, and the clock of its fastest core.
 
     Args:
         root: Folder that holds `sys`.
@@ -72,9 +72,9 @@ def _cpu_name(root: Path) -> str:
 
 def _processor_temperature_c(root: Path) -> float | None:
     for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
-        told = _number(zone / "temp")
-        if told is not None and _text(zone / "type") in _PROCESSOR_ZONES:
-            return told / _MILLIDEGREES
+        millidegrees = _number(zone / "temp")
+        if millidegrees is not None and _text(zone / "type") in _PROCESSOR_ZONES:
+            return millidegrees / _MILLIDEGREES
     return None
 
 
@@ -98,7 +98,7 @@ def _number(path: Path) -> float | None:
 
 
 def _text(path: Path) -> str | None:
-    # Sensors come and go, and some answer a read with an error of their own.
+    # Sensors come and go, and reading some of them fails.
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip() or None
     except OSError:

@@ -1,4 +1,4 @@
-"""Artefacts that took turns, round by round, and their latency as a ratio to the reference's."""
+"""Latency as a ratio to the reference's in the same rounds."""
 
 from __future__ import annotations
 
@@ -13,66 +13,61 @@ from agecompact.bench.timing import Ratio
 
 
 @dataclass(frozen=True)
-class Paired:
-    """An artefact that ran in every round.
+class TimedRounds:
+    """The times of an artefact that ran in every round.
 
     Attributes:
-        record: Which one, on how many threads, with how many faces an inference.
-        rounds_ms: Of each round, its samples, or the one figure that stands for them.
+        record: The artefact, its threads and its batch size.
+        rounds_ms: The samples of each round, or one statistic in their place.
     """
 
     record: Record
     rounds_ms: Sequence[Sequence[float]]
 
-    @property
-    def variant(self) -> tuple[int, int]:
-        """Its threads, and faces an inference."""
-        return variant_of(self.record)
-
 
 def variant_of(record: Record) -> tuple[int, int]:
-    """Threads, and faces an inference."""
+    """Threads and batch size of a record."""
     return record.runtime.threads or 1, record.runtime.batch
 
 
 def is_reference(build: Build, record: Record, threads: int) -> bool:
-    """Whether a record is of what ratios are to.
+    """Whether a record is of the artefact that ratios refer to.
 
     Args:
         build: Its build.
         record: The record.
-        threads: The fewest that are measured.
+        threads: The lowest thread count that is measured.
     """
-    named = record.artifact.file == reference_of(build)
-    return named and variant_of(record) == (threads, 1)
+    is_reference_file = record.artifact.file == reference_of(build)
+    return is_reference_file and variant_of(record) == (threads, 1)
 
 
-def reference(build: Build, paired: Iterable[Paired], threads: int) -> Paired | None:
-    """The model's float32 TFLite file, one face an inference; None if it did not run.
+def reference(build: Build, timed: Iterable[TimedRounds], threads: int) -> TimedRounds | None:
+    """The times of the model's float32 TFLite file at batch 1; None if it did not run.
 
     Args:
         build: The build.
-        paired: What ran.
-        threads: The fewest that were measured.
+        timed: What ran.
+        threads: The lowest thread count that was measured.
     """
-    return next((p for p in paired if is_reference(build, p.record, threads)), None)
+    return next((each for each in timed if is_reference(build, each.record, threads)), None)
 
 
-def ratio(mine: Paired, theirs: Paired | None) -> Ratio | None:
-    """Latency a face over the reference's; None without a reference.
+def ratio(timed: TimedRounds, reference: TimedRounds | None) -> Ratio | None:
+    """Latency per face over the reference's; None without a reference.
 
     Raises:
         ValueError: They did not run in the same rounds.
     """
-    if theirs is None:
+    if reference is None:
         return None
-    told = statistics.paired_ratio(mine.rounds_ms, theirs.rounds_ms)
-    _, batch = mine.variant
+    paired = statistics.paired_ratio(timed.rounds_ms, reference.rounds_ms)
+    _, batch = variant_of(timed.record)
     return Ratio(
-        reference=theirs.record.artifact.file,
-        reference_sha256=theirs.record.artifact.sha256,
-        reference_threads=theirs.variant[0],
-        median=told.median / batch,
-        low=told.interval.low / batch if told.interval else None,
-        high=told.interval.high / batch if told.interval else None,
+        reference=reference.record.artifact.file,
+        reference_sha256=reference.record.artifact.sha256,
+        reference_threads=variant_of(reference.record)[0],
+        median=paired.median / batch,
+        low=paired.interval.low / batch if paired.interval else None,
+        high=paired.interval.high / batch if paired.interval else None,
     )

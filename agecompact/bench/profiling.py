@@ -1,6 +1,6 @@
-"""Time by op, as a runtime's own profiler tells it, in a process of its own.
+"""Time per op from a runtime's own profiler, in a separate process.
 
-Apart from the timed runs: a profiler writes down every op, and an inference under it takes longer.
+It is separate from the timed runs because a profiler records every op, which slows the inference.
 """
 
 from __future__ import annotations
@@ -25,18 +25,14 @@ _RUNS = 20
 _TIMEOUT_S = 300.0
 _US_PER_MS = 1e3
 
-_NOT_TOLD: Mapping[str, str] = {
-    "litert": "LiteRT's Python interface has no profiler; its benchmark_model has, on a device",
-}
-
 
 @dataclass(frozen=True)
 class Profile:
-    """What a profiler told.
+    """Result of profiling.
 
     Attributes:
-        ops: The longest first; None where nothing was told.
-        reason: Why nothing was; None otherwise.
+        ops: The ops, longest first; None if there is no profile.
+        reason: Why there is no profile; None otherwise.
     """
 
     ops: tuple[OpTime, ...] | None
@@ -48,26 +44,26 @@ def take(path: Path, runtime: str, threads: int, inputs: Mapping[str, Array]) ->
 
     Args:
         path: The model file.
-        runtime: Name in the registry of runtimes.
-        threads: Threads for it.
+        runtime: Name of the runtime in `formats`.
+        threads: Number of threads.
         inputs: One batch by input name.
     """
     if runtime not in _PROFILERS:
-        return Profile(None, _NOT_TOLD.get(runtime, f"{runtime} tells no times by op"))
+        return Profile(None, f"{runtime}'s Python interface has no profiler")
     with tempfile.TemporaryDirectory(prefix="agecompact-") as scratch:
         np.savez(Path(scratch) / "inputs.npz", **dict(inputs))  # type: ignore[arg-type]
         command = [sys.executable, "-m", __name__, runtime, str(path), str(threads), scratch]
         try:
-            ran = subprocess.run(
+            completed = subprocess.run(
                 command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
             )
         except subprocess.TimeoutExpired:
             return Profile(None, f"no profile within {_TIMEOUT_S:g} s")
-        if ran.returncode != 0:
-            last = (ran.stderr.strip().splitlines() or ["no message"])[-1]
+        if completed.returncode != 0:
+            last = (completed.stderr.strip().splitlines() or ["no message"])[-1]
             return Profile(None, f"the profiler of {runtime} failed: {last}")
-        told = json.loads((Path(scratch) / "ops.json").read_text(encoding="utf-8"))
-    return Profile(tuple(structure(op, OpTime, where="profile") for op in told))
+        content = json.loads((Path(scratch) / "ops.json").read_text(encoding="utf-8"))
+    return Profile(structure(content, tuple[OpTime, ...], where="the profile"))
 
 
 @dataclass(frozen=True)
@@ -80,11 +76,11 @@ class _Event:
 
 
 def _summed(events: Iterable[_Event], runs: int) -> tuple[OpTime, ...]:
-    """Events by op, the longest first."""
+    """Sums the events of each op, longest first."""
     by_op: dict[tuple[str, str], list[float]] = defaultdict(list)
     for event in events:
         by_op[event.name, event.kind].append(event.us)
-    ops = [
+    return _longest_first(
         OpTime(
             name=name,
             kind=kind,
@@ -93,7 +89,10 @@ def _summed(events: Iterable[_Event], runs: int) -> tuple[OpTime, ...]:
             unit="cpu",
         )
         for (name, kind), times in by_op.items()
-    ]
+    )
+
+
+def _longest_first(ops: Iterable[OpTime]) -> tuple[OpTime, ...]:
     return tuple(sorted(ops, key=lambda op: (-op.mean_ms, op.name)))
 
 
@@ -115,28 +114,28 @@ def _onnxruntime(
 
 
 def onnxruntime_events(trace: list[dict[str, object]], *, skip: int) -> list[_Event]:
-    """The node events of ONNX Runtime's trace, without those of its first runs.
+    """Returns the node events of ONNX Runtime's trace after its first runs.
 
     Args:
         trace: Entries of the JSON that it writes, durations in us.
-        skip: Runs to leave out.
+        skip: Number of runs to leave out.
     """
-    runs = sorted(_whole(e["ts"]) for e in trace if e["name"] == "model_run")
+    runs = sorted(_integer(e["ts"]) for e in trace if e["name"] == "model_run")
     since_us = runs[skip]
     return [
         _Event(
             name=str(e["name"]).removesuffix("_kernel_time"),
             kind=str(e["args"]["op_name"]),  # type: ignore[index]
-            us=_whole(e["dur"]),
+            us=_integer(e["dur"]),
         )
         for e in trace
         if e["cat"] == "Node"
         and str(e["name"]).endswith("_kernel_time")
-        and _whole(e["ts"]) >= since_us
+        and _integer(e["ts"]) >= since_us
     ]
 
 
-def _whole(value: object) -> int:
+def _integer(value: object) -> int:
     assert isinstance(value, int)
     return value
 
@@ -149,25 +148,24 @@ def _pytorch(
 
     from agecompact.runtimes import pytorch
 
-    run = pytorch.open_session(path, threads).prepare(inputs)
+    run = pytorch.FLOAT32.open_session(path, threads).prepare(inputs)
     for _ in range(_WARMUP_RUNS):
         run()
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
         for _ in range(_RUNS):
             run()
-    # Self time: a layer's op holds the time of those it calls.
-    ops = [
+    # Self time, since the time of a layer's op includes the ops that it calls.
+    return _longest_first(
         OpTime(
-            name=told.key,
-            kind=told.key.removeprefix("aten::"),
-            runs=max(1, round(told.count / _RUNS)),
-            mean_ms=told.self_cpu_time_total / _RUNS / _US_PER_MS,
+            name=entry.key,
+            kind=entry.key.removeprefix("aten::"),
+            runs=max(1, round(entry.count / _RUNS)),
+            mean_ms=entry.self_cpu_time_total / _RUNS / _US_PER_MS,
             unit="cpu",
         )
-        for told in profiler.key_averages()
-        if told.key.startswith(("aten::", "mkldnn"))
-    ]
-    return tuple(sorted(ops, key=lambda op: (-op.mean_ms, op.name)))
+        for entry in profiler.key_averages()
+        if entry.key.startswith(("aten::", "mkldnn"))
+    )
 
 
 _Profiler = Callable[[str, int, Mapping[str, Array], Path], tuple[OpTime, ...]]
@@ -179,7 +177,7 @@ def _main(runtime: str, path: str, threads: str, scratch: str) -> None:
     with np.load(folder / "inputs.npz", allow_pickle=False) as arrays:
         inputs = {name: arrays[name] for name in arrays.files}
     ops = _PROFILERS[runtime](path, int(threads), inputs, folder)
-    (folder / "ops.json").write_text(json.dumps([unstructure(op) for op in ops]), encoding="utf-8")
+    (folder / "ops.json").write_text(json.dumps(unstructure(ops)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from agecompact.bench.circumstances import Conditions, Machine, Runtime
-from agecompact.bench.figures import Instructions, Memory, Modelled, OpTime, OutputAccuracy
+from agecompact.bench.figures import Instructions, Memory, OpTime, OutputAccuracy
 from agecompact.bench.timing import Latency, Ratio, Startup
 from agecompact.checked import (
     AtLeastOne,
@@ -17,25 +17,31 @@ from agecompact.checked import (
     Sha256,
     Text,
 )
+from agecompact.formats import FORMATS
 
-# 1 was flat, knew the host alone, and held no verdict.
-SCHEMA_VERSION = 2
+if TYPE_CHECKING:
+    FormatName = str
+else:
+    # A Literal, so that reading a file, `Checked` and the JSON schema all know the table's names.
+    FormatName = Literal[tuple(FORMATS)]
 
-Source = Literal["device", "host", "emulated-instructions", "modelled"]
-Format = Literal["pytorch", "onnx", "tflite", "coreml"]
+# Version 1 was flat and covered only the host; version 2 had a field for modelled times.
+SCHEMA_VERSION = 3
+
+Source = Literal["device", "host", "emulated-instructions"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Size(Checked):
-    """What the bytes of an artefact are; the first three add up to its size.
+    """Breakdown of an artefact's bytes; the first three parts add up to its size.
 
     Attributes:
         weights_bytes: Constants that the graph computes with.
-        graph_bytes: Ops, tensors, names and whatever holds them together.
-        metadata_bytes: What describes the file to people and to agecompact.
-        deflated_bytes: The file's data, deflated, as an APK or IPA carries it to a phone.
-        bound_bytes: Folded parameters times the bytes of the precision: the least that stored
-            weights can take without being compressed; None for a precision of no fixed width.
+        graph_bytes: Ops, tensors, names and the container format.
+        metadata_bytes: Description of the file for people and for agecompact.
+        deflated_bytes: The file's data, deflated as in an APK or IPA.
+        bound_bytes: Folded parameters times the bytes of the precision: the least that weights
+            take without compression; None for the source weights and an unknown precision.
     """
 
     weights_bytes: Count
@@ -47,23 +53,23 @@ class Size(Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact(Checked):
-    """The file.
+    """The file that was measured.
 
     Attributes:
         model: Registered id.
         file: File name.
-        format: Of the file; `pytorch` is the source weights.
-        precision: `float32`, `float16`, ... as the manifest names it.
-        sha256: Hash of the very file that was measured.
-        file_bytes: Its size, of a package the sum over its files.
+        format: File format; `pytorch` is the source weights.
+        precision: `float32`, `float16`, ... as in the manifest.
+        sha256: Hash of the file that was measured.
+        file_bytes: Size of the file, or of all files of a package.
         parameters: Trainable parameters of the model.
-        macs: Multiply-accumulates for one face.
-        size: What its bytes are.
+        macs: Multiply-accumulates per face.
+        size: Breakdown of the file's bytes.
     """
 
     model: Text
     file: Text
-    format: Format
+    format: FormatName
     precision: Text
     sha256: Sha256
     file_bytes: AtLeastOne
@@ -81,11 +87,11 @@ class Artifact(Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class Reason(Checked):
-    """Why a record may not be believed.
+    """Why a record is not valid.
 
     Attributes:
-        rule: The rule of `validity` that says so.
-        text: What it found.
+        rule: Name of the rule in `validity`.
+        text: What the rule found.
     """
 
     rule: Text
@@ -97,24 +103,23 @@ class Record(Checked):
     """What one artefact costs in one place.
 
     Attributes:
-        source: What kind of figures these are, which settles which of the next three there are.
+        source: Kind of measurement, which decides between `latency` and `instructions`.
         artifact: The file.
-        machine: Where.
-        runtime: With what.
-        latency: Wall time, of a `device` or a `host`; None where it did not run.
-        instructions: Of `emulated-instructions`. An emulator's wall time is told nowhere.
-        modelled: Of `modelled`.
-        startup: Before the steady state.
-        memory: Of the process.
-        conditions: What the machine was doing.
-        output_error: Against the golden pack, there and then; None if it was not compared.
-        ratio: Latency over the reference's.
-        profile: Time by op, the longest first.
-        unknown: Why a figure is None, by its name, where there is more to say than "not asked for".
-        failure: Why nothing was measured; None where something was.
-        taken_at: When, UTC, as `2026-01-31T12:00:00Z`; None where the figure has no date.
-        valid: Whether it may be believed; None until `validity.validated` has looked.
-        reasons: Why it may not.
+        machine: Where it ran.
+        runtime: What ran it.
+        latency: Wall time on a `device` or `host`; None if it did not run.
+        instructions: Count of `emulated-instructions`. Emulator wall time is never reported.
+        startup: Times before the steady state.
+        memory: Memory of the process.
+        conditions: State of the machine during the measurement.
+        output_error: Error on the golden pack in the same process; None if not compared.
+        ratio: Latency relative to the reference artefact.
+        profile: Time per op, longest first.
+        unknown: Why a figure is None, by field name, unless it was simply not requested.
+        failure: Why nothing was measured; None otherwise.
+        taken_at: Time of the measurement, UTC, such as `2026-01-31T12:00:00Z`; None if undated.
+        valid: Whether every rule of `validity` holds; None before `validity.validated`.
+        reasons: The rules that failed; `valid` is False if and only if there are any.
     """
 
     source: Source
@@ -123,7 +128,6 @@ class Record(Checked):
     runtime: Runtime
     latency: Latency | None = None
     instructions: Instructions | None = None
-    modelled: Modelled | None = None
     startup: Startup | None = None
     memory: Memory | None = None
     conditions: Conditions | None = None
@@ -138,36 +142,28 @@ class Record(Checked):
 
     @property
     def p50_face_ms(self) -> float | None:
-        """Median latency a face; None where there is none."""
+        """Median latency per face; None if unknown."""
         p50_ms = self.latency.p50_ms if self.latency is not None else None
         return None if p50_ms is None else p50_ms / self.runtime.batch
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        own = _FIGURE[self.source]
-        for name in _FIGURE.values():
-            if name != own and getattr(self, name) is not None:
-                self.refuse(f"'{name}' in a record of source '{self.source}'")
-        if (getattr(self, own) is None) != (self.failure is not None):
-            self.refuse(f"either its {own} or why there is none")
-        if own != "latency" and self.ratio is not None:
-            self.refuse("a ratio is of times that were taken")
-        if own == "latency" and self.machine.emulator is not None:
-            self.refuse("an emulator's time is no latency")
-        if self.source == "emulated-instructions" and self.machine.emulator is None:
-            self.refuse("counted instructions name their emulator")
+        emulated = self.source == "emulated-instructions"
+        wanted, other = ("instructions", "latency") if emulated else ("latency", "instructions")
+        if getattr(self, other) is not None:
+            self.refuse(f"'{other}' in a record of source '{self.source}'")
+        if (getattr(self, wanted) is None) != (self.failure is not None):
+            self.refuse(f"exactly one of '{wanted}' and 'failure' must be given")
+        if emulated and self.ratio is not None:
+            self.refuse("a ratio needs measured times")
+        if not emulated and self.machine.emulator is not None:
+            self.refuse("emulator wall time is not a latency")
+        if emulated and self.machine.emulator is None:
+            self.refuse("counted instructions need the name of the emulator")
         if (self.valid is False) != bool(self.reasons):
-            self.refuse("it is invalid exactly where it has reasons")
-
-
-_FIGURE: Mapping[str, str] = {
-    "device": "latency",
-    "host": "latency",
-    "emulated-instructions": "instructions",
-    "modelled": "modelled",
-}
+            self.refuse("'valid' is False if and only if 'reasons' is non-empty")
 
 
 def now() -> str:
-    """The time, as a record's `taken_at` has it: UTC, to the second."""
+    """The current time in the form of `taken_at`: UTC, to the second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""The JSON schema of `latency.json`, made from the dataclasses, for readers in other languages."""
+"""The JSON schema of `latency.json`, generated from the dataclasses for other languages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PATH = Path(__file__).with_name("schema.json")
 
 
 def generate() -> dict[str, Any]:
-    """The schema, draft 2020-12, as JSON values."""
+    """Returns the schema, draft 2020-12, as JSON values."""
     return document(
         Record, title="latency.json of agecompact", version=SCHEMA_VERSION, items="records"
     )

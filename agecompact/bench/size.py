@@ -1,10 +1,12 @@
-"""What the bytes of an artefact are, and how few they could be."""
+"""Breakdown of an artefact's bytes, and a lower bound for them.
+
+`formats` names the reader of each format, a function from a path to `Parts`.
+"""
 
 from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,82 +14,69 @@ from typing import Any
 from agecompact.bench.record import Size
 from agecompact.errors import UsageError
 from agecompact.files import size_of
-from agecompact.imports import import_extra
+from agecompact.formats import PRECISIONS, format_of
+from agecompact.imports import import_extra, resolve
 
 # As Gradle and Xcode deflate the entries of an APK and an IPA.
 _LEVEL = 9
 _RAW_DEFLATE = -15
 
-# Bits of a stored weight, by the manifest's name of the precision.
-_BITS: Mapping[str, int] = {
-    "float32": 32,
-    "float16": 16,
-    "dynamic_range_quant": 8,
-    "full_integer_quant": 8,
-    "int8": 8,
-    "palettized_8bit": 8,
-    "palettized_4bit": 4,
-}
+_EXPORT_AGAIN = "write the file again: agecompact export"
 
 
 @dataclass(frozen=True)
-class _Parts:
-    """Bytes by what they are for; the rest of the file is graph."""
+class Parts:
+    """Bytes by purpose; the rest of the file is graph.
+
+    Attributes:
+        weights: Constants that the graph computes with.
+        metadata: Description of the file.
+    """
 
     weights: int
     metadata: int
 
 
 def measure(path: Path, precision: str, folded_parameters: int) -> Size:
-    """What the bytes of an artefact are.
+    """Breaks the bytes of an artefact down.
 
     Args:
-        path: An `.onnx`, `.tflite` or `.safetensors` file, or an `.mlpackage` folder.
-        precision: Of its stored weights, as the manifest names it.
-        folded_parameters: Parameters with BN folded, which is what artefacts store.
+        path: The file, or the folder of a package.
+        precision: Of its stored weights, as in the manifest.
+        folded_parameters: Parameters after BN folding, which is what artefacts store.
 
     Raises:
-        UsageError: The file is broken, or of no known kind.
-        BackendMissingError: The extra that reads such files is not installed.
+        UsageError: The file is broken or of an unknown format.
+        BackendMissingError: The extra that reads the format is not installed.
     """
-    if path.suffix not in _READERS:
-        raise UsageError(f"cannot tell what {path} is made of", why=f"known: {', '.join(_READERS)}")
-    parts = _READERS[path.suffix](path)
+    format_ = format_of(path)
+    parts: Parts = resolve(format_.size_reader)(path)
+    # A checkpoint stores unfolded BN in whatever precision its writer chose.
+    bounded = format_.converter is not None and precision in PRECISIONS
     return Size(
         weights_bytes=parts.weights,
         graph_bytes=size_of(path) - parts.weights - parts.metadata,
         metadata_bytes=parts.metadata,
         deflated_bytes=sum(_deflated(file) for file in _files(path)),
-        # A checkpoint stores BN unfolded, in whatever precision its writer chose.
-        bound_bytes=None
-        if path.suffix == ".safetensors"
-        else bound_bytes(precision, folded_parameters),
+        bound_bytes=bound_bytes(PRECISIONS[precision].stored_bits, folded_parameters)
+        if bounded
+        else None,
     )
 
 
-def bound_bytes(precision: str, folded_parameters: int) -> int | None:
-    """The least that stored weights take uncompressed; None for a precision not known here."""
-    bits = _BITS.get(precision)
-    return None if bits is None else -(-folded_parameters * bits // 8)
+def bound_bytes(stored_bits: int, folded_parameters: int) -> int:
+    """The fewest bytes that uncompressed weights take."""
+    return -(-folded_parameters * stored_bits // 8)
 
 
-def _files(path: Path) -> list[Path]:
-    return sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-
-
-def _deflated(path: Path) -> int:
-    """The size of a ZIP entry's data."""
-    deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, _RAW_DEFLATE)
-    return len(deflate.compress(path.read_bytes())) + len(deflate.flush())
-
-
-def _onnx(path: Path) -> _Parts:
+def onnx_parts(path: Path) -> Parts:
+    """Returns the parts of an ONNX file."""
     import onnx
 
     try:
         model = onnx.load_model(path, load_external_data=False)
     except Exception as error:  # protobuf's DecodeError has moved between versions.
-        raise UsageError(f"{path} is no ONNX file", why=str(error)) from None
+        raise UsageError(f"{path} is not an ONNX file", why=str(error), fix=_EXPORT_AGAIN) from None
     constants = [
         attribute.t
         for node in model.graph.node
@@ -96,8 +85,59 @@ def _onnx(path: Path) -> _Parts:
         if attribute.HasField("t")
     ]
     weights = sum(_onnx_payload(tensor) for tensor in (*model.graph.initializer, *constants))
-    described = sum(len(p.SerializeToString()) for p in model.metadata_props)
-    return _Parts(weights, described + len(model.doc_string.encode()))
+    properties = sum(len(p.SerializeToString()) for p in model.metadata_props)
+    return Parts(weights, properties + len(model.doc_string.encode()))
+
+
+def tflite_parts(path: Path) -> Parts:
+    """Returns the parts of a TFLite file."""
+    schema = import_extra("ai_edge_litert.schema_py_generated", "tflite")
+    content = path.read_bytes()
+    try:
+        model = schema.Model.GetRootAs(content, 0)
+        buffers = [model.Buffers(i).DataLength() for i in range(model.BuffersLength())]
+        metadata = {model.Metadata(i).Buffer() for i in range(model.MetadataLength())}
+        used = {
+            graph.Tensors(i).Buffer()
+            for graph in (model.Subgraphs(g) for g in range(model.SubgraphsLength()))
+            for i in range(graph.TensorsLength())
+        }
+    except Exception as error:  # A truncated FlatBuffer fails in as many ways as it has fields.
+        raise UsageError(
+            f"{path} is not a TFLite file", why=str(error), fix=_EXPORT_AGAIN
+        ) from None
+    return Parts(
+        weights=sum(buffers[i] for i in used - metadata),
+        metadata=sum(buffers[i] for i in metadata),
+    )
+
+
+def mlpackage_parts(path: Path) -> Parts:
+    """Returns the parts of a Core ML package."""
+    from agecompact.runtimes import coreml
+
+    description = coreml.read_specification(str(path)).description
+    manifest = path / "Manifest.json"
+    return Parts(
+        weights=sum(size_of(p) for p in (path / "Data").rglob("weights/*") if p.is_file()),
+        metadata=description.metadata.ByteSize() + (size_of(manifest) if manifest.exists() else 0),
+    )
+
+
+def safetensors_parts(path: Path) -> Parts:
+    """Returns the parts of a safetensors file."""
+    content = path.read_bytes()
+    header_bytes = int.from_bytes(content[:8], "little")
+    try:
+        header = json.loads(content[8 : 8 + header_bytes])
+        metadata = len(json.dumps(header.get("__metadata__", {}), separators=(",", ":")))
+    except (ValueError, AttributeError) as error:
+        raise UsageError(
+            f"{path} is not a safetensors file",
+            why=str(error),
+            fix="write it again: agecompact train or agecompact export",
+        ) from None
+    return Parts(weights=len(content) - 8 - header_bytes, metadata=min(metadata, header_bytes))
 
 
 def _onnx_payload(tensor: Any) -> int:
@@ -111,50 +151,11 @@ def _onnx_payload(tensor: Any) -> int:
     return len(tensor.raw_data)
 
 
-def _tflite(path: Path) -> _Parts:
-    schema = import_extra("ai_edge_litert.schema_py_generated", "tflite")
-    content = path.read_bytes()
-    try:
-        model = schema.Model.GetRootAs(content, 0)
-        buffers = [model.Buffers(i).DataLength() for i in range(model.BuffersLength())]
-        named = {model.Metadata(i).Buffer() for i in range(model.MetadataLength())}
-        used = {
-            graph.Tensors(i).Buffer()
-            for graph in (model.Subgraphs(g) for g in range(model.SubgraphsLength()))
-            for i in range(graph.TensorsLength())
-        }
-    except Exception as error:  # A truncated FlatBuffer fails in as many ways as it has fields.
-        raise UsageError(f"{path} is a broken TFLite file", why=str(error)) from None
-    return _Parts(
-        weights=sum(buffers[i] for i in used - named), metadata=sum(buffers[i] for i in named)
-    )
+def _files(path: Path) -> list[Path]:
+    return sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
 
 
-def _mlpackage(path: Path) -> _Parts:
-    from agecompact.runtimes import coreml
-
-    description = coreml.read_specification(str(path)).description
-    manifest = path / "Manifest.json"
-    return _Parts(
-        weights=sum(size_of(p) for p in (path / "Data").rglob("weights/*") if p.is_file()),
-        metadata=description.metadata.ByteSize() + (size_of(manifest) if manifest.exists() else 0),
-    )
-
-
-def _safetensors(path: Path) -> _Parts:
-    content = path.read_bytes()
-    header_bytes = int.from_bytes(content[:8], "little")
-    try:
-        header = json.loads(content[8 : 8 + header_bytes])
-        described = len(json.dumps(header.get("__metadata__", {}), separators=(",", ":")))
-    except (ValueError, AttributeError) as error:
-        raise UsageError(f"{path} is no safetensors file", why=str(error)) from None
-    return _Parts(weights=len(content) - 8 - header_bytes, metadata=min(described, header_bytes))
-
-
-_READERS: Mapping[str, Callable[[Path], _Parts]] = {
-    ".onnx": _onnx,
-    ".tflite": _tflite,
-    ".mlpackage": _mlpackage,
-    ".safetensors": _safetensors,
-}
+def _deflated(path: Path) -> int:
+    """Size of the file's data in a ZIP entry."""
+    deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, _RAW_DEFLATE)
+    return len(deflate.compress(path.read_bytes())) + len(deflate.flush())

@@ -1,4 +1,4 @@
-"""Statistics of timed inferences, the same in every harness."""
+"""Statistics of timed inferences, the same for every driver."""
 
 from __future__ import annotations
 
@@ -7,27 +7,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from agecompact.evaluation.bootstrap import Interval
-
-# Draws of a bootstrap interval, and their seed: the same samples always tell the same interval.
-_RESAMPLES = 2000
-_SEED = 42
-CONFIDENCE = 0.95
+from agecompact.evaluation.bootstrap import Bootstrap, Interval
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What samples amount to, in their unit.
+    """Statistics of samples, in their unit.
 
     Attributes:
         p50: Median.
-        p90: 90th percentile, between the two samples around it in proportion (numpy's default).
-        p99: 99th percentile, likewise.
+        p90: 90th percentile, interpolated linearly (numpy's default).
+        p99: 99th percentile, interpolated linearly.
         mean: Mean.
-        std: Standard deviation of the samples with n - 1; None for a single one.
-        min: Least.
-        max: Greatest.
+        std: Standard deviation, n - 1; None for a single sample.
+        min: Minimum.
+        max: Maximum.
     """
 
     p50: float
@@ -40,14 +36,14 @@ class Summary:
 
 
 def summarise(samples: Sequence[float]) -> Summary:
-    """Statistics of samples, of which there is at least one."""
+    """Returns the statistics of one or more samples."""
     values = np.asarray(samples, np.float64)
     p50, p90, p99 = (float(v) for v in np.percentile(values, (50, 90, 99)))
     return Summary(
         p50=p50,
         p90=p90,
         p99=p99,
-        # Summed exactly: a mean that rounds past the greatest sample would be refused.
+        # Exact summation: a mean rounded above the maximum would be refused.
         mean=math.fsum(values) / len(values),
         std=float(values.std(ddof=1)) if len(values) > 1 else None,
         min=float(values.min()),
@@ -56,27 +52,27 @@ def summarise(samples: Sequence[float]) -> Summary:
 
 
 def median(values: Sequence[float]) -> float:
-    """Median of values, of which there is at least one."""
+    """Returns the median of one or more values."""
     return float(np.median(values))
 
 
 def pooled_mean(counts: Sequence[int], means: Sequence[float]) -> float:
-    """Mean of all samples of several rounds, of which only counts and means are known."""
+    """Returns the mean of all samples of several rounds, from their counts and means."""
     return math.fsum(n * mean for n, mean in zip(counts, means, strict=True)) / sum(counts)
 
 
 def pooled_std(
     counts: Sequence[int], means: Sequence[float], stds: Sequence[float | None]
 ) -> float | None:
-    """Standard deviation of all samples of several rounds, n - 1, within rounds and between them.
+    """Standard deviation, n - 1, of all samples of several rounds.
 
     Args:
-        counts: Samples of each round.
-        means: Their means.
-        stds: Their standard deviations, n - 1; None for a round of a single sample.
+        counts: Number of samples of each round.
+        means: Mean of each round.
+        stds: Standard deviation of each round, n - 1; None for a round of a single sample.
 
     Returns:
-        The deviation; None where a round of several samples tells none, or there is one sample.
+        The deviation; None if a round of several samples has none, or for a single sample.
     """
     rounds = list(zip(counts, means, stds, strict=True))
     if sum(counts) < 2 or any(std is None and n > 1 for n, _, std in rounds):
@@ -88,11 +84,11 @@ def pooled_std(
 
 @dataclass(frozen=True)
 class PairedRatio:
-    """One latency over another.
+    """Ratio of one latency to another.
 
     Attributes:
         median: Median over the rounds of the ratio within a round.
-        interval: Where that median lies with 95 % confidence; None for a single round.
+        interval: 95 % confidence interval of that median; None for a single round.
     """
 
     median: float
@@ -102,37 +98,28 @@ class PairedRatio:
 def paired_ratio(
     rounds_ms: Sequence[Sequence[float]], reference_ms: Sequence[Sequence[float]]
 ) -> PairedRatio:
-    """The latency ratio of two artefacts that were timed in turn, round by round.
+    """Latency ratio of two artefacts that were timed alternately, round by round.
 
-    A machine that slows down slows both halves of a round, so the ratio of a round's medians stands
-    where absolute times drift. Rounds, not inferences, are drawn for the interval: inferences of
-    one round share its disturbance.
+    A machine that slows down slows both halves of a round, so the ratio of a round's medians is
+    stable while absolute times drift. The interval resamples rounds, not inferences, because the
+    inferences of one round share its disturbance.
 
     Args:
         rounds_ms: Samples of each round.
-        reference_ms: The reference's samples in the same rounds.
+        reference_ms: Samples of the reference in the same rounds.
 
     Raises:
-        ValueError: The rounds do not pair.
+        ValueError: The numbers of rounds differ.
     """
     ratios = np.array(
         [
-            float(np.median(mine) / np.median(theirs))
-            for mine, theirs in zip(rounds_ms, reference_ms, strict=True)
+            float(np.median(samples) / np.median(reference))
+            for samples, reference in zip(rounds_ms, reference_ms, strict=True)
         ]
     )
     return PairedRatio(float(np.median(ratios)), median_interval(ratios))
 
 
-def median_interval(
-    values: Sequence[float] | np.ndarray[tuple[int], np.dtype[np.float64]],
-) -> Interval | None:
+def median_interval(values: npt.NDArray[np.float64]) -> Interval | None:
     """Percentile-bootstrap interval of a median; None for fewer than two values."""
-    array = np.asarray(values, np.float64)
-    if len(array) < 2:
-        return None
-    drawn = np.random.default_rng(_SEED).integers(len(array), size=(_RESAMPLES, len(array)))
-    medians = np.median(array[drawn], axis=1)
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(medians, (tail, 1 - tail))
-    return Interval(float(low), float(high))
+    return Bootstrap().interval(values, lambda resamples: np.median(resamples, axis=1))

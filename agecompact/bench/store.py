@@ -1,28 +1,39 @@
-"""`latency.json`: records of several sources side by side, each in the place of its predecessor."""
+"""`latency.json`: the records of all drivers; a new one replaces its predecessor."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from agecompact.bench.circumstances import Machine
 from agecompact.bench.record import SCHEMA_VERSION, Record
 from agecompact.bench.validity import validated
-from agecompact.errors import UsageError
-from agecompact.files import pretty_json, read_json, write_text
-from agecompact.serialization import structure, unstructure
+from agecompact.serialization import read_versioned, unstructure, write_versioned
 
 FILE_NAME = "latency.json"
 
 
-@dataclass(frozen=True, order=True)
-class Subject:
-    """What a record tells of, wherever and whenever it was taken.
+@dataclass(frozen=True)
+class LatencyFile:
+    """The content of `latency.json`.
 
-    The file counts by its name, not by its hash: an artefact that was exported again is the same
-    subject, measured anew.
+    Attributes:
+        records: The records, sorted by what they measured and where.
+    """
+
+    SCHEMA_VERSION: ClassVar[int] = SCHEMA_VERSION
+
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True, order=True)
+class MeasurementKey:
+    """What a record measured and how, whatever the machine and the date.
+
+    It holds the file's name and not its hash, so that an artefact that was exported again replaces
+    its old record.
     """
 
     model: str
@@ -36,8 +47,8 @@ class Subject:
 
 
 @dataclass(frozen=True, order=True)
-class Place:
-    """The machine, but for its system's version, which an update changes."""
+class MachineKey:
+    """A machine, whatever the version of its operating system."""
 
     name: str
     soc: str
@@ -46,10 +57,10 @@ class Place:
     emulated: bool
 
 
-def subject_of(record: Record) -> Subject:
-    """What a record tells of."""
+def measurement_key(record: Record) -> MeasurementKey:
+    """Returns the key of what a record measured."""
     runtime = record.runtime
-    return Subject(
+    return MeasurementKey(
         model=record.artifact.model,
         file=record.artifact.file,
         source=record.source,
@@ -61,9 +72,9 @@ def subject_of(record: Record) -> Subject:
     )
 
 
-def place_of(machine: Machine) -> Place:
-    """The machine as `merge` and `bench diff` tell it from others."""
-    return Place(
+def machine_key(machine: Machine) -> MachineKey:
+    """Returns the key by which `merge` and `bench diff` tell machines apart."""
+    return MachineKey(
         name=machine.name or "",
         soc=machine.soc or "",
         cpu=machine.cpu,
@@ -73,69 +84,41 @@ def place_of(machine: Machine) -> Place:
 
 
 def to_json(records: Iterable[Record]) -> dict[str, Any]:
-    """The content of `latency.json`, every record judged by the rules of today."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "records": [unstructure(validated(record)) for record in records],
-    }
-
-
-def from_json(content: dict[str, Any], *, where: str) -> tuple[Record, ...]:
-    """Reads what `to_json` gave.
-
-    Args:
-        content: JSON values.
-        where: The file, for error messages.
-
-    Raises:
-        UsageError: Another schema version, or a field is unknown, missing or wrong.
-    """
-    version = content.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise UsageError(
-            f"{where} has schema version {version!r}",
-            why=f"this agecompact reads version {SCHEMA_VERSION}",
-            fix=f"remove {where} and measure again: agecompact bench build",
-        )
-    items = content.get("records")
-    if not isinstance(items, list) or set(content) != {"schema_version", "records"}:
-        raise UsageError(f"cannot read {where}", why="it holds a version and records, no more")
-    records = []
-    for i, item in enumerate(items):
-        records.append(structure(item, Record, where=f"{where}: record {i}"))
-    return tuple(records)
+    """Returns the content of a `latency.json` as JSON values, every record validated again."""
+    content: dict[str, Any] = unstructure(_file_of(records))
+    return content
 
 
 def read(path: Path) -> tuple[Record, ...]:
     """Reads a `latency.json`.
 
     Raises:
-        UsageError: It is missing, is not JSON, or is not what `to_json` gave.
+        UsageError: It is missing, not JSON, or of another schema version, or a record is invalid.
     """
-    return from_json(read_json(path, what="latency record"), where=str(path))
+    fix = f"remove {path} and measure again: agecompact bench"
+    return read_versioned(path, LatencyFile, what="latency record", fix=fix).records
 
 
 def merge(old: Iterable[Record], new: Iterable[Record]) -> tuple[Record, ...]:
-    """Old records with new ones in the place of those of the same subject and place.
-
-    What another source, machine, runtime or thread count told stays as it was.
-    """
-    kept = {(subject_of(r), place_of(r.machine)): r for r in old}
-    kept.update({(subject_of(r), place_of(r.machine)): r for r in new})
-    return tuple(kept[key] for key in sorted(kept))
+    """Replaces old records by new ones of the same measurement and machine; the others stay."""
+    merged = {(measurement_key(r), machine_key(r.machine)): r for r in (*old, *new)}
+    return tuple(merged[key] for key in sorted(merged))
 
 
 def add(path: Path, new: Iterable[Record]) -> tuple[Record, ...]:
-    """Merges new records into a `latency.json`, which is made if there is none.
+    """Merges new records into a `latency.json`, which is created if missing.
 
     Returns:
-        All that it now holds, judged.
+        All records that it now holds, validated.
 
     Raises:
-        UsageError: The file there cannot be read.
-        OutputError: It cannot be written.
+        UsageError: The existing file cannot be read.
+        OutputError: The file cannot be written.
     """
-    old = read(path) if path.exists() else ()
-    records = tuple(validated(record) for record in merge(old, new))
-    write_text(path, pretty_json(to_json(records)))
-    return records
+    content = _file_of(merge(read(path) if path.exists() else (), new))
+    write_versioned(path, content)
+    return content.records
+
+
+def _file_of(records: Iterable[Record]) -> LatencyFile:
+    return LatencyFile(tuple(validated(record) for record in records))

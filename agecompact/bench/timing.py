@@ -1,4 +1,4 @@
-"""Times that were taken. Units stand in the names; unknown is None, never 0."""
+"""Measured times. Names carry the unit; unknown is None, never 0."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from agecompact.checked import (
 )
 from agecompact.errors import UsageError
 
-# Writers in other languages round differently in the last digits.
+# Writers in other languages round the last digits differently.
 _RELATIVE_ROUNDING = 1e-6
 
 
@@ -28,23 +28,22 @@ class Latency(Checked):
     """Latency of timed inferences: wall time on the processor that the record names.
 
     Attributes:
-        warmup_runs: Untimed inferences that were really made before, the first one included; in
-            each process, where every round has one of its own.
-        timed_runs: Timed inferences that were really made, in all rounds.
-        rounds: Rounds in which they alternated with other artefacts'; None if they did not.
-        elapsed_s: Wall time by another clock than theirs that the timed inferences had, pauses
-            included. Of a program that is timed from without, it is that of its whole run less
-            what the program itself tells of its start and warm-up. Samples that add up to more are
-            refused: they are in another unit than they say.
-        samples_ms: Every timed inference, in the order taken; None where a tool keeps them.
+        warmup_runs: Untimed inferences before, the first one included; per process, if each round
+            has its own.
+        timed_runs: Timed inferences in all rounds.
+        rounds: Rounds in which they alternated with other artefacts; None if they did not.
+        elapsed_s: Wall time of the timed inferences by a second clock, pauses included. For a
+            program timed from outside: its whole run less the startup and warm-up that it
+            reports. A record whose samples add up to more is refused: its unit is wrong.
+        samples_ms: Every timed inference in order; None if the tool does not report them.
         mean_ms: Mean.
-        p50_ms: Median; without samples, the median of the medians that the rounds told. With
-            samples, every statistic here is `statistics.summarise`'s.
+        p50_ms: Median; without samples, the median of the rounds' medians. With samples, every
+            statistic here is that of `statistics.summarise`.
         p90_ms: 90th percentile.
         p99_ms: 99th percentile.
         std_ms: Standard deviation, n - 1.
-        min_ms: Least.
-        max_ms: Greatest.
+        min_ms: Minimum.
+        max_ms: Maximum.
     """
 
     warmup_runs: Count | None
@@ -71,9 +70,9 @@ class Latency(Checked):
         for bound, sign in ((self.min_ms, 1), (self.max_ms, -1)):
             slack = _RELATIVE_ROUNDING * self.mean_ms
             if bound is not None and sign * (self.mean_ms - bound) < -slack:
-                self.refuse(f"a mean of {self.mean_ms:g} ms lies beyond {bound:g} ms")
-        told_s = self.mean_ms * self.timed_runs / 1e3
-        if self.elapsed_s is not None and told_s > 1.01 * self.elapsed_s:
+                self.refuse(f"the mean {self.mean_ms:g} ms is beyond {bound:g} ms")
+        total_s = self.mean_ms * self.timed_runs / 1e3
+        if self.elapsed_s is not None and total_s > 1.01 * self.elapsed_s:
             self.refuse(
                 f"{self.timed_runs} runs of {self.mean_ms:g} ms do not fit into "
                 f"{self.elapsed_s:g} s",
@@ -83,13 +82,13 @@ class Latency(Checked):
     def _check_samples(self, samples_ms: tuple[float, ...]) -> None:
         if len(samples_ms) != self.timed_runs:
             self.refuse(f"{len(samples_ms)} samples for {self.timed_runs} timed runs")
-        for name, value in vars(statistics.summarise(samples_ms)).items():
-            told = getattr(self, f"{name}_ms")
-            if (told is None) != (value is None) or (
-                value is not None
-                and not math.isclose(told, value, rel_tol=_RELATIVE_ROUNDING, abs_tol=1e-9)
+        for name, expected in vars(statistics.summarise(samples_ms)).items():
+            actual = getattr(self, f"{name}_ms")
+            if (actual is None) != (expected is None) or (
+                expected is not None
+                and not math.isclose(actual, expected, rel_tol=_RELATIVE_ROUNDING, abs_tol=1e-9)
             ):
-                self.refuse(f"{name}_ms is {told}", f"its samples say {value}")
+                self.refuse(f"{name}_ms is {actual}", f"the samples give {expected}")
 
     @classmethod
     def of(
@@ -100,36 +99,35 @@ class Latency(Checked):
         rounds: int | None = None,
         elapsed_s: float | None = None,
     ) -> Latency:
-        """The latency that samples tell.
+        """The latency of samples.
 
         Raises:
-            UsageError: There are no samples, or one of them is no time.
+            UsageError: There are no samples, or one is not a positive time.
         """
         if not samples_ms:
-            raise UsageError("no timed inference", why="a latency has at least one sample")
-        told = {f"{k}_ms": v for k, v in vars(statistics.summarise(samples_ms)).items()}
+            raise UsageError("no timed inference", why="a latency needs at least one sample")
+        statistics_ms = {f"{k}_ms": v for k, v in vars(statistics.summarise(samples_ms)).items()}
         return cls(
             warmup_runs=warmup_runs,
             timed_runs=len(samples_ms),
             samples_ms=samples_ms,
             rounds=rounds,
             elapsed_s=elapsed_s,
-            **told,
+            **statistics_ms,
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Startup(Checked):
-    """What comes before the steady state, ms.
+    """Times before the steady state, ms.
 
     Attributes:
-        init_ms: Loading the file and making it ready, in a process that holds the runtime already.
+        init_ms: Loading and preparing the file in a process that has already loaded the runtime.
         first_inference_ms: The first inference after that.
         compile_ms: Compiling on the device, as Core ML does.
-        load_cold_ms: Loading with nothing of it cached.
+        load_cold_ms: Loading with nothing cached.
         load_warm_ms: Loading again.
-        cold_start_ms: Start of a fresh process to its first answer, the runtime's own load
-            included.
+        cold_start_ms: From the start of a new process to its first output, runtime included.
     """
 
     init_ms: Ms | None = None
@@ -142,15 +140,15 @@ class Startup(Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class Ratio(Checked):
-    """Latency a face over the reference's in the same rounds; below 1 is faster.
+    """Latency per face relative to the reference's in the same rounds; below 1 is faster.
 
     Attributes:
-        reference: File name of the reference, the model's float32 TFLite file, one face an
+        reference: File name of the reference: the model's float32 TFLite file, one face per
             inference.
         reference_sha256: Its hash.
-        reference_threads: Its threads: the fewest that were measured, so that the ratio tells what
-            threads and batches bring as well.
-        median: Over the rounds.
+        reference_threads: Its thread count: the fewest measured, so that the ratio also shows the
+            gain from threads and batches.
+        median: Median over the rounds.
         low: Lower end of the median's 95 % bootstrap interval; None for a single round.
         high: Upper end.
     """
@@ -165,6 +163,6 @@ class Ratio(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         if (self.low is None) != (self.high is None):
-            self.refuse("an interval has two ends")
+            self.refuse("an interval needs two ends")
         if self.low is not None and self.high is not None and self.low > self.high:
-            self.refuse(f"an interval from {self.low:g} to {self.high:g}")
+            self.refuse(f"the interval {self.low:g} to {self.high:g} is reversed")

@@ -1,7 +1,6 @@
-"""Whether a record may be believed: a registry of small rules, each with its reason.
+"""The rules that decide whether a record is valid.
 
-A figure that is refused stays in the record, with the reasons beside it: a table shows both, and a
-comparison uses neither.
+An invalid record keeps its figures, with the reasons: tables show both, comparisons use neither.
 """
 
 from __future__ import annotations
@@ -15,30 +14,31 @@ from agecompact.bench.figures import Instructions
 from agecompact.bench.record import Reason, Record
 from agecompact.bench.timing import Latency
 
-# Three samples lie above a 90th percentile of thirty; of fewer it is one or two samples' story.
+# Three of thirty samples are above the 90th percentile; with fewer it depends on one or two.
 MIN_TIMED_RUNS = 30
 # The first inference packs weights and grows the arena.
 MIN_WARMUP_RUNS = 1
-# Of (p90 - p50) / p50. A pinned core of a cool phone stays within 0.1; the same phone unpinned was
-# seen at 184 to 225 ms, and at 27 to 30.
+# Of (p90 - p50) / p50. A pinned core of a cool phone stays within 0.1; the same phone unpinned gave
+# both 184 to 225 ms and 27 to 30 ms.
 MAX_DEVICE_SPREAD = 0.25
-# Half the width of the ratio's interval over the ratio. Beyond it, the ratio does not tell a
-# float16 file from a float32 one. Absolute times of a shared host are told but never compared.
+# Half the width of the ratio's interval over the ratio. Beyond it, the ratio cannot tell a float16
+# file from a float32 one. Absolute times of a shared host are reported but never compared.
 MAX_RATIO_UNCERTAINTY = 0.15
-# Of processes that want a core. Preempted, a long inference loses more than a short one: with
-# eleven on two cores PyTorch's ratio was 90, and steady; with none beside it, it is 6 to 17.
+# Runnable processes per core. Preemption costs a long inference more than a short one: with eleven
+# processes on two cores PyTorch's ratio was a steady 90; with no other process it is 6 to 17.
 MAX_LOAD_PER_CORE = 1.5
 # Median of the last third of the samples over that of the first.
 MAX_SLOWDOWN = 1.15
-# Of the clock after over the clock before.
+# Clock after the run over the clock before.
 MIN_CLOCK_KEPT = 0.9
-# One process tells nothing of whether the count repeats.
+# A single process does not show whether the count repeats.
 MIN_COUNTED_PROCESSES = 2
-# Two threads wait for each other a different number of turns: measured, 1.5 %.
+# Two threads spin for each other a varying number of times: 1.5 % was measured.
 MAX_COUNT_SPREAD_THREADED = 0.05
 # Android's `light` already lowers a clock; Apple's `fair` does not.
 COOL = frozenset({"none", "nominal", "fair"})
 
+# Returns what is wrong with a record; None if nothing is.
 Rule = Callable[[Record], str | None]
 
 
@@ -52,7 +52,7 @@ def too_few_runs(record: Record) -> str | None:
     latency = record.latency
     if latency is None or latency.timed_runs >= MIN_TIMED_RUNS:
         return None
-    return f"{latency.timed_runs} timed runs, {MIN_TIMED_RUNS} at least"
+    return f"{latency.timed_runs} timed runs, at least {MIN_TIMED_RUNS} needed"
 
 
 def too_few_processes(record: Record) -> str | None:
@@ -60,7 +60,7 @@ def too_few_processes(record: Record) -> str | None:
     counted = record.instructions
     if counted is None or len(counted.totals) >= MIN_COUNTED_PROCESSES:
         return None
-    return f"counted in {len(counted.totals)} process, {MIN_COUNTED_PROCESSES} at least"
+    return f"counted in {len(counted.totals)} process, at least {MIN_COUNTED_PROCESSES} needed"
 
 
 def no_warmup(record: Record) -> str | None:
@@ -68,16 +68,16 @@ def no_warmup(record: Record) -> str | None:
     if record.latency is None:
         return None
     if record.latency.warmup_runs is None:
-        return "nothing says that it was warm: the first inference may be among the timed ones"
+        return "unknown warm-up: the first inference may be among the timed ones"
     if record.latency.warmup_runs >= MIN_WARMUP_RUNS:
         return None
     return "no warm-up run: the first inference is among the timed ones"
 
 
 def spread_too_wide(record: Record) -> str | None:
-    """The runs disagree more than what they are to tell."""
+    """The runs vary more than the differences that they should show."""
     if record.latency is not None:
-        # A host's absolute times are told and never compared, a device's are.
+        # Absolute times of a host are never compared, those of a device are.
         wide = None if record.source == "host" else _wide_latency(record.latency)
         return wide or _wide_ratio(record)
     if record.instructions is not None:
@@ -86,7 +86,7 @@ def spread_too_wide(record: Record) -> str | None:
 
 
 def _wide_latency(latency: Latency) -> str | None:
-    # A tool that keeps its samples tells the deviation alone; p90 of a normal spread is 1.28 of it.
+    # Without samples only the deviation is known; p90 of a normal distribution is 1.28 of it.
     if latency.p50_ms is not None and latency.p90_ms is not None:
         spread = (latency.p90_ms - latency.p50_ms) / latency.p50_ms
     elif latency.std_ms is not None:
@@ -95,7 +95,7 @@ def _wide_latency(latency: Latency) -> str | None:
         return None
     if spread <= MAX_DEVICE_SPREAD:
         return None
-    return f"p90 lies {spread:.0%} above the median, {MAX_DEVICE_SPREAD:.0%} at most"
+    return f"p90 is {spread:.0%} above the median, at most {MAX_DEVICE_SPREAD:.0%} allowed"
 
 
 def _wide_ratio(record: Record) -> str | None:
@@ -106,7 +106,7 @@ def _wide_ratio(record: Record) -> str | None:
     if uncertainty <= MAX_RATIO_UNCERTAINTY:
         return None
     return (
-        f"the ratio lies between {ratio.low:.2f} and {ratio.high:.2f}, "
+        f"the ratio is between {ratio.low:.2f} and {ratio.high:.2f}, "
         f"more than {MAX_RATIO_UNCERTAINTY:.0%} either way"
     )
 
@@ -116,41 +116,42 @@ def _wide_counts(counted: Instructions, threads: int) -> str | None:
     allowed = 0.0 if threads == 1 else MAX_COUNT_SPREAD_THREADED
     if (most - least) / least <= allowed:
         return None
-    return f"processes counted {least:,} to {most:,} instructions; {allowed:.0%} apart at most"
+    return f"processes counted {least:,} to {most:,} instructions, at most {allowed:.0%} allowed"
 
 
 def busy(record: Record) -> str | None:
-    """Other processes wanted the host's cores."""
+    """Other processes competed for the host's cores."""
     load = record.conditions.load_average if record.conditions else None
     cores = record.machine.cores
     if record.source != "host" or load is None or cores is None:
         return None
-    if load <= MAX_LOAD_PER_CORE * cores:
+    allowed = MAX_LOAD_PER_CORE * cores
+    if load <= allowed:
         return None
-    return f"{load:.1f} processes wanted {cores} cores, {MAX_LOAD_PER_CORE * cores:g} at most"
+    return f"a load average of {load:.1f} on {cores} cores, at most {allowed:g} allowed"
 
 
 def throttled(record: Record) -> str | None:
-    """The machine was hot, or its clock went down."""
+    """The machine was hot, or its clock fell."""
     if record.conditions is None:
         return None
     before, after = record.conditions.before, record.conditions.after
-    for when, heat in (("before", before), ("after", after)):
-        if heat is not None and heat.status is not None and heat.status not in COOL:
-            return f"thermal status '{heat.status}' {when} the run"
+    for when, thermal in (("before", before), ("after", after)):
+        if thermal is not None and thermal.status is not None and thermal.status not in COOL:
+            return f"thermal status '{thermal.status}' {when} the run"
     return _lower_clock(before, after)
 
 
 def _lower_clock(before: Thermal | None, after: Thermal | None) -> str | None:
-    was = before.cpu_frequency_mhz if before else None
-    now = after.cpu_frequency_mhz if after else None
-    if was is None or now is None or now >= MIN_CLOCK_KEPT * was:
+    old_mhz = before.cpu_frequency_mhz if before else None
+    new_mhz = after.cpu_frequency_mhz if after else None
+    if old_mhz is None or new_mhz is None or new_mhz >= MIN_CLOCK_KEPT * old_mhz:
         return None
-    return f"the clock went from {was:g} to {now:g} MHz"
+    return f"the clock fell from {old_mhz:g} to {new_mhz:g} MHz"
 
 
 def slowed_down(record: Record) -> str | None:
-    """A device grew slower while it was timed, which no thermal status had to say."""
+    """A device became slower during the run, whatever its thermal status."""
     samples_ms = record.latency.samples_ms if record.latency else None
     if record.source != "device" or samples_ms is None or len(samples_ms) < MIN_TIMED_RUNS:
         return None
@@ -159,49 +160,51 @@ def slowed_down(record: Record) -> str | None:
     last = statistics.summarise(samples_ms[-third:]).p50
     if last <= MAX_SLOWDOWN * first:
         return None
-    return f"its last third took {last / first:.2f} times its first, {MAX_SLOWDOWN:g} at most"
+    return (
+        f"its last third took {last / first:.2f} times its first, at most {MAX_SLOWDOWN:g} allowed"
+    )
 
 
 def delegate_refused(record: Record) -> str | None:
-    """Something else computed the graph than was asked for, or nobody knows what did."""
+    """Another delegate than the requested one ran, or it is unknown which."""
     delegate = record.runtime.delegate
     if delegate is None or delegate.got == delegate.asked:
         return None
     if delegate.got is None:
-        # What failed before it came to its delegate says nothing of it.
+        # A run that failed before the delegate was loaded does not show a refusal.
         if record.failure is not None:
             return None
-        return f"asked for {delegate.asked}, and nothing says that it ran"
+        return f"asked for {delegate.asked}, but nothing shows that it ran"
     return f"asked for {delegate.asked}, got {delegate.got}"
 
 
 def delegate_took_nothing(record: Record) -> str | None:
-    """The delegate was loaded and took no piece of the graph."""
+    """The delegate was loaded and took no part of the graph."""
     delegate = record.runtime.delegate
     if delegate is None or record.failure is not None or delegate.partitions != 0:
         return None
-    return f"{delegate.asked} took no piece of the graph"
+    return f"{delegate.asked} took no part of the graph"
 
 
 def low_power(record: Record) -> str | None:
-    """The system was saving its battery."""
+    """The battery saver was on."""
     saving = record.conditions is not None and record.conditions.low_power_mode
     return "the device was in low-power mode" if saving else None
 
 
 def wrong_output(record: Record) -> str | None:
-    """What was measured does not compute what PyTorch computes."""
+    """The outputs differ from PyTorch's by more than the tolerance."""
     error = record.output_error
     if error is None:
         return None
     if error.max_error is None:
-        return f"{error.not_finite} of {error.samples} answers are not finite"
+        return f"{error.not_finite} of {error.samples} outputs are not finite"
     if error.tolerance is None or error.max_error <= error.tolerance:
         return None
-    return f"it errs by {error.max_error:.3g} {error.unit}, {error.tolerance:.3g} at most"
+    return f"an error of {error.max_error:.3g} {error.unit}, at most {error.tolerance:.3g} allowed"
 
 
-# By the name that a reason carries; reasons come in this order.
+# By the name that a reason carries; reasons are listed in this order.
 RULES: Mapping[str, Rule] = {
     rule.__name__.replace("_", "-"): rule
     for rule in (
@@ -222,7 +225,7 @@ RULES: Mapping[str, Rule] = {
 
 
 def validated(record: Record) -> Record:
-    """The record with `valid` and `reasons` as the rules find them now, whatever they said."""
+    """Returns the record with `valid` and `reasons` set by the current rules."""
     found = {name: rule(record) for name, rule in RULES.items()}
     reasons = tuple(Reason(rule=name, text=text) for name, text in found.items() if text)
     return replace(record, valid=not reasons, reasons=reasons)

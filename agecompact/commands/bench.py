@@ -1,8 +1,7 @@
-"""The verb `bench`: measures a build, compares two measurements, tells what bytes are."""
+"""The verb `bench`: measures a build, compares two measurements, breaks files down."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,8 @@ import click
 
 from agecompact.artifacts.manifest import read_builds
 from agecompact.bench import store, tables
-from agecompact.bench.diff import Row, compare
-from agecompact.bench.drivers import Settings, known_places, resolve
+from agecompact.bench.diff import Comparison, compare
+from agecompact.bench.drivers import Settings, driver_commands, known_places, parse_place
 from agecompact.bench.files import described, measured_files
 from agecompact.bench.record import Record
 from agecompact.bench.validity import validated
@@ -24,23 +23,17 @@ from agecompact.serialization import unstructure
 _DIFF_SCHEMA_VERSION = 1
 _SIZE_SCHEMA_VERSION = 1
 
-# Commands of harnesses that need options of their own, none of them loaded before it is called.
-_ELSEWHERE: Mapping[str, str] = {
-    "adb": "android_bench.adb.command:adb",
-    "ai-benchmark": "android_bench.adb.command:ai_benchmark_group",
-}
 
-
-@click.group(cls=DefaultGroup, default="measure", elsewhere=_ELSEWHERE)
+@click.group(cls=DefaultGroup, default="measure", elsewhere=driver_commands())
 def command() -> None:
     """Measure what the artefacts of a build cost.
 
-    `bench BUILD` is `bench measure BUILD`.
+    `bench BUILD` is short for `bench measure BUILD`.
     """
 
 
 class _Percent(click.ParamType[float]):
-    """A fraction, spelt `5%` or `0.05`."""
+    """A fraction, written `5%` or `0.05`."""
 
     name = "percent"
 
@@ -55,7 +48,7 @@ class _Percent(click.ParamType[float]):
         except ValueError:
             fraction = -1.0
         if rest or not 0 <= fraction < float("inf"):
-            self.fail(f"'{value}' is no threshold such as 5%", param, ctx)
+            self.fail(f"'{value}' is not a threshold such as 5%", param, ctx)
         return fraction
 
 
@@ -67,9 +60,16 @@ class _Percent(click.ParamType[float]):
     multiple=True,
     default=("host",),
     show_default=True,
-    help=f"Where to measure, as often as wanted: {known_places()}.",
+    help=f"Where to measure; may be repeated: {known_places()}.",
 )
-@click.option("--threads", type=click.IntRange(1), multiple=True, default=(1,), show_default=True)
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    multiple=True,
+    default=(1,),
+    show_default=True,
+    help="Number of threads; may be repeated.",
+)
 @click.option(
     "--batch",
     "batches",
@@ -77,10 +77,16 @@ class _Percent(click.ParamType[float]):
     multiple=True,
     default=(1,),
     show_default=True,
-    help="Faces an inference, where an artefact takes as many.",
+    help="Faces per inference, for artefacts that accept it; may be repeated.",
 )
-@click.option("--rounds", type=click.IntRange(2), default=20, show_default=True)
-@click.option("--profile", is_flag=True, help="Tell times by op too, where a runtime does.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(2),
+    default=20,
+    show_default=True,
+    help="Rounds in which the artefacts alternate.",
+)
+@click.option("--profile", is_flag=True, help="Measure the time per op too, if the runtime can.")
 @json_option
 def _measure(
     build: Path,
@@ -93,34 +99,32 @@ def _measure(
 ) -> None:
     """Measure the artefacts of a build.
 
-    Adds to latency.json in the build folder: a record takes the place of its predecessor of the
-    same file, source, machine, runtime, threads and batch; all others stay. On the host, artefacts
-    are timed in turn, round by round, and told as a ratio to the float32 TFLite file: absolute
-    times belong to the machine they were taken on. Exits with 1 if nothing could be measured.
+    Adds to latency.json in the build folder. A record replaces the earlier one of the same file,
+    source, machine, runtime, threads and batch; all others are kept. On the host, artefacts are
+    timed alternately, round by round, and reported as a ratio to the float32 TFLite file, since
+    absolute times depend on the machine. Exits with 1 if nothing could be measured.
     """
-    harnesses = [(where, *resolve(where)) for where in places]
+    drivers = [(where, *parse_place(where)) for where in places]
     builds = read_builds(build)
     console = screen(json_target)
     path = build / store.FILE_NAME
-    found: list[Record] = []
-    for where, driver, place in harnesses:
-        harness = driver.load()
+    records: list[Record] = []
+    for where, driver, place in drivers:
+        measure = driver.load()
         settings = Settings(threads, batches, rounds, profile, place)
-        files = sum(len(measured_files(each)) for each in builds)
+        files = sum(len(driver.files(each)) for each in builds)
         with progress(console, f"bench on {where}", files) as step:
             for each in builds:
-                measured = [validated(record) for record in harness(each, settings, step)]
-                # Kept at once: a phone that is unplugged takes what comes after it, no more.
+                measured = [validated(record) for record in measure(each, settings, step)]
+                # Saved at once, so that unplugging a phone loses only what comes after it.
                 store.add(path, measured)
-                found += measured
+                records += measured
     emit(store.to_json(store.read(path)), json_target)
-    for table in tables.measured(found):
+    for table in (*tables.measured(records), *tables.profiles(records)):
         console.print(table)
-    for table in tables.profiles(found):
-        console.print(table)
-    console.print(tables.sizes(r.artifact for r in found))
-    if all(record.failure is not None for record in found):
-        why = (found[0].failure or "") if found else f"{', '.join(places)} measured nothing"
+    console.print(tables.sizes(r.artifact for r in records))
+    if all(record.failure is not None for record in records):
+        why = (records[0].failure or "") if records else f"{', '.join(places)} measured nothing"
         raise GateError("nothing could be measured", why=why)
 
 
@@ -128,7 +132,7 @@ def _measure(
 @click.argument("build", type=click.Path(path_type=Path), default=Path("build"))
 @json_option
 def _size(build: Path, json_target: str | None) -> None:
-    """Tell what the bytes of each artefact are, and how few they could be."""
+    """Break down the bytes of each artefact."""
     artifacts = [described(file) for each in read_builds(build) for file in measured_files(each)]
     screen(json_target).print(tables.sizes(artifacts))
     content = {
@@ -146,39 +150,42 @@ def _size(build: Path, json_target: str | None) -> None:
     type=_Percent(),
     default="5%",
     show_default=True,
-    help="Growth beyond which a figure is a regression; instructions of one thread know none.",
+    help="Growth beyond which a figure is a regression; for instructions of one thread it is 0.",
 )
-@click.option("--absolute", is_flag=True, help="Compare times of one and the same host too.")
+@click.option("--absolute", is_flag=True, help="Compare times of the same host too.")
 @json_option
 def _diff(
     before: Path, after: Path, threshold: float, absolute: bool, json_target: str | None
 ) -> None:
     """Compare two latency.json; exit with 1 on a regression.
 
-    Sizes, ratios and instructions compare between machines, times on the same device alone.
+    Sizes, ratios and instructions are comparable between machines, times only on the same device.
     """
-    rows = compare(store.read(before), store.read(after), threshold, absolute=absolute)
-    decided = [row for row in rows if row.verdict in ("same", "better", "regression")]
-    if not decided:
+    comparisons = compare(store.read(before), store.read(after), threshold, absolute=absolute)
+    if not any(c.verdict in ("same", "better", "regression") for c in comparisons):
         raise UsageError(
-            f"nothing in {before} compares with {after}",
+            f"nothing in {before} is comparable with {after}",
             why="they have no file, source, runtime and thread count in common",
+            fix="measure both in the same way: agecompact bench",
         )
-    screen(json_target).print(tables.compared(rows))
-    emit(_diff_json(rows, threshold), json_target)
-    worse = [row for row in rows if row.verdict == "regression"]
+    console = screen(json_target)
+    for table in tables.compared(comparisons):
+        console.print(table)
+    emit(_diff_json(comparisons, threshold), json_target)
+    worse = [c for c in comparisons if c.verdict == "regression"]
     if worse:
         raise GateError(
             f"{len(worse)} regressions beyond {threshold:.3g}",
-            why="; ".join(_told(row) for row in worse),
+            why="; ".join(_summary(c) for c in worse),
         )
 
 
-def _told(row: Row) -> str:
-    change = row.reason if row.change is None else f"{row.change:+.1%}"
-    return f"{row.subject.file} {row.figure} {change}"
+def _summary(comparison: Comparison) -> str:
+    change = comparison.change
+    text = comparison.reason if change is None else f"{change:+.1%}"
+    return f"{comparison.subject.file} {comparison.figure} {text}"
 
 
-def _diff_json(rows: tuple[Row, ...], threshold: float) -> dict[str, Any]:
-    told = [{**asdict(row), "change": row.change} for row in rows]
-    return {"schema_version": _DIFF_SCHEMA_VERSION, "threshold": threshold, "rows": told}
+def _diff_json(comparisons: tuple[Comparison, ...], threshold: float) -> dict[str, Any]:
+    rows = [{**asdict(c), "change": c.change} for c in comparisons]
+    return {"schema_version": _DIFF_SCHEMA_VERSION, "threshold": threshold, "rows": rows}

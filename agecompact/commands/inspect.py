@@ -14,6 +14,7 @@ from agecompact.console.groups import PATH
 from agecompact.files import sha256_of, size_of
 from agecompact.formats import format_of
 from agecompact.runtimes import registry
+from agecompact.serialization import unstructure
 from agecompact.weights import checkpoints
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def command(file: Path, json_target: str | None) -> None:
         "runtime": runtime.name,
         "bytes": size_of(file),
         "sha256": sha256_of(file),
-        **json.loads(metadata.to_json()),
+        **unstructure(metadata),
         "content": registry.load(runtime).describe(str(file)),
     }
     file_format = format_of(file)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
 
 import click
 
@@ -22,22 +21,10 @@ SCHEMA_VERSION = 1
 )
 @json_option
 def command(build: Path, markdown: Path | None, json_target: str | None) -> None:
-    """Print one table over a build: size, parity, latency ratio, status."""
-    from rich.table import Table
-
-    rows = report.rows(build)
-    table = Table(
-        title="From PyTorch to the phone",
-        caption="parity: error against PyTorch; latency: ratio to the float32 TFLite file "
-        "on one host; instructions: per inference, counted on an emulated ARM core",
-    )
-    for heading in report.HEADINGS:
-        side: Literal["left", "right"] = "right" if heading in report.NUMERIC else "left"
-        table.add_column(heading, justify=side, overflow="fold")
-    for i, row in enumerate(rows):
-        last_of_model = i + 1 == len(rows) or rows[i + 1].model != row.model
-        table.add_row(*row.cells(), end_section=last_of_model)
-    screen(json_target).print(table)
+    """Summarise a build in one table: size, parity, latency ratio, status."""
+    summaries = report.summaries(build)
+    screen(json_target).print(report.to_table(summaries))
     if markdown:
-        write_text(markdown, report.to_markdown(rows))
-    emit({"schema_version": SCHEMA_VERSION, "rows": [asdict(row) for row in rows]}, json_target)
+        write_text(markdown, report.to_markdown(summaries))
+    rows = [asdict(summary) for summary in summaries]
+    emit({"schema_version": SCHEMA_VERSION, "rows": rows}, json_target)

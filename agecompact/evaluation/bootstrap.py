@@ -54,9 +54,7 @@ class Bootstrap:
         figures = transform(self._means(columns))
         if len(columns) < 2:
             return tuple(None for _ in range(figures.shape[1]))
-        tail = (1 - self.confidence) / 2
-        low, high = np.quantile(figures, (tail, 1 - tail), axis=0)
-        return tuple(Interval(float(a), float(b)) for a, b in zip(low, high, strict=True))
+        return tuple(self._percentiles(column) for column in figures.T)
 
     def _means(self, columns: Columns) -> Columns:
         """The columns' means in every resample, `(resamples, K)`."""
@@ -72,3 +70,24 @@ class Bootstrap:
             counts = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n)
             means.append(counts.astype(np.float64) @ columns / n)
         return np.concatenate(means)
+
+    def interval(self, values: Columns, statistic: Callable[[Columns], Columns]) -> Interval | None:
+        """Interval of a statistic of values, such as their median.
+
+        Args:
+            values: `(N,)`.
+            statistic: Maps the resamples, `(resamples, N)`, to their statistics, `(resamples,)`.
+
+        Returns:
+            The interval; None for fewer than two values.
+        """
+        n = len(values)
+        if n < 2:
+            return None
+        drawn = np.random.default_rng(self.seed).integers(n, size=(self.resamples, n))
+        return self._percentiles(statistic(values[drawn]))
+
+    def _percentiles(self, figures: Columns) -> Interval:
+        tail = (1 - self.confidence) / 2
+        low, high = np.quantile(figures, (tail, 1 - tail))
+        return Interval(float(low), float(high))

@@ -1,1 +1,1 @@
-"""Weights files: checkpoints, their cards, importers, and the released files."""
+"""Weights files: checkpoints, cards, importers, and the released weights."""

@@ -1,4 +1,4 @@
-"""The card beside a weights file: its data, terms, split and measured error."""
+"""The card beside a weights file: training data, terms, split and measured error."""
 
 from __future__ import annotations
 
@@ -6,56 +6,53 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agecompact.errors import UsageError
 from agecompact.files import pretty_json, read_json, write_text
 from agecompact.weights import checkpoints
 
 
-def update(weights: Path, measured: Mapping[str, Any]) -> Path:
-    """Puts `sections` into the card beside a weights file, which is not touched.
+def update(weights: Path, sections: Mapping[str, Any]) -> Path:
+    """Adds or replaces sections of the card beside a weights file.
 
     Returns:
-        The card.
+        The path of the card.
 
     Raises:
-        UsageError: There is no card, or it is another file's.
+        UsageError: There is no card, or it belongs to another file.
         OutputError: The card cannot be written.
     """
-    place = checkpoints.card_path(weights)
-    card = read_json(place, what="card")
+    path = checkpoints.card_path(weights)
+    card = read_json(path, what="card", fix="restore the card beside the weights")
+    # Checks that the card belongs to the weights.
     checkpoints.read(weights)
-    write_text(place, pretty_json({**card, **measured}))
-    return place
+    write_text(path, pretty_json({**card, **sections}))
+    return path
 
 
 def released(sha256: str, model_id: str) -> Mapping[str, Any]:
-    """The card of the released weights of a model, if those have this hash; else an empty one."""
-    try:
-        place = checkpoints.card_path(checkpoints.released_path(model_id))
-    except UsageError:
-        # A model of one's own has no released weights, which is no fault.
+    """The card of a model's released weights if they have this hash, else an empty mapping."""
+    if not checkpoints.is_released(model_id):
         return {}
-    card = read_json(place, what="card")
+    card = read_json(checkpoints.card_path(checkpoints.released_path(model_id)), what="card")
     return card if card.get("sha256") == sha256 else {}
 
 
 def doubts(card: Mapping[str, Any], *, part: str, split_sha256: str) -> tuple[str, ...]:
-    """What speaks against a figure being one of faces that the weights have never seen.
+    """Reasons to doubt that the weights were measured on faces that they were not trained on.
 
     Args:
-        card: Of the weights; empty where there is none.
-        part: The part measured, or `all`.
-        split_sha256: Hash of the split that it is a part of.
+        card: The card of the weights; empty if there is none.
+        part: The measured part of the split, or `all`.
+        split_sha256: Hash of the split.
     """
     split = card.get("split")
     trained = split.get("sha256") if isinstance(split, Mapping) else None
     if trained is None:
-        return ("no card says which faces the weights were trained on, these may be among them",)
+        return ("no card names the faces the weights were trained on: these may be among them",)
     if trained != split_sha256:
         return (
             f"the weights were trained on another split ({trained[:12]}) than this one "
-            f"({split_sha256[:12]}): faces measured here may have been trained on",
+            f"({split_sha256[:12]}): they may have been trained on faces measured here",
         )
     if part in ("train", "all"):
-        return (f"the part '{part}' holds the faces that the weights were trained on",)
+        return (f"the part '{part}' contains the faces that the weights were trained on",)
     return ()

@@ -1,18 +1,17 @@
-"""Trained weights: a safetensors file that says what it is, and a card beside it with the rest.
+"""Trained weights: a safetensors file with its model's id, and a card beside it.
 
-The file's own metadata carries the model id, the layout's configuration and the contract, so that a
-weights file without its card still exports. The card is for people: data, terms, split, metric.
+The metadata of the file contains the model id, its configuration and the contract, so that a
+weights file can be exported without its card. The card is for people: data, terms, split, metrics.
 Nothing is ever unpickled.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files as package_files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from agecompact.contract import Contract
 from agecompact.errors import UsageError
@@ -24,15 +23,34 @@ from agecompact.files import (
     sha256_of,
     write_text,
 )
+from agecompact.filetypes import unreadable
+from agecompact.formats import FORMATS
 from agecompact.models import registry
+from agecompact.serialization import parse_json, unstructure
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-SCHEMA_VERSION = 1
 _METADATA_KEY = "agecompact"
-_HEADER_KEYS = {"schema_version", "model", "config", "contract"}
-_SUFFIX = ".safetensors"
+_SUFFIX = FORMATS["pytorch"].suffix
+_WRITE_AGAIN = "write it with agecompact.weights.checkpoints.write"
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What the metadata of a weights file contains.
+
+    Attributes:
+        model: Registered id of the model.
+        config: Configuration of the model's factory.
+        contract: Contract of the weights, NCHW.
+    """
+
+    SCHEMA_VERSION: ClassVar[int] = 1
+
+    model: str
+    config: Mapping[str, Any]
+    contract: Contract
 
 
 @dataclass(frozen=True)
@@ -40,13 +58,13 @@ class Weights:
     """A weights file, read and checked.
 
     Attributes:
-        path: Where it was read from.
+        path: Path of the file.
         sha256: Hash of the file.
-        model_id: Registered id of its model.
+        model_id: Registered id of the model.
         config: Configuration of the model's factory.
-        contract: How images become its inputs, NCHW.
-        state: Tensors by name, float32, whatever the file stores.
-        card: The card beside the file, or an empty mapping.
+        contract: Contract of the weights, NCHW.
+        state: Tensors by name, converted to float32.
+        card: The card beside the file; empty if there is none.
     """
 
     path: Path
@@ -59,7 +77,7 @@ class Weights:
 
     @property
     def terms(self) -> str:
-        """Terms of the training data, empty where the card does not tell."""
+        """Terms of the training data; empty if the card does not state them."""
         data = self.card.get("data")
         return str(data.get("terms", "")) if isinstance(data, Mapping) else ""
 
@@ -67,7 +85,7 @@ class Weights:
         """The network with these weights, in evaluation mode.
 
         Raises:
-            UsageError: The tensors are not those of the model.
+            UsageError: The tensors do not match the model.
         """
         network = registry.build(self.model_id, self.config).eval()
         expected = {k: v for k, v in network.state_dict().items() if not _is_counter(k)}
@@ -75,75 +93,85 @@ class Weights:
         for name, tensor in self.state.items():
             if tensor.shape != expected[name].shape:
                 raise UsageError(
-                    f"{self.path} does not fit '{self.model_id}'",
-                    why=f"'{name}' is {tuple(tensor.shape)}, the model's is "
+                    f"{self.path} does not match its model '{self.model_id}'",
+                    why=f"'{name}' has shape {tuple(tensor.shape)}, in the model "
                     f"{tuple(expected[name].shape)}",
+                    fix=_WRITE_AGAIN,
                 )
         network.load_state_dict(dict(self.state), strict=False)
         return network
 
 
 def card_path(weights: Path) -> Path:
-    """The card's place: `W.json` beside `W.safetensors`."""
+    """Path of the card: `W.json` beside `W.safetensors`."""
     return weights.with_suffix(".json")
 
 
 def released_path(model_id: str) -> Path:
-    """The released weights of a model, in the package.
+    """Path of a model's released weights, inside the package.
 
     Raises:
-        UsageError: No such model, or none was released.
+        UsageError: There is no such model, or it has no released weights.
     """
     registry.get(model_id)
-    path = Path(str(package_files("agecompact") / "weights" / f"{model_id}{_SUFFIX}"))
-    if not path.is_file():
+    if not is_released(model_id):
         raise UsageError(
-            f"no weights are released for '{model_id}'",
-            fix="name a file with --weights",
+            f"'{model_id}' has no released weights", fix="name a weights file with --weights"
         )
-    return path
+    return _released_path(model_id)
+
+
+def is_released(model_id: str) -> bool:
+    """Whether a model has released weights."""
+    return _released_path(model_id).is_file()
+
+
+def _released_path(model_id: str) -> Path:
+    return Path(str(package_files("agecompact") / "weights" / f"{model_id}{_SUFFIX}"))
 
 
 def read(path: Path) -> Weights:
     """Reads and checks a weights file.
 
     Raises:
-        UsageError: Missing, not safetensors, not written by agecompact, NaN or Inf inside, or its
-            card's hash is another file's.
+        UsageError: The file is missing, is not a safetensors file, was not written by agecompact or
+            contains NaN or Inf, or the card beside it belongs to another file.
     """
     import torch
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
-        raise UsageError(f"no weights at {path}")
+        raise UsageError(f"no weights at {path}", fix="check the path")
     try:
         with safe_open(path, framework="pt") as stream:
             metadata = stream.metadata() or {}
             state = {name: stream.get_tensor(name).float() for name in stream.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise UsageError(
-            f"{path} is no safetensors file",
-            why=str(error),
-            fix=f"Keras files are converted with: agecompact weights import {path} --model ...",
-        ) from None
+        raise unreadable(path, error, wanted="pytorch") from None
     if _METADATA_KEY not in metadata:
         raise UsageError(
-            f"{path} does not say which model it belongs to",
+            f"{path} does not name its model",
             why=f"its metadata has no '{_METADATA_KEY}' entry",
-            fix="write it with agecompact.weights.checkpoints.write",
+            fix=_WRITE_AGAIN,
         )
-    header = _read_header(path, metadata[_METADATA_KEY])
+    header = parse_json(
+        metadata[_METADATA_KEY], _Header, where=f"the header of {path}", fix=_WRITE_AGAIN
+    )
     for name, tensor in state.items():
         if not torch.isfinite(tensor).all():
-            raise UsageError(f"{path} is broken", why=f"'{name}' holds NaN or Inf")
-    registry.get(header["model"])
+            raise UsageError(
+                f"{path} is not usable",
+                why=f"'{name}' contains NaN or Inf",
+                fix="use an earlier checkpoint, or train again",
+            )
+    registry.get(header.model)
     sha256 = sha256_of(path)
     return Weights(
         path=path,
         sha256=sha256,
-        model_id=header["model"],
-        config=header["config"],
-        contract=Contract.from_json(json.dumps(header["contract"])),
+        model_id=header.model,
+        config=header.config,
+        contract=header.contract,
         state=state,
         card=_read_card(path, sha256),
     )
@@ -159,30 +187,34 @@ def write(
     card: Mapping[str, Any] | None = None,
     half: bool = False,
 ) -> str:
-    """Writes a network's weights, and its card beside them.
+    """Writes a network's weights, and the card beside them.
 
     Args:
         path: The file, `*.safetensors`.
         network: The network.
-        model_id: Its registered id.
-        config: Configuration of the model's factory, when not the default layout.
-        contract: Its contract, when not the registry's.
-        card: What people should know; completed with the model, the contract and the hash.
-        half: Store in float16 what bears it. BN statistics stay float32: running variances exceed
-            65,504 in public weights.
+        model_id: Registered id of the model.
+        config: Configuration of the model's factory, if not the default.
+        contract: Contract of the weights, if not the registry's.
+        card: Information for people; the model, the contract and the hash are added.
+        half: Store float16, except BN statistics: running variances exceed 65,504 in public
+            weights.
 
     Returns:
-        The file's SHA-256.
+        The SHA-256 of the file.
 
     Raises:
-        UsageError: A weight is NaN or Inf, or the file's suffix is another.
-        OutputError: The place cannot be written to or is full.
+        UsageError: A weight is NaN or Inf, or the file has another suffix.
+        OutputError: The folder cannot be written to, or the disk is full.
     """
     import torch
     from safetensors.torch import save
 
     if path.suffix != _SUFFIX:
-        raise UsageError(f"will not write {path}", why=f"a weights file needs the suffix {_SUFFIX}")
+        raise UsageError(
+            f"cannot write weights to {path}",
+            why=f"a weights file needs the suffix {_SUFFIX}",
+            fix=f"write to {path.with_suffix(_SUFFIX)}",
+        )
     contract = contract or registry.get(model_id).contract
     state = {}
     for name, tensor in network.state_dict().items():
@@ -192,15 +224,12 @@ def write(
         stored = tensor.detach().to(torch.float32 if keep else torch.float16).contiguous()
         if not torch.isfinite(stored).all():
             raise UsageError(
-                f"will not write {path}", why=f"'{name}' holds NaN or Inf as {stored.dtype}"
+                f"cannot write weights to {path}",
+                why=f"'{name}' contains NaN or Inf as {stored.dtype}",
+                fix="store float32 weights" if half else "use an earlier checkpoint",
             )
         state[name] = stored
-    header = {
-        "schema_version": SCHEMA_VERSION,
-        "model": model_id,
-        "config": dict(config or {}),
-        "contract": json.loads(contract.to_json()),
-    }
+    header = unstructure(_Header(model_id, dict(config or {}), contract))
     with atomic_path(path) as temporary:
         temporary.write_bytes(save(state, {_METADATA_KEY: canonical_json(header)}))
     sha256 = sha256_of(path)
@@ -211,23 +240,6 @@ def write(
     return sha256
 
 
-def _read_header(path: Path, text: str) -> dict[str, Any]:
-    try:
-        header = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UsageError(f"{path} has an unreadable header", why=str(error)) from None
-    if not isinstance(header, dict) or not header.keys() >= _HEADER_KEYS:
-        raise UsageError(
-            f"{path} has an unreadable header", why=f"it needs {', '.join(sorted(_HEADER_KEYS))}"
-        )
-    if header["schema_version"] != SCHEMA_VERSION:
-        raise UsageError(
-            f"{path} has schema version {header['schema_version']!r}",
-            why=f"this agecompact reads version {SCHEMA_VERSION}",
-        )
-    return header
-
-
 def _read_card(path: Path, sha256: str) -> Mapping[str, Any]:
     place = card_path(path)
     if not place.is_file():
@@ -236,14 +248,14 @@ def _read_card(path: Path, sha256: str) -> Mapping[str, Any]:
     if card.get("sha256") != sha256:
         raise UsageError(
             f"{place} is the card of another file",
-            why=f"{path.name} has sha256 {sha256}",
-            fix="restore the pair, or remove the card",
+            why=f"the sha256 of {path.name} is {sha256}",
+            fix="restore the weights that belong to the card, or remove the card",
         )
     return card
 
 
 def _is_counter(name: str) -> bool:
-    """Whether a state dict entry is BN's batch counter, which inference never reads."""
+    """Whether a state dict entry is BN's batch counter, which inference does not use."""
     return name.endswith("num_batches_tracked")
 
 
@@ -253,6 +265,7 @@ def _check_names(path: Path, expected: set[str], found: set[str]) -> None:
         named = [f"missing {', '.join(missing[:3])}"] if missing else []
         named += [f"not in the model {', '.join(surplus[:3])}"] if surplus else []
         raise UsageError(
-            f"{path} does not fit its model",
+            f"{path} does not match its model",
             why=f"{len(missing)} tensors missing, {len(surplus)} too many: {'; '.join(named)}",
+            fix=_WRITE_AGAIN,
         )

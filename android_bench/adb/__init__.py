@@ -1,10 +1,10 @@
 """Latency on an Android device over adb.
 
-`client` runs adb, `devices` says which device is meant, `device` and `heat` what it is and how it
-fares; `session` is a working folder there; `runner_engine` and `benchmark_model_engine` run
-artefacts in it; `race` has them take turns, `pooling` makes one record of an artefact's rounds,
-`measure` goes through a build, and `ledger` keeps what was measured. `ai_benchmark` serves the
-app of that name, which no cable reaches.
+`program` finds adb, `client` runs it, `device_list` chooses the device, `device_info` describes it
+and `conditions` reads its temperature and clocks. `session` is a working folder on the device,
+where `runner_engine` or `benchmark_model_engine` runs artefacts. `measure` goes through a build in
+`resumable_rounds`, which the `ledger` remembers, and `pooling` merges the rounds of an artefact
+into one record. `ai_benchmark` serves the app of that name, which adb cannot drive.
 """
 
 from android_bench.adb.measure import measure_build

@@ -9,16 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from android_bench.adb import devices
-from android_bench.adb.devices import Device
+from android_bench.adb import device_list
 from android_bench.adb.failure import AdbFailure, FailureKind, kind_of
-from android_bench.native.failure import last_lines
+from android_bench.failure import last_lines
 
 _TIMEOUT_S = 60.0
 _COPY_TIMEOUT_S = 600.0
-_LOOK_AGAIN_S = 0.2
-# After the command, on a line of its own. adb's own exit code does not tell a command that failed
-# from a device that left, and before Android 7 it was 0 whatever the command's was.
+_RETRY_S = 0.2
+# Printed after the command. adb's own exit code does not distinguish a failed command from a lost
+# device, and before Android 7 it was always 0.
 _MARK = "@agecompact-exit"
 
 
@@ -27,9 +26,9 @@ class CommandResult:
     """A command that ran to its end on the device.
 
     Attributes:
-        exit_code: Its exit code; 128 and the signal's number after a crash.
-        stdout: What it printed.
-        stderr: What it complained of; with `stdout` before Android 7.
+        exit_code: Its exit code; 128 plus the signal's number after a crash.
+        stdout: Its standard output.
+        stderr: Its standard error; part of `stdout` before Android 7.
     """
 
     exit_code: int
@@ -37,30 +36,21 @@ class CommandResult:
     stderr: str
 
 
-def list_devices(program: Path) -> tuple[Device, ...]:
-    """The devices that adb knows; starts its server if it must.
+def connect(program: Path, serial: str | None) -> Client:
+    """A client for the device to use.
+
+    Args:
+        program: The adb program.
+        serial: The device's serial; None if only one is connected.
 
     Raises:
-        AdbFailure: adb itself failed.
+        UsageError: There are several and no serial is given, or none has that serial.
+        AdbFailure: There is none, or it is not ready, or adb itself failed.
     """
     done = _run(program, ["devices", "-l"], _TIMEOUT_S)
     if done.returncode != 0:
         raise AdbFailure("command-failed", "adb lists no devices", why=last_lines(done.stderr))
-    return devices.parse(done.stdout)
-
-
-def connect(program: Path, serial: str | None) -> Client:
-    """A client for the device that is meant.
-
-    Args:
-        program: The adb program.
-        serial: Of the device; None where there is but one.
-
-    Raises:
-        UsageError: There are several and none was named, or none of that serial.
-        AdbFailure: There is none, or it cannot be used as it is.
-    """
-    return Client(program, devices.choose(list_devices(program), serial).serial)
+    return Client(program, device_list.choose(device_list.parse(done.stdout), serial).serial)
 
 
 def quoted(words: Sequence[str]) -> str:
@@ -73,8 +63,8 @@ class Client:
 
     Args:
         program: The adb program.
-        serial: Of a device that was ready when it was chosen; that it is not any more is told as
-            `gone`.
+        serial: Serial of a device that was ready when it was chosen: if it is not any more, the
+            failure is `gone`.
     """
 
     def __init__(self, program: Path, serial: str) -> None:
@@ -82,14 +72,14 @@ class Client:
         self.serial = serial
 
     def shell(self, command: str, *, timeout_s: float = _TIMEOUT_S) -> CommandResult:
-        """Runs a command of the device's shell, whatever its exit code.
+        """Runs a command in the device's shell, with any exit code.
 
         Args:
-            command: As the shell takes it; words from elsewhere go through `quoted`.
+            command: The command; words that are not constant go through `quoted`.
             timeout_s: Longest that it may take.
 
         Raises:
-            AdbFailure: The device left, or the command did not end in time.
+            AdbFailure: The device was lost, or the command took too long.
         """
         script = f"(\n{command}\n)\nagecompact_code=$?; echo; echo {_MARK} $agecompact_code"
         done = self._adb(["shell", script], timeout_s)
@@ -100,26 +90,26 @@ class Client:
         return CommandResult(int(code), stdout, done.stderr)
 
     def check(self, command: str, *, timeout_s: float = _TIMEOUT_S) -> str:
-        """Runs a command that must succeed; returns what it printed.
+        """Runs a command that must succeed; returns its standard output.
 
         Raises:
-            AdbFailure: It failed, the device left, or it did not end in time.
+            AdbFailure: It failed or took too long, or the device was lost.
         """
-        ran = self.shell(command, timeout_s=timeout_s)
-        if ran.exit_code != 0:
-            said = last_lines(ran.stderr or ran.stdout)
+        result = self.shell(command, timeout_s=timeout_s)
+        if result.exit_code != 0:
+            message = last_lines(result.stderr or result.stdout)
             raise AdbFailure(
-                kind_of(said) or "command-failed",
+                kind_of(message) or "command-failed",
                 f"'{_shortened(command)}' failed on {self.serial}",
-                why=f"exit code {ran.exit_code}: {said}",
+                why=f"exit code {result.exit_code}: {message}",
             )
-        return ran.stdout
+        return result.stdout
 
     def push(self, local: Path, remote: str) -> None:
         """Copies a file to the device.
 
         Raises:
-            AdbFailure: It did not get there whole.
+            AdbFailure: The copy is incomplete.
         """
         self._copy(["push", str(local), remote], f"cannot push {local.name} to {self.serial}")
 
@@ -127,12 +117,12 @@ class Client:
         """Copies a file from the device.
 
         Raises:
-            AdbFailure: It did not get here whole.
+            AdbFailure: The copy is incomplete.
         """
         self._copy(["pull", remote, str(local)], f"cannot pull {remote} from {self.serial}")
 
     def wait(self, timeout_s: float) -> bool:
-        """Whether the device answers, or does so in time."""
+        """Waits until the device responds; returns whether it does."""
         until = time.monotonic() + timeout_s
         while (left_s := until - time.monotonic()) > 0:
             try:
@@ -140,8 +130,8 @@ class Client:
                     self.check("true", timeout_s=left_s)
                     return True
             except AdbFailure:
-                # adb takes a moment to see that a device left.
-                time.sleep(_LOOK_AGAIN_S)
+                # adb takes a moment to notice that a device was lost.
+                time.sleep(_RETRY_S)
         return False
 
     def _copy(self, arguments: list[str], what: str) -> None:
@@ -149,11 +139,11 @@ class Client:
         if done.returncode != 0:
             raise self._lost(what, done.stderr + done.stdout)
 
-    def _lost(self, what: str, said: str) -> AdbFailure:
-        kind = kind_of(said) or self._state()
-        # It was ready when it was chosen: adb's `offline` is how a lost connection looks at first.
+    def _lost(self, what: str, message: str) -> AdbFailure:
+        kind = kind_of(message) or self._state()
+        # It was ready when it was chosen: a lost connection looks `offline` at first.
         kind = "gone" if kind == "offline" else kind
-        return AdbFailure(kind, what, why=last_lines(said))
+        return AdbFailure(kind, what, why=last_lines(message))
 
     def _state(self) -> FailureKind:
         done = self._adb(["get-state"], _TIMEOUT_S)
@@ -171,7 +161,7 @@ def _run(
     try:
         return subprocess.run(
             [str(program), *arguments],
-            # adb shell would read, and swallow, what is typed for this process.
+            # adb shell would read the terminal's input.
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

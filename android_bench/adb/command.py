@@ -10,15 +10,15 @@ import click
 from agecompact.artifacts.manifest import Build, read_builds
 from agecompact.bench import store, tables
 from agecompact.bench.circumstances import Machine
-from agecompact.bench.files import measured_files
+from agecompact.bench.files import files_opened_by
 from agecompact.bench.record import Record
 from agecompact.bench.validity import validated
-from agecompact.console.common import emit, json_option, progress, screen
+from agecompact.console.common import emit, json_option, progress, say, screen
 from agecompact.errors import GateError
 from android_bench.adb import ai_benchmark
-from android_bench.adb.ai_benchmark import ACCELERATIONS, Typed
+from android_bench.adb.ai_benchmark import ACCELERATIONS
 from android_bench.adb.delegates import DELEGATES
-from android_bench.adb.measure import measure
+from android_bench.adb.measure import RUNTIME, measure
 from android_bench.adb.options import ALL, ENGINES, FASTEST, Options
 
 _PATH = click.Path(path_type=Path)
@@ -32,7 +32,7 @@ _DEFAULTS = Options()
     "--serial",
     envvar="ANDROID_SERIAL",
     show_envvar=True,
-    help="Of the device; not needed where there is but one.",
+    help="The device's serial; optional if only one is connected.",
 )
 @click.option(
     "--engine",
@@ -50,7 +50,7 @@ _DEFAULTS = Options()
     metavar="MASK",
     default=FASTEST,
     show_default=True,
-    help=f"Cores to pin to, as taskset takes them; '{ALL}' pins to none.",
+    help=f"Mask of the cores to pin to, as taskset takes it; '{ALL}' does not pin.",
 )
 @click.option("--threads", type=click.IntRange(1), multiple=True, default=(1,), show_default=True)
 @click.option("--runs", type=click.IntRange(1), default=_DEFAULTS.runs, show_default=True)
@@ -60,11 +60,11 @@ _DEFAULTS = Options()
     type=click.IntRange(1),
     default=_DEFAULTS.rounds,
     show_default=True,
-    help="Rounds in which the files take turns, among which the runs are divided.",
+    help="Rounds in which the files alternate; the runs are divided among them.",
 )
-@click.option("--profile", is_flag=True, help="Tell times by op too, where the engine does.")
+@click.option("--profile", is_flag=True, help="Measure time by op too, if the engine can.")
 @click.option(
-    "--ledger", type=_PATH, help="Folder that remembers what was measured, to go on after a break."
+    "--ledger", type=_PATH, help="Folder that remembers what was measured, to resume from."
 )
 @click.option(
     "--timeout",
@@ -78,48 +78,49 @@ _DEFAULTS = Options()
 def adb(build: Path, json_target: str | None, **options: Any) -> None:
     """Measure a build's TFLite files on an Android device.
 
-    The files take turns, round by round, each time in a process of its own, and are told as a ratio
-    to the float32 file too. A delegate that is refused is a record that says so, not an error.
-    Adds to latency.json in the build folder. Exits with 1 if nothing could be measured.
+    The files alternate, round by round, each time in a process of its own, and the table shows
+    their ratios to the float32 file. A refused delegate is recorded, and is not an error. Adds to
+    latency.json in the build folder. Exits with 1 if nothing could be measured.
     """
     console = screen(json_target)
     settings = Options(**options)
     builds = read_builds(build)
-    found: list[Record] = []
-    with progress(console, "bench adb", sum(len(measured_files(b)) for b in builds)) as step:
+    records: list[Record] = []
+    files = sum(len(files_opened_by(RUNTIME, each)) for each in builds)
+    with progress(console, "bench adb", files) as step:
         for each in builds:
-            found += [validated(record) for record in measure(each, settings, step)]
-    _tell(build, found, json_target)
-    if all(record.failure is not None for record in found):
-        why = (found[0].failure or "") if found else "the build holds no TFLite file"
+            records += [validated(record) for record in measure(each, settings, step)]
+    _save_and_show(build, records, json_target)
+    if all(record.failure is not None for record in records):
+        why = (records[0].failure or "") if records else "the build holds no TFLite file"
         raise GateError("nothing could be measured", why=why)
 
 
-def _tell(build: Path, found: list[Record], json_target: str | None) -> None:
-    records = store.add(build / store.FILE_NAME, found)
+def _save_and_show(build: Path, new: list[Record], json_target: str | None) -> None:
+    records = store.add(build / store.FILE_NAME, new)
     emit(store.to_json(records), json_target)
-    for table in tables.measured(found):
+    for table in tables.measured(new):
         screen(json_target).print(table)
 
 
 @click.group("ai-benchmark")
 def ai_benchmark_group() -> None:
-    """Have the AI Benchmark app measure a build, and enter what it shows."""
+    """Measure a build with the AI Benchmark app, and enter its result."""
 
 
 @ai_benchmark_group.command("export")
 @_BUILD
 @click.option("--out", type=_PATH, default=Path("ai-benchmark"), show_default=True)
 def _export(build: Path, out: Path) -> None:
-    """Write the file that the app takes, and instructions."""
+    """Write the file for the app, and instructions."""
     for each in read_builds(build):
-        screen().print(str(ai_benchmark.export(each, out)))
+        say(screen(), str(ai_benchmark.export(each, out)))
 
 
 @ai_benchmark_group.command("enter")
 @_BUILD
-@click.option("--device", required=True, help="What people call the phone.")
-@click.option("--android", required=True, help="Its version of Android.")
+@click.option("--device", required=True, help="Name of the phone.")
+@click.option("--android", required=True, help="Its Android version.")
 @click.option("--soc", help="Its system on a chip.")
 @click.option("--acceleration", type=click.Choice(tuple(ACCELERATIONS)), required=True)
 @click.option("--runs", type=click.IntRange(1), required=True)
@@ -138,12 +139,12 @@ def _enter(
     android: str,
     soc: str | None,
     json_target: str | None,
-    **typed: Any,
+    **result: Any,
 ) -> None:
-    """Enter what the app showed for the model of one build folder."""
+    """Enter the app's result for the model of one build folder."""
     machine = Machine(cpu=soc or "unknown", os=f"Android {android}", name=device, soc=soc)
-    found = [validated(ai_benchmark.entered(_only(build), machine, Typed(**typed)))]
-    _tell(build, found, json_target)
+    record = ai_benchmark.entered(_only(build), machine, **result)
+    _save_and_show(build, [validated(record)], json_target)
 
 
 def _only(build: Path) -> Build:

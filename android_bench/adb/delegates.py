@@ -1,4 +1,4 @@
-"""What can be asked to compute a graph, and how each engine asks for it."""
+"""The delegates that can be requested, and how each engine requests them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from agecompact.errors import unknown_name
 from android_bench.benchmark_model.flags import Family
-
-XNNPACK = "xnnpack"
+from android_bench.native.results import XNNPACK
 
 
 @dataclass(frozen=True)
@@ -16,22 +15,22 @@ class Delegate:
     """A delegate.
 
     Attributes:
-        name: As `--delegate` takes it, and as records name it.
-        flags: What asks for it, by tool; a tool that has no such flag is left out.
-        runner: Why agecompact's own runner cannot have it; None where it can.
+        name: As `--delegate` takes it and records name it.
+        flags: The flags that request it, by tool; a tool without such a flag is left out.
+        runner_refusal: Why agecompact's runner cannot use it; None if it can.
     """
 
     name: str
     flags: Mapping[Family, tuple[str, ...]]
-    runner: str | None = None
+    runner_refusal: str | None = None
 
-    def names_of_flags(self, family: Family) -> tuple[str, ...]:
-        """Names of its flags that ask for it, without those that only turn another off."""
+    def flag_names(self, family: Family) -> tuple[str, ...]:
+        """Names of the flags that request it, without those that turn another one off."""
         words = self.flags.get(family, ())
         return tuple(w[2:].partition("=")[0] for w in words if w.endswith("=true"))
 
 
-_BIONIC = "for it is linked with glibc, and Android's drivers with Android's own C library"
+_GLIBC = "it is linked with glibc, and Android's drivers with Android's own C library"
 
 DELEGATES: Mapping[str, Delegate] = {
     delegate.name: delegate
@@ -39,40 +38,40 @@ DELEGATES: Mapping[str, Delegate] = {
         Delegate(
             "none",
             {"tflite": ("--use_xnnpack=false",)},
-            runner="for LiteRT's CPU accelerator is XNNPACK",
+            runner_refusal="LiteRT always uses XNNPACK on the CPU",
         ),
         Delegate(XNNPACK, {"tflite": ("--use_xnnpack=true",), "litert": ("--use_cpu=true",)}),
         Delegate(
             "gpu",
             {"tflite": ("--use_gpu=true",), "litert": ("--use_gpu=true", "--use_cpu=false")},
-            runner=_BIONIC,
+            runner_refusal=_GLIBC,
         ),
-        Delegate("nnapi", {"tflite": ("--use_nnapi=true",)}, runner=_BIONIC),
+        Delegate("nnapi", {"tflite": ("--use_nnapi=true",)}, runner_refusal=_GLIBC),
     )
 }
 
 
 def named(name: str) -> Delegate:
-    """A delegate.
+    """The delegate of a name.
 
     Raises:
-        UsageError: There is none of that name.
+        UsageError: There is no such delegate; the nearest name is suggested.
     """
     if name not in DELEGATES:
         raise unknown_name("delegate", name, DELEGATES)
     return DELEGATES[name]
 
 
-def refusal_by_runner(name: str) -> str | None:
-    """Why agecompact's own runner cannot have a delegate, and what can; None where it can have it.
+def runner_refusal(name: str) -> str | None:
+    """Why agecompact's runner cannot use a delegate, and what can; None if it can.
 
     Raises:
-        UsageError: There is none of that name.
+        UsageError: There is no such delegate.
     """
-    why = named(name).runner
-    if why is None:
+    reason = named(name).runner_refusal
+    if reason is None:
         return None
     return (
-        f"agecompact's runner cannot have it, {why}; "
+        f"agecompact's runner cannot use it: {reason}; "
         f"fix: --engine benchmark-model --benchmark-model PATH --delegate {name}"
     )

@@ -1,4 +1,4 @@
-"""How adb can fail: what its messages mean, and what mends it."""
+"""How adb fails: what its messages mean, and how to fix it."""
 
 from __future__ import annotations
 
@@ -19,35 +19,33 @@ FailureKind = Literal[
 
 
 class AdbFailure(BackendMissingError):  # noqa: N818 - often a result to record.
-    """A device, or the way to it, failed.
+    """A device, or the connection to it, failed.
 
     Attributes:
-        kind: `gone` was there before or was never seen, `unauthorised` asks its owner first,
-            `offline` does not answer adb, `no-permission` is this machine's, `no-space` is its
-            storage, `timeout` went on too long, `command-failed` is what the command itself said.
-        reason: What adb or the device said.
+        kind: `gone`: disconnected, or never connected. `unauthorised`: its owner has not allowed
+            debugging. `offline`: it does not respond to adb. `no-permission`: this machine may not
+            use the USB device. `no-space`: its storage is full. `timeout`: a command took too long.
+            `command-failed`: the command itself failed.
+        reason: What failed and why, on one line.
     """
 
     def __init__(self, kind: FailureKind, what: str, *, why: str = "", fix: str = "") -> None:
         super().__init__(what, why=why, fix=fix or _FIXES.get(kind, ""))
         self.kind = kind
-
-    @property
-    def reason(self) -> str:
-        """What failed and why, on one line."""
-        return f"{self.kind}: {': '.join(part for part in (self.what, self.why) if part)}"
+        self.reason = f"{kind}: {': '.join(part for part in (what, why) if part)}"
 
 
 _FIXES: Mapping[FailureKind, str] = {
-    "gone": "connect it again, with a cable that carries data, and look at: adb devices",
+    "gone": "reconnect it with a cable that carries data, then run: adb devices",
     "unauthorised": "unlock the device, accept its question 'Allow USB debugging?', try again",
-    "offline": "adb reconnect offline, or pull the cable and plug it in again",
+    "offline": "run adb reconnect offline, or unplug the cable and plug it in again",
     "no-permission": "apt-get install android-sdk-platform-tools-common, then plug it in again",
     "no-space": "free some of the device's storage",
+    "timeout": "try again, or give agecompact bench adb a longer --timeout",
 }
 
-# In this order: `device unauthorized` also says that adb cannot do what was asked of it.
-_WORDS: tuple[tuple[str, FailureKind], ...] = (
+# The order matters: `device unauthorized` also contains words of other failures.
+_MESSAGES: tuple[tuple[str, FailureKind], ...] = (
     ("no space left", "no-space"),
     ("disk quota exceeded", "no-space"),
     ("unauthorized", "unauthorised"),
@@ -70,10 +68,10 @@ _WORDS: tuple[tuple[str, FailureKind], ...] = (
 
 
 def kind_of(message: str) -> FailureKind | None:
-    """What a message of adb means; None if nothing known.
+    """The kind of failure that adb's message reports; None if it is not known.
 
-    The words are those of adb 29 to 36 (platform-tools, client/adb_client.cpp, transport.cpp and
+    The messages are those of adb 29 to 36 (platform-tools, client/adb_client.cpp, transport.cpp and
     file_sync_client.cpp).
     """
     lowered = message.lower()
-    return next((kind for words, kind in _WORDS if words in lowered), None)
+    return next((kind for words, kind in _MESSAGES if words in lowered), None)

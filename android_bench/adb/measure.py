@@ -1,4 +1,4 @@
-"""The harness behind `bench --on adb`: a record for every TFLite file of a build."""
+"""`bench --on adb`: a record for every TFLite file of a build."""
 
 from __future__ import annotations
 
@@ -8,24 +8,29 @@ from dataclasses import dataclass, replace
 from agecompact.artifacts import golden
 from agecompact.artifacts.manifest import Build
 from agecompact.bench import pairing
-from agecompact.bench.circumstances import Delegate, Machine, Runtime, Thermal
+from agecompact.bench.circumstances import Delegate, Runtime
 from agecompact.bench.drivers import Report, Settings
-from agecompact.bench.files import described, measured_files
-from agecompact.bench.pairing import Paired
+from agecompact.bench.files import BuildFile, described, files_opened_by
+from agecompact.bench.pairing import TimedRounds
 from agecompact.bench.record import Record, now
 from agecompact.bench.validity import validated
 from agecompact.errors import UsageError
-from android_bench.adb import client, delegates, device, heat, pooling, program, race
+from android_bench.adb import client, delegates, device_info, pooling, program, resumable_rounds
 from android_bench.adb.benchmark_model_engine import BenchmarkModelEngine
-from android_bench.adb.device import Facts
-from android_bench.adb.engine import Engine, EngineFailure, Plan, Subject
+from android_bench.adb.conditions import conditions, thermal
+from android_bench.adb.device_info import DeviceInfo
+from android_bench.adb.engine import Engine
 from android_bench.adb.failure import AdbFailure
-from android_bench.adb.ledger import Key, Ledger
+from android_bench.adb.ledger import Ledger, LedgerKey
 from android_bench.adb.options import ALL, FASTEST, Options
-from android_bench.adb.race import Entrant
+from android_bench.adb.resumable_rounds import Contestant
 from android_bench.adb.runner_engine import RunnerEngine
 from android_bench.adb.session import Session
-from android_bench.emulated import stored
+from android_bench.emulated import bundle
+from android_bench.failure import MeasurementFailure
+
+# Both engines run its files.
+RUNTIME = "litert"
 
 
 def measure_build(
@@ -34,19 +39,19 @@ def measure_build(
     """Measures a build's TFLite files on a device with agecompact's own runner.
 
     Args:
-        build: The build, a golden pack in it.
-        settings: `place` is the device's serial. Batches other than 1 are left out: the artefacts
-            take one face an inference.
-        report: Told each file's name as it comes to it.
+        build: The build, with a golden pack in it.
+        settings: `place` is the device's serial. Batches other than 1 are left out: the files take
+            one face an inference.
+        report: Receives each file's name after its last round.
 
     Returns:
-        A record for each TFLite file and thread count; one that did not run has its reason in
-        `failure`.
+        A record for each TFLite file and thread count; where one does not run, `failure` holds the
+        reason.
 
     Raises:
-        UsageError: There are several devices and none was named.
-        AdbFailure: There is no device, or it cannot be used as it is.
-        BackendMissingError: There is no adb, or no runner for ARM.
+        UsageError: There are several devices and no serial is given.
+        AdbFailure: There is no device, or it is not ready.
+        BackendMissingError: There is no adb, or no ARM runner.
     """
     options = Options(
         serial=settings.place,
@@ -60,220 +65,200 @@ def measure_build(
 def measure(build: Build, options: Options, report: Report = lambda _: None) -> tuple[Record, ...]:
     """Measures a build's TFLite files on a device, in alternating rounds.
 
-    A file that fails leaves a record with its reason, and the others are measured all the same. So
-    does a delegate that is refused. A device that leaves is waited for, once for each file.
+    If a file fails, or its delegate is refused, its record says why and the others are measured. If
+    the device is lost, each file waits for it once.
 
     Args:
         build: The build.
-        options: How.
-        report: Told each file's name.
+        options: How to measure.
+        report: Receives each file's name after its last round.
 
     Raises:
-        UsageError: There are several devices and none was named, another harness measures there, or
-            there is no such delegate.
-        AdbFailure: There is no device, or it cannot be used as it is.
-        BackendMissingError: There is no adb, or no runner for ARM.
+        UsageError: There are several devices and no serial is given, another process measures on
+            the device, or there is no such delegate.
+        AdbFailure: There is no device, or it is not ready.
+        BackendMissingError: There is no adb, or no ARM runner.
     """
-    engine = _engine(options)
+    engine = _engine(build, options)
     delegates.named(options.delegate)
     connected = client.connect(program.find(), options.named_serial())
-    facts = device.query(connected)
+    info = device_info.query(connected)
     ledger = Ledger(options.ledger, connected.serial) if options.ledger is not None else None
-    with Session(connected) as opened:
-        harness = Harness(opened, engine, facts, options, ledger)
-        return harness.measure_all(build, report)
+    with Session(connected) as session:
+        return _Measurement(session, engine, info, options, ledger).run(build, report)
 
 
-def _engine(options: Options) -> Engine:
-    if options.engine == "benchmark-model":
-        assert options.benchmark_model is not None
-        return BenchmarkModelEngine(options.benchmark_model)
-    return RunnerEngine(stored.load())
-
-
-def _plan(options: Options, threads: int, core_mask: str | None) -> Plan:
-    return Plan(
-        threads=threads,
-        delegate=options.delegate,
-        runs=options.runs_per_round,
-        warmup=options.warmup,
-        core_mask=core_mask,
-        profile=options.profile,
-        timeout_s=options.timeout_s,
-    )
+def _engine(build: Build, options: Options) -> Engine:
+    if options.benchmark_model is not None and options.engine == "benchmark-model":
+        return BenchmarkModelEngine(options.benchmark_model, options)
+    return RunnerEngine(bundle.load(), build.folder / golden.FOLDER, options)
 
 
 @dataclass
-class Harness:
-    """Measures artefacts in an open session.
+class _Measurement:
+    """The measurement of a build in an open session.
 
     Attributes:
         session: The device.
-        engine: What runs them.
-        facts: What the device is.
-        options: How.
+        engine: What runs the artefacts.
+        info: What the device is.
+        options: How to measure.
         ledger: What was measured already; None keeps nothing.
     """
 
     session: Session
     engine: Engine
-    facts: Facts
+    info: DeviceInfo
     options: Options
-    ledger: Ledger | None = None
-    _given_up: bool = False
+    ledger: Ledger | None
+    _stopped_waiting: bool = False
 
-    def measure_all(self, build: Build, report: Report) -> tuple[Record, ...]:
-        """A record for each TFLite file and thread count of a build.
+    def run(self, build: Build, report: Report) -> tuple[Record, ...]:
+        """Returns a record for each TFLite file and thread count of a build.
 
-        What the ledger knows is not run again, but for the reference: it runs beside whatever runs.
+        What the ledger holds is not measured again, except the reference, which always runs beside
+        the others.
         """
-        entrants = self._entrants(build)
-        known = {e: record for e in entrants if (record := self._known(e)) is not None}
+        contestants = self._contestants(build)
+        known = {c: record for c in contestants if (record := self._known(c)) is not None}
         threads = min(self.options.threads)
-        racing = [
-            e
-            for e in entrants
-            if e not in known
-            or (len(known) < len(entrants) and pairing.is_reference(build, e.blank, threads))
+        running = [
+            c
+            for c in contestants
+            if c not in known
+            or (len(known) < len(contestants) and pairing.is_reference(build, c.blank, threads))
         ]
-        coming = {e.subject.file.path.name for e in racing}
-        for file in measured_files(build):
-            if file.path.name not in coming:
-                report(file.path.name)
+        unreported = {c.file.path.name for c in contestants}
 
-        def take(entrant: Entrant, number: int) -> Record:
-            name = entrant.subject.file.path.name
-            if name in coming:
-                coming.remove(name)
+        def report_once(contestant: Contestant) -> None:
+            name = contestant.file.path.name
+            if name in unreported:
+                unreported.remove(name)
                 report(name)
-            return self._take(entrant, number)
 
-        race.run(racing, self.options.rounds, take, self.ledger)
-        for name in sorted(coming):
-            report(name)
-        ran = [Paired(e.blank, pooling.rounds_ms(e.rounds)) for e in racing if e.failure is None]
-        reference = pairing.reference(build, ran, threads)
-        finished = {e: self._finished(e, known.get(e), reference) for e in racing}
-        return tuple({**known, **finished}[entrant] for entrant in entrants)
+        def measure_round(contestant: Contestant, number: int) -> Record:
+            record = self._measure_round(contestant, number)
+            if number == self.options.rounds - 1:
+                report_once(contestant)
+            return record
 
-    def _entrants(self, build: Build) -> list[Entrant]:
-        folder = build.folder / golden.FOLDER
-        pack = golden.read_if_there(folder)
-        entrants = []
-        for file in measured_files(build):
-            if file.format != "tflite":
-                continue
+        resumable_rounds.run(running, self.options.rounds, measure_round, self.ledger)
+        for contestant in contestants:
+            report_once(contestant)
+        timed = [_timed(c) for c in running if c.failure is None]
+        reference = pairing.reference(build, timed, threads)
+        finished = {c: self._finished(c, known.get(c), reference) for c in running}
+        return tuple({**known, **finished}[c] for c in contestants)
+
+    def _contestants(self, build: Build) -> list[Contestant]:
+        contestants = []
+        for file in files_opened_by(RUNTIME, build):
             for threads in sorted(set(self.options.threads)):
-                plan = _plan(self.options, threads, self.core_mask(threads))
-                subject = Subject(file, folder, pack)
-                blank = self._blank(subject, plan)
-                entrants.append(Entrant(subject, plan, blank, self._key(blank, plan)))
-        return entrants
+                blank = self._blank(file, threads)
+                contestants.append(Contestant(file, blank, self._key(blank, threads)))
+        return contestants
 
-    def _known(self, entrant: Entrant) -> Record | None:
-        record = self.ledger.find(entrant.key) if self.ledger is not None else None
-        # The same bytes may have another name by now.
-        return record and replace(record, artifact=entrant.blank.artifact)
-
-    def _finished(self, entrant: Entrant, known: Record | None, reference: Paired | None) -> Record:
-        """The record of a race that an entrant ran; the ledger's, if this one is not believed."""
-        if entrant.failure is not None:
-            record = entrant.failure
-        else:
-            mine = Paired(entrant.blank, pooling.rounds_ms(entrant.rounds))
-            ratio = pairing.ratio(mine, reference)
-            record = replace(pooling.pooled(entrant.rounds), ratio=ratio)
-        valid = validated(record).valid
-        if self.ledger is not None:
-            if valid:
-                self.ledger.add(entrant.key, record)
-            elif not entrant.cut_off:
-                # What failed, or may not be believed, is measured anew next time.
-                self.ledger.forget(entrant.key)
-        return record if valid or known is None else known
-
-    def core_mask(self, threads: int) -> str | None:
-        """Mask of the cores to pin to; None leaves it to the system."""
+    def _core_mask(self, threads: int) -> str | None:
+        """Mask of the cores to pin to; None leaves that to the system."""
         if self.options.cores == ALL:
             return None
         if self.options.cores == FASTEST:
-            return device.fastest(self.facts.cores, threads)
+            return device_info.fastest_cores(self.info.cores, threads)
         return self.options.cores.lower()
 
-    def _take(self, entrant: Entrant, number: int) -> Record:
-        """One round of an entrant.
-
-        Raises:
-            AdbFailure: The device left. It was waited for, so that the others may run.
-        """
-        last = number == self.options.rounds - 1
-        plan = replace(entrant.plan, profile=entrant.plan.profile and last)
-        try:
-            # What was read after a round was read before the next.
-            before = None if entrant.rounds else self._thermal(plan)
-            filled = self.engine.measure(self.session, entrant.subject, plan, entrant.blank)
-            if filled.failure is not None:
-                return filled
-            after = self._thermal(plan)
-            told = heat.conditions(self.session.client, self._cores(plan), before, after)
-            return replace(filled, conditions=told)
-        except AdbFailure as failure:
-            if failure.kind in ("gone", "offline"):
-                self._wait()
-                raise
-            return replace(entrant.blank, failure=failure.reason)
-        except (EngineFailure, UsageError) as failure:
-            # A figure that a record refuses is no figure.
-            return replace(entrant.blank, failure=" ".join(str(failure).split("\n")))
-
-    def _wait(self) -> None:
-        """Waits for a device that left, so that the next file may be measured.
-
-        One that did not come back in time is not waited for again.
-        """
-        if self._given_up:
-            return
-        self._given_up = not self.session.client.wait(self.options.wait_s)
-        with suppress(AdbFailure):
-            self.session.reopen()
-
-    def _thermal(self, plan: Plan) -> Thermal:
-        return heat.thermal(self.session.client, self._cores(plan))
-
-    def _cores(self, plan: Plan) -> tuple[int, ...]:
-        numbers = [core.number for core in self.facts.cores] or [0]
-        if plan.core_mask is None:
-            return tuple(numbers)
-        mask = int(plan.core_mask, 16)
-        return tuple(i for i in range(mask.bit_length()) if mask >> i & 1)
-
-    def _blank(self, subject: Subject, plan: Plan) -> Record:
+    def _blank(self, file: BuildFile, threads: int) -> Record:
+        """The record of a file before anything is measured."""
         return Record(
             source="device",
-            artifact=described(subject.file),
-            machine=self._machine(),
+            artifact=described(file),
+            machine=device_info.machine(self.info),
             runtime=Runtime(
                 name=self.engine.runtime,
                 version=self.engine.version,
-                threads=plan.threads,
-                core_mask=plan.core_mask,
-                delegate=Delegate(asked=plan.delegate),
+                threads=threads,
+                core_mask=self._core_mask(threads),
+                delegate=Delegate(asked=self.options.delegate),
             ),
             failure="not measured yet",
             taken_at=now(),
         )
 
-    def _machine(self) -> Machine:
-        return device.machine(self.facts)
-
-    def _key(self, blank: Record, plan: Plan) -> Key:
-        return Key(
+    def _key(self, blank: Record, threads: int) -> LedgerKey:
+        return LedgerKey(
             serial=self.session.client.serial,
             sha256=blank.artifact.sha256,
             runtime=self.engine.version,
-            threads=plan.threads,
-            cores=plan.core_mask or "",
-            delegate=plan.delegate,
-            runs=plan.runs,
+            threads=threads,
+            cores=blank.runtime.core_mask or "",
+            delegate=self.options.delegate,
+            runs=self.options.runs_per_round,
             rounds=self.options.rounds,
         )
+
+    def _known(self, contestant: Contestant) -> Record | None:
+        record = self.ledger.find(contestant.key) if self.ledger is not None else None
+        # The file may have been renamed since.
+        return record and replace(record, artifact=contestant.blank.artifact)
+
+    def _finished(
+        self, contestant: Contestant, known: Record | None, reference: TimedRounds | None
+    ) -> Record:
+        """The record of all rounds, or the ledger's if this one is not valid."""
+        if contestant.failure is not None:
+            record = contestant.failure
+        else:
+            ratio = pairing.ratio(_timed(contestant), reference)
+            record = replace(pooling.pooled(contestant.rounds), ratio=ratio)
+        valid = validated(record).valid
+        if self.ledger is not None:
+            if valid:
+                self.ledger.add(contestant.key, record)
+            elif not contestant.device_lost:
+                # What failed or is not valid is measured from the start next time.
+                self.ledger.discard_rounds(contestant.key)
+        return record if valid or known is None else known
+
+    def _measure_round(self, contestant: Contestant, number: int) -> Record:
+        """Measures one round.
+
+        Raises:
+            AdbFailure: The device was lost. It was waited for, so that the others can run.
+        """
+        device, blank = self.session.client, contestant.blank
+        cores = self._cores(blank.runtime.core_mask)
+        profile = self.options.profile and number == self.options.rounds - 1
+        try:
+            # The reading after a round is also the one before the next.
+            before = None if contestant.rounds else thermal(device, cores)
+            filled = self.engine.measure(self.session, contestant.file, blank, profile=profile)
+            if filled.failure is not None:
+                return filled
+            after = thermal(device, cores)
+            return replace(filled, conditions=conditions(device, cores, before, after))
+        except AdbFailure as failure:
+            if failure.kind in ("gone", "offline"):
+                self._wait()
+                raise
+            return replace(blank, failure=failure.reason)
+        except (MeasurementFailure, UsageError) as failure:
+            # A record refuses impossible figures with a `UsageError`.
+            return replace(blank, failure=" ".join(str(failure).split("\n")))
+
+    def _wait(self) -> None:
+        """Waits for a lost device; one that did not return in time is not waited for again."""
+        if self._stopped_waiting:
+            return
+        self._stopped_waiting = not self.session.client.wait(self.options.wait_s)
+        with suppress(AdbFailure):
+            self.session.reopen()
+
+    def _cores(self, core_mask: str | None) -> tuple[int, ...]:
+        """Numbers of the cores in use."""
+        if core_mask is None:
+            return tuple(core.number for core in self.info.cores) or (0,)
+        mask = int(core_mask, 16)
+        return tuple(i for i in range(mask.bit_length()) if mask >> i & 1)
+
+
+def _timed(contestant: Contestant) -> TimedRounds:
+    return TimedRounds(contestant.blank, pooling.rounds_ms(contestant.rounds))

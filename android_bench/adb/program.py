@@ -1,10 +1,9 @@
-"""Where the adb program is.
+"""Finds the adb program.
 
-A server of one adb version is killed by a client of another, and with it every connection of every
-other program. So the program that the user already uses comes first: `$ADB`, then the one on PATH
-(Debian's `adb` 29 works), and only then the one in the `adbutils` package from PyPI, which is for
-machines that have none. The program itself is run, not a reimplementation of its protocol: it knows
-USB, authorisation and every generation of devices.
+An adb client kills a server of another version, and with it the connections of all other programs.
+So the adb that the user already has comes first: `$ADB`, then the one on PATH (Debian's `adb` 29
+works), and last the one in the `adbutils` package from PyPI. agecompact runs the program instead of
+its protocol, because it knows USB, authorisation and every generation of devices.
 """
 
 from __future__ import annotations
@@ -21,29 +20,25 @@ _FIX = "apt-get install adb, or pip install adbutils, or set ADB to the program"
 
 
 def find(environment: Mapping[str, str] = os.environ) -> Path:
-    """The adb program.
+    """Path of the adb program.
 
     Args:
-        environment: Environment variables: `ADB`, and `PATH`.
+        environment: Environment variables: `ADB` and `PATH`.
 
     Raises:
-        BackendMissingError: There is none here.
+        BackendMissingError: There is none.
     """
+    path = environment.get("PATH")
     if named := environment.get("ADB"):
-        found = shutil.which(named, path=environment.get("PATH"))
-        if found is None:
+        program = shutil.which(named, path=path)
+        if program is None:
             raise BackendMissingError(f"no program at {named}, which ADB names", fix=_FIX)
-        return Path(found)
-    if found := shutil.which("adb", path=environment.get("PATH")):
-        return Path(found)
-    if (bundled := _bundled()) is not None:
-        return bundled
-    raise BackendMissingError("no adb here", why="it is what reaches an Android device", fix=_FIX)
-
-
-def _bundled() -> Path | None:
+        return Path(program)
+    if program := shutil.which("adb", path=path):
+        return Path(program)
     spec = importlib.util.find_spec("adbutils")
-    if spec is None or spec.origin is None:
-        return None
-    program = Path(spec.origin).parent / "binaries" / "adb"
-    return program if os.access(program, os.X_OK) else None
+    if spec is not None and spec.origin is not None:
+        bundled = Path(spec.origin).parent / "binaries" / "adb"
+        if os.access(bundled, os.X_OK):
+            return bundled
+    raise BackendMissingError("adb is missing", why="it connects to Android devices", fix=_FIX)

@@ -1,4 +1,4 @@
-"""A working folder on a device, for one harness at a time, that does not stay behind."""
+"""A working folder on a device, for one process at a time, that is removed afterwards."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from types import TracebackType
 
 from agecompact.errors import UsageError
 from agecompact.files import sha256_of
-from android_bench.adb.client import Client, quoted
+from android_bench.adb.client import Client, CommandResult, quoted
 from android_bench.adb.failure import AdbFailure
 
-# Every user of a device's shell may write here, and programs may be run from here.
+# The shell user may write here and run programs from here, on every device.
 ROOT = "/data/local/tmp"
 _PID = "run.pid"
 _KILL = f"[ ! -f {_PID} ] || kill -9 $(cat {_PID}); rm -f {_PID}"
@@ -27,34 +27,28 @@ _STDERR = "stderr.txt"
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _HASH_TIMEOUT_S = 120.0
 
-# Devices that sessions of this process are on: a lock of ours on any other was left there when the
-# device was.
-_HELD: set[str] = set()
+# Devices with a session of this process. If this process's lock is on another device, the device
+# was lost before the lock was removed.
+_LOCKED: set[str] = set()
 
 
 @dataclass(frozen=True)
-class Ended:
+class ProgramResult(CommandResult):
     """A program that ran to its end on the device.
 
     Attributes:
-        exit_code: Its exit code; 128 and the signal's number after a crash.
-        stdout: What it printed.
-        stderr: What it logged.
-        elapsed_s: Wall time of the whole of it by this machine's clock.
+        elapsed_s: Wall time of the whole run by this machine's clock.
     """
 
-    exit_code: int
-    stdout: str
-    stderr: str
     elapsed_s: float
 
 
 class Session:
     """A context manager around a working folder on a device.
 
-    The folder is one for each user and machine, so that what an interrupted session left there is
-    used again. Leaving the context kills what still runs there and removes the folder and the lock,
-    on Ctrl-C too; where the device is gone, the next session removes them.
+    Each user and machine has one folder, so files that an interrupted session left there are used
+    again. Leaving the context kills what still runs there and removes the folder and the lock, also
+    on Ctrl-C; if the device is lost, the next session removes them.
 
     Args:
         client: The device.
@@ -71,7 +65,7 @@ class Session:
 
     def __enter__(self) -> Session:
         self._take_lock()
-        _HELD.add(self.client.serial)
+        _LOCKED.add(self.client.serial)
         try:
             self.reopen()
         except BaseException:
@@ -88,12 +82,10 @@ class Session:
         self._remove()
 
     def reopen(self) -> None:
-        """Makes the folder if it is not there, and looks at what is in it.
-
-        Whatever still runs there, of a session that was cut off, is killed: it would disturb.
+        """Makes the folder if needed, lists its files, and kills what an old session left running.
 
         Raises:
-            AdbFailure: It cannot be made.
+            AdbFailure: The folder cannot be made.
         """
         self._kill()
         self.client.check(f"mkdir -p {quoted([self.folder])}")
@@ -104,69 +96,64 @@ class Session:
         words = [line.split("  ", 1) for line in listed.stdout.splitlines()]
         self._hashes = {pair[1].removeprefix("./"): pair[0] for pair in words if len(pair) == 2}
 
-    def push(self, local: Path, name: str, *, executable: bool = False) -> str:
-        """Puts a file into the folder, unless the very same is there.
+    def push(self, local: Path, name: str, *, executable: bool = False) -> None:
+        """Puts a file into the folder, unless the same file is there.
 
         Args:
             local: The file.
             name: Its path in the folder.
             executable: Whether it is a program.
 
-        Returns:
-            Its path on the device.
-
         Raises:
-            AdbFailure: It did not get there whole.
+            AdbFailure: The copy is incomplete.
         """
         remote = f"{self.folder}/{name}"
         digest = sha256_of(local)
         if self._hashes.get(name) == digest:
-            return remote
+            return
         self._hashes.pop(name, None)
         parent = remote.rpartition("/")[0]
         self.client.check(f"mkdir -p {quoted([parent])}")
         try:
             self.client.push(local, remote)
         except AdbFailure:
-            # What did not fit would stand in the way of the next file.
-            with suppress(AdbFailure):
-                self.client.shell(f"rm -f {quoted([remote])}")
+            # A partial file would take the storage that the next one needs.
+            self.remove(name)
             raise
         if executable:
             self.client.check(f"chmod 755 {quoted([remote])}")
-        self._hashes[name] = self._verified(remote, digest)
-        return remote
+        self._verify(remote, digest)
+        self._hashes[name] = digest
 
-    def forget(self, name: str) -> None:
+    def remove(self, name: str) -> None:
         """Removes a file from the folder."""
         self._hashes.pop(name, None)
         with suppress(AdbFailure):
             self.client.shell(f"rm -f {quoted([f'{self.folder}/{name}'])}")
 
-    def _verified(self, remote: str, digest: str) -> str:
-        told = self.client.shell(f"sha256sum {quoted([remote])}", timeout_s=_HASH_TIMEOUT_S)
+    def _verify(self, remote: str, digest: str) -> None:
+        printed = self.client.shell(f"sha256sum {quoted([remote])}", timeout_s=_HASH_TIMEOUT_S)
         # Android before 8 has no sha256sum.
-        if told.exit_code == 0 and told.stdout.split(" ")[0] != digest:
+        if printed.exit_code == 0 and printed.stdout.split(" ")[0] != digest:
             raise AdbFailure(
-                "command-failed", f"{remote} is not what was pushed", why="its sha256 is another"
+                "command-failed", f"{remote} is not what was pushed", why="its sha256 differs"
             )
-        return digest
 
-    def run(self, command: str, *, timeout_s: float) -> Ended:
-        """Runs a program in the folder, its output into files there, which are pulled.
+    def run(self, command: str, *, timeout_s: float) -> ProgramResult:
+        """Runs a program in the folder; its output goes into files there, which are pulled.
 
         Args:
-            command: As the device's shell takes it, relative to the folder; it becomes the program.
+            command: As the device's shell takes it, relative to the folder.
             timeout_s: Longest that it may take.
 
         Raises:
-            AdbFailure: The device left, or it did not end in time and was killed.
+            AdbFailure: The device was lost, or the program took too long and was killed.
         """
         inner = f"echo $$ > {_PID}; exec {command} > {_STDOUT} 2> {_STDERR} < /dev/null"
         started = time.monotonic()
         try:
-            # One that outlived a lost connection would be timed along with the next.
-            ran = self.client.shell(
+            # A program that outlived a lost connection would disturb this one.
+            result = self.client.shell(
                 f"cd {quoted([self.folder])} || exit\n{_KILL}\nsh -c {quoted([inner])}\n"
                 f"code=$?; rm -f {_PID}; exit $code",
                 timeout_s=timeout_s,
@@ -176,60 +163,55 @@ class Session:
                 self._kill()
             raise
         elapsed_s = time.monotonic() - started
-        with tempfile.TemporaryDirectory(prefix="agecompact-") as scratch:
-            texts = [self._pulled(name, Path(scratch)) for name in (_STDOUT, _STDERR)]
-        return Ended(ran.exit_code, texts[0], texts[1] or ran.stderr, elapsed_s)
+        stdout, stderr = self.read(_STDOUT), self.read(_STDERR)
+        return ProgramResult(result.exit_code, stdout, stderr or result.stderr, elapsed_s)
 
     def read(self, name: str) -> str:
         """Content of a file in the folder.
 
         Raises:
-            AdbFailure: There is none, or the device left.
+            AdbFailure: There is no such file, or the device was lost.
         """
         with tempfile.TemporaryDirectory(prefix="agecompact-") as scratch:
-            return self._pulled(name, Path(scratch))
-
-    def _pulled(self, name: str, scratch: Path) -> str:
-        local = scratch / Path(name).name
-        self.client.pull(f"{self.folder}/{name}", local)
-        return local.read_text(encoding="utf-8", errors="replace")
+            local = Path(scratch) / Path(name).name
+            self.client.pull(f"{self.folder}/{name}", local)
+            return local.read_text(encoding="utf-8", errors="replace")
 
     def _kill(self) -> None:
         with suppress(AdbFailure):
             self.client.shell(f"cd {quoted([self.folder])} && {{ {_KILL}; }}")
 
     def _remove(self) -> None:
-        _HELD.discard(self.client.serial)
+        _LOCKED.discard(self.client.serial)
         self._kill()
         with suppress(AdbFailure):
             self.client.shell(f"rm -rf {quoted([self.folder, self._lock])}")
 
     def _take_lock(self) -> None:
-        boot = f"$(cat {_BOOT_ID} 2>/dev/null)"
+        boot_id = f"$(cat {_BOOT_ID} 2>/dev/null)"
         lock = quoted([self._lock])
-        take = f'mkdir {lock} && (echo "{self._owner} {boot}" > {lock}/owner || ! rm -rf {lock})'
-        first = self.client.shell(take)
-        if first.exit_code == 0:
+        take = f'mkdir {lock} && (echo "{self._owner} {boot_id}" > {lock}/owner || ! rm -rf {lock})'
+        if self.client.shell(take).exit_code == 0:
             return
-        held = self.client.shell(f"cat {lock}/owner && echo {boot}").stdout.splitlines()
+        held = self.client.shell(f"cat {lock}/owner && echo {boot_id}").stdout.splitlines()
         if len(held) < 1 or self._is_stale(held[0], held[-1]):
             self.client.check(f"rm -rf {lock} && {take}")
             return
         raise UsageError(
-            f"another harness measures on {self.client.serial}",
-            why=f"process {held[0].rpartition(' ')[0]}; two would disturb each other",
+            f"another process measures on {self.client.serial}",
+            why=f"it is {held[0].rpartition(' ')[0]}; two would disturb each other",
             fix=f"wait for it; if it is dead: adb -s {self.client.serial} shell rm -r {lock}",
         )
 
-    def _is_stale(self, held: str, boot: str) -> bool:
-        owner, _, rest = held.partition(" ")
-        pid, _, boot_then = rest.partition(" ")
-        if boot_then != boot:
+    def _is_stale(self, holder: str, boot_id: str) -> bool:
+        owner, _, rest = holder.partition(" ")
+        pid, _, boot_id_then = rest.partition(" ")
+        if boot_id_then != boot_id:
             return True
         if owner != self._owner.partition(" ")[0] or not pid.isdecimal():
             return False
         if int(pid) == os.getpid():
-            return self.client.serial not in _HELD
+            return self.client.serial not in _LOCKED
         return not _runs(int(pid))
 
 

@@ -1,4 +1,4 @@
-"""What a tool says of delegates: what was applied, what was refused, what it never heard of."""
+"""What a tool logs about delegates: which were applied, which refused, which flags it ignored."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-# What the tools and the delegates call themselves, by the names of agecompact's registry.
+# Names that the tools print, and their names in `adb.delegates`.
 _NAMES: Mapping[str, str] = {
     "xnnpack": "xnnpack",
     "tflitexnnpackdelegate": "xnnpack",
@@ -40,14 +40,14 @@ _FLAG = re.compile(r"--(\w+)")
 
 
 @dataclass(frozen=True)
-class Delegation:
-    """What a tool said of delegates.
+class DelegateLog:
+    """What a tool logged about delegates.
 
     Attributes:
-        applied: Pieces of the graph that each delegate took, by registry name; 0 took nothing, None
-            took part of it in an unknown number of pieces.
-        refused: What was said of those that could not be had, by registry name.
-        unconsumed: Names of the flags that the tool does not know and went on without.
+        applied: Partitions of the graph that each delegate took, by delegate; 0 if it took nothing,
+            None if the number is unknown.
+        refused: The line that refused a delegate, by delegate.
+        unconsumed: Names of the flags that the tool does not know and ignored.
     """
 
     applied: Mapping[str, int | None]
@@ -57,13 +57,13 @@ class Delegation:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the delegate that was asked for.
+    """What became of the requested delegate.
 
     Attributes:
-        got: Registry name of what took part of the graph, `none` for the runtime's own kernels;
-            None where nothing is said of it.
-        partitions: Pieces it took, where they were told.
-        refusal: Why it is not what was asked for; None where it is, or nobody says.
+        got: The delegate that took part of the graph, `none` for the runtime's own kernels; None if
+            unknown.
+        partitions: Partitions that it took; None if unknown.
+        refusal: Why it is not the requested one; None if it is, or if the reason is unknown.
     """
 
     got: str | None
@@ -71,8 +71,8 @@ class Outcome:
     refusal: str | None = None
 
 
-def find(lines: Sequence[str]) -> Delegation:
-    """What the lines of a log say of delegates."""
+def find(lines: Sequence[str]) -> DelegateLog:
+    """What the lines of a log say about delegates."""
     applied: dict[str, int | None] = {}
     refused: dict[str, str] = {}
     unconsumed: list[str] = []
@@ -91,32 +91,32 @@ def find(lines: Sequence[str]) -> Delegation:
         for pattern in _REFUSED:
             if match := pattern.search(line):
                 refused.setdefault(_named(match[1]), line.strip())
-    return Delegation(applied, refused, tuple(unconsumed))
+    return DelegateLog(applied, refused, tuple(unconsumed))
 
 
 def _named(word: str) -> str:
     return _NAMES.get(word.lower(), word.lower())
 
 
-def settle(asked: str, flags: Sequence[str], told: Delegation) -> Outcome:
-    """What became of the delegate that was asked for.
+def outcome_of(requested: str, flags: Sequence[str], log: DelegateLog) -> Outcome:
+    """What became of the requested delegate.
 
     Args:
-        asked: Its registry name, or `none`.
-        flags: Names of the flags that asked for it.
-        told: What the tool said.
+        requested: Its name, or `none`.
+        flags: Names of the flags that requested it.
+        log: What the tool logged.
     """
-    took = {name: pieces for name, pieces in told.applied.items() if pieces != 0}
-    instead = next((name for name in took if name != asked), "none")
-    ignored = [flag for flag in flags if flag in told.unconsumed]
+    partitions = {name: count for name, count in log.applied.items() if count != 0}
+    instead = next((name for name in partitions if name != requested), "none")
+    ignored = [flag for flag in flags if flag in log.unconsumed]
     if ignored:
         return Outcome(instead, refusal=f"the tool does not know --{', --'.join(ignored)}")
-    if asked in told.refused:
-        return Outcome(instead, refusal=told.refused[asked])
-    if asked == "none":
-        return Outcome(instead, took.get(instead))
-    if asked in took:
-        return Outcome(asked, took[asked])
-    if told.applied.get(asked) == 0:
-        return Outcome(instead, 0, f"{asked} was applied and took no piece of the graph")
+    if requested in log.refused:
+        return Outcome(instead, refusal=log.refused[requested])
+    if requested == "none":
+        return Outcome(instead, partitions.get(instead))
+    if requested in partitions:
+        return Outcome(requested, partitions[requested])
+    if log.applied.get(requested) == 0:
+        return Outcome(instead, 0, f"{requested} was applied and took no part of the graph")
     return Outcome(None if instead == "none" else instead)

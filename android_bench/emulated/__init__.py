@@ -1,9 +1,9 @@
 """LiteRT on an emulated ARM processor: exact instruction counts and real outputs, never times.
 
-`bundle` makes what runs, `cpus` says what is emulated, `emulator` runs it, `measure` measures one
-file and `harness` makes the records of a build.
+`make_bundle` builds what runs, `bundle` is that on disk, `cpus` lists the processors, `emulator`
+runs one process, `measure` measures one file and `driver` records a whole build.
 """
 
-from android_bench.emulated.harness import measure_build
+from android_bench.emulated.driver import measure_build
 
 __all__ = ["measure_build"]

@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
 
 from agecompact.errors import unknown_name
-
-Arithmetic = Literal["float32", "float16", "int8"]
+from agecompact.serialization import read_toml, structure
 
 _FILE = Path(__file__).with_name("cpus.toml")
-_ARITHMETIC: tuple[Arithmetic, ...] = ("float32", "float16", "int8")
-# LiteRT 2.3.0 turns float16 weights into float32 as it loads them, and computes in float32 even
-# where the processor has half-precision arithmetic: the counts of both files are the same.
-_OF_PRECISION: Mapping[str, Arithmetic] = {"float32": "float32", "float16": "float32"}
 
 
 @dataclass(frozen=True)
-class Widest:
-    """The instruction that does most multiply-accumulates at once.
+class WideInstruction:
+    """The instruction that does the most multiply-accumulates.
 
     Attributes:
-        instruction: Its name and the shape of its result.
-        macs: Multiply-accumulates that it does.
+        name: Its name and the shape of its result.
+        macs: How many it does.
     """
 
-    instruction: str
+    name: str
     macs: int
 
 
@@ -40,12 +33,12 @@ class Cpu:
 
     Attributes:
         name: As qemu's `-cpu` takes it.
-        implementer: Of its identification register MIDR_EL1; 0x41 is Arm.
-        part: Likewise, as `/proc/cpuinfo` tells it; `variant` and `revision` too.
+        implementer: Field of the register MIDR_EL1, as are the next three; 0x41 is Arm.
+        part: As `/proc/cpuinfo` shows it.
         variant: Major revision.
         revision: Minor revision.
-        features: What Linux announces it can do, apart by spaces.
-        widest: By arithmetic; what it lacks is left out.
+        features: What Linux reports that it can do, separated by spaces.
+        widest: The widest instruction by arithmetic, such as `float32`.
     """
 
     name: str
@@ -54,10 +47,10 @@ class Cpu:
     variant: int
     revision: int
     features: str
-    widest: Mapping[Arithmetic, Widest]
+    widest: Mapping[str, WideInstruction]
 
     def cpuinfo(self) -> str:
-        """What Linux on one core of it would show as `/proc/cpuinfo`."""
+        """`/proc/cpuinfo` of Linux on one core of it."""
         return (
             "processor\t: 0\n"
             "BogoMIPS\t: 48.00\n"
@@ -69,44 +62,39 @@ class Cpu:
             f"CPU revision\t: {self.revision}\n\n"
         )
 
-    def bound(self, macs: int, precision: str) -> tuple[int, str] | None:
+    def bound(self, macs: int, arithmetic: str) -> tuple[int, str] | None:
         """The fewest instructions that a network's multiply-accumulates take.
 
         Args:
             macs: Multiply-accumulates of one inference.
-            precision: Of the artefact, as its manifest names it.
+            arithmetic: The number type that they are computed in.
 
         Returns:
-            The bound and what it takes for granted; None for a precision whose arithmetic is not
-            known.
+            The bound, and the instruction that it assumes; None if this processor has none.
         """
-        arithmetic = _OF_PRECISION.get(precision, "int8" if "int8" in precision else None)
-        widest = self.widest.get(arithmetic) if arithmetic else None
+        widest = self.widest.get(arithmetic)
         if widest is None:
             return None
-        basis = f"{widest.macs} {arithmetic} MACs an instruction ({widest.instruction})"
+        basis = f"{widest.macs} {arithmetic} MACs an instruction ({widest.name})"
         return math.ceil(macs / widest.macs), basis
 
 
 @cache
 def known() -> Mapping[str, Cpu]:
     """The processors, by name."""
-    content = tomllib.loads(_FILE.read_text(encoding="utf-8"))
-    return {name: _build(name, fields) for name, fields in content.items()}
+    content = read_toml(_FILE, what="processors")
+    return {
+        name: structure({"name": name, **fields}, Cpu, where=f"{_FILE}: {name}")
+        for name, fields in content.items()
+    }
 
 
 def named(name: str) -> Cpu:
-    """A processor.
+    """The processor of a name.
 
     Raises:
-        UsageError: There is none of that name.
+        UsageError: There is no such processor; the nearest name is suggested.
     """
     if name not in known():
         raise unknown_name("processor", name, known())
     return known()[name]
-
-
-def _build(name: str, fields: Mapping[str, Any]) -> Cpu:
-    widest = {a: Widest(**fields[a]) for a in _ARITHMETIC if a in fields}
-    plain = {key: value for key, value in fields.items() if key not in widest}
-    return Cpu(name=name, widest=widest, **plain)

@@ -1,4 +1,4 @@
-"""Debian packages without root: downloaded by apt, which checks their signatures, and unpacked."""
+"""Debian packages without root: apt downloads them and checks their signatures, dpkg unpacks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from agecompact.errors import BackendMissingError
 
 _TIMEOUT_S = 600
-# Of `apt-cache depends`: what a program needs to run, and nothing else.
+# Options of `apt-cache depends`: only what a program needs to run.
 _HARD_ONLY = (
     "--recurse",
     "--no-recommends",
@@ -22,110 +22,129 @@ _HARD_ONLY = (
 
 
 class Apt:
-    """apt, first with the system's package lists, then with lists of its own.
+    """apt with the system's package lists, or with its own where the system has none.
 
     Args:
-        folder: An empty folder for what is downloaded and for lists of its own.
+        folder: An empty folder for its own lists.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        # As root, apt would drop to a user that cannot write here, and warn of it.
+        # As root, apt would switch to a user that cannot write here, and warn about it.
         self._options = ["-o", "APT::Sandbox::User=root"]
+        self._has_own_lists = False
 
-    def download(self, packages: Sequence[str]) -> tuple[Path, ...]:
-        """Downloads packages.
+    def use_own_lists(self, sources: Path | None = None) -> None:
+        """Downloads package lists, which needs no write access to the system's.
 
         Args:
-            packages: `name`, or `name=version`.
-
-        Returns:
-            A file for each, in the order asked for.
+            sources: A sources file; None for the system's sources.
 
         Raises:
-            BackendMissingError: No apt here, or no such package in its sources.
+            BackendMissingError: There is no apt, or the lists cannot be downloaded.
         """
-        into = self._folder / "packages"
-        into.mkdir(exist_ok=True)
-        self._run(["apt-get", "download", *packages], into)
-        return tuple(self._file_of(package, into) for package in packages)
-
-    def needed(self, packages: Sequence[str]) -> tuple[str, ...]:
-        """Names of the packages and of all that they depend on, but for what is installed.
-
-        Raises:
-            BackendMissingError: No apt here, or no such package in its sources.
-        """
-        told = self._run(["apt-cache", "depends", *_HARD_ONLY, *packages], self._folder)
-        # Dependencies are indented, and names in <brackets> are virtual.
-        names = {line for line in told.splitlines() if line[:1].isalnum()}
-        installed = self._run(
-            ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package}\n"], self._folder
-        )
-        here = {
-            line.partition(" ")[2] for line in installed.splitlines() if line[:10] == "installed "
-        }
-        return tuple(sorted(names - here))
-
-    def _run(self, command: list[str], folder: Path) -> str:
-        options = self._options if command[0].startswith("apt-") else []
-        try:
-            return _run([command[0], *options, *command[1:]], folder)
-        except BackendMissingError:
-            if not options or "Dir::State" in " ".join(options):
-                raise
-        # A fresh container has no package lists, and the system's are not ours to write.
-        self._make_own_lists()
-        return _run([command[0], *self._options, *command[1:]], folder)
-
-    def _make_own_lists(self) -> None:
         state, cache = self._folder / "state", self._folder / "cache"
         for folder in (state / "lists/partial", cache / "archives/partial"):
             folder.mkdir(parents=True)
-        for option in (
-            f"Dir::State={state}",
-            "Dir::State::status=/var/lib/dpkg/status",
-            f"Dir::Cache={cache}",
-            f"Dir::Log={self._folder}",
-        ):
-            self._options += ["-o", option]
-        _run(["apt-get", *self._options, "update"], self._folder)
+        settings = {
+            "Dir::State": state,
+            "Dir::State::status": "/var/lib/dpkg/status",
+            "Dir::Cache": cache,
+            "Dir::Log": self._folder,
+        }
+        if sources is not None:
+            settings["Dir::Etc::sourcelist"] = sources
+            settings["Dir::Etc::sourceparts"] = self._folder / "none"
+        for name, value in settings.items():
+            self._options += ["-o", f"{name}={value}"]
+        run(["apt-get", *self._options, "update"], self._folder)
+        self._has_own_lists = True
 
-    @staticmethod
-    def _file_of(package: str, folder: Path) -> Path:
-        found = sorted(folder.glob(f"{package.partition('=')[0]}_*.deb"))
-        if not found:
-            raise BackendMissingError(f"apt-get download {package} left no file")
-        return found[0]
+    def download(self, packages: Sequence[str], into: Path) -> tuple[Path, ...]:
+        """Downloads packages.
+
+        Args:
+            packages: `name` or `name=version`.
+            into: Folder for the files, made here.
+
+        Returns:
+            The files, in the same order.
+
+        Raises:
+            BackendMissingError: There is no apt, or its sources have no such package.
+        """
+        into.mkdir()
+        self._run(["apt-get", "download", *packages], into)
+        return tuple(_downloaded(package, into) for package in packages)
+
+    def missing(self, packages: Sequence[str]) -> tuple[str, ...]:
+        """Names of packages and their dependencies that are not installed.
+
+        Raises:
+            BackendMissingError: There is no apt, or its sources have no such package.
+        """
+        tree = self._run(["apt-cache", "depends", *_HARD_ONLY, *packages], self._folder)
+        # Dependencies are indented, and <brackets> mark virtual packages.
+        names = {line for line in tree.splitlines() if line[:1].isalnum()}
+        query = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package}\n"]
+        states = (line.partition(" ") for line in run(query, self._folder).splitlines())
+        installed = {name for state, _, name in states if state == "installed"}
+        return tuple(sorted(names - installed))
+
+    def _run(self, command: Sequence[str], folder: Path) -> str:
+        program, *arguments = command
+        try:
+            return run([program, *self._options, *arguments], folder)
+        except BackendMissingError:
+            if self._has_own_lists:
+                raise
+        # A fresh container has no package lists.
+        self.use_own_lists()
+        return run([program, *self._options, *arguments], folder)
+
+
+def _downloaded(package: str, folder: Path) -> Path:
+    files = sorted(folder.glob(f"{package.partition('=')[0]}_*.deb"))
+    if not files:
+        raise BackendMissingError(f"apt-get download {package} wrote no file")
+    return files[0]
 
 
 def unpack(package: Path, into: Path) -> None:
-    """Unpacks a package's files, scripts not run.
+    """Unpacks the files of a package, without running its scripts.
 
     Raises:
-        BackendMissingError: No dpkg here, or the file is no package.
+        BackendMissingError: There is no dpkg, or the file is not a package.
     """
-    _run(["dpkg", "-x", str(package), str(into)], into)
+    run(["dpkg", "-x", str(package), str(into)], into)
 
 
-def _run(command: Sequence[str], folder: Path) -> str:
+def run(command: Sequence[str], folder: Path) -> str:
+    """Runs one of Debian's programs in a folder; returns its standard output.
+
+    Raises:
+        BackendMissingError: There is no such program, or it failed or took too long.
+    """
     try:
         done = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
         )
     except FileNotFoundError:
         raise BackendMissingError(
-            f"no {command[0]} here",
-            why="the ARM bundle is made of Debian's packages",
+            f"{command[0]} is missing",
+            why="the ARM bundle is made of Debian packages",
             fix="use Debian 12 or its container image, debian:12",
         ) from None
     except subprocess.TimeoutExpired:
         raise BackendMissingError(
-            f"{' '.join(command[:2])} took more than {_TIMEOUT_S} s", fix="check the network"
+            f"{' '.join(command[:2])} took more than {_TIMEOUT_S} s",
+            fix="check the network connection",
         ) from None
     if done.returncode != 0:
         errors = [line for line in done.stderr.splitlines() if line.startswith(("E:", "dpkg"))]
         raise BackendMissingError(
-            f"{command[0]} failed", why=" ".join(errors or [done.stderr.strip()[-500:]])
+            f"{command[0]} failed",
+            why=" ".join(errors or [done.stderr.strip()[-500:]]),
+            fix="check the network connection, and that Debian 12 has these packages",
         )
     return done.stdout

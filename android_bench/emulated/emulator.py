@@ -1,8 +1,8 @@
-"""Runs the runner on an emulated processor, and counts.
+"""Runs the runner on an emulated processor and counts its instructions.
 
-qemu-user translates the program's instructions and hands its system calls to this machine's kernel.
-What the program reads of its machine is put before it in a folder of ours (`-L`), so that neither
-this machine's processor nor its number of cores shows through.
+qemu-user translates the program's instructions and passes its system calls to this machine's
+kernel. What the program reads about its machine comes from a folder made here (`-L`), so that it
+sees neither this machine's processor nor its number of cores.
 """
 
 from __future__ import annotations
@@ -16,48 +16,52 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agecompact.errors import BackendMissingError
-from android_bench.emulated.counts import Counted
-from android_bench.emulated.counts import parse as parse_counts
+from android_bench.emulated import counts
+from android_bench.emulated.bundle import LITERT, LOADER, RUNNER, Bundle
+from android_bench.emulated.counts import ProcessCounts
 from android_bench.emulated.cpus import Cpu
-from android_bench.emulated.stored import LITERT, LOADER, RUNNER, Bundle
-from android_bench.native.failure import RunnerFailure, last_lines
+from android_bench.failure import MeasurementFailure, last_lines
+from android_bench.native import output
 from android_bench.native.output import RunnerOutput
-from android_bench.native.output import parse as parse_output
 
-# Of the guest's C library, which mixes it into hashes of pointers.
+# The guest's C library mixes it into hashes of pointers.
 _SEED = "1"
 _COUNTS = "counts.txt"
 _CPUINFO = Path("proc/cpuinfo")
 _CORES = Path("sys/devices/system/cpu")
-_WHAT = {signal.SIGILL: "an instruction that the processor lacks", signal.SIGSEGV: "bad memory"}
+_SIGNALS = {
+    signal.SIGILL: "an instruction that the processor lacks",
+    signal.SIGSEGV: "bad memory",
+}
+_FIX = "use qemu-user 7.2 of Debian 12; qemu-user-static and qemu 10 take no plugins"
 
 
 @dataclass(frozen=True)
-class Emulated:
-    """One process that ran to its end.
+class EmulatedProcess:
+    """A process that ran to its end.
 
     Attributes:
-        output: What the runner told. Its times are the emulator's: nobody's latency.
-        counted: What the plugin counted.
+        output: What the runner printed. Its times are the emulator's, and not used.
+        counts: What the plugin counted.
         log: What LiteRT logged.
     """
 
     output: RunnerOutput
-    counted: Counted
+    counts: ProcessCounts
     log: str
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How often.
+class EmulationSettings:
+    """How much to run.
 
     Attributes:
-        samples: Golden samples to answer.
-        warmup: Inferences between the first and the counted: the second may still differ by a few
-            hundred instructions.
+        samples: Golden samples to run.
+        warmup: Inferences between the first and the counted ones: the second may still differ by a
+            few hundred instructions.
         runs: Inferences to count in each process, which must agree.
         processes: Processes to count in.
-        timeout_s: Longest that one process may take; minutes, where other programs take the cores.
+        timeout_s: Longest that one process may take; minutes, because other programs take cores.
     """
 
     samples: int = 4
@@ -68,46 +72,45 @@ class Settings:
 
 
 def run(
-    bundle: Bundle, cpu: Cpu, artefact: Path, pack: Path, settings: Settings, *, samples: int
-) -> Emulated:
-    """Runs an artefact in one process of one thread.
+    bundle: Bundle, cpu: Cpu, artifact: Path, pack: Path, settings: EmulationSettings
+) -> EmulatedProcess:
+    """Runs an artefact in one process with one thread.
 
     Args:
         bundle: What runs.
-        cpu: On which processor.
-        artefact: A `.tflite` file.
+        cpu: The processor.
+        artifact: A `.tflite` file.
         pack: Folder of a golden pack.
-        settings: How often and how long.
-        samples: Golden samples to answer.
+        settings: How much to run.
 
     Raises:
-        RunnerFailure: It failed, crashed, took too long or was cut off.
+        MeasurementFailure: It failed, crashed, took too long or printed too little.
     """
     with tempfile.TemporaryDirectory(prefix="agecompact-") as name:
         folder = Path(name)
-        # By links of fixed names: a path that is longer takes more instructions.
-        for link, target in (("model.tflite", artefact), ("golden", pack)):
+        # Links with fixed names: a longer path takes more instructions.
+        for link, target in (("model.tflite", artifact), ("golden", pack)):
             (folder / link).symlink_to(target.resolve())
         arguments = ["--library", f"bundle/{LITERT}", "--model", "model.tflite"]
-        arguments += ["--golden", "golden", "--threads", "1", "--samples", str(samples)]
+        arguments += ["--golden", "golden", "--threads", "1", "--samples", str(settings.samples)]
         arguments += ["--warmup", str(settings.warmup), "--runs", str(settings.runs)]
         make_root(folder / "root", cpu)
         done = start(bundle, cpu, folder, arguments, settings.timeout_s)
         if done.returncode < 0:
             raise _crashed(-done.returncode, done.stderr)
-        output = parse_output(done.stdout, done.returncode)
-        return Emulated(output, parse_counts(_read(folder / _COUNTS)), done.stderr)
+        parsed = output.parse(done.stdout, done.returncode)
+        return EmulatedProcess(parsed, counts.parse(_read(folder / _COUNTS)), done.stderr)
 
 
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
-        raise RunnerFailure("truncated", "the plugin counted nothing") from None
+        raise MeasurementFailure("truncated", "the plugin wrote no counts") from None
 
 
 def make_root(root: Path, cpu: Cpu) -> None:
-    """Writes what the guest reads of its machine: one core of the processor."""
+    """Writes the files in which the guest finds one core of the processor."""
     for path, text in (
         (_CPUINFO, cpu.cpuinfo()),
         (_CORES / "possible", "0\n"),
@@ -122,20 +125,20 @@ def make_root(root: Path, cpu: Cpu) -> None:
 def start(
     bundle: Bundle, cpu: Cpu, folder: Path, arguments: Sequence[str], timeout_s: float
 ) -> subprocess.CompletedProcess[str]:
-    """Runs the runner in a folder whose `root` was made for the processor.
+    """Runs the runner in a folder that holds `root`, as `make_root` makes it.
 
     Raises:
-        RunnerFailure: It took too long, or `root` would let this machine's processor show through.
+        MeasurementFailure: It took too long, or `root` is missing.
     """
     if not (folder / "root" / _CPUINFO).is_file():
-        raise RunnerFailure(
+        raise MeasurementFailure(
             "missing-cpuinfo", "LiteRT would read this machine's own /proc/cpuinfo and crash"
         )
     (folder / "bundle").symlink_to(bundle.guest.resolve())
     plugin = str(bundle.plugin).replace(",", ",,")
     command = [str(bundle.qemu), "-U", "LD_LIBRARY_PATH", "-seed", _SEED, "-cpu", cpu.name]
     command += ["-L", "root", "-plugin", f"{plugin},out={_COUNTS}"]
-    # Without the cache, which would be this machine's list of x86 libraries.
+    # The loader's cache would be this machine's list of x86 libraries.
     command += [f"bundle/{LOADER}", "--inhibit-cache", "--library-path", "bundle"]
     try:
         return subprocess.run(
@@ -149,21 +152,21 @@ def start(
             check=False,
             timeout=timeout_s,
         )
-    except subprocess.TimeoutExpired as late:
-        said = (late.stderr or b"").decode(errors="replace")
-        raise RunnerFailure(
-            "timeout", f"no end within {timeout_s:g} s: {last_lines(said)}"
+    except subprocess.TimeoutExpired as expired:
+        log = last_lines((expired.stderr or b"").decode(errors="replace"))
+        raise MeasurementFailure(
+            "timeout", f"it did not end within {timeout_s:g} s: {log}"
         ) from None
 
 
-def _crashed(number: int, log: str) -> RunnerFailure:
+def _crashed(number: int, log: str) -> MeasurementFailure:
     name = signal.Signals(number)
-    what = f" ({_WHAT[name]})" if name in _WHAT else ""
-    return RunnerFailure("crash", f"signal {name.name}{what}: {last_lines(log)}")
+    cause = f" ({_SIGNALS[name]})" if name in _SIGNALS else ""
+    return MeasurementFailure("crash", f"signal {name.name}{cause}: {last_lines(log)}")
 
 
-def prove(bundle: Bundle, cpu: Cpu) -> None:
-    """Checks that the emulator starts the runner and takes the plugin.
+def check(bundle: Bundle, cpu: Cpu) -> None:
+    """Checks that the emulator starts the runner and loads the plugin.
 
     Raises:
         BackendMissingError: It does not.
@@ -172,13 +175,13 @@ def prove(bundle: Bundle, cpu: Cpu) -> None:
         folder = Path(name)
         make_root(folder / "root", cpu)
         done = start(bundle, cpu, folder, ["--help"], 300)
-        counts = folder / _COUNTS
-        counted = counts.is_file() and counts.read_text().endswith("end\n")
+        path = folder / _COUNTS
+        counted = path.is_file() and path.read_text().endswith(f"{counts.END}\n")
     if not done.stdout.startswith("agecompact-runner ") or not counted:
         raise BackendMissingError(
             "the emulator does not run the ARM runner, or takes no plugins",
             why=f"qemu {version(bundle)}, exit code {done.returncode}: {last_lines(done.stderr)}",
-            fix="Debian 12's qemu-user 7.2 does; qemu-user-static and qemu 10 take no plugins",
+            fix=_FIX,
         )
 
 
@@ -188,18 +191,15 @@ def version(bundle: Bundle) -> str:
     Raises:
         BackendMissingError: It does not run here.
     """
+    command, environment = [str(bundle.qemu), "--version"], bundle.environment()
     try:
         done = subprocess.run(
-            [str(bundle.qemu), "--version"],
-            env=bundle.environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
+            command, env=environment, capture_output=True, text=True, check=False, timeout=60
         )
+        match = re.search(r"version (\d+(\.\d+)+)", done.stdout)
+        why = last_lines(done.stderr)
     except OSError as error:
-        raise BackendMissingError(f"{bundle.qemu} does not run here", why=str(error)) from None
-    found = re.search(r"version (\d+(\.\d+)+)", done.stdout)
-    if found is None:
-        raise BackendMissingError(f"{bundle.qemu} does not run here", why=last_lines(done.stderr))
-    return found[1]
+        match, why = None, str(error)
+    if match is None:
+        raise BackendMissingError(f"{bundle.qemu} does not run here", why=why, fix=_FIX)
+    return match[1]

@@ -1,4 +1,4 @@
-"""The runner in C, which runs on an emulated ARM processor and on a phone, and its answers.
+"""The runner in C, which runs on a phone and on an emulated ARM processor.
 
-`sources` compiles it, `output` reads what it prints, `failure` says how it can fail.
+`sources` compiles it, `output` parses what it prints, `results` turns that into parts of a record.
 """

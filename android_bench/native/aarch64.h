@@ -1,18 +1,18 @@
-/* What kind of work an A64 instruction does, told from its 32 bits.
+/* Classifies an A64 instruction by its 32 bits.
  *
- * After the Arm Architecture Reference Manual for A-profile (DDI 0487), chapter C4 "A64 Instruction
- * Set Encoding"; each function names its table there. Every instruction falls into exactly one
- * class:
+ * It follows the Arm Architecture Reference Manual for A-profile (DDI 0487), chapter C4 "A64
+ * Instruction Set Encoding"; each function names its table there. Every instruction is in exactly
+ * one class:
  *
- *   load    writes a register from memory; an atomic read-modify-write counts here too
- *   store   writes memory from a register
- *   mac     multiplies and adds in one, on SIMD and FP registers. Integer MADD is not one:
- *           compilers use it for addresses, kernels never for the network
- *   simd    any other work on SIMD and FP registers, moves to and from them included
+ *   load    reads memory into a register; includes atomic read-modify-writes
+ *   store   writes a register to memory
+ *   mac     multiply-accumulate on SIMD and FP registers. Integer MADD is not included: compilers
+ *           use it for addresses, and kernels never for the network
+ *   simd    other work on SIMD and FP registers, including moves to and from them
  *   branch  taken or not
  *   other   integer arithmetic, prefetches, system instructions
  *
- * SVE counts as simd: none of the emulated processors has it. */
+ * SVE counts as simd; none of the emulated processors has it. */
 #ifndef AGECOMPACT_AARCH64_H
 #define AGECOMPACT_AARCH64_H
 
@@ -23,7 +23,7 @@ enum { A64_LOAD, A64_STORE, A64_MAC, A64_SIMD, A64_BRANCH, A64_OTHER, A64_CLASSE
 
 typedef struct {
   int kind;
-  unsigned macs; /* Scalar multiply-accumulates that it does; 0 unless `kind` is A64_MAC. */
+  unsigned macs; /* Scalar multiply-accumulates; 0 unless `kind` is A64_MAC. */
 } A64Work;
 
 static inline uint32_t a64_bits(uint32_t word, int high, int low) {
@@ -44,25 +44,25 @@ static inline int a64_memory_group(uint32_t word) {
   switch (a64_bits(word, 29, 27)) {
     case 1:
       if (vector) return l ? A64_LOAD : A64_STORE; /* LD1..LD4, ST1..ST4. */
-      if (a64_bits(word, 24, 24)) return A64_OTHER; /* Memory tags and copies: not on these. */
-      /* Compare and swap share the space of exclusives; only they have bit 21 here, but for the
-       * exclusive pairs, whose size has its high bit set. */
+      if (a64_bits(word, 24, 24)) return A64_OTHER; /* Memory tags and copies: not emulated. */
+      /* Compare and swap share the encoding of exclusives. Bit 21 marks them, except in exclusive
+       * pairs, whose size has its high bit set. */
       if (a64_bits(word, 21, 21) && (a64_bits(word, 23, 23) || size < 2)) return A64_LOAD;
       return l ? A64_LOAD : A64_STORE;
     case 3:
       if (a64_bits(word, 24, 24)) /* LDAPR and STLR with an offset. */
         return opc == 0 ? A64_STORE : opc == 2 && size == 3 ? A64_OTHER : A64_LOAD;
-      return size == 3 && !vector ? A64_OTHER : A64_LOAD; /* Literal; or its prefetch. */
+      return size == 3 && !vector ? A64_OTHER : A64_LOAD; /* Literal, or its prefetch. */
     case 5:
       return l ? A64_LOAD : A64_STORE; /* Pairs. */
-    default: /* 7: one register. */
+    default: /* 7: single register. */
       if (!a64_bits(word, 24, 24) && a64_bits(word, 21, 21)) {
         uint32_t form = a64_bits(word, 11, 10);
-        if (form != 2) return A64_LOAD; /* Atomics; loads with a signed pointer. */
+        if (form != 2) return A64_LOAD; /* Atomics, and loads with a signed pointer. */
       }
       if (vector) return opc & 1 ? A64_LOAD : A64_STORE;
       if (opc == 0) return A64_STORE;
-      return opc == 2 && size == 3 ? A64_OTHER : A64_LOAD; /* PRFM moves no register. */
+      return opc == 2 && size == 3 ? A64_OTHER : A64_LOAD; /* PRFM only prefetches. */
   }
 }
 

@@ -2,19 +2,19 @@
  *
  *   qemu-aarch64 -plugin count_plugin.so,out=FILE ...
  *
- * The guest marks where it is (mark.h); each stretch between two marks becomes a line of FILE:
+ * The guest marks its phases (mark.h), and each becomes a line of FILE:
  *
  *   agecompact-counts 1
  *   init LOAD STORE MAC SIMD BRANCH OTHER MACS
  *   inference ...                              one for each inference, in order
  *   end
  *
- * MACS is how many scalar multiply-accumulates the MAC instructions did. Counts are exact for a
- * guest of one thread: a block's instructions are added when it starts, and a block that a fault
- * would leave half way ends the guest. Two threads would race for the counters.
+ * MACS is the number of scalar multiply-accumulates that the MAC instructions did. Counts are exact
+ * for a guest with one thread: a block's instructions are added when it starts, and a fault in the
+ * middle of a block ends the guest. Two threads would race for the counters.
  *
- * Debian packages no qemu-plugin.h, so the few prototypes of plugin API version 1 (qemu 4.2 on)
- * stand here. */
+ * Debian packages no qemu-plugin.h, so this file declares what it needs of plugin API version 1
+ * (qemu 4.2 and newer). */
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -34,7 +34,7 @@ typedef struct {
   struct {
     int min, cur;
   } version;
-  /* More follows that is not read here. */
+  /* More fields follow, which are not read here. */
 } qemu_info_t;
 enum qemu_plugin_op { QEMU_PLUGIN_INLINE_ADD_U64 };
 
@@ -74,8 +74,8 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *block) {
                                                here[i]);
 }
 
-static void finish(const char *stretch) {
-  fputs(stretch, out);
+static void finish(const char *phase) {
+  fputs(phase, out);
   for (int i = 0; i < COUNTERS; ++i) fprintf(out, " %" PRIu64, counters[i] - begun[i]);
   fputc('\n', out);
 }

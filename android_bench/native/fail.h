@@ -1,8 +1,8 @@
-/* How the runner ends when it cannot go on. */
+/* How the runner exits when it fails. */
 #ifndef AGECOMPACT_FAIL_H
 #define AGECOMPACT_FAIL_H
 
-/* Exit codes, one a kind of failure. */
+/* Exit codes, one for each kind of failure. */
 enum {
   EXIT_USAGE = 2,
   EXIT_LIBRARY = 3,
@@ -13,7 +13,7 @@ enum {
   EXIT_CORES = 8,
 };
 
-/* Prints `error ...` as a line of the answer, and exits. */
+/* Prints `error ...` as a line of the output, and exits. */
 __attribute__((noreturn, format(printf, 2, 3))) void fail(int code, const char *format, ...);
 
 #endif

@@ -7,40 +7,40 @@
 
 enum { LINE_BYTES = 1024, MAX_SAMPLES = 1 << 16, MAX_SIDE = 1 << 12 };
 
-static char complaint[LINE_BYTES];
+static char message[LINE_BYTES];
 
-__attribute__((format(printf, 1, 2))) static const char *complain(const char *format, ...) {
+__attribute__((format(printf, 1, 2))) static const char *error(const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  vsnprintf(complaint, sizeof complaint, format, arguments);
+  vsnprintf(message, sizeof message, format, arguments);
   va_end(arguments);
-  return complaint;
+  return message;
 }
 
 static const char *read_exactly(const char *folder, const char *file, size_t bytes, void *into) {
-  if (strchr(file, '/') != NULL) return complain("%s is no plain file name", file);
+  if (strchr(file, '/') != NULL) return error("%s is not a plain file name", file);
   char path[LINE_BYTES];
   if ((size_t)snprintf(path, sizeof path, "%s/%s", folder, file) >= sizeof path)
-    return complain("the path of %s is too long", file);
+    return error("the path of %s is too long", file);
   FILE *stream = fopen(path, "rb");
-  if (stream == NULL) return complain("cannot open %s", path);
+  if (stream == NULL) return error("cannot open %s", path);
   size_t got = fread(into, 1, bytes, stream);
   bool more = fgetc(stream) != EOF;
   fclose(stream);
-  if (got != bytes || more) return complain("%s does not hold %zu bytes", path, bytes);
+  if (got != bytes || more) return error("%s does not hold %zu bytes", path, bytes);
   return NULL;
 }
 
 static const char *read_tensor(const char *folder, const char *rest, size_t bytes, size_t *count,
                                GoldenTensor *tensors) {
   char file[LINE_BYTES];
-  if (*count == GOLDEN_MAX_TENSORS) return complain("more than %d tensors", GOLDEN_MAX_TENSORS);
+  if (*count == GOLDEN_MAX_TENSORS) return error("more than %d tensors", GOLDEN_MAX_TENSORS);
   GoldenTensor *tensor = &tensors[*count];
   if (sscanf(rest, "%127s %1023s", tensor->name, file) != 2)
-    return complain("'%s' is no name and file", rest);
-  if (bytes == 0) return complain("'%s' stands before samples, height and width", rest);
+    return error("'%s' is not a name and a file", rest);
+  if (bytes == 0) return error("'%s' comes before samples, height and width", rest);
   tensor->values = malloc(bytes);
-  if (tensor->values == NULL) return complain("no memory for %zu bytes", bytes);
+  if (tensor->values == NULL) return error("cannot allocate %zu bytes", bytes);
   ++*count;
   return read_exactly(folder, file, bytes, tensor->values);
 }
@@ -49,7 +49,7 @@ static const char *read_size(const char *rest, size_t most, size_t *size) {
   char *stop;
   unsigned long value = strtoul(rest, &stop, 10);
   if (*rest == '-' || stop == rest || *stop != '\0' || value == 0 || value > most)
-    return complain("'%s' is no number from 1 to %zu", rest, most);
+    return error("'%s' is not a number from 1 to %zu", rest, most);
   *size = value;
   return NULL;
 }
@@ -61,7 +61,7 @@ static const char *read_line(const char *folder, char *line, Golden *golden, boo
     *ended = true;
     return NULL;
   }
-  if (rest == NULL) return complain("'%s' has no value", line);
+  if (rest == NULL) return error("'%s' has no value", line);
   if (strcmp(line, "model") == 0) {
     snprintf(golden->model, sizeof golden->model, "%.*s", GOLDEN_NAME_BYTES - 1, rest);
     return NULL;
@@ -77,31 +77,31 @@ static const char *read_line(const char *folder, char *line, Golden *golden, boo
   if (strcmp(line, "output") == 0)
     return read_tensor(folder, rest, golden->samples * sizeof(float), &golden->num_outputs,
                        golden->outputs);
-  return complain("unknown item '%s'", line);
+  return error("unknown item '%s'", line);
 }
 
 const char *golden_read(const char *folder, Golden *golden) {
   memset(golden, 0, sizeof *golden);
   char line[LINE_BYTES];
   if ((size_t)snprintf(line, sizeof line, "%s/golden.txt", folder) >= sizeof line)
-    return complain("its path is too long");
+    return error("its path is too long");
   FILE *stream = fopen(line, "r");
-  if (stream == NULL) return complain("no golden.txt in it");
-  const char *wrong = NULL;
+  if (stream == NULL) return error("it has no golden.txt");
+  const char *problem = NULL;
   bool ended = false, begun = false;
-  while (wrong == NULL && !ended && fgets(line, sizeof line, stream) != NULL) {
+  while (problem == NULL && !ended && fgets(line, sizeof line, stream) != NULL) {
     line[strcspn(line, "\r\n")] = '\0';
     if (!begun && strcmp(line, "agecompact-golden 1") != 0)
-      wrong = complain("golden.txt does not begin with 'agecompact-golden 1'");
+      problem = error("golden.txt does not begin with 'agecompact-golden 1'");
     else if (begun)
-      wrong = read_line(folder, line, golden, &ended);
+      problem = read_line(folder, line, golden, &ended);
     begun = true;
   }
   fclose(stream);
-  if (wrong == NULL && !ended) wrong = complain("golden.txt has no end");
-  if (wrong == NULL && (golden->num_inputs == 0 || golden->num_outputs == 0))
-    wrong = complain("golden.txt names no input or no output");
-  return wrong;
+  if (problem == NULL && !ended) problem = error("golden.txt has no 'end'");
+  if (problem == NULL && (golden->num_inputs == 0 || golden->num_outputs == 0))
+    problem = error("golden.txt lists no input or no output");
+  return problem;
 }
 
 size_t golden_input_floats(const Golden *golden) {

@@ -1,6 +1,6 @@
-/* A golden pack: inputs, and PyTorch's answers to them, in files that C reads without a library.
+/* A golden pack: inputs and PyTorch's outputs for them, in files that C reads without a library.
  *
- * golden.txt holds one item a line:
+ * golden.txt holds one item per line:
  *
  *   agecompact-golden 1
  *   model NAME
@@ -8,11 +8,11 @@
  *   height H
  *   width W
  *   input NAME FILE     uint8, N x H x W x 3: cropped, resized, in the model's colour order
- *   table FILE          float32, 3 x 256: what each level becomes in each channel
- *   output NAME FILE    float32, N: what PyTorch answered
+ *   table FILE          float32, 3 x 256: the input value of each level in each channel
+ *   output NAME FILE    float32, N: PyTorch's outputs
  *   end
  *
- * Numbers in files are little-endian; a FILE stands in the pack's own folder. */
+ * Numbers in files are little-endian; each FILE is in the pack's folder. */
 #ifndef AGECOMPACT_GOLDEN_H
 #define AGECOMPACT_GOLDEN_H
 
@@ -24,7 +24,7 @@ enum { GOLDEN_NAME_BYTES = 128, GOLDEN_MAX_TENSORS = 16, GOLDEN_LEVELS = 256, GO
 
 typedef struct {
   char name[GOLDEN_NAME_BYTES];
-  void *values; /* uint8_t of an input, float of an output. */
+  void *values; /* uint8_t for an input, float for an output. */
 } GoldenTensor;
 
 typedef struct {
@@ -37,13 +37,13 @@ typedef struct {
 
 /* Reads a pack.
  *
- * Returns NULL, or what is wrong with it, in memory that stands until the next call. */
+ * Returns NULL or an error message, which is valid until the next call. */
 const char *golden_read(const char *folder, Golden *golden);
 
-/* Floats of one input sample. */
+/* Number of floats in one input sample. */
 size_t golden_input_floats(const Golden *golden);
 
-/* Writes one sample of one input as the model takes it, through the table. */
+/* Writes one sample of one input in the model's layout, with the table applied. */
 void golden_fill(const Golden *golden, size_t input, size_t sample, bool channels_first,
                  float *tensor);
 

@@ -10,7 +10,7 @@ const char *litert_open(const char *library, LiteRtApi *api) {
 /* Copied as bytes: ISO C has no cast from an object pointer to a function pointer. */
 #define F(result, name, arguments)               \
   symbol = dlsym(handle, "LiteRt" #name);        \
-  if (symbol == NULL) return "no LiteRt" #name;  \
+  if (symbol == NULL) return "missing function LiteRt" #name;  \
   memcpy(&api->name, &symbol, sizeof symbol);
   LITERT_FUNCTIONS(F)
 #undef F

@@ -1,7 +1,7 @@
 /* The part of LiteRT's C API that the runner calls, declared here because no wheel ships headers.
  *
- * The API changes between releases: this is that of ai-edge-litert 2.3.0. Structs are passed as
- * opaque blocks, so that only the few fields read here must stay where they are. */
+ * The API changes between releases; this is ai-edge-litert 2.3.0. Structs are passed as opaque
+ * blocks, so only the few fields that are read here must keep their place. */
 #ifndef AGECOMPACT_LITERT_H
 #define AGECOMPACT_LITERT_H
 
@@ -24,7 +24,7 @@ typedef struct {
   int64_t value;
 } LiteRtEnvironmentOption;
 
-/* 72 bytes in 2.3.0; the slack takes what a later release may add. */
+/* 72 bytes in 2.3.0; the rest leaves space for later releases. */
 typedef struct {
   int32_t element_type;
   uint32_t rank_and_flags; /* The rank is the low 7 bits. */
@@ -78,7 +78,7 @@ typedef struct {
 
 /* Opens the library and finds every function.
  *
- * Returns NULL, or what is wrong: the loader's words, or a function that is not there. */
+ * Returns NULL or an error message: the loader's, or the name of a missing function. */
 const char *litert_open(const char *library, LiteRtApi *api);
 
 #endif

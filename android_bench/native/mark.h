@@ -1,6 +1,6 @@
-/* How the runner tells the counting plugin where it is: a prctl that no kernel knows.
+/* How the runner marks its phases for the counting plugin: a prctl that no kernel knows.
  *
- * Outside the emulator it costs one refused system call, before and after what is measured. */
+ * Outside the emulator each mark is one failed system call, outside of what is timed. */
 #ifndef AGECOMPACT_MARK_H
 #define AGECOMPACT_MARK_H
 

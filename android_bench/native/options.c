@@ -13,14 +13,14 @@ static uint64_t number(const char *option, const char *text, int base, uint64_t 
   errno = 0;
   uint64_t value = strtoull(text, &stop, base);
   if (errno != 0 || *text == '-' || stop == text || *stop != '\0' || value > most)
-    fail(EXIT_USAGE, "%s %s: no number up to %" PRIu64, option, text, most);
+    fail(EXIT_USAGE, "%s %s: not a number up to %" PRIu64, option, text, most);
   return value;
 }
 
 static size_t choice(const char *option, const char *text, size_t count, const char *const *names) {
   for (size_t i = 0; i < count; ++i)
     if (strcmp(text, names[i]) == 0) return i;
-  fail(EXIT_USAGE, "%s %s: unknown", option, text);
+  fail(EXIT_USAGE, "%s %s: unknown value", option, text);
 }
 
 Options options_parse(int count, char **words) {
@@ -46,8 +46,8 @@ Options options_parse(int count, char **words) {
     else fail(EXIT_USAGE, "unknown option %s", option);
   }
   if (options.library == NULL || options.model == NULL || options.golden == NULL)
-    fail(EXIT_USAGE, "--library, --model and --golden are needed");
+    fail(EXIT_USAGE, "--library, --model and --golden are required");
   if (options.runs == 0 || options.threads == 0)
-    fail(EXIT_USAGE, "--runs and --threads start at 1");
+    fail(EXIT_USAGE, "--runs and --threads must be at least 1");
   return options;
 }

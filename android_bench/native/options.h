@@ -9,9 +9,9 @@
 typedef struct {
   const char *library, *model, *golden, *signature;
   size_t warmup, runs;
-  size_t samples; /* Of the golden pack's; 0 is all of them. */
+  size_t samples; /* Golden samples to run; 0 for all. */
   int threads, accelerators;
-  uint64_t cores; /* A mask; 0 leaves it to the system. */
+  uint64_t cores; /* Mask to pin to; 0 does not pin. */
   bool channels_first;
 } Options;
 

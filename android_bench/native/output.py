@@ -1,4 +1,4 @@
-"""What the runner prints: `key value` lines between `agecompact-runner 1` and `end`."""
+"""Parses the runner's output: `key value` lines between `agecompact-runner 1` and `end`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from android_bench.native.failure import FailureKind, RunnerFailure, last_lines
+from android_bench.failure import FailureKind, MeasurementFailure, last_lines
 
 HEADER = "agecompact-runner 1"
 END = "end"
 
-# Exit codes of runner.c.
+# Exit codes of fail.h.
 _EXIT_KINDS: Mapping[int, FailureKind] = {
     2: "usage",
     3: "library",
@@ -22,8 +22,18 @@ _EXIT_KINDS: Mapping[int, FailureKind] = {
     7: "inference",
     8: "cores",
 }
+_KEYS = (
+    "model",
+    "threads",
+    "cores",
+    "init_ns",
+    "fully_accelerated",
+    "first_inference_ns",
+    "samples_ns",
+    "peak_rss_bytes",
+)
 _ACCELERATED: Mapping[str, bool | None] = {"true": True, "false": False, "unknown": None}
-# C's %a, and its words for what is no number.
+# As C's %a prints a float, infinities and NaN included.
 _HEX_FLOAT = re.compile(r"-?(0x[0-9a-f](\.[0-9a-f]+)?p[+-]\d{1,4}|inf|nan)")
 _NUMBER = re.compile(r"[0-9]{1,19}")
 _HEXADECIMAL = re.compile(r"[0-9a-f]{1,16}")
@@ -33,18 +43,18 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class RunnerOutput:
-    """A complete answer of the runner.
+    """The complete output of one run.
 
     Attributes:
-        model: Model that the golden pack is of.
-        threads: Threads it asked LiteRT for.
-        cores: Mask of the cores it was pinned to; None if it was not.
-        init_ns: Time to load the file and make it ready; LiteRT's library was loaded before.
+        model: The model that the golden pack belongs to.
+        threads: Threads that LiteRT was given.
+        cores: Mask of the cores that it was pinned to; None if it was not pinned.
+        init_ns: Time to load the file and make it ready, without loading LiteRT's library.
         first_inference_ns: The first inference after that.
-        samples_ns: Timed inferences, in the order taken.
-        fully_accelerated: Whether the accelerator took every op, or None where LiteRT did not say.
-        outputs: By output name, the answer to each golden sample.
-        peak_rss_bytes: Most memory it held, or None where the system did not say.
+        samples_ns: The timed inferences, in order.
+        fully_accelerated: Whether the accelerator took every op; None if LiteRT does not say.
+        outputs: By output name, the value for each golden sample.
+        peak_rss_bytes: Peak resident memory; None if the system does not report it.
     """
 
     model: str
@@ -59,25 +69,25 @@ class RunnerOutput:
 
 
 def parse(text: str, exit_code: int = 0) -> RunnerOutput:
-    """Reads an answer.
+    """Parses the output of one run.
 
     Args:
         text: Standard output of the runner.
-        exit_code: What it exited with.
+        exit_code: Its exit code.
 
     Raises:
-        RunnerFailure: It reported an error, its answer was cut off, or is not one of its answers.
+        MeasurementFailure: The runner reported an error, or its output is truncated or malformed.
     """
     lines = text.splitlines()
     if errors := [line for line in lines if line.startswith("error ")]:
         kind = _EXIT_KINDS.get(exit_code, "malformed")
-        raise RunnerFailure(kind, errors[-1].removeprefix("error "))
+        raise MeasurementFailure(kind, errors[-1].removeprefix("error "))
     if exit_code != 0:
-        raise RunnerFailure("crash", f"exit code {exit_code}: {last_lines(text)}")
+        raise MeasurementFailure("crash", f"exit code {exit_code}: {last_lines(text)}")
     if not lines or lines[-1] != END or not text.endswith("\n"):
-        raise RunnerFailure("truncated", f"its answer has no end: {last_lines(text)}")
+        raise MeasurementFailure("truncated", f"the output has no '{END}': {last_lines(text)}")
     if lines[0] != HEADER:
-        raise RunnerFailure("malformed", f"it begins with '{lines[0]}', not '{HEADER}'")
+        raise MeasurementFailure("malformed", f"it begins with '{lines[0]}', not '{HEADER}'")
     values: dict[str, str] = {}
     outputs: dict[str, list[float]] = {}
     for line in lines[1:-1]:
@@ -85,11 +95,11 @@ def parse(text: str, exit_code: int = 0) -> RunnerOutput:
         if key == "output":
             _add_output(outputs, value)
         elif key not in _KEYS or key in values:
-            raise RunnerFailure("malformed", f"line '{line[:80]}' is unknown, or there twice")
+            raise MeasurementFailure("malformed", f"line '{line[:80]}' is unknown or repeated")
         else:
             values[key] = value
     if missing := [key for key in _KEYS if key not in values]:
-        raise RunnerFailure("malformed", f"it lacks {', '.join(missing)}")
+        raise MeasurementFailure("malformed", f"it lacks {', '.join(missing)}")
     return _build(values, outputs)
 
 
@@ -98,10 +108,10 @@ def _build(values: Mapping[str, str], outputs: Mapping[str, Sequence[float]]) ->
         try:
             return convert(values[key])
         except (ValueError, KeyError):
-            raise RunnerFailure("malformed", f"{key} is '{values[key][:80]}'") from None
+            raise MeasurementFailure("malformed", f"{key} is '{values[key][:80]}'") from None
 
-    if len({len(answers) for answers in outputs.values()}) != 1:
-        raise RunnerFailure("malformed", "its outputs are not of the same samples")
+    if len({len(samples) for samples in outputs.values()}) != 1:
+        raise MeasurementFailure("malformed", "its outputs have different numbers of samples")
     return RunnerOutput(
         model=values["model"],
         threads=read("threads", _number),
@@ -110,22 +120,22 @@ def _build(values: Mapping[str, str], outputs: Mapping[str, Sequence[float]]) ->
         first_inference_ns=read("first_inference_ns", _number),
         samples_ns=read("samples_ns", lambda value: tuple(map(_number, value.split(" ")))),
         fully_accelerated=read("fully_accelerated", _ACCELERATED.__getitem__),
-        outputs={name: tuple(answers) for name, answers in outputs.items()},
+        outputs={name: tuple(samples) for name, samples in outputs.items()},
         peak_rss_bytes=read("peak_rss_bytes", lambda v: None if v == "unknown" else _number(v)),
     )
 
 
-def _add_output(outputs: dict[str, list[float]], value: str) -> None:
-    name, _, rest = value.partition(" ")
-    place, _, answer = rest.partition(" ")
-    answers = outputs.setdefault(name, [])
-    if not name or place != str(len(answers)) or not _HEX_FLOAT.fullmatch(answer):
-        raise RunnerFailure("malformed", f"output '{value[:80]}' is no next sample's answer")
-    answers.append(float.fromhex(answer))
+def _add_output(outputs: dict[str, list[float]], line: str) -> None:
+    name, _, rest = line.partition(" ")
+    sample, _, value = rest.partition(" ")
+    samples = outputs.setdefault(name, [])
+    if not name or sample != str(len(samples)) or not _HEX_FLOAT.fullmatch(value):
+        raise MeasurementFailure("malformed", f"output '{line[:80]}' is not the next sample's")
+    samples.append(float.fromhex(value))
 
 
 def _number(text: str) -> int:
-    # int() would take '1_000', ' 7' and digits of other scripts.
+    # int() also accepts '1_000', ' 7' and the digits of other scripts.
     if not _NUMBER.fullmatch(text):
         raise ValueError(text)
     return int(text)
@@ -135,15 +145,3 @@ def _mask(text: str) -> int:
     if not _HEXADECIMAL.fullmatch(text):
         raise ValueError(text)
     return int(text, 16)
-
-
-_KEYS = (
-    "model",
-    "threads",
-    "cores",
-    "init_ns",
-    "fully_accelerated",
-    "first_inference_ns",
-    "samples_ns",
-    "peak_rss_bytes",
-)

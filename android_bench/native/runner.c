@@ -4,22 +4,22 @@
  *          [--warmup N] [--runs N] [--samples N] [--threads N] [--cores MASK]
  *          [--layout NHWC|NCHW] [--signature KEY] [--accelerator cpu|gpu|npu]
  *
- * It answers in lines:
+ * It prints lines:
  *
  *   agecompact-runner 1
- *   model NAME                      of the golden pack
+ *   model NAME                      from the golden pack
  *   threads N
- *   cores MASK                      hexadecimal; 0 if it was not pinned
- *   init_ns N                       from LiteRT's environment to bound tensors
+ *   cores MASK                      hexadecimal; 0 if not pinned
+ *   init_ns N                       from creating LiteRT's environment to binding tensors
  *   fully_accelerated true|false|unknown
  *   first_inference_ns N
  *   samples_ns N ...                the timed inferences, after the warm-up, on the first sample
- *   output NAME SAMPLE FLOAT        of every golden sample, as %a writes it
+ *   output NAME SAMPLE FLOAT        for every golden sample, as %a prints it
  *   peak_rss_bytes N|unknown
  *   end
  *
- * An answer without its last line was cut off. A line `error ...` says what failed, and the exit
- * code (fail.h) what kind of failure it was. */
+ * Output without `end` is truncated. A line `error ...` holds the error message, and the exit code
+ * (fail.h) is the kind of failure. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <inttypes.h>
@@ -42,7 +42,7 @@ typedef struct {
   size_t signature, num_inputs, num_outputs;
   LiteRtHandle inputs[GOLDEN_MAX_TENSORS], outputs[GOLDEN_MAX_TENSORS];
   const char *output_names[GOLDEN_MAX_TENSORS];
-  size_t golden_input[GOLDEN_MAX_TENSORS]; /* Which of the pack's inputs each input is. */
+  size_t golden_input[GOLDEN_MAX_TENSORS]; /* The pack's index of each input. */
 } Session;
 
 static void check(int status, int code, const char *what) {
@@ -66,14 +66,14 @@ static void pin(uint64_t cores) {
     fail(EXIT_CORES, "cannot run on cores %" PRIx64 ": %s", cores, strerror(errno));
 }
 
-static void keep(void *payload) { (void)payload; }
+static void no_op(void *payload) { (void)payload; }
 
 static void compile(Session *session, const Options *options) {
   const LiteRtApi *api = &session->api;
   static char threads[32];
   LiteRtHandle choices, cpu;
   snprintf(threads, sizeof threads, "num_threads = %d\n", options->threads);
-  /* Only what is asked for: by default LiteRT also searches for the libraries of every GPU. */
+  /* Only the requested ones: by default LiteRT also searches for the libraries of every GPU. */
   const LiteRtEnvironmentOption wanted = {.tag = LITERT_ENVIRONMENT_ACCELERATORS,
                                           .value_type = LITERT_ANY_INT,
                                           .value = options->accelerators};
@@ -83,7 +83,7 @@ static void compile(Session *session, const Options *options) {
   check(api->CreateOptions(&choices), EXIT_LIBRARY, "options");
   check(api->SetOptionsHardwareAccelerators(choices, options->accelerators), EXIT_LIBRARY,
         "accelerator");
-  check(api->CreateOpaqueOptions("xnnpack", threads, keep, &cpu), EXIT_LIBRARY, "CPU options");
+  check(api->CreateOpaqueOptions("xnnpack", threads, no_op, &cpu), EXIT_LIBRARY, "CPU options");
   check(api->AddOpaqueOptions(choices, cpu), EXIT_LIBRARY, "CPU options");
   check(api->CreateCompiledModel(session->environment, session->model, choices,
                                  &session->compiled),
@@ -111,7 +111,7 @@ static size_t floats_of(const LiteRtApi *api, LiteRtHandle tensor, const char *n
   check(api->GetRankedTensorType(tensor, type), EXIT_MODEL, "tensor type");
   size_t rank = type->rank_and_flags & 0x7f, floats = 1;
   if (type->element_type != LITERT_FLOAT32 || rank > LITERT_MAX_RANK)
-    fail(EXIT_MISMATCH, "'%s' is no float32 tensor", name);
+    fail(EXIT_MISMATCH, "'%s' is not a float32 tensor", name);
   for (size_t i = 0; i < rank; ++i) {
     if (type->dimensions[i] < 1) fail(EXIT_MISMATCH, "'%s' has no fixed shape", name);
     floats *= (size_t)type->dimensions[i];
@@ -132,7 +132,7 @@ static void bind_input(Session *session, LiteRtHandle signature, size_t index,
   if (found == golden->num_inputs) fail(EXIT_MISMATCH, "the golden pack has no input '%s'", name);
   session->golden_input[index] = found;
   if (floats_of(api, tensor, name, &type) != golden_input_floats(golden))
-    fail(EXIT_MISMATCH, "input '%s' is not of the golden pack's size", name);
+    fail(EXIT_MISMATCH, "input '%s' has another size in the golden pack", name);
   check(api->GetCompiledModelInputBufferRequirements(session->compiled, session->signature, index,
                                                      &requirements),
         EXIT_MODEL, "input buffer");
@@ -193,7 +193,7 @@ static uint64_t infer_ns(Session *session) {
   return taken;
 }
 
-static float answer(const Session *session, size_t index) {
+static float value_of(const Session *session, size_t index) {
   void *memory;
   float value;
   check(session->api.LockTensorBuffer(session->outputs[index], &memory, LITERT_LOCK_READ),
@@ -211,7 +211,7 @@ static void replay(Session *session, const Golden *golden, const Options *option
     feed(session, golden, sample, options->channels_first);
     infer_ns(session);
     for (size_t i = 0; i < session->num_outputs; ++i)
-      printf("output %s %zu %a\n", session->output_names[i], sample, (double)answer(session, i));
+      printf("output %s %zu %a\n", session->output_names[i], sample, (double)value_of(session, i));
   }
 }
 
@@ -232,10 +232,10 @@ int main(int count, char **words) {
   static Golden golden;
   static Session session;
   if (options.cores != 0) pin(options.cores);
-  const char *wrong = golden_read(options.golden, &golden);
-  if (wrong != NULL) fail(EXIT_GOLDEN, "golden pack %s: %s", options.golden, wrong);
-  wrong = litert_open(options.library, &session.api);
-  if (wrong != NULL) fail(EXIT_LIBRARY, "%s", wrong);
+  const char *problem = golden_read(options.golden, &golden);
+  if (problem != NULL) fail(EXIT_GOLDEN, "golden pack %s: %s", options.golden, problem);
+  problem = litert_open(options.library, &session.api);
+  if (problem != NULL) fail(EXIT_LIBRARY, "%s", problem);
 
   mark(MARK_INIT_BEGIN);
   uint64_t begin = now_ns();
@@ -253,7 +253,7 @@ int main(int count, char **words) {
   printf("first_inference_ns %" PRIu64 "\n", infer_ns(&session));
   for (size_t i = 0; i < options.warmup; ++i) infer_ns(&session);
   uint64_t *samples_ns = calloc(options.runs, sizeof *samples_ns);
-  if (samples_ns == NULL) fail(EXIT_INFERENCE, "no memory for %zu samples", options.runs);
+  if (samples_ns == NULL) fail(EXIT_INFERENCE, "cannot allocate %zu samples", options.runs);
   for (size_t i = 0; i < options.runs; ++i) samples_ns[i] = infer_ns(&session);
   fputs("samples_ns", stdout);
   for (size_t i = 0; i < options.runs; ++i) printf(" %" PRIu64, samples_ns[i]);
@@ -261,6 +261,6 @@ int main(int count, char **words) {
   replay(&session, &golden, &options);
   print_peak_rss();
   puts("end");
-  /* Nothing is handed back: the process ends here, and teardown is not what is measured. */
+  /* Nothing is freed: the process ends here, and teardown is not measured. */
   return fflush(stdout) == 0 ? 0 : EXIT_INFERENCE;
 }

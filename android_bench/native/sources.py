@@ -1,4 +1,4 @@
-"""The C sources and how they are compiled."""
+"""Compiles the C sources."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from pathlib import Path
 from agecompact.errors import BackendMissingError
 
 FOLDER = Path(__file__).parent
-RUNNER = ("runner.c", "options.c", "golden.c", "litert.c", "fail.c")
-PLUGIN = ("count_plugin.c",)
+_RUNNER = ("runner.c", "options.c", "golden.c", "litert.c", "fail.c")
+_PLUGIN = ("count_plugin.c",)
 
 _STRICT = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror")
+_FIX = "apt-get install gcc libc6-dev"
 
 
 def digest() -> str:
-    """SHA-256 over all C sources and headers, names included."""
+    """SHA-256 of all C sources and headers, names included."""
     total = hashlib.sha256()
     for path in sorted(FOLDER.glob("*.[ch]")):
         total.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
@@ -25,50 +26,52 @@ def digest() -> str:
 
 
 def compile_runner(
-    compiler: Sequence[str], out: Path, *, environment: Mapping[str, str] | None = None
+    compiler: str, out: Path, *, environment: Mapping[str, str] | None = None
 ) -> None:
     """Compiles the runner.
 
     Args:
-        compiler: The compiler and options of its own, such as `aarch64-linux-gnu-gcc`.
+        compiler: The compiler, such as `aarch64-linux-gnu-gcc`.
         out: The program to write.
-        environment: Environment variables of the compiler; by default this process's.
+        environment: Environment variables of the compiler; by default those of this process.
 
     Raises:
-        BackendMissingError: The compiler is not here, or refused the sources.
+        BackendMissingError: The compiler is missing, or rejected the sources.
     """
-    _compile([*compiler, *_STRICT, *_paths(RUNNER), "-o", str(out), "-ldl"], environment)
+    _compile([compiler, *_STRICT, *_RUNNER, "-o", str(out.absolute()), "-ldl"], environment)
 
 
-def compile_plugin(compiler: Sequence[str], out: Path) -> None:
-    """Compiles the counting plugin, which runs inside qemu and so on this machine.
+def compile_plugin(out: Path) -> None:
+    """Compiles the counting plugin for this machine, where qemu loads it.
 
     Args:
-        compiler: The compiler for this machine.
         out: The shared library to write.
 
     Raises:
-        BackendMissingError: The compiler is not here, or refused the source.
+        BackendMissingError: There is no gcc, or it rejected the source.
     """
     shared = ["-shared", "-fPIC", "-fvisibility=hidden"]
-    _compile([*compiler, *_STRICT, *shared, *_paths(PLUGIN), "-o", str(out)], None)
-
-
-def _paths(names: Sequence[str]) -> list[str]:
-    return [str(FOLDER / name) for name in names]
+    _compile(["gcc", *_STRICT, *shared, *_PLUGIN, "-o", str(out.absolute())], None)
 
 
 def _compile(command: Sequence[str], environment: Mapping[str, str] | None) -> None:
     try:
         done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, check=False, timeout=300
+            command,
+            cwd=FOLDER,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
         )
     except FileNotFoundError:
         raise BackendMissingError(
-            f"cannot compile the ARM runner: no {command[0]} here",
-            fix="apt-get install gcc libc6-dev",
+            "cannot compile the ARM runner", why=f"there is no {command[0]}", fix=_FIX
         ) from None
     if done.returncode != 0:
         raise BackendMissingError(
-            f"{command[0]} cannot compile the ARM runner", why=done.stderr.strip()[-2000:]
+            f"{command[0]} cannot compile the ARM runner",
+            why=done.stderr.strip()[-2000:],
+            fix=_FIX,
         )

@@ -1,4 +1,4 @@
-"""Files of ours are read strictly: a wrong field is an error that names it."""
+"""JSON and TOML are read strictly: an error names the invalid field."""
 
 import json
 import re
@@ -57,14 +57,14 @@ _GOOD = {
 }
 
 
-def test_what_was_written_reads_back() -> None:
+def test_a_dataclass_reads_back_from_its_json() -> None:
     value = structure(_GOOD, _Outer, where="test")
     assert value.items == (_Inner(time_ms=2.0), _Inner(time_ms=2.5, count=0))
     assert value.part == _Versioned((1.0, 2.0), Path("a/b"))
     assert unstructure(value) == _GOOD
 
 
-def test_a_field_left_out_has_its_default() -> None:
+def test_a_missing_field_has_its_default() -> None:
     assert structure({"kind": "b"}, _Outer, where="test") == _Outer(kind="b")
 
 
@@ -96,37 +96,45 @@ def test_a_field_left_out_has_its_default() -> None:
         ({"part": {"schema_version": 3, "mean": [1, 2], "place": ""}}, "not a path"),
     ],
 )
-def test_anything_else_is_refused(changed: dict[str, object], reason: str) -> None:
-    with pytest.raises(UsageError, match="cannot read test") as refused:
+def test_an_invalid_field_is_named(changed: dict[str, object], reason: str) -> None:
+    with pytest.raises(UsageError, match="cannot read test") as rejected:
         structure({**_GOOD, **changed}, _Outer, where="test")
-    assert re.search(reason, refused.value.why), refused.value.why
+    assert re.search(reason, rejected.value.why), rejected.value.why
 
 
-def test_every_fault_is_named_up_to_five() -> None:
+def test_invalid_fields_are_rejected_on_construction_too() -> None:
+    with pytest.raises(UsageError, match="items is"):
+        _Outer(kind="a", items=[_Inner(time_ms=1.0)])  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="time_ms is 0"):
+        _Inner(time_ms=0.0)
+
+
+def test_at_most_five_errors_are_listed() -> None:
     items = [{"time_ms": "2"}] * 7
-    with pytest.raises(UsageError) as refused:
+    with pytest.raises(UsageError) as rejected:
         structure({"kind": "a", "items": items}, _Outer, where="test", fix="measure again")
-    assert refused.value.why.count("not a number") == 5
-    assert refused.value.why.endswith("and 2 more")
-    assert refused.value.fix == "measure again"
+    assert rejected.value.why.count("not a number") == 5
+    assert rejected.value.why.endswith("and 2 more")
+    assert rejected.value.fix == "measure again"
 
 
-def test_a_file_reads_back_and_another_version_is_refused(tmp_path: Path) -> None:
+def test_a_file_of_another_version_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     write_versioned(path, _Versioned((0.5, 1.0)))
     assert json.loads(path.read_text())["schema_version"] == 3
     assert read_versioned(path, _Versioned, what="test file") == _Versioned((0.5, 1.0))
     path.write_text('{"schema_version": 2, "other": 1}')
-    with pytest.raises(UsageError, match="cannot read test file") as refused:
+    with pytest.raises(UsageError, match="cannot read test file") as rejected:
         read_versioned(path, _Versioned, what="test file", fix="make it again")
-    assert refused.value.why == "it has schema version 2, this agecompact reads version 3"
-    assert refused.value.fix == "make it again"
-    with pytest.raises(UsageError, match="no test file at"):
-        read_versioned(tmp_path / "gone.json", _Versioned, what="test file")
+    assert rejected.value.why == "it has schema version 2, this agecompact reads version 3"
+    assert rejected.value.fix == "make it again"
+    with pytest.raises(UsageError, match="no test file at") as missing:
+        read_versioned(tmp_path / "gone.json", _Versioned, what="test file", fix="make it")
+    assert missing.value.fix == "make it"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "9" * 5000, '{"kind": NaN}', "null"])
-def test_text_that_is_not_the_dataclass_is_a_usage_error(text: str) -> None:
+def test_text_of_something_else_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageError):
         parse_json(text, _Outer, where="test")
 

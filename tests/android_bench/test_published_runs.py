@@ -1,21 +1,20 @@
 """The parser on figures of real runs that the tools' users published.
 
-`published_runs.toml` holds the figures and names the threads and pages. Here they stand in the
-words that the tools' sources print (TensorFlow's and LiteRT's benchmark_model.cc,
-stats_calculator.cc, benchmark_litert_model.h), so that what is asserted is what a reader of the
-thread would say.
+`published_runs.toml` holds the figures and their sources. The output is composed from them in the
+words of the tools' sources (TensorFlow's and LiteRT's benchmark_model.cc, stats_calculator.cc,
+benchmark_litert_model.h).
 """
 
 import tomllib
-from pathlib import Path
 
 import pytest
 
 from android_bench.benchmark_model import delegation
-from android_bench.benchmark_model.failure import UnreadableOutputError
 from android_bench.benchmark_model.output import parse
+from android_bench.failure import MeasurementFailure
+from tests.android_bench.saved_outputs import FOLDER
 
-_FILE = Path(__file__).parent.parent / "data/benchmark_model/published_runs.toml"
+_FILE = FOLDER / "published_runs.toml"
 _RUNS = {run["name"]: run for run in tomllib.loads(_FILE.read_text())["run"]}
 _MIB = 1024 * 1024
 _FIELDS = ("first", "curr", "min", "max", "avg", "std", "p5", "median", "p95")
@@ -29,9 +28,9 @@ def _number(value):
 
 
 def _row(figures):
-    count, *told = figures
+    count, *values = figures
     names = _FIELDS if count > 1 else _FIELDS_OF_ONE
-    words = [f"{name}={_number(value)}" for name, value in zip(names, told, strict=False)]
+    words = [f"{name}={_number(value)}" for name, value in zip(names, values, strict=False)]
     return " ".join([f"count={count}", *words])
 
 
@@ -50,7 +49,7 @@ def _lines(run):
     else:
         timings = f"Inference timings in us: Init: {run['init']}, First inference: {warmup[1]}"
         timings += f", Warmup (avg): {means[0]}, Inference (avg): {means[1]}"
-    lines = ["STARTING!", *run.get("says", ()), _row(warmup), "", _row(timed), "", timings]
+    lines = ["STARTING!", *run.get("log", ()), _row(warmup), "", _row(timed), "", timings]
     if "footprint" in run:
         init, overall = run["footprint_mb"]
         lines.append(f"{run['footprint']} (MB): init={init} overall={overall}")
@@ -80,45 +79,47 @@ def _text(run):
     return "".join(f"{run.get('prefix', '')}{line}\n" for line in _lines(run))
 
 
-def test_every_run_names_where_it_was_published():
+def test_every_run_names_its_source():
     assert len(_RUNS) >= 10
     assert {run["form"] for run in _RUNS.values()} == {"tflite-1", "tflite-2", "litert"}
     assert all(run["source"].startswith("https://github.com/") for run in _RUNS.values())
 
 
 @pytest.mark.parametrize("name", _RUNS)
-def test_its_figures_are_read_as_a_person_reads_them(name):
+def test_its_figures_are_parsed(name):
     run = _RUNS[name]
-    told = parse(_text(run))
+    output = parse(_text(run))
     per_ms = 1.0 if run["form"] == "litert" else 1e3
-    assert told.form == run["form"]
-    assert told.init_ms == pytest.approx(run["init"] / per_ms)
-    assert told.first_inference_ms == pytest.approx(run["warmup"][1] / per_ms)
-    assert (told.warmup.count, told.timed.count) == (run["warmup"][0], run["timed"][0])
-    assert told.warmup.mean_ms == pytest.approx(_mean(run["warmup"]) / per_ms, rel=1e-5)
-    assert told.timed.mean_ms == pytest.approx(_mean(run["timed"]) / per_ms, rel=1e-5)
+    assert output.form == run["form"]
+    assert output.init_ms == pytest.approx(run["init"] / per_ms)
+    assert output.first_inference_ms == pytest.approx(run["warmup"][1] / per_ms)
+    assert (output.warmup.count, output.timed.count) == (run["warmup"][0], run["timed"][0])
+    assert output.warmup.mean_ms == pytest.approx(_mean(run["warmup"]) / per_ms, rel=1e-5)
+    assert output.timed.mean_ms == pytest.approx(_mean(run["timed"]) / per_ms, rel=1e-5)
     least, most = run["timed"][3:5]
-    assert (told.timed.min_ms, told.timed.max_ms) == pytest.approx((least / per_ms, most / per_ms))
+    assert (output.timed.min_ms, output.timed.max_ms) == pytest.approx(
+        (least / per_ms, most / per_ms)
+    )
     median = run["timed"][8] / per_ms if len(run["timed"]) > 7 else None
-    assert told.timed.median_ms == (None if median is None else pytest.approx(median))
+    assert output.timed.median_ms == (None if median is None else pytest.approx(median))
     footprint = run["footprint_mb"][1] if "footprint_mb" in run else None
-    assert told.footprint_bytes == (None if footprint is None else round(footprint * _MIB))
+    assert output.footprint_bytes == (None if footprint is None else round(footprint * _MIB))
 
 
-@pytest.mark.parametrize("name", [name for name, run in _RUNS.items() if "asked" in run])
-def test_its_delegate_is_read_as_a_person_reads_it(name):
+@pytest.mark.parametrize("name", [name for name, run in _RUNS.items() if "requested" in run])
+def test_its_delegate_is_parsed(name):
     run = _RUNS[name]
-    asked = run["asked"]
-    flags = () if asked == "none" else (f"use_{asked}",)
-    outcome = delegation.settle(asked, flags, parse(_text(run)).delegation)
+    requested = run["requested"]
+    flags = () if requested == "none" else (f"use_{requested}",)
+    outcome = delegation.outcome_of(requested, flags, parse(_text(run)).delegates)
     assert (outcome.got, outcome.partitions) == (run["got"], run.get("partitions"))
     assert outcome.refusal is None
 
 
 @pytest.mark.parametrize("name", [name for name, run in _RUNS.items() if "profiled" in run])
-def test_a_profiles_rows_are_not_the_runs(name):
+def test_rows_of_a_profile_are_not_those_of_the_run(name):
     run = _RUNS[name]
-    # They come last, and are known by their heading alone.
+    # They come last, and only their prefix distinguishes them.
     rows = [line.removeprefix("Timings (microseconds): ") for line in _lines(run)]
-    with pytest.raises(UnreadableOutputError, match="took"):
+    with pytest.raises(MeasurementFailure, match="took"):
         parse("\n".join(rows) + "\n")

@@ -1,4 +1,4 @@
-"""What the Core ML packages hold, read with coremltools' own protobuf."""
+"""Content of the Core ML packages, read with coremltools' own protobuf."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def specification(package: Path) -> Any:
     return model
 
 
-def test_it_is_a_program_with_a_float32_interface(exported: Path) -> None:
+def test_it_is_a_program_with_float32_inputs_and_output(exported: Path) -> None:
     from coremltools.proto import FeatureTypes_pb2
 
     contract = registry.get(exported.parent.name).contract
@@ -48,13 +48,13 @@ def test_it_is_a_program_with_a_float32_interface(exported: Path) -> None:
     assert [f.type.multiArrayType.dataType for f in features] == [float32] * len(features)
 
 
-def test_it_is_described_for_people_and_for_programs(exported: Path) -> None:
+def test_it_has_a_description_and_metadata(exported: Path) -> None:
     spec = registry.get(exported.parent.name)
     model = specification(exported)
     about = model.description.metadata
     assert spec.title in about.shortDescription
     assert about.author == spec.source
-    assert about.license == "Code: Apache-2.0. Random; do as you like."
+    assert about.license == "Code: Apache-2.0. Random weights, free to use."
     assert about.versionString == __version__
     for feature in model.description.input:
         assert f"{spec.contract.height}x{spec.contract.width}" in feature.shortDescription
@@ -65,7 +65,7 @@ def test_it_is_described_for_people_and_for_programs(exported: Path) -> None:
     assert described.contract == spec.contract
 
 
-def test_it_holds_a_program_and_weights_and_no_traces(exported: Path) -> None:
+def test_it_has_no_other_files_and_no_local_paths(exported: Path) -> None:
     files = {f.relative_to(exported).as_posix(): f for f in exported.rglob("*") if f.is_file()}
     assert set(files) == {
         "Manifest.json",
@@ -89,7 +89,7 @@ def test_an_image_input_has_the_models_colour_order(
     assert image.colorSpace == FeatureTypes_pb2.ImageFeatureType.ColorSpace.Value(order)
     side = registry.get(model_id).contract.height
     assert (image.height, image.width) == (side, side)
-    # Core ML orders the channels itself: who runs it hands over an RGB picture, whatever the model.
+    # Core ML reorders the channels itself: it takes RGB images for every model.
     described = ArtifactMetadata.from_json(model.description.metadata.userDefined["agecompact"])
     assert (described.contract.dtype, described.contract.color_order) == ("uint8", "RGB")
     assert described.contract.value_range == (0.0, 255.0)

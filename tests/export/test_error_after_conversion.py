@@ -1,4 +1,4 @@
-"""What was released errs, once converted, as much as its card says it does."""
+"""The error of converted released weights is the error on their card."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.skipif(not REAL_DATA, reason="AGECOMPACT_DATA does not name the UTKFace folder")
 @pytest.mark.parametrize("model_id", registry.MODELS)
-def test_the_float32_tflite_file_errs_as_its_card_says(
+def test_the_float32_tflite_file_has_the_error_of_its_card(
     model_id: str, agecompact: Agecompact, cache: Path, tmp_path: Path
 ) -> None:
     weights = checkpoints.released_path(model_id)

@@ -1,4 +1,4 @@
-"""Batch norms are folded with one rounding."""
+"""Batch norms are folded with a single rounding."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from export.exact_folding import fold_exactly
 from tests.support import BuildOf
 
 
-def test_the_file_holds_the_float64_products_rounded_once(build_of: BuildOf) -> None:
+def test_the_weights_are_float64_products_rounded_once(build_of: BuildOf) -> None:
     build = build_of("c3ae")
     network = checkpoints.read(build.weights).network()
     model = onnx.load(build.folder / "c3ae_float32.onnx")
@@ -40,7 +40,7 @@ def test_the_file_holds_the_float64_products_rounded_once(build_of: BuildOf) -> 
 @pytest.mark.parametrize(
     ("path", "factor", "replaced"), [("0", 1.0, 1), ("0", 2.0, 0), ("other", 1.0, 0)]
 )
-def test_only_what_is_nearly_the_folded_convolution_is_replaced(
+def test_only_weights_close_to_the_folded_ones_are_replaced(
     path: str, factor: float, replaced: int
 ) -> None:
     network = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1)).eval()

@@ -1,4 +1,4 @@
-"""What `export.float16` stores in half precision, read back from the files themselves."""
+"""What `export.float16` stores in float16, read back from the files."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from tests.support import verdicts_on
 
 
 def _weights(path):
-    """Constants of two and more axes by tensor name, in the shape and dtype that is stored."""
+    """Constants with at least two axes by tensor name, in their stored shape and dtype."""
     model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
     types = {schema.TensorType.FLOAT32: "<f4", schema.TensorType.FLOAT16: "<f2"}
     return {
@@ -24,14 +24,14 @@ def _weights(path):
 
 @pytest.fixture(params=["ssrnet", "c3ae", "mobileagenet"])
 def stored(request, build_of):
-    """The model's id, its float32 weights, and what the float16 file stores of them."""
+    """The model's id, the weights in its float32 file, and those in its float16 file."""
     folder = build_of(request.param).folder
     full = _weights(folder / f"{request.param}_float32.tflite")
     half = _weights(folder / f"{request.param}_float16.tflite")
     return request.param, full, half
 
 
-def test_every_weight_is_stored_as_it_was_or_rounded_to_the_nearest_half(stored):
+def test_every_weight_is_unchanged_or_rounded_to_the_nearest_float16(stored):
     _, full, half = stored
     assert len(half) == len(full)
     for name, values in half.items():
@@ -39,10 +39,10 @@ def test_every_weight_is_stored_as_it_was_or_rounded_to_the_nearest_half(stored)
         np.testing.assert_array_equal(values, original.astype(values.dtype))
 
 
-def test_the_first_layers_stay_whole_and_little_else(stored):
+def test_the_first_layers_stay_float32_and_little_else(stored):
     model, full, half = stored
     whole = [values for values in half.values() if values.dtype == np.float32]
-    # What reads the three colours: one convolution, in SSR-Net one a stream.
+    # The convolutions that read the three colours: one, or in SSR-Net one per stream.
     stems = [values for values in full.values() if values.ndim == 4 and values.shape[3] == 3]
     stems = [v for v in stems if v.shape[0] != 1]
     assert len(stems) == (2 if model == "ssrnet" else 1)

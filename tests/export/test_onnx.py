@@ -1,4 +1,4 @@
-"""What the ONNX files hold, read with onnx itself and run with ONNX Runtime itself."""
+"""Content of the ONNX files, read with onnx and run with ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def exported(request: pytest.FixtureRequest, build_of: BuildOf) -> Path:
     return build.folder / f"{request.param}_float32.onnx"
 
 
-def test_it_is_valid_and_of_opset_18(exported: Path) -> None:
+def test_it_is_valid_opset_18(exported: Path) -> None:
     model = onnx.load(exported)
     onnx.checker.check_model(model, full_check=True)
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 18)]
 
 
-def test_it_is_one_file_without_traces(exported: Path) -> None:
+def test_it_is_one_file_without_local_paths(exported: Path) -> None:
     assert leaks(exported.read_bytes()) == []
     assert not list(exported.parent.glob("*.data"))
 
@@ -44,7 +44,7 @@ def test_every_convolution_is_named_after_its_module(exported: Path) -> None:
     assert all(name.removesuffix("/Conv") in modules for name in convolutions)
 
 
-def test_its_interface_is_the_contracts(exported: Path) -> None:
+def test_its_inputs_and_output_match_the_contract(exported: Path) -> None:
     model = onnx.load(exported)
     contract = registry.get(exported.parent.name).contract
 
@@ -58,23 +58,23 @@ def test_its_interface_is_the_contracts(exported: Path) -> None:
     assert contract.to_json() in written
 
 
-def test_batch_norm_is_folded_and_the_trunk_stands_once(exported: Path) -> None:
+def test_batch_norm_is_folded_and_the_trunk_is_not_repeated(exported: Path) -> None:
     ops = Counter(node.op_type for node in onnx.load(exported).graph.node)
     assert "BatchNormalization" not in ops
     assert ops["Conv"] == CONVOLUTIONS.get(exported.parent.name, ops["Conv"])
 
 
 @pytest.mark.parametrize("model_id", ["ssrnet", "c3ae"])
-def test_a_dynamic_batch_answers_as_one_by_one(model_id: str, tmp_path: Path) -> None:
+def test_a_dynamic_batch_equals_single_images(model_id: str, tmp_path: Path) -> None:
     weights = random_weights(tmp_path / "w.safetensors", model_id)
     chosen = targets.select(["onnx"], ["fp32"])
     pipeline.export(pipeline.Request(weights, chosen, tmp_path, dynamic_batch=True))
     session = ort.InferenceSession(tmp_path / model_id / f"{model_id}_float32.onnx")
     contract = registry.get(model_id).contract
     images = _noise(contract, 64)
-    singly = [_ask(session, {n: x[i : i + 1] for n, x in images.items()}) for i in range(64)]
+    singly = [_run(session, {n: x[i : i + 1] for n, x in images.items()}) for i in range(64)]
     for batch in (1, 3, 64):
-        together = _ask(session, {name: x[:batch] for name, x in images.items()})
+        together = _run(session, {name: x[:batch] for name, x in images.items()})
         assert together.shape == (batch, 1)
         np.testing.assert_allclose(together, np.concatenate(singly[:batch]), rtol=0, atol=1e-4)
     assert np.std(singly) > 0.05
@@ -86,6 +86,6 @@ def _noise(contract: Contract, count: int) -> dict[str, np.ndarray]:
     return {n: random.uniform(0, 255, shape).astype(np.float32) for n in contract.input_names}
 
 
-def _ask(session: ort.InferenceSession, inputs: dict[str, np.ndarray]) -> np.ndarray:
-    answer: np.ndarray = session.run(None, inputs)[0]
-    return answer
+def _run(session: ort.InferenceSession, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    output: np.ndarray = session.run(None, inputs)[0]
+    return output

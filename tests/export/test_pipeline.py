@@ -1,9 +1,10 @@
-"""The pipeline as a whole: the same bytes twice, without a network, with a true manifest."""
+"""The whole pipeline: reproducible bytes, no network access, a correct manifest."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -19,7 +20,7 @@ OFFLINE = ("unshare", "-rn")
 PACKAGES = ("ssrnet_float32.mlpackage", "ssrnet_float16.mlpackage")
 
 
-class Again(NamedTuple):
+class SecondExport(NamedTuple):
     """A second export of the same weights, from another folder."""
 
     folder: Path
@@ -28,7 +29,7 @@ class Again(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def again(tmp_path_factory: pytest.TempPathFactory, agecompact: Agecompact) -> Again:
+def again(tmp_path_factory: pytest.TempPathFactory, agecompact: Agecompact) -> SecondExport:
     folder = tmp_path_factory.mktemp("another") / "place"
     weights = folder / "under another name.safetensors"
     folder.mkdir()
@@ -38,29 +39,32 @@ def again(tmp_path_factory: pytest.TempPathFactory, agecompact: Agecompact) -> A
         "export", "--weights", weights, "--out", folder, prefix=OFFLINE if works else ()
     )
     assert done.returncode == 0, done.stderr
-    return Again(folder / "ssrnet", bool(works), done.stdout)
+    return SecondExport(folder / "ssrnet", bool(works), done.stdout)
 
 
-def test_it_needs_no_network(again: Again) -> None:
+def test_it_needs_no_network(again: SecondExport) -> None:
     if not again.offline:
-        pytest.skip("this machine makes no network namespaces (unshare -rn)")
+        pytest.skip("network namespaces are unavailable (unshare -rn)")
     assert len(list(again.folder.glob("ssrnet_*"))) == 5
 
 
-def test_progress_is_told_where_there_is_no_terminal(again: Again) -> None:
-    for line in ("ssrnet: onnx float32", "ssrnet: tflite float32, float16", "bytes"):
-        assert line in again.printed
+def test_off_a_terminal_each_finished_stage_prints_a_line(again: SecondExport) -> None:
+    for stage in ("onnx float32", "tflite float32, float16", "coreml float32, float16"):
+        assert len(re.findall(rf"^ssrnet: {stage}: [\d.]+ s$", again.printed, re.MULTILINE)) == 1
+    assert "bytes" in again.printed
 
 
 @pytest.mark.parametrize("file", ["float32.onnx", "float32.tflite", "float16.tflite"])
-def test_the_same_weights_give_the_same_bytes(again: Again, build_of: BuildOf, file: str) -> None:
+def test_the_same_weights_give_the_same_bytes(
+    again: SecondExport, build_of: BuildOf, file: str
+) -> None:
     first = build_of("ssrnet").folder / f"ssrnet_{file}"
     assert first.read_bytes() == (again.folder / first.name).read_bytes()
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_core_ml_packages_differ_in_uuids_and_date_only(
-    again: Again, build_of: BuildOf, package: str
+def test_core_ml_packages_differ_only_in_uuids_and_date(
+    again: SecondExport, build_of: BuildOf, package: str
 ) -> None:
     one, other = build_of("ssrnet").folder / package, again.folder / package
     names = {path.relative_to(one) for path in one.rglob("*")}
@@ -88,7 +92,7 @@ def _without_uuids(package: Path) -> list[Any]:
     return [manifest["fileFormatVersion"], root, *entries]
 
 
-def test_the_manifest_tells_what_lies_there(build_of: BuildOf) -> None:
+def test_the_manifest_lists_the_files(build_of: BuildOf) -> None:
     folder = build_of("ssrnet").folder
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["schema_version"] == 2
@@ -114,7 +118,7 @@ def test_the_manifest_tells_what_lies_there(build_of: BuildOf) -> None:
     assert contract == registry.get("ssrnet").contract
 
 
-def test_nothing_else_is_left_in_the_output_folder(again: Again) -> None:
+def test_no_other_files_are_left_in_the_output_folder(again: SecondExport) -> None:
     assert {path.name for path in again.folder.parent.iterdir()} == {
         "ssrnet",
         "under another name.safetensors",

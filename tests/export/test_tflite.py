@@ -1,4 +1,4 @@
-"""What the TFLite files hold, read through LiteRT's schema and interpreter."""
+"""Content of the TFLite files, read with LiteRT's schema and interpreter."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def test_no_transpose_is_left(exported: Path) -> None:
     assert schema.BuiltinOperator.TRANSPOSE not in ops
 
 
-def test_its_signature_has_the_contracts_names_in_float(exported: Path) -> None:
+def test_its_signature_matches_the_contract(exported: Path) -> None:
     contract = registry.get(exported.parent.name).contract
     loaded = interpreter.Interpreter(model_path=str(exported))
     assert loaded.get_signature_list() == {
         "serving_default": {
-            # LiteRT sorts them; order means nothing where all is bound by name.
+            # LiteRT sorts them. The order has no meaning: tensors are bound by name.
             "inputs": sorted(contract.input_names),
             "outputs": [contract.output.name],
         }
@@ -57,7 +57,7 @@ def test_its_signature_has_the_contracts_names_in_float(exported: Path) -> None:
     assert shapes == {(1, contract.height, contract.width, 3)}
 
 
-def test_its_buffers_are_aligned_as_the_schema_demands(exported: Path) -> None:
+def test_its_buffers_are_aligned(exported: Path) -> None:
     content = exported.read_bytes()
     model = schema.Model.GetRootAsModel(content, 0)
     whole = np.frombuffer(content, np.uint8).__array_interface__["data"][0]
@@ -70,14 +70,14 @@ def test_its_buffers_are_aligned_as_the_schema_demands(exported: Path) -> None:
     assert [offset for offset in offsets if offset % 16] == []
 
 
-def test_xnnpack_takes_it_in_one_piece(exported: Path) -> None:
+def test_xnnpack_runs_all_of_it(exported: Path) -> None:
     with RuntimeProcess(exported) as process:
         placement = process.open().placement
     assert placement is not None
     assert (placement.partitions, dict(placement.fallback_ops)) == (1, {})
 
 
-def test_it_says_what_it_is_and_nothing_of_the_machine(exported: Path) -> None:
+def test_it_has_metadata_and_no_local_paths(exported: Path) -> None:
     content = exported.read_bytes()
     assert leaks(content) == []
     model = schema.Model.GetRootAsModel(content, 0)
@@ -86,5 +86,5 @@ def test_it_says_what_it_is_and_nothing_of_the_machine(exported: Path) -> None:
     described = ArtifactMetadata.from_json(text)
     assert exported.name == f"{described.model}_{described.precision}.tflite"
     assert described.contract.layout == "NHWC"
-    assert described.terms == "Random; do as you like."
+    assert described.terms == "Random weights, free to use."
     assert {"onnx2tf", "tensorflow"} <= described.versions.keys()

@@ -1,4 +1,4 @@
-"""`agecompact verify`: what is not the file that was built is named."""
+"""`agecompact verify` names files that have changed since the export."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def swap_with_float16(path: Path) -> None:
     aside.rename(other)
 
 
-HARM: dict[str, tuple[str, Callable[[Path], None]]] = {
+DAMAGE: dict[str, tuple[str, Callable[[Path], None]]] = {
     "byte-in-onnx": ("ssrnet_float32.onnx", flip_last_byte),
     "byte-in-tflite": ("ssrnet_float16.tflite", flip_last_byte),
     "byte-in-weights": ("ssrnet.safetensors", flip_last_byte),
@@ -56,11 +56,11 @@ def test_a_fresh_build_is_intact(copy_build: CopyBuild) -> None:
     assert "5 artefacts, all intact" in done.output
 
 
-@pytest.mark.parametrize("harm", HARM)
-def test_harm_is_told_with_the_files_name(harm: str, copy_build: CopyBuild) -> None:
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_file_is_named(damage: str, copy_build: CopyBuild) -> None:
     build = copy_build("ssrnet")
-    file, do = HARM[harm]
-    do(build.folder / file)
+    file, change = DAMAGE[damage]
+    change(build.folder / file)
     done = run(build.folder)
     assert isinstance(done.exception, GateError)
     assert file.partition("/")[0] in done.exception.why
@@ -70,42 +70,37 @@ def test_the_command_exits_1_and_lists_the_faults(
     copy_build: CopyBuild, agecompact: Agecompact
 ) -> None:
     build = copy_build("ssrnet")
-    harmed = build.folder / "ssrnet_float32.onnx"
-    flip_last_byte(harmed)
+    damaged = build.folder / "ssrnet_float32.onnx"
+    flip_last_byte(damaged)
     done = agecompact("verify", build.folder, "--json", "-")
     assert done.returncode == 1
-    assert harmed.name in done.stderr
+    assert damaged.name in done.stderr
     assert "Traceback" not in done.stderr
     (fault,) = json.loads(done.stdout)["faults"]["ssrnet"][:1]
-    assert harmed.name in fault
+    assert damaged.name in fault
 
 
-def test_an_artefact_of_other_weights_is_found_out_even_under_its_own_hash(
+def test_artefacts_of_other_weights_are_named_though_their_hash_matches(
     copy_build: CopyBuild,
 ) -> None:
     build = copy_build("ssrnet")
     path = build.folder / "manifest.json"
     manifest = json.loads(path.read_text())
-    other = "0" * 64
-    manifest["weights_sha256"] = other
+    manifest["weights_sha256"] = "0" * 64
     path.write_text(json.dumps(manifest))
     faults = check(read_builds(build.folder)[0])
     assert sum("other weights" in fault for fault in faults) == 5
 
 
-def test_a_manifest_of_another_schema_is_refused(copy_build: CopyBuild) -> None:
+def test_a_manifest_of_another_version_is_rejected(copy_build: CopyBuild) -> None:
     build = copy_build("ssrnet")
     path = build.folder / "manifest.json"
-    path.write_text(
-        path.read_text().replace(
-            '"schema_version": 2,\n  "weights"', '"schema_version": 3,\n  "weights"'
-        )
-    )
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": 3}))
     with pytest.raises(UsageError, match="schema version 3"):
         read_builds(build.folder)
 
 
-def test_an_empty_folder_is_no_build(tmp_path: Path) -> None:
+def test_an_empty_folder_is_not_a_build(tmp_path: Path) -> None:
     done = run(tmp_path)
     assert isinstance(done.exception, UsageError)
     assert "agecompact export" in done.exception.fix

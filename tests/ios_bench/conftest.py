@@ -1,4 +1,4 @@
-"""A build with Core ML packages that nothing here runs, and what passes for a Mac."""
+"""A build with Core ML packages that cannot run here, and a pretended Mac."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ DATA = Path(__file__).parent / "data"
 
 @pytest.fixture
 def saved() -> Callable[[str], str]:
-    """A saved output of a tool, by name."""
+    """Returns the saved output of a tool, by name."""
     return lambda name: (DATA / name).read_text()
 
 
 @pytest.fixture
 def build(tmp_path: Path) -> Build:
-    """Two packages and a golden pack."""
+    """A build with two packages and a golden pack."""
     folder = tmp_path / "build" / "c3ae"
     entries = []
     for precision in ("float32", "float16"):
@@ -70,6 +70,6 @@ def build(tmp_path: Path) -> Build:
 
 @pytest.fixture
 def on_a_mac(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Passes for a Mac with Xcode, as far as the drivers look."""
+    """Makes the drivers believe that this is a Mac with Xcode."""
     monkeypatch.setattr("ios_bench.mac.sys", SimpleNamespace(platform="darwin"))
     monkeypatch.setattr("ios_bench.devices.shutil.which", lambda name: f"/usr/bin/{name}")

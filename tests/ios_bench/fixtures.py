@@ -1,6 +1,6 @@
-"""What the Swift tests are held to: figures that Python's own code gives.
+"""The expected values of the Swift tests, computed by the Python code.
 
-`python -m tests.ios_bench.fixtures` writes them; a test says when they have become stale.
+`python -m tests.ios_bench.fixtures` writes them; a test fails when they are out of date.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from agecompact.bench import statistics
+from agecompact.bench import statistics, store
 from agecompact.bench.circumstances import Conditions, Delegate, Machine, Runtime, Thermal
 from agecompact.bench.figures import Memory, OpTime, OutputAccuracy
-from agecompact.bench.record import SCHEMA_VERSION, Artifact, Reason, Record, Size
+from agecompact.bench.record import Artifact, Reason, Record, Size
 from agecompact.bench.timing import Latency, Startup
-from agecompact.files import pretty_json
+from agecompact.files import canonical_json, pretty_json
 from agecompact.serialization import unstructure
+from tests.golden_pack import pack_files
 
 FOLDER = Path(__file__).parents[2] / "ios_bench/AgecompactBench/Tests/BenchCoreTests/Fixtures"
 
@@ -25,7 +26,7 @@ _HASH = "0123456789abcdef" * 4
 
 
 def full_record() -> Record:
-    """A record with every figure that Core ML can have, none of them measured."""
+    """Returns a record with every figure that Core ML can have."""
     return Record(
         source="device",
         artifact=Artifact(
@@ -90,7 +91,7 @@ def full_record() -> Record:
             tolerance=0.1,
         ),
         profile=(OpTime(name="age", kind="ios16.linear", runs=1, mean_ms=0.125, unit="cpu"),),
-        unknown={"cold_start_ms": "an app's start is not its process's"},
+        unknown={"cold_start_ms": "the app starts before its process measures"},
         taken_at="2026-01-31T12:00:00Z",
         valid=False,
         reasons=(Reason(rule="low-power", text="the device was in low-power mode"),),
@@ -98,7 +99,7 @@ def full_record() -> Record:
 
 
 def hung_record() -> Record:
-    """A record of a compute unit that never answered."""
+    """Returns the record of a compute unit that hung."""
     record = full_record()
     return Record(
         source="host",
@@ -110,11 +111,11 @@ def hung_record() -> Record:
 
 
 def contents() -> dict[str, bytes]:
-    """The files, by their path in `FOLDER`."""
-    records = [unstructure(full_record()), unstructure(hung_record())]
+    """Returns the content of each file, by its path in `FOLDER`."""
+    records = store.LatencyFile((full_record(), hung_record()))
     files = {
-        "latency.json": _json({"schema_version": SCHEMA_VERSION, "records": records}),
-        "statistics.json": _json({"cases": _statistics()}),
+        "latency.json": _json(unstructure(records)),
+        "statistics.json": canonical_json({"cases": _statistics()}).encode(),
     }
     files |= {f"golden/{name}": content for name, content in _golden().items()}
     files |= {f"sample.package/{name}": content for name, content in _package().items()}
@@ -139,34 +140,25 @@ def _statistics() -> list[dict[str, object]]:
 
 
 def _golden() -> dict[str, bytes]:
-    """Two samples of a 2 x 3 image, and a table that is different for each channel."""
+    """Two samples of a 2 x 3 image, and a lookup table that differs between channels."""
     images = np.arange(2 * 2 * 3 * 3, dtype=np.uint8).reshape(2, 2, 3, 3) * 7
     table = np.linspace(-1.0, 1.0, 3 * 256, dtype=np.float32).reshape(3, 256)
-    answers = np.array([31.5, 64.25], np.float32)
-    index = {
-        "schema_version": 1,
-        "model": "c3ae",
-        "weights_sha256": _HASH,
-        "unit": "years",
-        "samples": ["one", "two"],
-        "inputs": [{"name": "face", "file": "face.u8", "shape": [2, 2, 3, 3], "dtype": "uint8"}],
-        "table": {"file": "table.f32", "shape": [3, 256], "dtype": "float32"},
-        "outputs": [{"name": "age", "file": "age.f32", "shape": [2], "dtype": "float32"}],
-        "tolerances": {"c3ae_float16.mlpackage": {"max": 0.1}},
-    }
+    pack = pack_files(
+        _HASH,
+        {"face": images},
+        table,
+        {"age": [31.5, 64.25]},
+        model="c3ae",
+        samples=("one", "two"),
+        tolerances={"c3ae_float16.mlpackage": 0.1},
+    )
     nchw = table[np.arange(3), images].transpose(0, 3, 1, 2)
-    return {
-        "golden.json": _json(index),
-        "face.u8": images.tobytes(),
-        "table.f32": table.astype("<f4").tobytes(),
-        "age.f32": answers.astype("<f4").tobytes(),
-        # What Swift's tensors are held to.
-        "expected.nchw.f32": np.ascontiguousarray(nchw).astype("<f4").tobytes(),
-    }
+    # The tensors that Swift must compute.
+    return pack | {"expected.nchw.f32": np.ascontiguousarray(nchw).astype("<f4").tobytes()}
 
 
 def _package() -> dict[str, bytes]:
-    """Names whose order by parts is not their order as whole paths."""
+    """Files whose order by path component is not their order as strings."""
     return {
         "Data/a/one.bin": b"",
         "Data/a-b/two.bin": bytes(range(256)) * 3,
@@ -176,7 +168,7 @@ def _package() -> dict[str, bytes]:
 
 
 def _package_hash() -> dict[str, object]:
-    # The definition once more, apart from `files.sha256_of`, to which a test holds it.
+    # A second implementation of `files.sha256_of`, which a test compares with this one.
     files = sorted(_package().items(), key=lambda item: item[0].split("/"))
     lines = [f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in files]
     return {
@@ -186,7 +178,7 @@ def _package_hash() -> dict[str, object]:
 
 
 def write() -> None:
-    """Writes the fixtures anew."""
+    """Writes the fixtures."""
     for name, content in contents().items():
         path = FOLDER / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Swift files as tree-sitter reads them: syntax, stored properties, coding keys, constants."""
+"""Swift files parsed by tree-sitter: syntax, stored properties, coding keys, constants."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Type:
 
 
 def swift_files() -> list[Path]:
-    """Every Swift file, those of a build left out."""
+    """Returns every Swift file outside build folders."""
     places = (ROOT / "ios_bench", ROOT / "tests/ios_bench/fake_coreml")
     found = (path for place in places for path in place.rglob("*.swift"))
     return sorted(p for p in found if not {".build", "DerivedData"} & set(p.parts))
 
 
 def faults(source: bytes) -> list[str]:
-    """What is wrong with the syntax, by line."""
+    """Returns the syntax errors, by line."""
     root = tree_sitter.Parser(_LANGUAGE).parse(source).root_node
     return [
         f"line {node.start_point[0] + 1}: {node.type}"
@@ -47,7 +47,7 @@ def faults(source: bytes) -> list[str]:
 
 
 def types_of(source: bytes) -> dict[str, Type]:
-    """The structs and enums of a file, by name."""
+    """Returns the structs and enums of a file, by name."""
     root = tree_sitter.Parser(_LANGUAGE).parse(source).root_node
     return {
         _text(node.child_by_field_name("name")): _type(node)
@@ -58,7 +58,7 @@ def types_of(source: bytes) -> dict[str, Type]:
 
 
 def constants_of(source: bytes) -> dict[str, str]:
-    """Literals of the `static let` of a file, by name."""
+    """Returns the literals of the `static let` of a file, by name."""
     root = tree_sitter.Parser(_LANGUAGE).parse(source).root_node
     return {
         _text(node.child_by_field_name("name")): _text(node.child_by_field_name("value"))
@@ -68,7 +68,7 @@ def constants_of(source: bytes) -> dict[str, str]:
 
 
 def availabilities(source: bytes) -> set[str]:
-    """The versions that a file asks for, in `if #available` and `@available`."""
+    """Returns the versions in `if #available` and `@available`."""
     root = tree_sitter.Parser(_LANGUAGE).parse(source).root_node
     kinds = ("availability_condition", "attribute")
     found = (_text(node) for node in _walk(root) if node.type in kinds)
@@ -95,7 +95,7 @@ def _type(node: tree_sitter.Node) -> Type:
         {},
     )
     properties = {keys[name]: kind for name, kind in stored.items() if name in keys}
-    # A key without a property, or a property without a key, is neither written nor read.
+    # A property without a key, or a key without a property, is neither written nor read.
     assert len(properties) == len(keys) or not keys, _text(node.child_by_field_name("name"))
     assert not keys or set(stored) == set(keys), set(stored) ^ set(keys)
     return Type(properties, tuple(_cases(node).values()) if _keyword(node) == "enum" else ())
@@ -104,13 +104,13 @@ def _type(node: tree_sitter.Node) -> Type:
 def _cases(node: tree_sitter.Node) -> dict[str, str]:
     body = node.child_by_field_name("body")
     assert body is not None
-    told = {}
+    cases = {}
     for entry in body.children:
         if entry.type == "enum_entry":
             raw = entry.child_by_field_name("raw_value")
             for name in entry.children_by_field_name("name"):
-                told[_text(name)] = _text(raw).strip('"') if raw else _text(name)
-    return told
+                cases[_text(name)] = _text(raw).strip('"') if raw else _text(name)
+    return cases
 
 
 def _keyword(node: tree_sitter.Node) -> str:

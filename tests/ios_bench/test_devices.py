@@ -1,4 +1,4 @@
-"""The driver of devices, against saved outputs of devicectl: what can go wrong, and when."""
+"""The driver of devices, on saved output of devicectl, with every failure that is known."""
 
 import json
 import plistlib
@@ -9,40 +9,36 @@ from pathlib import Path
 
 import pytest
 
+from agecompact.bench.drivers import Settings
 from agecompact.bench.validity import validated
 from agecompact.errors import BackendMissingError, ExitCode, UsageError
+from agecompact.formats import COMPUTE_UNITS
 from ios_bench import devices, parsers, tool
 from ios_bench.devicectl import Devicectl
 from ios_bench.parsers import DeviceError
-from ios_bench.settings import COMPUTE_UNITS
 from tests.ios_bench import fake_runner
 from tests.ios_bench.conftest import DATA
 
 PHONE = "00000001-0000-5000-8000-000000000000"
 BUNDLE = "dev.example.bench"
+_SETTINGS = Settings(place=PHONE)
 _NO_FILE = {
     "device copy from": '{"error": {"userInfo": {"NSLocalizedDescription":'
     ' {"string": "no such file"}}}, "info": {"outcome": "failed"}}'
 }
-# What becomes of a command that answers with nothing more than that it worked.
-_WELL = '{"info": {"outcome": "success"}, "result": {}}'
-
-
-@dataclass(frozen=True)
-class Settings:
-    rounds: int = 2
-    place: str | None = PHONE
+# The result of a command that returns nothing.
+_SUCCESS = '{"info": {"outcome": "success"}, "result": {}}'
 
 
 @dataclass
 class Phone:
-    """`xcrun devicectl` with a phone behind it.
+    """`xcrun devicectl` with one phone.
 
     Attributes:
-        container: What the app's container holds.
-        answers: JSON for a command, by its first words, in the place of success.
+        container: Folder of the app's container.
+        answers: JSON that a command returns instead of success, by its first words.
         launch: How the app ends; None lets it measure.
-        calls: What was asked, without the program.
+        calls: Arguments of every call so far.
     """
 
     container: Path
@@ -64,36 +60,36 @@ class Phone:
             return tool.Completed(1, stderr=answer)
         if answer is None:
             self._copy(words)
-        Path(words[words.index("--json-output") + 1]).write_text(answer or _WELL)
+        Path(words[words.index("--json-output") + 1]).write_text(answer or _SUCCESS)
         return tool.Completed(1 if answer and '"failed"' in answer else 0)
 
     def _copy(self, words):
         if words[:2] == ["device", "copy"]:
-            told = dict(zip(words[3::2], words[4::2], strict=True))
-            assert told["--domain-type"] == "appDataContainer"
-            assert told["--domain-identifier"] == BUNDLE
+            options = dict(zip(words[3::2], words[4::2], strict=True))
+            assert options["--domain-type"] == "appDataContainer"
+            assert options["--domain-identifier"] == BUNDLE
             if words[2] == "to":
-                target = self.container / told["--destination"]
+                target = self.container / options["--destination"]
                 assert not target.exists()
-                shutil.copytree(told["--source"], target)
+                shutil.copytree(options["--source"], target)
             else:
-                shutil.copyfile(self.container / told["--source"], told["--destination"])
+                shutil.copyfile(self.container / options["--source"], options["--destination"])
 
     def _app(self, words):
         assert words[3:8] == ["--device", PHONE, "--console", "--terminate-existing", BUNDLE]
         package, *rest = words[8:]
-        told = dict(zip(rest[::2], rest[1::2], strict=True))
-        assert (self.container / told["--golden"] / "golden.json").is_file()
+        options = dict(zip(rest[::2], rest[1::2], strict=True))
+        assert (self.container / options["--golden"] / "golden.json").is_file()
         record = fake_runner.record_of(
-            self.container / package, told["--compute-unit"], source="device"
+            self.container / package, options["--compute-unit"], source="device"
         )
-        fake_runner.write(self.container / told["--out"], record)
+        fake_runner.write(self.container / options["--out"], record)
         return tool.Completed(0)
 
 
 @pytest.fixture
 def phone(request, tmp_path, saved, monkeypatch):
-    """A phone that is well, and the app for it."""
+    """A phone that can be measured, and the app for it."""
     request.getfixturevalue("on_a_mac")
     app = tmp_path / "AgecompactApp.app"
     app.mkdir()
@@ -105,7 +101,7 @@ def phone(request, tmp_path, saved, monkeypatch):
 
 
 def test_measures_every_package_on_every_unit(phone, build):
-    records = devices.measure_build(build, Settings())
+    records = devices.measure_build(build, _SETTINGS)
     assert [(r.artifact.precision, r.runtime.delegate.asked) for r in records] == [
         (precision, unit) for precision in ("float32", "float16") for unit in COMPUTE_UNITS
     ]
@@ -122,18 +118,18 @@ def test_measures_every_package_on_every_unit(phone, build):
     ]
 
 
-def test_each_run_has_a_folder_of_its_own(phone, build):
+def test_each_run_has_its_own_folder(phone, build):
     devices.measure_build(build, Settings(place=f"{PHONE}/cpuOnly"))
     assert len(list((phone.container / "Documents").iterdir())) == 2
 
 
 @pytest.mark.parametrize("wanted", [PHONE, "00008130-0000000000000001", "Bench phone"])
-def test_a_device_goes_by_three_names(saved, wanted):
+def test_a_device_is_found_by_any_of_its_names(saved, wanted):
     listed = parsers.parse_devices(saved("devicectl_list_v2.json"))
     assert devices.choose(listed, wanted).identifier == PHONE
 
 
-def test_the_only_fit_device_needs_no_name(saved):
+def test_the_only_device_that_can_be_measured_needs_no_name(saved):
     listed = parsers.parse_devices(saved("devicectl_list_v2.json"))
     assert devices.choose(listed, None).identifier == PHONE
 
@@ -147,7 +143,7 @@ def test_the_only_fit_device_needs_no_name(saved):
         ("A watch", "watchOS"),
     ],
 )
-def test_a_device_that_cannot_be_measured(saved, wanted, why):
+def test_a_device_that_cannot_be_measured_is_refused(saved, wanted, why):
     listed = parsers.parse_devices(saved("devicectl_list_v2.json"))
     with pytest.raises(DeviceError, match=wanted) as caught:
         devices.choose(listed, wanted)
@@ -155,21 +151,21 @@ def test_a_device_that_cannot_be_measured(saved, wanted, why):
     assert caught.value.exit_code == ExitCode.ENVIRONMENT
 
 
-def test_how_to_pair_names_the_device(saved):
+def test_the_fix_for_pairing_names_the_device(saved):
     listed = parsers.parse_devices(saved("devicectl_list_v2.json"))
     with pytest.raises(DeviceError) as caught:
         devices.choose(listed, "Borrowed phone")
     assert "--device 00000004-" in caught.value.fix
 
 
-def test_several_devices_must_be_told_apart(saved):
+def test_one_of_several_devices_must_be_named(saved):
     listed = parsers.parse_devices(saved("devicectl_list_v2.json"))
     with pytest.raises(UsageError, match="several devices") as caught:
         devices.choose((listed[0], listed[0]), None)
     assert caught.value.fix == f"--on ios:{PHONE}"
 
 
-def test_no_device_at_all(saved):
+def test_no_usable_device_is_an_error(saved):
     with pytest.raises(DeviceError, match="no device is connected"):
         devices.choose((), None)
     simulator = parsers.parse_devices(saved("devicectl_list_v5.json"))[1:]
@@ -183,15 +179,15 @@ def test_no_device_at_all(saved):
     assert "Bench phone" in caught.value.why
 
 
-def test_a_phone_that_is_locked_from_the_start(phone, build, saved):
+def test_a_locked_phone_is_refused(phone, build, saved):
     phone.answers["device info lockState"] = saved("devicectl_lock_state.json")
     with pytest.raises(DeviceError) as caught:
-        devices.measure_build(build, Settings())
+        devices.measure_build(build, _SETTINGS)
     assert caught.value.why == "it is locked"
     assert not any("install" in call for call in phone.calls)
 
 
-def test_a_lock_that_cannot_be_asked_is_no_lock(phone, build, saved):
+def test_an_unknown_lock_state_is_ignored(phone, build, saved):
     phone.answers["device info lockState"] = saved("devicectl_not_found.json")
     assert devices.measure_build(build, Settings(place=f"{PHONE}/cpuOnly"))[0].failure is None
 
@@ -201,20 +197,20 @@ def test_a_lock_that_cannot_be_asked_is_no_lock(phone, build, saved):
     [
         ("devicectl_unpaired.json", "does not trust this Mac"),
         ("devicectl_no_developer_mode.json", "Developer Mode is off"),
-        ("devicectl_gone.json", "went away"),
+        ("devicectl_gone.json", "was disconnected"),
     ],
 )
-def test_an_install_that_is_refused(phone, build, saved, name, what):
+def test_a_refused_install_is_an_error(phone, build, saved, name, what):
     phone.answers["device install"] = saved(name)
     with pytest.raises(DeviceError, match=what):
-        devices.measure_build(build, Settings())
+        devices.measure_build(build, _SETTINGS)
 
 
 @pytest.mark.parametrize(
     ("answers", "launch", "failure"),
     [
-        ({"device copy to": "devicectl_gone.json"}, None, "it went away meanwhile"),
-        ({"device copy from": "devicectl_gone.json"}, None, "it went away meanwhile"),
+        ({"device copy to": "devicectl_gone.json"}, None, "it was disconnected"),
+        ({"device copy from": "devicectl_gone.json"}, None, "it was disconnected"),
         ({"device copy to": "hangs"}, None, "does not answer: nothing within 120 s"),
         ({}, "launch_locked.txt", "the device refused: it is locked"),
         (_NO_FILE, tool.Completed(-9, timed_out=True), "no answer within 300 s"),
@@ -222,7 +218,7 @@ def test_an_install_that_is_refused(phone, build, saved, name, what):
         (_NO_FILE, tool.Completed(0), "the device refused: no such file"),
     ],
 )
-def test_what_goes_wrong_midway_is_a_record_with_a_reason(phone, build, answers, launch, failure):
+def test_a_failure_during_the_measurement_is_a_record(phone, build, answers, launch, failure):
     phone.answers |= {command: _saved_or(answer) for command, answer in answers.items()}
     if isinstance(launch, str):
         launch = tool.Completed(1, stderr=(DATA / launch).read_text())
@@ -239,44 +235,44 @@ def _saved_or(answer):
     return path.read_text() if path.is_file() else answer
 
 
-def test_a_list_that_is_cut_off(phone, build, saved):
+def test_a_truncated_list_of_devices_is_an_error(phone, build, saved):
     phone.answers["list devices"] = saved("devicectl_list_v2.json")[:400]
     with pytest.raises(DeviceError, match="cannot be read"):
-        devices.measure_build(build, Settings())
+        devices.measure_build(build, _SETTINGS)
 
 
-def test_devicectl_that_is_not_there(phone, build):
+def test_a_missing_devicectl_is_an_error(phone, build):
     words = 'ERROR: unable to find utility "devicectl", not a developer tool or in PATH\n'
     phone.answers["list devices"] = words
     with pytest.raises(DeviceError) as caught:
-        devices.measure_build(build, Settings())
+        devices.measure_build(build, _SETTINGS)
     assert "unable to find utility" in caught.value.why
 
 
 @pytest.mark.usefixtures("phone")
-def test_an_app_that_is_not_built(build, monkeypatch, tmp_path):
+def test_a_missing_app_is_an_error(build, monkeypatch, tmp_path):
     monkeypatch.setenv(devices.APP_VARIABLE, str(tmp_path / "none.app"))
     with pytest.raises(BackendMissingError, match="no app") as caught:
-        devices.measure_build(build, Settings())
+        devices.measure_build(build, _SETTINGS)
     assert "bench-ios-app" in caught.value.fix
 
 
 @pytest.mark.usefixtures("phone")
-def test_an_app_without_a_name(build, tmp_path):
+def test_an_app_without_an_identifier_is_an_error(build, tmp_path):
     (tmp_path / "AgecompactApp.app/Info.plist").write_bytes(plistlib.dumps({}))
     with pytest.raises(BackendMissingError, match="no app"):
-        devices.measure_build(build, Settings())
+        devices.measure_build(build, _SETTINGS)
 
 
-def test_where_there_is_no_mac(build):
+def test_other_systems_are_refused(build):
     if sys.platform == "darwin":
         pytest.skip("this is a Mac")
     with pytest.raises(BackendMissingError) as caught:
-        devices.measure_build(build, Settings())
+        devices.measure_build(build, _SETTINGS)
     assert caught.value.exit_code == ExitCode.ENVIRONMENT
 
 
-def test_saved_outputs_have_an_origin():
+def test_every_saved_output_has_an_origin():
     origin = (DATA / "ORIGIN.md").read_text()
     names = [path.name for path in DATA.iterdir() if path.name != "ORIGIN.md"]
     assert [name for name in names if f"`{name}`" not in origin] == []

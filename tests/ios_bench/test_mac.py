@@ -1,30 +1,26 @@
-"""The Mac's driver, against runners that fail in every way that a runner of GitHub has."""
+"""The driver of this Mac, with runners that fail in every way that was seen on GitHub's."""
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from agecompact.artifacts.manifest import Build
 from agecompact.bench import size
+from agecompact.bench.drivers import Settings
+from agecompact.bench.files import measured_files
 from agecompact.bench.validity import validated
 from agecompact.errors import BackendMissingError, ExitCode, UsageError
 from agecompact.files import size_of
+from agecompact.formats import COMPUTE_UNITS
 from ios_bench import mac, settings, tool
-from ios_bench.settings import COMPUTE_UNITS
 from tests.ios_bench import fake_runner, fixtures
-
-
-@dataclass(frozen=True)
-class Settings:
-    rounds: int = 2
-    place: str | None = None
 
 
 @pytest.fixture
 def runner(request, tmp_path, monkeypatch):
-    """A runner of the named temper."""
+    """Makes a runner that behaves in the named way."""
     request.getfixturevalue("on_a_mac")
 
     def make(mode):
@@ -37,7 +33,7 @@ def runner(request, tmp_path, monkeypatch):
 
 
 def test_measures_every_package_on_every_unit(runner, build):
-    runner("is well")
+    runner("succeeds")
     reported = []
     records = mac.measure_build(build, Settings(), reported.append)
     assert reported == [entry.file for entry in build.manifest.artifacts]
@@ -50,15 +46,15 @@ def test_measures_every_package_on_every_unit(runner, build):
         assert record.artifact.parameters == 39741
 
 
-def test_the_bytes_of_a_package_are_told_as_of_any_file(runner, copy_build):
-    runner("is well")
+def test_the_bytes_of_a_package_are_broken_down_like_those_of_a_file(runner, copy_build):
+    runner("succeeds")
     real = copy_build("ssrnet", "float16.mlpackage")
     (record, *_) = mac.measure_build(real, Settings(place="cpuOnly"))
     path = real.folder / "ssrnet_float16.mlpackage"
-    told = record.artifact.size
-    assert told == size.measure(path, "float16", real.manifest.folded_parameters)
-    assert told.weights_bytes + told.graph_bytes + told.metadata_bytes == size_of(path)
-    # A package that is broken has a size, and no parts.
+    parts = record.artifact.size
+    assert parts == size.measure(path, "float16", real.manifest.folded_parameters)
+    assert parts.weights_bytes + parts.graph_bytes + parts.metadata_bytes == size_of(path)
+    # A broken package has a size, but its parts are unknown.
     (path / "Data/com.apple.CoreML/model.mlmodel").write_bytes(b"\xff" * 64)
     (broken, *_) = mac.measure_build(real, Settings(place="cpuOnly"))
     assert (broken.artifact.size, broken.artifact.file_bytes) == (None, size_of(path))
@@ -66,13 +62,12 @@ def test_the_bytes_of_a_package_are_told_as_of_any_file(runner, copy_build):
 
 def test_a_hang_is_a_record_with_a_reason(runner, build, monkeypatch):
     runner("hangs on all")
-    monkeypatch.setattr(settings, "_TIMEOUT_S", 1)
     monkeypatch.setattr(mac, "_GRACE_S", 3.0)
     request = replace(settings.of_mac(Settings(place="cpuOnly,all")), timeout_s=1)
     here = mac.this_mac()
-    entry = build.manifest.artifacts[0]
-    well, hung = (here.measure(build, entry, unit, request) for unit in request.compute_units)
-    assert well.failure is None
+    file = measured_files(build)[1]
+    good, hung = (here.measure(build, file, unit, request) for unit in request.compute_units)
+    assert good.failure is None
     assert hung.failure == "no answer within 1 s"
     assert hung.machine == here.machine
     assert [reason.rule for reason in validated(hung).reasons] == ["not-measured"]
@@ -84,7 +79,7 @@ def test_a_hang_is_a_record_with_a_reason(runner, build, monkeypatch):
         ("aborts", "the runner failed: ended by SIGABRT"),
         ("is cut off", "cannot read latency record"),
         ("writes nothing", "the runner failed: cannot measure it: it does not load"),
-        ("writes nothing and is content", "no latency record"),
+        ("writes nothing and succeeds", "no latency record"),
         ("finds no Core ML", "the runner found no Core ML"),
         ("measures another file", "the runner measured another file"),
         ("measures another unit", "the runner measured another compute unit: all, not cpuOnly"),
@@ -101,13 +96,13 @@ def test_a_runner_that_fails_is_a_record_with_a_reason(runner, build, mode, fail
         assert record.runtime.delegate.asked == "cpuOnly"
 
 
-def test_a_figure_that_errs_is_kept_for_the_verdict(runner, build):
-    runner("errs beyond its tolerance")
+def test_a_record_beyond_its_tolerance_is_kept_for_validation(runner, build):
+    runner("is beyond its tolerance")
     records = mac.measure_build(build, Settings(place="cpuOnly"))
     assert all(record.failure is None for record in records)
 
 
-def test_the_runner_is_told_all(build):
+def test_the_runner_gets_every_argument(build):
     seen = []
 
     def run(command, timeout_s):
@@ -116,7 +111,7 @@ def test_the_runner_is_told_all(build):
 
     here = mac.Mac(mac.Path("runner"), fixtures.full_record().machine, run)
     request = settings.Request(runs=70, warmup_runs=3, timeout_s=9)
-    here.measure(build, build.manifest.artifacts[0], "cpuAndGPU", request)
+    here.measure(build, measured_files(build)[1], "cpuAndGPU", request)
     ((command, timeout_s),) = seen
     assert command[1] == str(build.folder / "c3ae_float32.mlpackage")
     options = dict(zip(command[2::2], command[3::2], strict=True))
@@ -131,7 +126,7 @@ def test_the_runner_is_told_all(build):
     assert timeout_s > 9
 
 
-def test_where_there_is_no_mac(build):
+def test_other_systems_are_refused(build):
     if sys.platform == "darwin":
         pytest.skip("this is a Mac")
     with pytest.raises(BackendMissingError) as caught:
@@ -142,7 +137,7 @@ def test_where_there_is_no_mac(build):
 
 
 @pytest.mark.usefixtures("on_a_mac")
-def test_where_there_is_no_swift(build, monkeypatch):
+def test_a_mac_without_swift_is_refused(build, monkeypatch):
     monkeypatch.delenv(mac.RUNNER_VARIABLE, raising=False)
     monkeypatch.setattr(mac, "shutil", SimpleNamespace(which=lambda _: None))
     with pytest.raises(BackendMissingError, match="cannot be built") as caught:
@@ -151,7 +146,7 @@ def test_where_there_is_no_swift(build, monkeypatch):
 
 
 @pytest.mark.usefixtures("on_a_mac")
-def test_a_runner_that_does_not_build(monkeypatch):
+def test_a_runner_that_does_not_build_is_reported(monkeypatch):
     monkeypatch.delenv(mac.RUNNER_VARIABLE, raising=False)
     monkeypatch.setattr(mac, "shutil", SimpleNamespace(which=lambda _: "/usr/bin/swift"))
     with pytest.raises(BackendMissingError, match="does not build") as caught:
@@ -176,39 +171,33 @@ def test_a_built_runner_is_found(monkeypatch):
     assert here.machine.cpu == "Apple M2"
 
 
-@pytest.mark.parametrize("told", ["", "{", '{"cpu": 1}'])
+@pytest.mark.parametrize("description", ["", "{", '{"cpu": 1}'])
 @pytest.mark.usefixtures("on_a_mac")
-def test_a_machine_that_cannot_be_read(tmp_path, monkeypatch, told):
+def test_a_runner_that_does_not_describe_the_machine_is_refused(tmp_path, monkeypatch, description):
     path = tmp_path / "agecompact-bench"
     path.touch()
     monkeypatch.setenv(mac.RUNNER_VARIABLE, str(path))
     with pytest.raises(BackendMissingError, match="does not run here"):
-        mac.this_mac(lambda *_: tool.Completed(0, told))
-
-
-@pytest.mark.usefixtures("on_a_mac")
-def test_a_runner_that_is_no_program(tmp_path, monkeypatch):
-    path = tmp_path / "agecompact-bench"
-    path.touch()
-    monkeypatch.setenv(mac.RUNNER_VARIABLE, str(path))
+        mac.this_mac(lambda *_: tool.Completed(0, description))
+    # The empty file is not a program.
     with pytest.raises(BackendMissingError, match="does not run here"):
         mac.this_mac()
 
 
 @pytest.mark.usefixtures("on_a_mac")
-def test_a_named_runner_that_is_missing(tmp_path, monkeypatch):
+def test_a_named_runner_that_is_missing_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setenv(mac.RUNNER_VARIABLE, str(tmp_path / "none"))
     with pytest.raises(BackendMissingError, match="no runner"):
         mac.this_mac()
 
 
-def test_an_unknown_unit_is_named(build):
+def test_an_unknown_unit_suggests_the_nearest(build):
     with pytest.raises(UsageError, match="compute unit 'cpuonly'") as caught:
         mac.measure_build(build, Settings(place="cpuonly"))
     assert "cpuOnly" in caught.value.fix
 
 
-def test_a_build_without_packages(build):
+def test_a_build_without_packages_is_refused(build):
     bare = Build(build.folder, replace(build.manifest, artifacts=()))
     with pytest.raises(UsageError, match="no Core ML package"):
         mac.measure_build(bare, Settings())
@@ -216,10 +205,10 @@ def test_a_build_without_packages(build):
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="this is a Mac")
 @pytest.mark.parametrize("where", ["mac", "mac:cpuOnly", "ios", "ios:Bench phone/cpuOnly"])
-def test_the_command_line_where_there_is_no_mac(agecompact, build, where):
-    told = agecompact("bench", build.folder, "--on", where)
-    assert told.returncode == ExitCode.ENVIRONMENT
-    assert "nothing can be measured here" in told.stderr
-    assert "Mac" in told.stderr
-    assert "Traceback" not in told.stderr
+def test_the_command_refuses_other_systems(agecompact, build, where):
+    run = agecompact("bench", build.folder, "--on", where)
+    assert run.returncode == ExitCode.ENVIRONMENT
+    assert "nothing can be measured here" in run.stderr
+    assert "Mac" in run.stderr
+    assert "Traceback" not in run.stderr
     assert not (build.folder / "latency.json").exists()

@@ -26,7 +26,7 @@ def test_devices_of_xcode_15(saved):
 
 def test_devices_of_xcode_27_and_its_simulators(saved):
     phone, simulator = parsers.parse_devices(saved("devicectl_list_v5.json"))
-    assert phone.name == "Bench phone", "the form that stays outranks the deprecated one"
+    assert phone.name == "Bench phone", "the deprecated form is ignored"
     assert (phone.os_version, phone.os_build) == ("27.0", "24A434")
     assert phone.connection == "connected"
     assert phone.developer_mode == "enabled"
@@ -35,12 +35,15 @@ def test_devices_of_xcode_27_and_its_simulators(saved):
     assert "simulator" in parsers.obstacle(simulator).why
 
 
-def test_both_forms_of_xcode_27_tell_the_same(saved):
-    (alone,) = parsers.parse_devices(saved("devicectl_list_v5_properties.json"))
-    assert alone == parsers.parse_devices(saved("devicectl_list_v5.json"))[0]
+def test_both_forms_of_xcode_27_agree(saved):
+    content = json.loads(saved("devicectl_list_v5.json"))
+    both = parsers.parse_devices(json.dumps(content))[0]
+    entry = content["result"]["devices"][0]
+    content["result"]["devices"] = [{k: entry[k] for k in ("identifier", "properties")}]
+    assert parsers.parse_devices(json.dumps(content)) == (both,)
 
 
-def test_a_locked_phone(saved):
+def test_the_lock_state_of_a_phone(saved):
     assert parsers.parse_locked(saved("devicectl_lock_state.json")) is True
     assert parsers.parse_locked('{"result": {"passcodeRequired": false}}') is False
     assert parsers.parse_locked('{"result": {}}') is None
@@ -50,12 +53,12 @@ def test_a_locked_phone(saved):
     ("name", "what", "fix"),
     [
         ("devicectl_not_found.json", "cannot be reached", "cable"),
-        ("devicectl_gone.json", "went away meanwhile", "cable"),
+        ("devicectl_gone.json", "was disconnected", "cable"),
         ("devicectl_unpaired.json", "does not trust this Mac", "manage pair"),
         ("devicectl_no_developer_mode.json", "Developer Mode is off", "Privacy & Security"),
     ],
 )
-def test_a_failure_says_what_why_and_the_fix(saved, name, what, fix):
+def test_a_known_failure_has_a_reason_and_a_fix(saved, name, what, fix):
     with pytest.raises(DeviceError, match=what) as caught:
         parsers.parse_result(saved(name))
     assert fix in caught.value.fix
@@ -63,25 +66,25 @@ def test_a_failure_says_what_why_and_the_fix(saved, name, what, fix):
     assert caught.value.exit_code == ExitCode.ENVIRONMENT
 
 
-def test_a_launch_on_a_locked_phone(saved):
+def test_a_failed_launch_on_a_locked_phone(saved):
     error = parsers.explained(tuple(saved("launch_locked.txt").splitlines()))
     assert error.what == "the device refused: it is locked"
 
 
-def test_a_failure_of_no_known_kind_is_told_in_its_own_words():
+def test_an_unknown_failure_keeps_its_message():
     error = parsers.explained(("Something new.",))
     assert error.why == "Something new."
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.3, 0.9, 0.99])
-def test_truncated_json(saved, kept):
+def test_truncated_json_is_an_error(saved, kept):
     text = saved("devicectl_list_v2.json").rstrip()
     with pytest.raises(DeviceError, match="cannot be read"):
         parsers.parse_devices(text[: int(kept * len(text))])
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"result": []}', '{"result": {}}', "null"])
-def test_json_of_another_form(text):
+def test_json_of_another_form_is_an_error(text):
     with pytest.raises(DeviceError):
         parsers.parse_devices(text)
 
@@ -94,7 +97,7 @@ def test_json_of_another_form(text):
         {"hardwareProperties": {"udid": "x"}},
     ],
 )
-def test_what_has_no_identifier_is_no_device(entry):
+def test_an_entry_without_identifier_is_ignored(entry):
     assert parsers.parse_devices(json.dumps({"result": {"devices": [entry]}})) == ()
 
 

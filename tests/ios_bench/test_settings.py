@@ -1,36 +1,29 @@
-from dataclasses import dataclass
-
 import pytest
 
+from agecompact.bench.drivers import Settings
 from agecompact.errors import UsageError
+from agecompact.formats import COMPUTE_UNITS
 from ios_bench import settings
-from ios_bench.settings import COMPUTE_UNITS
 from tests.ios_bench import swift_source
 
-
-@dataclass(frozen=True)
-class Settings:
-    rounds: int = 20
-    place: str | None = None
-    compute_units: tuple[str, ...] = ()
+_UNITS = tuple(COMPUTE_UNITS)
 
 
 def test_the_units_are_those_of_the_runner():
     source = (swift_source.CORE / "ComputeUnit.swift").read_bytes()
-    assert swift_source.types_of(source)["ComputeUnit"].cases == COMPUTE_UNITS
+    assert swift_source.types_of(source)["ComputeUnit"].cases == _UNITS
 
 
 def test_a_mac_is_measured_on_all_units_unless_some_are_named():
-    assert settings.of_mac(Settings()).compute_units == COMPUTE_UNITS
+    assert settings.of_mac(Settings()).compute_units == _UNITS
     assert settings.of_mac(Settings(place="all,cpuOnly")).compute_units == ("all", "cpuOnly")
-    assert settings.of_mac(Settings(compute_units=("all",))).compute_units == ("all",)
 
 
 @pytest.mark.parametrize(
     ("place", "device", "units"),
     [
-        (None, None, COMPUTE_UNITS),
-        ("Bench phone", "Bench phone", COMPUTE_UNITS),
+        (None, None, _UNITS),
+        ("Bench phone", "Bench phone", _UNITS),
         ("Bench phone/cpuOnly", "Bench phone", ("cpuOnly",)),
         ("/all,cpuOnly", None, ("all", "cpuOnly")),
     ],

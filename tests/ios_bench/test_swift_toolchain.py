@@ -1,7 +1,7 @@
-"""What a Swift compiler can check off a Mac: the core's own tests, and all the rest against a Core
-ML that is none (`fake_coreml`), from the command line to the record that Python reads.
+"""Checks that need a Swift compiler, but no Mac: the core's own tests, and everything else with a
+fake Core ML (`fake_coreml`), from the command line to the record that Python reads.
 
-`AGECOMPACT_SWIFT` is a command put before `swift` and its products, such as a container's.
+`AGECOMPACT_SWIFT` is a prefix for `swift` and its products, such as a container's command.
 """
 
 import json
@@ -14,17 +14,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from agecompact.bench import schema, store
+from agecompact.bench.files import measured_files
 from agecompact.bench.validity import validated
 from agecompact.files import sha256_of
 from ios_bench import mac
 from ios_bench.settings import Request
-from tests.ios_bench import fixtures, json_schema
+from tests.ios_bench import fixtures
 from tests.ios_bench.swift_source import PACKAGE, ROOT
 
 _PREFIX = shlex.split(os.environ.get("AGECOMPACT_SWIFT", ""))
-_SCHEMA = json.loads(schema.PATH.read_text())
 _TIMEOUT_S = 1500
 
 pytestmark = [
@@ -34,7 +35,7 @@ pytestmark = [
     ),
 ]
 needs_no_mac = pytest.mark.skipif(
-    sys.platform == "darwin", reason="a Mac has a Core ML of its own, which CI runs"
+    sys.platform == "darwin", reason="CI runs the real Core ML on a Mac"
 )
 
 _METADATA = {
@@ -47,7 +48,7 @@ _METADATA = {
         }
     )
 }
-_WELL = {
+_GOOD = {
     "inputs": {"face": [1, 3, 2, 3]},
     "answers": [31.5, 64.25],
     "metadata": _METADATA,
@@ -69,15 +70,15 @@ def _swift(*command, **variables):
 def test_the_cores_own_tests(tmp_path):
     keep = tmp_path / "latency.json"
     command = ["swift", "test", "--package-path", PACKAGE, "--scratch-path", tmp_path / "build"]
-    ran = _swift(*command, AGECOMPACT_KEEP_RECORD=str(keep))
-    assert ran.returncode == 0, (ran.stdout + ran.stderr)[-4000:]
-    assert json_schema.faults(json.loads(keep.read_text()), _SCHEMA, _SCHEMA) == []
+    completed = _swift(*command, AGECOMPACT_KEEP_RECORD=str(keep))
+    assert completed.returncode == 0, (completed.stdout + completed.stderr)[-4000:]
+    Draft202012Validator(schema.generate()).validate(json.loads(keep.read_text()))
     assert store.read(keep) == (fixtures.full_record(), fixtures.hung_record())
 
 
 @pytest.fixture(scope="session")
 def runner(tmp_path_factory):
-    """The runner, built against a Core ML that is none."""
+    """The runner, built with the fake Core ML."""
     folder = tmp_path_factory.mktemp("fake")
     built = _swift("sh", ROOT / "tests/ios_bench/fake_coreml/build.sh", folder)
     assert built.returncode == 0, built.stderr[-4000:]
@@ -90,20 +91,19 @@ def runner(tmp_path_factory):
 
 @pytest.fixture
 def measure(runner, build):
-    """Measures the build's first package, of which `fake.json` says how it behaves."""
-    entry = build.manifest.artifacts[0]
+    """Measures the build's first package, whose `fake.json` says how it behaves."""
+    file = measured_files(build)[1]
     machine = fixtures.full_record().machine
 
     def run(unit="cpuOnly", golden=True, timeout_s=60, **behaviour):
-        package = build.path(entry)
-        (package / "fake.json").write_text(json.dumps(_WELL | behaviour))
+        (file.path / "fake.json").write_text(json.dumps(_GOOD | behaviour))
         index = json.loads((build.folder / "golden/golden.json").read_text())
-        index["tolerances"] = {entry.file: {"max": 0.1}}
+        index["tolerances"] = {file.path.name: {"max": 0.1}}
         (build.folder / "golden/golden.json").write_text(json.dumps(index))
         if not golden:
             shutil.rmtree(build.folder / "golden")
         request = Request(runs=40, warmup_runs=3, timeout_s=timeout_s)
-        return mac.Mac(runner, machine).measure(build, entry, unit, request)
+        return mac.Mac(runner, machine).measure(build, file, unit, request)
 
     return run
 
@@ -132,21 +132,21 @@ def test_a_record_from_end_to_end(measure, build):
 
 
 @needs_no_mac
-def test_a_gpu_that_took_nothing(measure):
+def test_an_unused_gpu_is_a_refused_delegate(measure):
     record = measure("cpuAndGPU", plan=[["ios16.conv", "cpu"]])
     assert record.runtime.delegate.got == "cpuOnly"
     assert "delegate-refused" in {reason.rule for reason in validated(record).reasons}
 
 
 @needs_no_mac
-def test_a_system_without_a_plan(measure):
+def test_the_delegate_is_unknown_without_a_plan(measure):
     record = measure("all", plan=None)
     assert record.runtime.delegate.got is None
     assert "MLComputePlan" in record.unknown["ops_by_unit"]
 
 
 @needs_no_mac
-def test_answers_beyond_the_tolerance(measure):
+def test_outputs_beyond_the_tolerance_are_recorded(measure):
     record = measure(answers=[31.5, 65.0])
     assert record.failure is None
     assert record.output_error.max_error == 0.75
@@ -154,12 +154,12 @@ def test_answers_beyond_the_tolerance(measure):
 
 
 @needs_no_mac
-def test_a_picture_input(measure):
+def test_an_image_input_is_measured(measure):
     assert measure(inputs={"face": [2, 3]}).output_error.max_error == 0.0
 
 
 @needs_no_mac
-def test_no_golden_pack(measure):
+def test_no_golden_pack_is_no_error(measure):
     record = measure(golden=False)
     assert record.failure is None
     assert record.output_error is None
@@ -171,11 +171,11 @@ def test_no_golden_pack(measure):
     [
         ({"fault": "compile"}, "it does not compile: it fails to compile"),
         ({"fault": "load"}, "it does not load: it fails to load"),
-        ({"fault": "predict"}, "Core ML gave no answer: it fails to predict"),
+        ({"fault": "predict"}, "the Core ML prediction failed: it fails to predict"),
         ({"fault": "hang", "timeout_s": 2}, "no answer within 2 s"),
-        ({"inputs": {"face": [1, 3, 9, 9]}}, "an input of shape [1, 3, 9, 9]"),
-        ({"inputs": {"other": [1, 3, 2, 3]}}, "its inputs are not the golden pack's"),
-        ({"inputs": {"face": [9, 9]}}, "a picture of another size"),
+        ({"inputs": {"face": [1, 3, 9, 9]}}, "an input has shape [1, 3, 9, 9]"),
+        ({"inputs": {"other": [1, 3, 2, 3]}}, "its inputs are not those of the golden pack"),
+        ({"inputs": {"face": [9, 9]}}, "an image input of another size"),
     ],
 )
 def test_what_fails_is_a_record_with_a_reason(measure, behaviour, failure):
@@ -185,9 +185,9 @@ def test_what_fails_is_a_record_with_a_reason(measure, behaviour, failure):
 
 
 @needs_no_mac
-def test_where_each_op_goes(runner, build, tmp_path):
+def test_the_placement_of_each_op_is_written(runner, build, tmp_path):
     package = build.path(build.manifest.artifacts[0])
-    (package / "fake.json").write_text(json.dumps(_WELL))
+    (package / "fake.json").write_text(json.dumps(_GOOD))
     out = tmp_path / "placement.json"
     options = ["--out", tmp_path / "r.json", "--runs", "2", "--placement", out]
     subprocess.run([runner, package, *options], check=True, timeout=60)
@@ -202,10 +202,10 @@ def test_where_each_op_goes(runner, build, tmp_path):
     [(["--help"], 0), (["--machine"], 0), (["--gpu"], 2), ([], 2), (["none", "--out", "x"], 2)],
 )
 def test_exit_codes(runner, arguments, code, tmp_path):
-    told = subprocess.run(
+    completed = subprocess.run(
         [runner, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
-    assert told.returncode == code
+    assert completed.returncode == code
     if code:
-        assert told.stderr.startswith("error: ")
+        assert completed.stderr.startswith("error: ")
     assert not Path(tmp_path / "x").exists()

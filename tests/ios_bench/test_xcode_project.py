@@ -1,4 +1,4 @@
-"""The app's project, written by hand: its syntax, its references, the package that it takes."""
+"""The app's hand-written project: its syntax, its references, the package that it uses."""
 
 import re
 
@@ -12,17 +12,17 @@ _TOKEN = re.compile(
 
 
 def _parse(text):
-    """The old property list form: dictionaries, lists and words."""
+    """Parses the old property list format: dictionaries, lists and words."""
     tokens = iter([m[1] for m in _TOKEN.finditer(text) if m[1]])
 
     def value(token):
         if token == "{":
-            told = {}
+            fields = {}
             while (name := next(tokens)) != "}":
                 assert next(tokens) == "="
-                told[name] = value(next(tokens))
+                fields[name] = value(next(tokens))
                 assert next(tokens) == ";", name
-            return told
+            return fields
         if token == "(":
             items = []
             while (item := next(tokens)) != ")":
@@ -49,18 +49,18 @@ def _words(value):
     return [value]
 
 
-def test_every_reference_leads_somewhere_and_nothing_lies_loose():
+def test_every_reference_resolves_and_every_object_is_used():
     named = {word for word in _words(_PROJECT) if re.fullmatch(r"[0-9A-F]{24}", word)}
     assert named == set(_OBJECTS)
 
 
-def test_its_files_are_there():
+def test_its_files_exist():
     sources = [o["path"] for o in _OBJECTS.values() if o.get("lastKnownFileType")]
     assert sources == ["AgecompactApp.swift"]
     assert all((_APP / "AgecompactApp" / path).is_file() for path in sources)
 
 
-def test_it_takes_the_package_that_stands_beside_it():
+def test_it_uses_the_package_beside_it():
     (package,) = (o for o in _OBJECTS.values() if o["isa"] == "XCLocalSwiftPackageReference")
     assert (_APP / package["relativePath"]).resolve() == PACKAGE
     (product,) = (o for o in _OBJECTS.values() if o["isa"] == "XCSwiftPackageProductDependency")
@@ -68,19 +68,19 @@ def test_it_takes_the_package_that_stands_beside_it():
     assert f'.library(name: "{product["productName"]}"' in manifest
 
 
-def test_it_runs_where_the_package_runs():
+def test_it_supports_the_systems_of_the_package():
     settings = [o["buildSettings"] for o in _OBJECTS.values() if "buildSettings" in o]
     targets = {s.get("IPHONEOS_DEPLOYMENT_TARGET") for s in settings} - {None}
     assert targets == {"16.0"}
     assert ".iOS(.v16)" in (PACKAGE / "Package.swift").read_text()
-    # Whose team signs it is for its user to say.
+    # The user chooses the team that signs it.
     assert "DEVELOPMENT_TEAM" not in _TEXT
 
 
 def test_a_missing_brace_is_found():
-    for harmed in (_TEXT.rstrip()[:-1], _TEXT.replace(");", "", 1)):
+    for broken in (_TEXT.rstrip()[:-1], _TEXT.replace(");", "", 1)):
         try:
-            _parse(harmed)
+            _parse(broken)
         except (AssertionError, StopIteration, RuntimeError):
             continue
         raise AssertionError("it was read")

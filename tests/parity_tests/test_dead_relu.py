@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pytest
 
 from agecompact.artifacts import manifest
 from agecompact.errors import ConversionError
+from agecompact.formats import Format
 from agecompact.runtimes.registry import read_metadata
 from export import pipeline, targets, to_tflite
 from export.job import Artifact, Job
@@ -84,7 +85,7 @@ def verdicts(
     assert (right.format, replaced.format) == ("onnx", "tflite")
     described = read_metadata(good.path(replaced))
     for name, content in files.items():
-        (folder / name).write_bytes(to_tflite._finish(content, "float32", described))
+        (folder / name).write_bytes(to_tflite._finish(content, described))
     for kept in (good.path(right), good.weights):
         shutil.copy(kept, folder)
     entries = (right, *(replace(replaced, file=name) for name in files))
@@ -119,16 +120,16 @@ def test_export_refuses_to_ship_it(
 ) -> None:
     good = build_of("ssrnet")
 
-    def convert(stage: targets.Stage, job: Job, _: Path) -> list[dict[str, object]]:
+    def convert(format_: Format, job: Job, _: Path) -> tuple[Artifact, ...]:
         """As the converters of `good` did, but that TensorFlow makes one of those files."""
-        entry = next(e for e in good.manifest.artifacts if e.format == stage.format)
+        entry = next(e for e in good.manifest.artifacts if e.format == format_.name)
         path = job.folder / entry.file
         shutil.copy(good.path(entry), path)
-        if stage.format == "tflite":
+        if format_.name == "tflite":
             described = read_metadata(path)
-            path.write_bytes(to_tflite._finish(files[file], "float32", described))
-        made = Artifact(entry.file, stage.format, "float32", entry.converter, {}, entry.opset)
-        return [asdict(made)]
+            path.write_bytes(to_tflite._finish(files[file], described))
+        made = Artifact(entry.file, format_.name, "float32", entry.converter, {}, entry.opset)
+        return (made,)
 
     monkeypatch.setattr(pipeline, "_convert", convert)
     request = pipeline.Request(good.weights, targets.select(["tflite"], ["fp32"]), tmp_path)

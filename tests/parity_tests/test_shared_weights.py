@@ -8,10 +8,7 @@ the graph, and no onnxsim on PATH takes out the Identity nodes that it leaves.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import onnx
 import pytest
@@ -20,6 +17,7 @@ from torch import Tensor
 
 from agecompact.artifacts import metadata
 from agecompact.artifacts.manifest import Build, read_builds
+from agecompact.formats import Format
 from agecompact.models import c3ae
 from agecompact.models.complexity import example_inputs
 from agecompact.weights import checkpoints
@@ -31,6 +29,8 @@ from parity_tests.foreign import check_pair
 from parity_tests.plan import Plan
 from parity_tests.results import Result
 from tests.support import verdicts_on
+
+(_ONNX,) = targets.select(["onnx"], ["fp32"])
 
 
 class _ACallEachCrop(c3ae.C3AEFull):
@@ -47,7 +47,7 @@ def legacy_export(job: Job, *, identities: bool) -> Artifact:
     assert isinstance(stacked, c3ae.C3AEFull)
     network = _ACallEachCrop(stacked.config).eval()
     network.load_state_dict(stacked.state_dict())
-    path = job.folder / targets.get("onnx", "float32").file_name(weights.model_id)
+    path = job.folder / _ONNX.file_name(weights.model_id)
     torch.onnx.export(
         network,
         example_inputs(contract, 1),
@@ -61,7 +61,7 @@ def legacy_export(job: Job, *, identities: bool) -> Artifact:
         keep_initializers_as_inputs=not identities,
     )
     model = onnx.load(path)
-    described = metadata_for(weights, targets.get("onnx", "float32"), {})
+    described = metadata_for(weights, _ONNX, {})
     onnx.helper.set_model_props(model, {metadata.KEY: described.to_json()})
     onnx.save(model, path)
     return Artifact(path.name, "onnx", "float32", "torch.onnx, legacy", {}, OPSET)
@@ -69,12 +69,12 @@ def legacy_export(job: Job, *, identities: bool) -> Artifact:
 
 def naive_build(folder: Path, *, identities: bool) -> Build:
     """A build of the released C3AE as the pipeline makes it, but for the exporter and PATH."""
-    convert: Callable[..., list[dict[str, Any]]] = pipeline._convert
+    convert = pipeline._convert
 
-    def instead(stage: targets.Stage, job: Job, scratch: Path) -> list[dict[str, Any]]:
-        if stage.format == "onnx":
-            return [asdict(legacy_export(job, identities=identities))]
-        return convert(stage, job, scratch)
+    def instead(format_: Format, job: Job, scratch: Path) -> tuple[Artifact, ...]:
+        if format_.name == "onnx":
+            return (legacy_export(job, identities=identities),)
+        return convert(format_, job, scratch)
 
     def without_onnxsim() -> dict[str, str]:
         return {**os.environ, "PATH": str(folder), "CUDA_VISIBLE_DEVICES": ""}

@@ -1,12 +1,11 @@
-"""Public Keras weights as networks of this package.
+"""Imports public Keras weights into networks of this package.
 
-One file for the file format, one a family of layouts. Families are data, with no torch and no h5py
-in them; this module puts the pieces together.
+One module reads the file format, and one per family describes its layouts as data, without torch
+and h5py. This module combines them.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,18 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 from agecompact.contract import Contract
 from agecompact.errors import UsageError, unknown_name
+from agecompact.imports import resolve
 
 if TYPE_CHECKING:
     from torch import nn
 
     from agecompact.weights.importers.keras_hdf5 import KerasFile
 
+# Function of each family that recognises a layout by its layers.
 FAMILIES = {
-    "ssrnet": "agecompact.weights.importers.ssrnet",
-    "c3ae": "agecompact.weights.importers.c3ae",
+    "ssrnet": "agecompact.weights.importers.ssrnet:recognise",
+    "c3ae": "agecompact.weights.importers.c3ae:recognise",
 }
 
-# What the layouts' weightless layers may be. A Lambda or a custom class may compute anything.
+# Classes of layers that a layout may contain. A Lambda or a custom class could compute anything.
 _PLAIN_CLASSES = frozenset(
     {
         *("InputLayer", "Model", "Functional"),
@@ -38,17 +39,17 @@ _PLAIN_CLASSES = frozenset(
 
 @dataclass(frozen=True)
 class Layout:
-    """How one public layout maps onto one of our networks.
+    """How a public layout maps to one of our networks.
 
     Attributes:
-        model_id: Registered id of the network.
-        config: Configuration of its factory.
-        contract: How the layout's authors prepared images, on our face chip.
-        layers: The file's layer for each of the network's modules, by name.
-        lambdas: Lambda layers whose function the network is known to compute.
-        repository: Where the layout was published.
-        licence: SPDX id of that repository.
-        assumed: What the file does not say and the layout takes for granted.
+        model_id: Registered id of the model.
+        config: Configuration of the model's factory.
+        contract: Preprocessing of the layout's authors, applied to our face chip.
+        layers: The layer in the file, by module of the network.
+        lambdas: Lambda layers whose function the network computes.
+        repository: Where the layout is published.
+        licence: SPDX id of the repository's licence.
+        assumed: What the file does not state and the layout assumes.
     """
 
     model_id: str
@@ -63,13 +64,13 @@ class Layout:
 
 @dataclass(frozen=True)
 class Imported:
-    """A network with imported weights, in evaluation mode, and what belongs in its weights file.
+    """A network with imported weights, and the content of its weights file.
 
     Attributes:
-        network: The network.
-        layout: What the file was recognised as.
-        parameters: Numbers in the file's layers, BN statistics included, as Keras counts.
-        card: Where the weights come from, and what nobody has checked.
+        network: The network, in evaluation mode.
+        layout: The recognised layout.
+        parameters: Number of values in the file's layers, BN statistics included, as Keras counts.
+        card: Origin of the weights, and what has not been checked.
     """
 
     network: nn.Module
@@ -79,14 +80,14 @@ class Imported:
 
 
 def from_keras(path: Path, family: str) -> Imported:
-    """Imports a public Keras HDF5 file; needs h5py.
+    """Imports a public Keras HDF5 file. Needs h5py.
 
     Args:
         path: The file, from `save_weights` or `save`.
         family: A key of `FAMILIES`.
 
     Raises:
-        UsageError: No such family, an unreadable file, or a layout that the family does not know.
+        UsageError: There is no such family, the file cannot be read, or its layout is unknown.
     """
     if family not in FAMILIES:
         raise unknown_name("family of public weights", family, FAMILIES)
@@ -94,7 +95,7 @@ def from_keras(path: Path, family: str) -> Imported:
     from agecompact.weights.importers import keras_hdf5
 
     source = keras_hdf5.read(path)
-    layout: Layout = importlib.import_module(FAMILIES[family]).recognise(source.layers)
+    layout: Layout = resolve(FAMILIES[family])(source.layers)
     _check_layers(source, layout)
     network = registry.build(layout.model_id, layout.config).eval()
     keras_hdf5.fill(network, source, layout.layers)
@@ -117,17 +118,18 @@ def _check_layers(source: KerasFile, layout: Layout) -> None:
     expected = set(layout.layers.values())
     if expected != set(source.layers):
         raise UsageError(
-            f"{source.path} is in no known layout of '{layout.model_id}'",
-            why=f"nearest layout expected {summary(expected)}; found {summary(source.layers)}",
-            fix=f"check --model; known are the files of {layout.repository}",
+            f"{source.path} has no known layout of '{layout.model_id}'",
+            why=f"the nearest layout expected {summary(expected)}; found {summary(source.layers)}",
+            fix=f"check --model, or use a file of {layout.repository}",
         )
-    odd = [
+    unknown = [
         f"{kind} '{name}'"
         for name, kind in source.classes.items()
         if kind not in _PLAIN_CLASSES and name not in layout.lambdas
     ]
-    if odd:
+    if unknown:
         raise UsageError(
-            f"{source.path} computes what '{layout.model_id}' does not",
-            why=f"its architecture has {', '.join(odd)}",
+            f"the architecture in {source.path} differs from '{layout.model_id}'",
+            why=f"it has {', '.join(unknown)}",
+            fix=f"use a file of {layout.repository}",
         )

@@ -1,9 +1,9 @@
 """The layouts of github.com/StevenBanama/C3AE, `nets/C3AE.py`, and of its fork YanzuoLu/C3AE.
 
-They differ from the paper: no layer of 12 features a crop, 12 bins from 0 to 110 years, and either
-no squeeze-and-excitation (48,633 parameters) or one with bias after each of the five blocks
+They differ from the paper: no layer of 12 features per crop, 12 bins from 0 to 110 years, and
+either no squeeze-and-excitation (48,633 parameters) or one with bias after each of the five blocks
 (53,993). W1 is a Dense softmax, or a 1x1 convolution with softmax and a global max pool over its
-one pixel, which is the same function. Keras flattens maps in HWC order, and so does our network.
+only pixel, which is the same function. Keras flattens maps in HWC order, as our network does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _BLOCKS = (1, 2, 3, 4, 5)
 
 
 def recognise(layers: Container[str]) -> Layout:
-    """The layout with squeeze-and-excitation if a file has Dense layers without a name for it."""
+    """The layout with squeeze-and-excitation if the file has unnamed Dense layers, else without."""
     se_after = _BLOCKS if "dense_1" in layers else ()
     table = {f"trunk.{i - 1}.conv": f"conv{i}" for i in _BLOCKS}
     table |= {f"trunk.{i - 1}.bn": f"batch_normalization_{i}" for i in _BLOCKS[:-1]}
@@ -44,5 +44,5 @@ def recognise(layers: Container[str]) -> Layout:
         repository="https://github.com/StevenBanama/C3AE",
         licence="BSD-2-Clause",
         assumed="images BGR 0..255, without the repository's optional white_norm; "
-        "its crops hang on MTCNN's box and nose, the contract's on the face chip",
+        "its crops follow MTCNN's box and nose, the contract's the face chip",
     )

@@ -1,7 +1,7 @@
-"""Keras' HDF5 weights files: reading their layers by name, and handing them to a torch network.
+"""Reads Keras' HDF5 weights files and copies their layers into a torch network.
 
-Two forms are read: `save_weights`, whose layers stand at the root, and `save`, whose layers stand
-under `model_weights` beside the architecture as JSON. Nothing is unpickled and no Lambda is run.
+There are two forms: `save_weights` has the layers at the root, `save` has them under
+`model_weights`, beside the architecture as JSON. Nothing is unpickled and no Lambda is run.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from agecompact.errors import UsageError
 from agecompact.files import sha256_of
+from agecompact.filetypes import unreadable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,14 +40,14 @@ _TORCH_NAMES = {
 
 @dataclass(frozen=True)
 class KerasFile:
-    """A weights file, read.
+    """Content of a weights file.
 
     Attributes:
-        path: Where it was read from.
+        path: Path of the file.
         sha256: Hash of the file.
-        layers: Arrays as stored (kernels HWIO or in x out) by layer and variable name. Layers that
-            Keras named itself are renumbered `kind_1`, `kind_2`, ... in the order of their numbers.
-        classes: Class by layer name of the stored architecture; empty when weights came alone.
+        layers: Arrays as stored (kernels HWIO or in x out) by layer and variable name. Layers with
+            Keras' default names are renumbered `kind_1`, `kind_2`, ... in their order.
+        classes: Class of each layer in the stored architecture; empty if there is none.
     """
 
     path: Path
@@ -56,31 +57,34 @@ class KerasFile:
 
 
 def read(path: Path) -> KerasFile:
-    """Reads a file's layers; needs h5py.
+    """Reads a file's layers. Needs h5py.
 
     Raises:
-        UsageError: Missing, not HDF5, cut short, without layers, or NaN or Inf inside.
+        UsageError: The file is missing, damaged or not HDF5, has no layers, or contains NaN or Inf.
     """
     import h5py
 
     if not path.is_file():
-        raise UsageError(f"no weights at {path}")
+        raise UsageError(f"no weights at {path}", fix="check the path")
     try:
         with h5py.File(path, "r") as file:
             variables = _variables(file.get("model_weights", file))
             classes = dict(_classes(json.loads(file.attrs.get("model_config", "{}"))))
-    # h5py raises the first four on damaged files, and a damaged architecture the others.
+    # h5py raises the first four for damaged files; a damaged architecture raises the others.
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise UsageError(
-            f"{path} cannot be read as Keras HDF5 weights",
-            why=str(error),
-            fix="download it again: what should be HDF5 is often a web page or a Git LFS pointer",
-        ) from None
+        raise unreadable(path, error, wanted="keras") from None
     if not variables:
-        raise UsageError(f"{path} holds no Keras layers")
+        raise UsageError(
+            f"{path} contains no Keras layers",
+            fix="name a file that Keras save or save_weights wrote",
+        )
     for name, array in variables.items():
         if not np.isfinite(array).all():
-            raise UsageError(f"{path} is broken", why=f"'{name}' holds NaN or Inf")
+            raise UsageError(
+                f"{path} is not usable",
+                why=f"'{name}' contains NaN or Inf",
+                fix="download it again, or use another file",
+            )
     return KerasFile(path, sha256_of(path), _by_layer(variables), classes)
 
 
@@ -90,10 +94,10 @@ def fill(network: nn.Module, source: KerasFile, layers: Mapping[str, str]) -> No
     Args:
         network: The network; all its parameters and BN statistics are replaced.
         source: The file.
-        layers: The file's layer for each of the network's modules, by name.
+        layers: The layer in the file, by module of the network.
 
     Raises:
-        UsageError: A layer lacks a variable, has one too many, or one of another shape.
+        UsageError: A layer has a missing or unknown variable, or one of another shape.
     """
     import torch
 
@@ -105,10 +109,11 @@ def fill(network: nn.Module, source: KerasFile, layers: Mapping[str, str]) -> No
         for module, layer in layers.items()
         for variable, array in source.layers[layer].items()
     }
-    if odd := sorted(found.keys() ^ wanted.keys()):
+    if differing := sorted(found.keys() ^ wanted.keys()):
         raise UsageError(
-            f"{source.path} has the right layers with other variables",
-            why=f"missing or unknown: {', '.join(odd)}",
+            f"{source.path} has the right layers, but other variables",
+            why=f"missing or unknown: {', '.join(differing)}",
+            fix="check --model",
         )
     state = {}
     for name, (origin, array) in found.items():
@@ -118,22 +123,23 @@ def fill(network: nn.Module, source: KerasFile, layers: Mapping[str, str]) -> No
             raise UsageError(
                 f"{source.path} has a layer of another size",
                 why=f"'{origin}' is {reordered.shape} in torch's order, the network's is {shape}",
+                fix="check --model",
             )
         state[name] = torch.from_numpy(np.ascontiguousarray(reordered)).reshape(shape)
     network.load_state_dict(state, strict=False)
 
 
 def summary(names: Iterable[str]) -> str:
-    """Layer names for people: those that Keras made up are counted, the others listed."""
+    """Layer names for people: Keras' default names are counted, the others listed."""
     names = list(names)
     matches = [_SELF_NAMED.fullmatch(name) for name in names]
     counts = Counter(match[1] for match in matches if match)
-    given = [name for name, match in zip(names, matches, strict=True) if not match]
-    return ", ".join([f"{n} x {kind}" for kind, n in sorted(counts.items())] + sorted(given))
+    named = [name for name, match in zip(names, matches, strict=True) if not match]
+    return ", ".join([f"{n} x {kind}" for kind, n in sorted(counts.items())] + sorted(named))
 
 
 def _variables(root: Any) -> dict[str, Array]:
-    """All float arrays of a group by their path, `layer[/scope ...]/variable:0`."""
+    """All float arrays of a group by path, `layer[/scope ...]/variable:0`."""
     import h5py
 
     variables: dict[str, Array] = {}
@@ -147,28 +153,28 @@ def _variables(root: Any) -> dict[str, Array]:
 
 
 def _classes(model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Layer names and classes of an architecture and of the models nested in it."""
+    """Layer names and classes of an architecture and its nested models."""
     for layer in model.get("config", {}).get("layers", []):
         yield layer["config"]["name"], layer["class_name"]
         yield from _classes(layer)
 
 
 def _by_layer(variables: Mapping[str, Array]) -> dict[str, dict[str, Array]]:
-    """Variables by layer: its group's name, or in the group of a submodel its scope's."""
+    """Variables by layer: the name of the group, or inside a submodel's group that of the scope."""
     split = {name: name.split("/") for name in variables}
     scopes: dict[str, set[str]] = defaultdict(set)
     for parts in split.values():
         scopes[parts[0]].add(parts[-2])
     layers: dict[str, dict[str, Array]] = defaultdict(dict)
     for name, parts in split.items():
-        # Outside a submodel the scope may bear a suffix of the TensorFlow session; the group never.
+        # Outside a submodel the scope may have a suffix of the TensorFlow session, the group not.
         layer = parts[0] if len(scopes[parts[0]]) == 1 else parts[-2]
         layers[layer][parts[-1].removesuffix(":0")] = variables[name]
     return {new: layers[old] for old, new in _renumbered(layers).items()}
 
 
 def _renumbered(names: Iterable[str]) -> dict[str, str]:
-    """New names by old: Keras counts on through a session, and tf.keras begins without a number."""
+    """New names by old ones: Keras counts on in a session, and tf.keras starts without a number."""
     new = {name: name for name in names}
     kinds: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for name in new:
@@ -180,10 +186,10 @@ def _renumbered(names: Iterable[str]) -> dict[str, str]:
 
 
 def _torch_order(array: Array) -> Array:
-    """Kernels HWIO -> OIHW and in x out -> out x in; vectors as they are."""
+    """Kernels HWIO -> OIHW and in x out -> out x in; vectors unchanged."""
     return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
 
 
 def _as_kernel(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A Linear is a 1x1 convolution: `(out, in)` and `(out, in, 1, 1)` hold the same weights."""
+    """A Linear is a 1x1 convolution: `(out, in)` and `(out, in, 1, 1)` are the same weights."""
     return shape + (1,) * (4 - len(shape))

@@ -1,7 +1,7 @@
 """The layout of github.com/shamangary/SSR-Net, `training_and_testing/SSRNET_model.py`.
 
-Age and gender differ in the name of one layer a stage. Keras flattens maps in HWC order, and so
-does our network: Linears need no permutation of their inputs.
+Age and gender differ in the name of one layer per stage. Keras flattens maps in HWC order, as our
+network does, so the inputs of Linears need no permutation.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from agecompact.weights.importers import Layout
 
 
 def recognise(layers: Container[str]) -> Layout:
-    """The gender layout if a file has its layers, else the age layout."""
+    """The gender layout if the file has its layers, else the age layout."""
     gender = "pred_stage1" in layers
     model_id = "ssrnet-gender" if gender else "ssrnet"
     return Layout(
@@ -32,7 +32,7 @@ def recognise(layers: Container[str]) -> Layout:
 
 
 def _layers(distribution: str) -> dict[str, str]:
-    """Layers by module; Keras counted stream x, then stream s, then each stage with s before x."""
+    """Layers by module. Keras numbers stream x, then stream s, then each stage with s before x."""
     table = {}
     for stream, first in (("x_stream", 1), ("s_stream", 5)):
         for i in range(4):

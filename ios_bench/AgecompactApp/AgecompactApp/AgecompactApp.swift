@@ -3,17 +3,17 @@ import Foundation
 import SwiftUI
 import UIKit
 
-/// `agecompact-bench` on a device: measures what its arguments name, relative to the app's own
-/// folder, and ends with the command's exit code.
+/// `agecompact-bench` on a device: measures the package in its arguments, relative to the app's
+/// folder, and exits with the command's exit code.
 @main
 struct AgecompactApp: App {
     private let arguments = Array(CommandLine.arguments.dropFirst())
 
     var body: some Scene {
         WindowGroup {
-            // Begun only once there is a window: in the background the system gives less of the
-            // processor.
-            Text(arguments.isEmpty ? "Start me with: agecompact bench --on ios" : "Measuring…")
+            // Started only when there is a window, since the system gives background apps less of
+            // the processor.
+            Text(arguments.isEmpty ? "Start this app with: agecompact bench --on ios" : "Measuring…")
                 .padding()
                 .task { await measure() }
         }
@@ -30,12 +30,12 @@ struct AgecompactApp: App {
     }
 }
 
-/// Folders that the driver left in `Documents`, one a run.
+/// Folders that the driver left in `Documents`, one per run.
 private enum Jobs {
     private static let folder = "Documents"
     private static let prefix = "agecompact-"
 
-    /// Removes all but the one that holds the package.
+    /// Removes all but the folder that holds the package.
     static func removeAll(but package: String) {
         let files = FileManager.default
         for name in (try? files.contentsOfDirectory(atPath: folder)) ?? [] {

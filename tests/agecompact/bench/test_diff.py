@@ -11,7 +11,7 @@ from tests import records
 
 
 def _verdicts(a, b, threshold=0.05, **options):
-    return {row.figure: row.verdict for row in compare([a], [b], threshold, **options)}
+    return {c.figure: c.verdict for c in compare([a], [b], threshold, **options)}
 
 
 def _slower(record, factor):
@@ -20,9 +20,8 @@ def _slower(record, factor):
 
 
 def _ratio(factor):
-    told = records.RATIO
-    ends = {name: factor * getattr(told, name) for name in ("low", "median", "high")}
-    return replace(records.HOST, ratio=replace(told, **ends))
+    scaled = {n: factor * getattr(records.RATIO, n) for n in ("low", "median", "high")}
+    return replace(records.HOST, ratio=replace(records.RATIO, **scaled))
 
 
 def _larger(record, extra):
@@ -58,33 +57,33 @@ def test_ratios_compare_beyond_the_threshold_and_beyond_the_noise():
     assert _verdicts(records.HOST, noisy)["ratio"] == "same"
 
 
-def test_ratios_of_different_machines_compare_and_their_times_do_not():
+def test_ratios_of_different_machines_are_compared_and_times_are_not():
     elsewhere = replace(_ratio(1.2), machine=replace(records.HOST_MACHINE, cpu="another"))
     verdicts = _verdicts(records.HOST, elsewhere, absolute=True)
     assert verdicts["ratio"] == "regression"
     assert verdicts["p50 ms"] == "refused"
 
 
-def test_times_of_one_host_compare_only_where_that_is_asked_for():
+def test_times_of_one_host_are_compared_only_on_request():
     slower = _slower(records.HOST, 1.5)
     assert _verdicts(records.HOST, slower)["p50 ms"] == "refused"
     assert _verdicts(records.HOST, slower, absolute=True)["p50 ms"] == "regression"
 
 
-def test_times_of_one_device_compare():
+def test_times_of_one_device_are_compared():
     assert _verdicts(records.DEVICE, _slower(records.DEVICE, 1.5))["p50 ms"] == "regression"
     assert _verdicts(records.DEVICE, _slower(records.DEVICE, 0.5))["p50 ms"] == "better"
     assert _verdicts(records.DEVICE, _slower(records.DEVICE, 1.03))["p50 ms"] == "same"
 
 
-def test_instructions_of_one_thread_compare_exactly():
+def test_instructions_of_one_thread_are_compared_exactly():
     assert _verdicts(_counted(1_000_000), _counted(1_000_001))["instructions"] == "regression"
     assert _verdicts(_counted(1_000_000), _counted(999_999))["instructions"] == "better"
     two = (_counted(1_000_000, 2), _counted(1_015_000, 2))
     assert _verdicts(*two)["instructions"] == "same"
 
 
-def test_an_invalid_record_is_not_compared_but_for_its_size():
+def test_only_the_size_of_an_invalid_record_is_compared():
     few = replace(_ratio(1.5), latency=Latency.of((1.0,) * 3, warmup_runs=1))
     rows = compare([records.HOST], [few], 0.05, absolute=True)
     assert {r.figure: r.verdict for r in rows} == {
@@ -115,7 +114,7 @@ def test_a_file_that_broke_is_a_regression(broken):
     assert "verdict" not in _verdicts(broken, broken)
 
 
-def test_what_only_one_side_holds_is_told():
+def test_a_record_of_one_side_only_is_reported():
     rows = compare([records.HOST, records.DEVICE], [records.HOST, records.EMULATED], 0.05)
     assert {r.subject.source: r.verdict for r in rows if r.figure == "record"} == {
         "device": "only in A",
@@ -146,12 +145,12 @@ def test_no_regression_exits_with_0(agecompact, written, tmp_path):
     a, b = written("a.json", *records.ALL), written("b.json", *records.ALL)
     run = agecompact("bench", "diff", a, b, "--threshold", "5%", "--json", tmp_path / "d.json")
     assert run.returncode == 0, run.stderr
-    told = json.loads((tmp_path / "d.json").read_text())
-    assert told["threshold"] == 0.05
-    assert {row["verdict"] for row in told["rows"]} == {"same", "refused"}
+    content = json.loads((tmp_path / "d.json").read_text())
+    assert content["threshold"] == 0.05
+    assert {row["verdict"] for row in content["rows"]} == {"same", "refused"}
 
 
-def test_a_regression_exits_with_1_and_says_what(agecompact, written):
+def test_a_regression_exits_with_1_and_is_named(agecompact, written):
     a, b = written("a.json", records.HOST), written("b.json", _ratio(1.2))
     run = agecompact("bench", "diff", a, b)
     assert run.returncode == 1
@@ -168,11 +167,11 @@ def test_nothing_to_compare_exits_with_2(agecompact, written):
 
 
 @pytest.mark.parametrize("threshold", ["five", "-1%", "5%%", "nan"])
-def test_a_threshold_that_is_none_exits_with_2(agecompact, written, threshold):
+def test_an_invalid_threshold_exits_with_2(agecompact, written, threshold):
     a = written("a.json", records.HOST)
     run = agecompact("bench", "diff", a, a, "--threshold", threshold)
     assert run.returncode == 2
-    assert "no threshold such as 5%" in run.stderr
+    assert "not a threshold such as 5%" in run.stderr
 
 
 def test_a_file_of_another_schema_exits_with_2(agecompact, written, tmp_path):

@@ -27,24 +27,24 @@ def root(tmp_path):
     return tmp_path
 
 
-def test_what_the_system_tells(root):
+def test_a_machine_is_read_from_the_system(root):
     assert this_machine(root).cpu == "A processor"
     now = thermal(root)
     assert now == Thermal(cpu_temperature_c=61.5, cpu_frequency_mhz=2600.0)
-    told = conditions(now, now, root)
-    assert told.governor == "performance, schedutil"
-    assert told.max_frequency_mhz == pytest.approx(2841.6)
-    assert told.before == told.after == now
+    state = conditions(now, now, root)
+    assert state.governor == "performance, schedutil"
+    assert state.max_frequency_mhz == pytest.approx(2841.6)
+    assert state.before == state.after == now
 
 
-def test_what_the_system_does_not_tell_is_unknown(tmp_path):
+def test_what_the_system_does_not_report_is_unknown(tmp_path):
     assert thermal(tmp_path) == Thermal()
-    told = conditions(Thermal(), Thermal(), tmp_path)
-    assert (told.governor, told.max_frequency_mhz) == (None, None)
+    state = conditions(Thermal(), Thermal(), tmp_path)
+    assert (state.governor, state.max_frequency_mhz) == (None, None)
     assert this_machine(tmp_path).cpu
 
 
-def test_a_sensor_that_answers_nonsense_is_unknown(root):
+def test_an_unreadable_sensor_is_unknown(root):
     (root / "sys/class/thermal/thermal_zone1/temp").write_text("")
     (root / "sys/devices/system/cpu/cpufreq/policy4/scaling_cur_freq").write_text("<unknown>")
     assert thermal(root) == Thermal(cpu_frequency_mhz=1800.0)

@@ -11,17 +11,18 @@ from agecompact.bench import size
 from agecompact.bench.files import described, measured_files
 from agecompact.errors import UsageError
 from agecompact.files import size_of
+from agecompact.formats import PRECISIONS
 
 
 def _described(build):
     return {file.path.name: (file, described(file)) for file in measured_files(build)}
 
 
-def test_parts_of_every_file_add_up_to_it(build_of):
+def test_the_parts_of_every_file_add_up_to_its_size(build_of):
     build = build_of("ssrnet")
-    told = _described(build)
-    assert len(told) == 1 + len(build.manifest.artifacts)
-    for file, artifact in told.values():
+    artifacts = _described(build)
+    assert len(artifacts) == 1 + len(build.manifest.artifacts)
+    for file, artifact in artifacts.values():
         parts = artifact.size
         total = parts.weights_bytes + parts.graph_bytes + parts.metadata_bytes
         assert total == artifact.file_bytes == size_of(file.path)
@@ -29,7 +30,7 @@ def test_parts_of_every_file_add_up_to_it(build_of):
         assert parts.metadata_bytes > 300
 
 
-def test_weights_take_what_the_precision_says(build_of):
+def test_weights_take_the_bytes_of_the_precision(build_of):
     build = build_of("ssrnet")
     folded = build.manifest.folded_parameters
     for entry in build.manifest.artifacts:
@@ -47,15 +48,21 @@ def test_the_source_weights_have_no_bound(build_of):
 
 
 @pytest.mark.parametrize(
-    ("precision", "bound"),
-    [("float32", 404), ("float16", 202), ("full_integer_quant", 101), ("palettized_4bit", 51)],
+    ("bits", "bound"),
+    [
+        (PRECISIONS["float32"].stored_bits, 404),
+        (PRECISIONS["float16"].stored_bits, 202),
+        (8, 101),
+        (4, 51),
+    ],
 )
-def test_the_bound_is_parameters_times_bits(precision, bound):
-    assert size.bound_bytes(precision, 101) == bound
+def test_the_bound_is_parameters_times_bits(bits, bound):
+    assert size.bound_bytes(bits, 101) == bound
 
 
-def test_a_precision_of_no_fixed_width_has_no_bound():
-    assert size.bound_bytes("mixed", 101) is None
+def test_an_unknown_precision_has_no_bound(build_of):
+    path = build_of("ssrnet").folder / "ssrnet_float32.onnx"
+    assert size.measure(path, "mixed", 101).bound_bytes is None
 
 
 def test_a_file_deflates_as_in_a_zip(tmp_path):
@@ -68,27 +75,23 @@ def test_a_file_deflates_as_in_a_zip(tmp_path):
 
 
 @pytest.mark.parametrize("raw", [True, False])
-def test_weights_of_onnx_are_its_values_however_they_are_stored(tmp_path, raw):
+def test_onnx_weights_are_its_values_however_they_are_stored(tmp_path, raw):
     values = np.arange(1, 9, dtype=np.float32)
     stored = (
         numpy_helper.from_array(values, "w")
         if raw
         else helper.make_tensor("w", TensorProto.FLOAT, [8], values.tolist())
     )
-    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [8])
-    answer = helper.make_tensor_value_info("y", TensorProto.FLOAT, [8])
-    graph = helper.make_graph(
-        [helper.make_node("Add", ["x", "w"], ["y"])], "g", [given], [answer], [stored]
-    )
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [8]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Add", ["x", "w"], ["y"])], "g", [x], [y], [stored])
     path = tmp_path / "a.onnx"
     onnx.save(helper.make_model(graph), path)
-    told = size.measure(path, "float32", 8)
     # A field of packed floats has a tag and a length before its values.
-    assert told.weights_bytes == (32 if raw else 34)
+    assert size.measure(path, "float32", 8).weights_bytes == (32 if raw else 34)
 
 
 @pytest.mark.parametrize("name", ["a.onnx", "a.tflite", "a.safetensors", "a.mlpackage", "a.txt"])
-def test_what_is_no_artefact_is_refused(tmp_path, name):
+def test_a_broken_file_is_refused(tmp_path, name):
     path = tmp_path / name
     path.write_bytes(b"\xff" * 64)
     with pytest.raises(UsageError):

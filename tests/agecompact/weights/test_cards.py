@@ -1,4 +1,4 @@
-"""A card is updated beside its weights, and says which figures may be of trained faces."""
+"""Cards are updated beside their weights, and warn of measurements on training faces."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from agecompact.weights import cards, checkpoints
 from tests.support import random_weights
 
 
-def test_a_card_is_updated_and_its_weights_are_not(tmp_path: Path) -> None:
+def test_an_update_changes_the_card_and_not_the_weights(tmp_path: Path) -> None:
     path = random_weights(tmp_path / "ssrnet.safetensors", "ssrnet")
     before = path.read_bytes()
     old = checkpoints.read(path).card
@@ -23,7 +23,7 @@ def test_a_card_is_updated_and_its_weights_are_not(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["ssrnet.json", "ssrnet.safetensors"]
 
 
-def test_another_files_card_is_not_updated(tmp_path: Path) -> None:
+def test_the_card_of_another_file_is_not_updated(tmp_path: Path) -> None:
     path = random_weights(tmp_path / "ssrnet.safetensors", "ssrnet")
     card = checkpoints.card_path(path)
     card.write_text(json.dumps({"sha256": "0"}))
@@ -38,16 +38,16 @@ def test_another_files_card_is_not_updated(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("card", "part", "doubt"),
     [
-        ({}, "test", "no card says"),
-        ({"split": None}, "test", "no card says"),
+        ({}, "test", "no card names"),
+        ({"split": None}, "test", "no card names"),
         ({"split": {"sha256": "other"}}, "test", "trained on another split"),
-        ({"split": {"sha256": "this"}}, "train", "'train' holds the faces"),
-        ({"split": {"sha256": "this"}}, "all", "'all' holds the faces"),
+        ({"split": {"sha256": "this"}}, "train", "'train' contains the faces"),
+        ({"split": {"sha256": "this"}}, "all", "'all' contains the faces"),
         ({"split": {"sha256": "this"}}, "test", None),
         ({"split": {"sha256": "this"}}, "val", None),
     ],
 )
-def test_what_may_have_been_trained_on_is_said(
+def test_faces_that_may_have_been_trained_on_are_reported(
     card: dict[str, object], part: str, doubt: str | None
 ) -> None:
     found = cards.doubts(card, part=part, split_sha256="this")
@@ -59,5 +59,5 @@ def test_a_released_card_is_found_by_the_hash_of_its_weights() -> None:
     released = checkpoints.read(checkpoints.released_path("ssrnet"))
     assert cards.released(released.sha256, "ssrnet") == released.card
     assert cards.released("0", "ssrnet") == {}
-    assert cards.released(released.sha256, "of-ones-own") == {}
-    assert "of-ones-own" not in registry.MODELS
+    assert cards.released(released.sha256, "my-model") == {}
+    assert "my-model" not in registry.MODELS

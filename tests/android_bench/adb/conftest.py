@@ -1,7 +1,7 @@
-"""A phone for the whole run, builds for it, and an adb that is fake.
+"""A phone for the whole run, builds for it, and a fake adb.
 
-Where the phone cannot be set up its tests are skipped with the reason. `AGECOMPACT_REQUIRE_ADB=1`
-makes that a failure, for a CI that is to have it.
+If the phone cannot be set up, its tests are skipped with the reason; `AGECOMPACT_REQUIRE_ADB=1`
+makes them fail instead, for CI.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import pytest
 
 from agecompact.artifacts.manifest import Build
 from agecompact.errors import BackendMissingError
-from android_bench.emulated import stored
+from android_bench.emulated import bundle
 from tests.android_bench.adb import packages
-from tests.android_bench.adb.fakes import FolderAdb, write_runner_pack
+from tests.android_bench.adb.fakes import FolderAdb
 from tests.android_bench.adb.phone import Phone
+from tests.golden_pack import write_noise_pack
 from tests.support import CopyBuild
 
 _REQUIRED = os.environ.get("AGECOMPACT_REQUIRE_ADB") == "1"
@@ -33,7 +34,7 @@ def folder_adb(tmp_path: Path) -> FolderAdb:
 @pytest.fixture(scope="session")
 def running() -> Iterator[Phone]:
     try:
-        phone = Phone(packages.fetch(), stored.load())
+        phone = Phone(packages.fetch(), bundle.load())
         phone.__enter__()
     except BackendMissingError as error:
         if _REQUIRED:
@@ -48,24 +49,24 @@ def phone(running: Phone, monkeypatch: pytest.MonkeyPatch) -> Iterator[Phone]:
     monkeypatch.setenv("ADB", str(running.adb))
     monkeypatch.delenv("ANDROID_SERIAL", raising=False)
     running.launch_with()
-    running.set_heat(0)
+    running.set_thermal_status(0)
     running.plug_in()
     yield running
     running.plug_in()
-    # Whatever went wrong, nothing stays.
+    # Nothing is left on the device, whatever failed.
     assert running.run("shell", "ls -A /data/local/tmp").stdout == ""
 
 
 @pytest.fixture
 def build(copy_build: CopyBuild) -> Build:
     copied = copy_build("ssrnet", ".tflite")
-    write_runner_pack(copied, {"ssrnet_float32.tflite": 1e-3, "ssrnet_float16.tflite": 1e-9})
+    write_noise_pack(copied, 2, {"ssrnet_float32.tflite": 1e-3, "ssrnet_float16.tflite": 1e-9})
     return copied
 
 
 @pytest.fixture
 def small(copy_build: CopyBuild) -> Build:
-    """Of one file."""
+    """A build with one TFLite file."""
     copied = copy_build("ssrnet", "float32.tflite")
-    write_runner_pack(copied)
+    write_noise_pack(copied, 2)
     return copied

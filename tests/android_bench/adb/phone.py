@@ -1,14 +1,14 @@
-"""A real adb client and a real adbd on loopback, and a phone's root folder behind them.
+"""A real adb client and a real adbd on loopback, with a phone's root folder.
 
-Debian's adbd has no bind address and asks nobody for permission, so it runs in a network namespace
-of its own; no root is needed. The client reaches its server through a Unix socket, which is no part
-of the namespace. adbd runs in a root folder that is made here of this machine's programs:
+Debian's adbd has no bind address and no authorisation, so it runs in a network namespace of its
+own, without root. The client reaches its server through a Unix socket, which is not part of the
+namespace. adbd runs in a root folder that is made here of this machine's programs:
 
     /data/local/tmp     a tmpfs of a few MB, which can be filled
-    /sys                what a phone's kernel tells of cores, clocks and sensors
-    /device/bin         getprop, dumpsys and settings, which say what a phone would
-    /device/launch      starts ARM programs, which this machine's kernel cannot: through qemu
-    /bin/sh             hands to `launch` whatever is started through an ARM loader
+    /sys                cores, clocks and sensors, as a phone's kernel shows them
+    /device/bin         getprop, dumpsys and settings, with a phone's output
+    /device/launch      starts ARM programs through qemu
+    /bin/sh             passes what is started through an ARM loader to `launch`
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import psutil
 
 from agecompact.errors import BackendMissingError
 from android_bench.emulated import cpus, emulator
-from android_bench.emulated.stored import LOADER, Bundle
+from android_bench.emulated.bundle import LOADER, Bundle
 
 SERIAL = "localhost:6555"
 _PORT = "6555"
@@ -59,7 +59,7 @@ while :; do
 done
 """
 
-# Ends the phone when its standard input ends, and so with whatever becomes of this process.
+# Ends the phone when its standard input closes, so also if this process is killed.
 _GUARD = """
 exec 3<&0
 "$@" 3<&- &
@@ -69,7 +69,7 @@ exec 3<&-
 wait "$phone"
 """
 
-# adbd runs what it is told with `sh -c`; scripts are run with the script as the first word.
+# adbd runs commands with `sh -c`; scripts are run with the script as the first word.
 _SHELL = f"""#!/usr/bin/bash
 [ "$1" = -c ] || exec /usr/bin/dash "$@"
 exec /usr/bin/dash -c "${{2//.\\/{LOADER}//device/launch ./{LOADER}}}"
@@ -96,7 +96,7 @@ END
 _DUMPSYS = """#!/usr/bin/dash
 case "$1" in
 battery) printf 'Current Battery Service state:\\n  level: 85\\n  temperature: 312\\n' ;;
-thermalservice) printf 'IsStatusOverride: false\\nThermal Status: %s\\n' "$(cat /device/heat)" ;;
+thermalservice) printf 'IsStatusOverride: false\\nThermal Status: %s\\n' "$(cat /device/status)" ;;
 esac
 """
 
@@ -107,17 +107,17 @@ class Phone:
     """A context manager around a running adbd and its adb server.
 
     Args:
-        folder: What `packages.fetch` gave.
-        bundle: What runs ARM programs.
+        folder: Folder of `packages.fetch`.
+        bundle: The bundle that runs ARM programs.
 
     Raises:
-        BackendMissingError: This machine lets nobody make namespaces, or adbd does not start.
+        BackendMissingError: This machine does not allow namespaces, or adbd does not start.
     """
 
     def __init__(self, folder: Path, bundle: Bundle) -> None:
         self._folder = folder
         self._bundle = bundle
-        # Short: the path of a Unix socket has no more than 107 characters.
+        # Short: the path of a Unix socket has at most 107 characters.
         self.home = Path(tempfile.mkdtemp(prefix="phone-"))
         self.adb = self.home / "adb"
         self._process: subprocess.Popen[bytes] | None = None
@@ -141,25 +141,25 @@ class Phone:
 
     @property
     def device(self) -> Path:
-        """What the phone has as /device."""
+        """The folder that the phone has as /device."""
         return self.home / "device"
 
     def launch_with(self, script: str = LAUNCH) -> None:
-        """Sets what starts ARM programs from now on."""
+        """Sets the script that starts ARM programs."""
         _write_program(self.device / "launch", script)
 
-    def set_heat(self, status: int) -> None:
+    def set_thermal_status(self, status: int) -> None:
         """Sets the phone's thermal status."""
-        (self.device / "heat").write_text(str(status))
+        (self.device / "status").write_text(str(status))
 
     def unplug(self) -> None:
-        """Kills adbd, with all connections, until `plug_in`."""
+        """Kills adbd with all connections, until `plug_in`."""
         (self.device / "unplugged").touch()
         for process in self._daemons():
             process.kill()
 
     def plug_in(self) -> None:
-        """Lets adbd come back, and waits for it."""
+        """Starts adbd again, and waits for it."""
         (self.device / "unplugged").unlink(missing_ok=True)
         self._connect()
 
@@ -187,7 +187,7 @@ class Phone:
         for name, script in (("getprop", _GETPROP), ("dumpsys", _DUMPSYS), ("settings", _SETTINGS)):
             _write_program(self.device / "bin" / name, script)
         self.launch_with()
-        self.set_heat(0)
+        self.set_thermal_status(0)
         _write_sys(self.home / "sys")
         client = self._folder / "client"
         _write_program(
@@ -201,7 +201,7 @@ class Phone:
         client, daemon = self._folder / "client", self._folder / "daemon"
         unshare = shutil.which("unshare")
         if unshare is None:
-            raise BackendMissingError("no unshare here", fix="apt-get install util-linux")
+            raise BackendMissingError("unshare is missing", fix="apt-get install util-linux")
         command = ["sh", "-c", _GUARD, "guard", unshare, "--map-root-user", "--net", "--mount"]
         command += ["--pid", "--fork", "--kill-child", "sh", "-c", _INNER]
         self._process = subprocess.Popen(
@@ -235,7 +235,7 @@ class Phone:
             time.sleep(0.1)
         log = (self.home / "inner.log").read_text(errors="replace").strip()
         raise BackendMissingError(
-            "no adbd on loopback", why=log[-500:] or "it does not answer its client"
+            "no adbd on loopback", why=log[-500:] or "it does not respond to its client"
         )
 
     def _stop(self) -> None:
@@ -252,14 +252,14 @@ def _libraries(root: Path) -> str:
 
 
 def _write_program(path: Path, text: str) -> None:
-    # A new file: the old one may be running.
+    # A new file, because the old one may be running.
     path.unlink(missing_ok=True)
     path.write_text(text)
     path.chmod(0o755)
 
 
 def _write_sys(root: Path) -> None:
-    """This machine's cores, the last of them the fastest; the phone can be pinned to no others."""
+    """This machine's cores, to which the phone can be pinned; the last is the fastest."""
     cores = sorted(os.sched_getaffinity(0))
     for core in cores:
         folder = root / f"devices/system/cpu/cpu{core}/cpufreq"

@@ -1,4 +1,4 @@
-"""Ways to run a build on the phone, and what to do meanwhile."""
+"""Ways to run a build on the phone, and to act while it runs."""
 
 from __future__ import annotations
 
@@ -15,23 +15,22 @@ from agecompact.bench.validity import validated
 from android_bench.adb.measure import measure
 from android_bench.adb.options import Options
 from tests.android_bench.adb.phone import Phone
+from tests.android_bench.saved_outputs import saved
 
-DATA = Path(__file__).parent.parent.parent / "data/benchmark_model"
-# Emulated, an inference takes a second or two.
+# An emulated inference takes a second or two.
 FEW = Options(runs=1, warmup=1, rounds=1)
-# So long that no other program's is the same.
+# A duration that no other program uses.
 FOREVER = f"sleep {100_000 + os.getpid()}"
 STARTED = f"touch /device/started; exec {FOREVER}"
 
 
 def tool(folder: Path, name: str, before: str = "sleep 0.1") -> Options:
-    """Options of a `benchmark_model` that prints a saved output, after as long as it tells of."""
+    """Options with a `benchmark_model` that prints a saved output after a shell command."""
     path = folder / "benchmark_model"
-    saved = (DATA / f"{name}.txt").read_text()
     path.write_text(
         "#!/bin/sh\n"
         '[ "$1" = --help ] && { echo "Flags: --graph= --use_xnnpack= --use_gpu="; exit 1; }\n'
-        f"{before}\ncat <<'SAVED'\n{saved}SAVED\n"
+        f"{before}\ncat <<'SAVED'\n{saved(name)}SAVED\n"
     )
     return Options(
         engine="benchmark-model",
@@ -44,7 +43,7 @@ def tool(folder: Path, name: str, before: str = "sleep 0.1") -> Options:
 
 
 def only(build: Build, options: Options) -> Record:
-    """The record of a build of one TFLite file, judged."""
+    """The validated record of a build with one TFLite file."""
     (record,) = measure(build, options)
     return validated(record)
 
@@ -56,7 +55,7 @@ def runs_forever() -> bool:
 
 
 def when_started(phone: Phone, action: Callable[[], None]) -> threading.Thread:
-    """Does something as soon as a program runs on the phone."""
+    """Calls a function as soon as a program runs on the phone."""
     started = phone.device / "started"
     started.unlink(missing_ok=True)
 
@@ -72,5 +71,5 @@ def when_started(phone: Phone, action: Callable[[], None]) -> threading.Thread:
 
 
 def reasons(record: Record) -> dict[str, str]:
-    """Why a record may not be believed, by rule."""
+    """Why a record is not valid, by rule."""
     return {reason.rule: reason.text for reason in record.reasons}

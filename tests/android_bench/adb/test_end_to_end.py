@@ -1,4 +1,4 @@
-"""A real adb client, a real adbd, and the ARM runner behind it; see `phone`."""
+"""The ARM runner behind a real adb client and a real adbd; see `phone`."""
 
 import os
 import signal
@@ -14,24 +14,17 @@ from agecompact.bench.validity import validated
 from android_bench.adb import command
 from android_bench.adb.measure import measure
 from tests.android_bench.adb.phone import LAUNCH, SERIAL
-from tests.android_bench.adb.runs import (
-    DATA,
-    FEW,
-    STARTED,
-    only,
-    runs_forever,
-    tool,
-    when_started,
-)
+from tests.android_bench.adb.runs import FEW, STARTED, only, runs_forever, tool, when_started
+from tests.android_bench.saved_outputs import FOLDER
 
 pytestmark = pytest.mark.usefixtures("phone")
 
 
-def test_the_arm_runner_is_pushed_pinned_run_and_told(build):
+def test_the_arm_runner_is_pushed_pinned_run_and_recorded(build):
     reported = []
     records = [validated(r) for r in measure(build, FEW, reported.append)]
     assert [r.artifact.file for r in records] == ["ssrnet_float32.tflite", "ssrnet_float16.tflite"]
-    assert {"ssrnet.safetensors", *(r.artifact.file for r in records)} == set(reported)
+    assert reported == [r.artifact.file for r in records]
     exact, coarse = records
     assert (exact.latency.timed_runs, exact.latency.warmup_runs) == (1, 1)
     # The phone's fastest core is this machine's last.
@@ -44,15 +37,15 @@ def test_the_arm_runner_is_pushed_pinned_run_and_told(build):
     assert exact.memory.peak_rss_bytes > 1e6
     assert exact.output_error.max_error < 1e-4
     assert "wrong-output" not in {reason.rule for reason in exact.reasons}
-    # The tolerance of the float16 file was set to what it cannot keep.
+    # The float16 file exceeds its tolerance.
     assert "wrong-output" in {reason.rule for reason in coarse.reasons}
 
 
-def test_files_take_turns_each_time_in_a_process_of_its_own(phone, build):
+def test_files_alternate_each_time_in_a_new_process(phone, build):
     started = phone.device / "started"
     started.unlink(missing_ok=True)
-    noted = LAUNCH.replace("exec ", 'echo "$@" >> /device/started\nexec ', 1)
-    phone.launch_with(noted)
+    noting = LAUNCH.replace("exec ", 'echo "$@" >> /device/started\nexec ', 1)
+    phone.launch_with(noting)
     records = measure(build, replace(FEW, runs=4, rounds=2))
     ran = [line.split("--model ")[1].split(" ")[0] for line in started.read_text().splitlines()]
     assert ran == ["ssrnet_float32.tflite", "ssrnet_float16.tflite"] * 2
@@ -65,15 +58,15 @@ def test_files_take_turns_each_time_in_a_process_of_its_own(phone, build):
     assert half.ratio.reference == "ssrnet_float32.tflite"
     assert half.ratio.low <= half.ratio.median <= half.ratio.high
     (table,) = tables.measured([validated(record) for record in records])
-    (column,) = (c for c in table.columns if c.header == "ratio")
-    assert list(column.cells) == [tables.ratio(record) for record in records]
-    assert "-" in list(column.cells)[1]
+    ratio = [column.heading for column in table.columns].index("ratio")
+    assert [row[ratio] for row in table.rows] == [f"{r.ratio.median:.2f}" for r in records]
+    assert "-" in table.rows[1][ratio + 1]
 
 
-def test_a_race_that_the_device_left_goes_on_where_it_was(phone, build, tmp_path):
+def test_rounds_that_lost_their_device_resume(phone, build, tmp_path):
     ran = phone.device / "ran"
     ran.unlink(missing_ok=True)
-    # The fifth run, the reference's third round, outlives the device.
+    # The device is lost in the fifth run, the reference's third round.
     before = (
         "sleep 0.1; echo ran >> /device/ran; "
         f"[ $(wc -l < /device/ran) = 5 ] && {{ {STARTED}; }}; true"
@@ -105,14 +98,14 @@ def test_the_command_writes_latency_json(small):
     assert ran.exit_code == 0, ran.output
     (record,) = store.read(root / store.FILE_NAME)
     assert record.source == "device"
-    # One run is no percentile.
+    # One run is too few for percentiles.
     assert "too-few-runs" in {reason.rule for reason in record.reasons}
 
 
-def test_a_ledger_goes_on_where_it_was_cut_off(phone, build, tmp_path):
+def test_a_failed_file_is_measured_again_beside_the_reference(phone, build, tmp_path):
     ran = phone.device / "ran"
     ran.unlink(missing_ok=True)
-    # The second file finds its tool broken.
+    # The tool fails on the second file.
     before = "sleep 0.1; echo ran >> /device/ran; [ $(wc -l < /device/ran) = 2 ] && exit 9"
     options = replace(tool(tmp_path, "composed_tflite_2", before), ledger=tmp_path / "ledger")
     first = measure(build, options)
@@ -120,7 +113,7 @@ def test_a_ledger_goes_on_where_it_was_cut_off(phone, build, tmp_path):
     assert first[1].failure.endswith("(exit code 9)")
     second = measure(build, options)
     assert [record.failure for record in second] == [None, None]
-    # The reference ran beside the file that had failed, and their ratio is of this time.
+    # The reference ran again beside it, so their ratio is of this run.
     assert second[1].ratio.reference_sha256 == second[0].artifact.sha256
     assert ran.read_text().split() == ["ran"] * 4
     assert measure(build, options) == second
@@ -139,18 +132,18 @@ def test_the_users_benchmark_model(small, tmp_path):
 
 
 def test_the_profile_is_pulled(small, tmp_path):
-    csv = (DATA / "composed_profile.csv").read_text()
+    csv = (FOLDER / "composed_profile.csv").read_text()
     before = (
         'sleep 0.1; for flag; do case "$flag" in --op_profiling_output_file=*) '
         f"cat > \"${{flag#*=}}\" <<'CSV'\n{csv}CSV\n;; esac; done"
     )
     options = replace(tool(tmp_path, "composed_tflite_2", before), profile=True)
-    # Its help does not tell of profiling.
+    # Its help lists no profiling flags.
     assert "no profile" in only(small, options).unknown["profile"]
     options.benchmark_model.write_text(
         options.benchmark_model.read_text()
         .replace("Flags: --graph=", "no flags")
-        .replace("--use_xnnpack= --use_gpu=", "told")
+        .replace("--use_xnnpack= --use_gpu=", "listed")
     )
     record = only(small, options)
     assert [op.kind for op in record.profile][:1] == ["TfLiteXNNPackDelegate"]

@@ -1,4 +1,4 @@
-"""What goes wrong with a device and with what runs there, each over a real adb and adbd."""
+"""Failures of a device and of the programs on it, over a real adb and adbd."""
 
 import time
 from dataclasses import replace
@@ -25,32 +25,32 @@ pytestmark = pytest.mark.usefixtures("phone")
 
 
 @pytest.mark.parametrize("returns", [True, False])
-def test_a_device_that_leaves_midway_is_told_and_outlived(phone, build, returns, tmp_path):
+def test_a_lost_device_fails_one_file_and_is_waited_for(phone, build, returns, tmp_path):
     once = phone.device / "once"
     once.unlink(missing_ok=True)
     before = f"[ -e /device/once ] || {{ touch /device/once; {STARTED}; }}; sleep 0.1"
     options = tool(tmp_path, "composed_tflite_2", before)
 
-    def leave() -> None:
+    def unplug() -> None:
         phone.unplug()
         if returns:
             time.sleep(1)
             phone.plug_in()
 
-    thread = when_started(phone, leave)
+    thread = when_started(phone, unplug)
     first, second = measure(build, replace(options, wait_s=60.0 if returns else 1.0))
     thread.join()
     assert first.failure.startswith("gone: ")
     assert (second.failure is None) == returns
     if not returns:
         assert second.failure.startswith("gone: ")
-        # What it left there is removed by whoever comes next.
+        # The next run removes what this one left there.
         phone.plug_in()
         measure(build, options)
     assert not runs_forever()
 
 
-def test_full_storage_is_told_and_what_was_pushed_is_removed(phone, small):
+def test_full_storage_fails_and_the_pushed_files_are_removed(phone, small):
     phone.run("shell", "dd if=/dev/zero of=/data/local/tmp/full bs=1M count=40")
     try:
         failure = only(small, FEW).failure
@@ -61,12 +61,12 @@ def test_full_storage_is_told_and_what_was_pushed_is_removed(phone, small):
     assert left.split() == ["full"]
 
 
-def test_truncated_output_is_no_result(phone, small):
+def test_truncated_output_is_a_failure(phone, small):
     phone.launch_with(LAUNCH.replace("exec ", "").rstrip() + " | head -c 120\n")
     assert only(small, FEW).failure.startswith("truncated: ")
 
 
-def test_a_crash_of_the_runner_is_told_with_its_signal(phone, small):
+def test_a_crash_of_the_runner_is_recorded_with_its_signal(phone, small):
     phone.launch_with("#!/usr/bin/dash\necho 'last words' >&2\nkill -SEGV $$\n")
     assert only(small, FEW).failure == "crash: signal 11: last words"
 
@@ -77,17 +77,17 @@ def test_a_runner_that_hangs_is_killed(phone, small):
     assert not runs_forever()
 
 
-def test_a_device_that_grows_hot_is_not_believed(small, tmp_path):
-    hot = tool(tmp_path, "composed_tflite_2", "sleep 0.1; echo 3 > /device/heat")
+def test_a_device_that_gets_hot_is_not_valid(small, tmp_path):
+    hot = tool(tmp_path, "composed_tflite_2", "sleep 0.1; echo 3 > /device/status")
     record = only(small, hot)
     assert reasons(record) == {"throttled": "thermal status 'severe' after the run"}
 
 
-def test_a_device_that_was_hot_between_two_rounds_is_not_believed(phone, small, tmp_path):
+def test_a_device_that_was_hot_between_two_rounds_is_not_valid(phone, small, tmp_path):
     (phone.device / "ran").unlink(missing_ok=True)
     warm = (
         "sleep 0.1; echo ran >> /device/ran; "
-        "[ $(wc -l < /device/ran) = 2 ] && heat=3 || heat=0; echo $heat > /device/heat"
+        "[ $(wc -l < /device/ran) = 2 ] && status=3 || status=0; echo $status > /device/status"
     )
     record = only(small, replace(tool(tmp_path, "composed_tflite_2", warm), rounds=3))
     assert reasons(record) == {"throttled": "thermal status 'severe' after the run"}
@@ -99,13 +99,13 @@ def test_the_warm_up_is_not_taken_for_the_run(small, tmp_path):
 
 
 def test_scientific_notation(small, tmp_path):
-    # As long as its start, its warm-up and its three runs say that they took.
+    # As long as the reported start, warm-up and three runs together.
     slow = tool(tmp_path, "composed_tflite_2_scientific", "sleep 5.3")
     assert only(small, slow).latency.mean_ms == pytest.approx(1296.25)
 
 
 def test_a_time_in_another_unit_does_not_fit_into_the_run(small, tmp_path):
-    # Three runs of 1.3 s that took no time at all; and that would fit, had there been no warm-up.
+    # Three runs of 1.3 s in no time at all, and in a time that leaves none for the warm-up.
     for before in ("sleep 0.1", "sleep 4.3"):
         record = only(small, tool(tmp_path, "composed_tflite_2_scientific", before))
         assert "do not fit into" in record.failure
@@ -115,7 +115,7 @@ def test_a_time_in_another_unit_does_not_fit_into_the_run(small, tmp_path):
     ("name", "delegate", "text"),
     [
         ("unconsumed_gpu", "gpu", "the tool does not know --use_gpu"),
-        ("nnapi_took_nothing", "nnapi", "nnapi was applied and took no piece of the graph"),
+        ("nnapi_took_nothing", "nnapi", "nnapi was applied and took no part of the graph"),
     ],
 )
 def test_a_refused_delegate_is_recorded_as_refused(small, tmp_path, name, delegate, text):
@@ -127,7 +127,7 @@ def test_a_refused_delegate_is_recorded_as_refused(small, tmp_path, name, delega
     assert reasons(record)["delegate-refused"] == f"asked for {delegate}, got none"
 
 
-def test_a_delegate_that_fails_leaves_no_figure(small, tmp_path):
+def test_a_delegate_that_fails_leaves_no_figures(small, tmp_path):
     failed = tool(tmp_path, "composed_tflite_2_gpu_failed", "trap 'exit 1' EXIT")
     record = only(small, replace(failed, delegate="gpu"))
     assert record.failure == "the delegate 'gpu' was refused: Failed to apply GPU delegate."
@@ -139,10 +139,10 @@ def test_a_delegate_that_fails_leaves_no_figure(small, tmp_path):
 
 
 @pytest.mark.parametrize("delegate", ["gpu", "nnapi", "none"])
-def test_a_delegate_that_the_runner_cannot_have_is_a_record_of_its_refusal(small, delegate):
+def test_a_delegate_that_the_runner_cannot_use_is_recorded_as_refused(small, delegate):
     root = small.folder.parent
     ran = CliRunner().invoke(command.adb, [str(root), "--serial", SERIAL, "--delegate", delegate])
-    # Nothing else was to be measured, which the exit code tells; the record is there all the same.
+    # Nothing was measured, so the exit code is 1; the refusal is recorded.
     assert ran.exit_code == 1, ran.output
     (record,) = store.read(root / store.FILE_NAME)
     assert record.valid is False

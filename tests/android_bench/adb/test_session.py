@@ -1,4 +1,4 @@
-"""A working folder that is one harness's alone and does not stay; the adb here is a fake."""
+"""The working folder on a device: its files, its lock and its removal, with a fake adb."""
 
 import os
 import socket
@@ -12,7 +12,7 @@ from android_bench.adb.failure import AdbFailure
 from android_bench.adb.session import Session
 
 
-def test_nothing_stays_on_the_device(folder_adb, tmp_path):
+def test_nothing_is_left_on_the_device(folder_adb, tmp_path):
     (tmp_path / "file").write_text("content")
     with Session(folder_adb.client(), str(folder_adb.root)) as session:
         session.push(tmp_path / "file", "deep/file name")
@@ -20,7 +20,7 @@ def test_nothing_stays_on_the_device(folder_adb, tmp_path):
     assert list(folder_adb.root.iterdir()) == []
 
 
-def test_what_is_there_already_is_not_pushed_again(folder_adb, tmp_path, monkeypatch):
+def test_a_file_that_is_there_is_not_pushed_again(folder_adb, tmp_path, monkeypatch):
     file = tmp_path / "file"
     file.write_text("one")
     pushed = []
@@ -43,7 +43,7 @@ def test_what_is_there_already_is_not_pushed_again(folder_adb, tmp_path, monkeyp
         assert session.read("file") == "two"
 
 
-def test_a_copy_that_arrives_different_is_refused(folder_adb, tmp_path, monkeypatch):
+def test_a_copy_that_differs_is_refused(folder_adb, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("content")
     monkeypatch.setattr(
         client.Client, "push", lambda self, _, remote: self.check(f"echo cont > {remote}")
@@ -55,11 +55,11 @@ def test_a_copy_that_arrives_different_is_refused(folder_adb, tmp_path, monkeypa
         session.push(tmp_path / "file", "file")
 
 
-def test_two_harnesses_do_not_measure_at_once(folder_adb):
+def test_two_processes_do_not_measure_at_once(folder_adb):
     root = str(folder_adb.root)
     with Session(folder_adb.client(), root):
         with (
-            pytest.raises(UsageError, match="another harness") as caught,
+            pytest.raises(UsageError, match="another process") as caught,
             Session(folder_adb.client(), root),
         ):
             pass
@@ -69,7 +69,7 @@ def test_two_harnesses_do_not_measure_at_once(folder_adb):
         pass
 
 
-def test_the_lock_of_a_dead_harness_is_taken_over(folder_adb):
+def test_the_lock_of_a_dead_process_is_taken_over(folder_adb):
     dead = subprocess.run(["sh", "-c", "echo $$"], capture_output=True, text=True, check=True)
     lock = folder_adb.root / "agecompact.lock"
     with Session(folder_adb.client(), str(folder_adb.root)):
@@ -93,7 +93,7 @@ def test_the_lock_of_another_machine_holds_until_the_device_restarts(folder_adb)
         pass
 
 
-def test_what_takes_too_long_is_killed(folder_adb):
+def test_a_program_that_takes_too_long_is_killed(folder_adb):
     forever = f"sleep {200_000 + os.getpid()}"
     with Session(folder_adb.client(), str(folder_adb.root)) as session:
         with pytest.raises(AdbFailure, match="did not end"):

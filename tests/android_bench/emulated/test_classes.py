@@ -1,4 +1,4 @@
-"""The decoder of instruction classes, on words that GNU as wrote."""
+"""The classifier of instructions, on words that GNU as assembled."""
 
 import shutil
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 from android_bench.native import sources
 
 CLASSES = ("load", "store", "mac", "simd", "branch", "other")
-# The word, its class, the multiply-accumulates that it does, and what was assembled.
+# The word, its class, its multiply-accumulates, and the source.
 TABLE = [
     line.split(maxsplit=3)
     for line in (Path(__file__).parent / "instructions.txt").read_text().splitlines()
@@ -49,18 +49,18 @@ def classify(compiler, tmp_path_factory):
     return run
 
 
-def test_every_kind_of_instruction_falls_into_its_class(classify):
+def test_every_instruction_has_its_class(classify):
     found = classify([word for word, *_ in TABLE])
     wrong = [
-        (text, told, (kind, int(macs)))
-        for told, (_, kind, macs, text) in zip(found, TABLE, strict=True)
-        if told != (kind, int(macs))
+        (text, result, (kind, int(macs)))
+        for result, (_, kind, macs, text) in zip(found, TABLE, strict=True)
+        if result != (kind, int(macs))
     ]
     assert not wrong
     assert {kind for _, kind, _, _ in TABLE} == set(CLASSES)
 
 
-def test_any_word_has_a_class_and_only_a_mac_has_macs(classify):
+def test_any_word_has_a_class_and_only_class_mac_has_macs(classify):
     words = [f"{(i * 2654435761) & 0xFFFFFFFF:08x}" for i in range(100_000)]
     found = classify(words)
     assert len(found) == len(words)
@@ -68,11 +68,11 @@ def test_any_word_has_a_class_and_only_a_mac_has_macs(classify):
     assert max(macs for _, macs in found) == 32
 
 
-def test_the_table_holds_what_the_assembler_makes(tmp_path):
+def test_the_table_matches_the_assembler(tmp_path):
     assembler = shutil.which("aarch64-linux-gnu-as")
     objcopy = shutil.which("aarch64-linux-gnu-objcopy")
     if assembler is None or objcopy is None:
-        pytest.skip("no assembler for ARM here; the words stand in the table")
+        pytest.skip("no assembler for ARM here")
     lines = [".arch armv8.6-a+crypto+fp16fml+bf16+i8mm", *(text for *_, text in TABLE)]
     (tmp_path / "a.s").write_text("\n".join(lines) + "\n")
     subprocess.run([assembler, "a.s", "-o", "a.o"], cwd=tmp_path, check=True)

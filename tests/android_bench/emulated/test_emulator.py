@@ -9,97 +9,87 @@ import numpy as np
 import pytest
 
 from agecompact.artifacts import golden
-from android_bench.emulated import cpus, emulator
-from android_bench.emulated.emulator import Settings
+from agecompact.bench.circumstances import Delegate
+from android_bench.emulated import counts, cpus, emulator
+from android_bench.emulated.emulator import EmulationSettings
 from android_bench.emulated.measure import measure
-from android_bench.native.failure import RunnerFailure
+from android_bench.failure import MeasurementFailure
 
 from .conftest import SAMPLES
 
 A76 = cpus.named("cortex-a76")
-ONE = Settings(samples=1, warmup=0, runs=1, processes=1)
+ONE = EmulationSettings(samples=1, warmup=0, runs=1, processes=1)
 
 
 @pytest.fixture(scope="module")
-def measured(bundle, artefact, pack):
-    return measure(bundle, A76, artefact, pack)
+def measured(bundle, artifact, pack):
+    return measure(bundle, A76, artifact, pack)
 
 
-def kind_of(bundle, artefact, pack, cpu=A76, settings=ONE):
-    with pytest.raises(RunnerFailure) as failure:
-        measure(bundle, cpu, artefact, pack, settings)
-    return failure.value.kind
+@pytest.fixture(scope="module")
+def ran(bundle, artifact, pack):
+    return emulator.run(bundle, A76, artifact, pack, ONE)
+
+
+def failure_of(bundle, artifact, pack, settings=ONE):
+    with pytest.raises(MeasurementFailure) as caught:
+        measure(bundle, A76, artifact, pack, settings)
+    return caught.value
 
 
 def test_two_processes_count_the_same_to_the_instruction(measured):
-    assert len(measured.totals) == 2
-    assert set(measured.totals) == {measured.instructions.total}
+    assert len(measured.instructions.totals) == 2
+    assert set(measured.instructions.totals) == {measured.instructions.total}
 
 
-def test_the_network_is_among_what_is_counted(measured, ssrnet):
+def test_the_counts_include_the_network(measured, ran, ssrnet):
+    macs = ssrnet.manifest.macs
+    assert macs <= counts.steady(ran.counts, 1, 1).macs < 1.2 * macs
     counted = measured.instructions
-    assert ssrnet.manifest.macs <= counted.macs < 1.2 * ssrnet.manifest.macs
-    bound, _ = A76.bound(ssrnet.manifest.macs, "float32")
+    bound, _ = A76.bound(macs, "float32")
     assert bound < counted.multiply_accumulate < counted.total < 3 * bound
-    assert measured.first_inference_instructions > counted.total
-    assert 1e5 < measured.init_instructions < 1e8
+    assert counted.first > counted.total
+    assert 1e5 < counted.init < 1e8
 
 
-def test_the_answers_are_pytorchs(measured, pack):
-    assert measured.output_error.samples == SAMPLES
-    assert measured.output_error.max_error < 1e-4
+def test_the_outputs_are_pytorchs(measured, ran, pack):
+    assert measured.accuracy.samples == SAMPLES
+    assert measured.accuracy.max_error < 1e-4
     (expected,) = golden.read(pack).outputs.values()
-    (answers,) = measured.outputs.values()
-    assert np.abs(np.array(answers) - expected).max() == measured.output_error.max_error
+    (values,) = ran.output.outputs.values()
+    assert abs(values[0] - expected[0]) <= measured.accuracy.max_error
 
 
-def test_it_says_what_ran(measured, bundle):
-    assert measured.xnnpack
-    assert measured.fully_accelerated is True
-    assert measured.litert == bundle.index.litert
-    assert measured.qemu == emulator.version(bundle)
+def test_litert_uses_xnnpack_for_every_op(measured):
+    assert measured.delegate == Delegate(asked="xnnpack", got="xnnpack", fallback_ops={})
 
 
-def test_another_processor_takes_other_kernels(measured, bundle, artefact, pack):
+def test_another_processor_uses_other_kernels(measured, bundle, artifact, pack):
     settings = replace(ONE, warmup=1)
-    small = measure(bundle, cpus.named("cortex-a53"), artefact, pack, settings)
+    small = measure(bundle, cpus.named("cortex-a53"), artifact, pack, settings)
     assert small.instructions.total > 1.1 * measured.instructions.total
-    assert small.output_error.max_error < 1e-4
+    assert small.accuracy.max_error < 1e-4
 
 
-def test_a_kept_measurement_is_taken_for_what_it_was_of(bundle, artefact, pack, tmp_path):
-    first = measure(bundle, A76, artefact, pack, ONE, cache=tmp_path)
-    (kept,) = tmp_path.iterdir()
-    broken = replace(bundle, folder=tmp_path / "gone")
-    assert measure(broken, A76, artefact, pack, ONE, cache=tmp_path) == first
-    with pytest.raises(OSError, match="gone"):
-        measure(broken, A76, artefact, pack, replace(ONE, samples=2), cache=tmp_path)
-    kept.write_text(kept.read_text()[:-100])
-    with pytest.raises(OSError, match="gone"):
-        measure(broken, A76, artefact, pack, ONE, cache=tmp_path)
-
-
-def test_a_machine_without_cpuinfo_is_not_tried(bundle, tmp_path):
-    with pytest.raises(RunnerFailure) as failure:
+def test_a_machine_without_cpuinfo_is_refused(bundle, tmp_path):
+    with pytest.raises(MeasurementFailure) as caught:
         emulator.start(bundle, A76, tmp_path, [], 60)
-    assert failure.value.kind == "missing-cpuinfo"
+    assert caught.value.kind == "missing-cpuinfo"
 
 
-def test_a_run_that_takes_too_long_is_ended(bundle, artefact, pack):
-    settings = replace(ONE, timeout_s=0.05)
-    assert kind_of(bundle, artefact, pack, settings=settings) == "timeout"
+def test_a_run_that_takes_too_long_is_ended(bundle, artifact, pack):
+    assert failure_of(bundle, artifact, pack, replace(ONE, timeout_s=0.05)).kind == "timeout"
 
 
-def test_a_guest_that_dies_on_a_signal_is_a_crash(own_bundle, artefact, pack):
+def test_a_guest_that_is_killed_by_a_signal_is_a_crash(own_bundle, artifact, pack):
     (own_bundle.guest / "runner").write_bytes(_trap((own_bundle.guest / "runner").read_bytes()))
-    with pytest.raises(RunnerFailure) as failure:
-        measure(own_bundle, A76, artefact, pack, ONE)
-    assert failure.value.kind == "crash"
-    assert "SIGILL (an instruction that the processor lacks)" in failure.value.reason
+    failure = failure_of(own_bundle, artifact, pack)
+    assert failure.kind == "crash"
+    assert "SIGILL (an instruction that the processor lacks)" in failure.reason
 
 
 def _trap(program):
-    """The program with its entry point replaced by an instruction that no processor has."""
+    """The program with an instruction that no processor has at its entry point."""
     (entry,) = struct.unpack_from("<Q", program, 24)
     (headers,) = struct.unpack_from("<Q", program, 32)
     size, count = struct.unpack_from("<HH", program, 54)
@@ -113,59 +103,53 @@ def _trap(program):
     raise AssertionError("no segment holds the entry point")
 
 
-@pytest.fixture(scope="module")
-def ran(bundle, artefact, pack):
-    return emulator.run(bundle, A76, artefact, pack, ONE, samples=1)
-
-
-def test_an_answer_that_is_cut_off_is_refused(monkeypatch, bundle, artefact, pack):
-    def cut(*_):
+def test_truncated_output_is_refused(monkeypatch, bundle, artifact, pack):
+    def truncated(*_):
         return subprocess.CompletedProcess([], 0, "agecompact-runner 1\nmodel ssrnet\n", "")
 
-    monkeypatch.setattr(emulator, "start", cut)
-    assert kind_of(bundle, artefact, pack) == "truncated"
+    monkeypatch.setattr(emulator, "start", truncated)
+    assert failure_of(bundle, artifact, pack).kind == "truncated"
 
 
-def test_counts_that_are_missing_are_refused(monkeypatch, bundle, artefact, pack, tmp_path):
-    harmless = tmp_path / "plugin.c"
-    harmless.write_text("int qemu_plugin_version = 1; int qemu_plugin_install() { return 0; }")
+def test_missing_counts_are_refused(monkeypatch, bundle, artifact, pack, tmp_path):
+    source = tmp_path / "plugin.c"
+    source.write_text("int qemu_plugin_version = 1; int qemu_plugin_install() { return 0; }")
     plugin = tmp_path / "plugin.so"
-    subprocess.run(["gcc", "-shared", "-fPIC", harmless, "-o", plugin], check=True)
+    subprocess.run(["gcc", "-shared", "-fPIC", source, "-o", plugin], check=True)
     monkeypatch.setattr(type(bundle), "plugin", property(lambda _: plugin))
-    assert kind_of(bundle, artefact, pack) == "truncated"
+    assert failure_of(bundle, artifact, pack).kind == "truncated"
 
 
-def test_an_answer_that_is_no_number_is_refused(monkeypatch, ran, bundle, artefact, pack):
-    answer = replace(ran, output=replace(ran.output, outputs={"age": (math.nan,)}))
-    monkeypatch.setattr(emulator, "run", lambda *_, **__: answer)
-    assert kind_of(bundle, artefact, pack) == "wrong-output"
+def test_an_output_that_is_not_finite_is_refused(monkeypatch, ran, bundle, artifact, pack):
+    not_finite = replace(ran, output=replace(ran.output, outputs={"age": (math.nan,)}))
+    monkeypatch.setattr(emulator, "run", lambda *_: not_finite)
+    assert failure_of(bundle, artifact, pack).kind == "wrong-output"
 
 
-def test_an_answer_of_another_name_is_refused(monkeypatch, ran, bundle, artefact, own_pack):
+def test_an_output_of_another_name_is_refused(monkeypatch, ran, bundle, artifact, own_pack):
     index = (own_pack / "golden.json").read_text()
     (own_pack / "golden.json").write_text(index.replace('"name": "age"', '"name": "years"'))
-    monkeypatch.setattr(emulator, "run", lambda *_, **__: ran)
-    assert kind_of(bundle, artefact, own_pack) == "wrong-output"
+    monkeypatch.setattr(emulator, "run", lambda *_: ran)
+    assert failure_of(bundle, artifact, own_pack).kind == "wrong-output"
 
 
-def test_a_wrong_answer_is_told_as_an_error_in_years(monkeypatch, ran, bundle, artefact, own_pack):
-    answers = np.fromfile(own_pack / "answers.f32", "<f4")
-    (answers + 5).astype("<f4").tofile(own_pack / "answers.f32")
-    monkeypatch.setattr(emulator, "run", lambda *_, **__: ran)
-    run = measure(bundle, A76, artefact, own_pack, ONE)
-    assert run.output_error.max_error == pytest.approx(5, abs=1e-3)
+def test_a_wrong_output_is_an_error_in_years(monkeypatch, ran, bundle, artifact, own_pack):
+    values = np.fromfile(own_pack / "age.f32", "<f4")
+    (values + 5).astype("<f4").tofile(own_pack / "age.f32")
+    monkeypatch.setattr(emulator, "run", lambda *_: ran)
+    run = measure(bundle, A76, artifact, own_pack, ONE)
+    assert run.accuracy.max_error == pytest.approx(5, abs=1e-3)
 
 
-def test_a_file_that_is_no_model_is_the_files_fault(bundle, pack, tmp_path):
+def test_a_file_that_is_not_a_model_is_a_model_failure(bundle, pack, tmp_path):
     broken = tmp_path / "broken.tflite"
     broken.write_bytes(b"no FlatBuffer" * 100)
-    assert kind_of(bundle, broken, pack) == "model"
+    assert failure_of(bundle, broken, pack).kind == "model"
 
 
-def test_a_model_that_is_cut_off_crashes_litert(bundle, artefact, pack, tmp_path):
+def test_a_truncated_model_crashes_litert(bundle, artifact, pack, tmp_path):
     broken = tmp_path / "broken.tflite"
-    broken.write_bytes(artefact.read_bytes()[:1000])
-    with pytest.raises(RunnerFailure) as failure:
-        measure(bundle, A76, broken, pack, ONE)
-    assert failure.value.kind == "crash"
-    assert "SIGSEGV (bad memory)" in failure.value.reason
+    broken.write_bytes(artifact.read_bytes()[:1000])
+    failure = failure_of(bundle, broken, pack)
+    assert failure.kind == "crash"
+    assert "SIGSEGV (bad memory)" in failure.reason

@@ -1,16 +1,20 @@
-"""What the runner and the plugin print, whole and harmed."""
+"""Parsers of what the runner and the plugin print, complete and damaged."""
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agecompact.artifacts import golden
 from android_bench.emulated import counts
-from android_bench.native import output
-from android_bench.native.failure import RunnerFailure
+from android_bench.failure import MeasurementFailure
+from android_bench.native import output, results
+from tests.golden_pack import write_pack
 
-ANSWER = """agecompact-runner 1
+OUTPUT = """agecompact-runner 1
 model ssrnet
 threads 1
 cores f0
@@ -32,51 +36,51 @@ end
 """
 
 
-def test_an_answer_is_read():
-    told = output.parse(ANSWER)
-    assert told.model == "ssrnet"
-    assert told.cores == 0xF0
-    assert told.init_ns == 3508372
-    assert told.first_inference_ns == 1424368
-    assert told.samples_ns == (434008, 396748)
-    assert told.fully_accelerated is True
-    assert told.outputs == {"age": (float.fromhex("0x1.39868ap+6"), -0.125)}
-    assert told.peak_rss_bytes == 11599872
+def test_output_is_parsed():
+    parsed = output.parse(OUTPUT)
+    assert parsed.model == "ssrnet"
+    assert parsed.cores == 0xF0
+    assert parsed.init_ns == 3508372
+    assert parsed.first_inference_ns == 1424368
+    assert parsed.samples_ns == (434008, 396748)
+    assert parsed.fully_accelerated is True
+    assert parsed.outputs == {"age": (float.fromhex("0x1.39868ap+6"), -0.125)}
+    assert parsed.peak_rss_bytes == 11599872
 
 
 def test_what_the_runner_does_not_know_is_none():
-    harmed = ANSWER.replace("rss_bytes 11599872", "rss_bytes unknown")
-    harmed = harmed.replace("cores f0", "cores 0").replace(
+    damaged = OUTPUT.replace("rss_bytes 11599872", "rss_bytes unknown")
+    damaged = damaged.replace("cores f0", "cores 0").replace(
         "accelerated true", "accelerated unknown"
     )
-    told = output.parse(harmed)
-    assert told.peak_rss_bytes is None
-    assert told.cores is None
-    assert told.fully_accelerated is None
+    parsed = output.parse(damaged)
+    assert parsed.peak_rss_bytes is None
+    assert parsed.cores is None
+    assert parsed.fully_accelerated is None
 
 
-def test_an_answer_that_is_no_number_is_told():
-    told = output.parse(ANSWER.replace("0x1.39868ap+6", "nan").replace("-0x1p-3", "-inf"))
-    assert math.isnan(told.outputs["age"][0])
-    assert told.outputs["age"][1] == -math.inf
+def test_outputs_that_are_not_finite_are_parsed():
+    parsed = output.parse(OUTPUT.replace("0x1.39868ap+6", "nan").replace("-0x1p-3", "-inf"))
+    assert math.isnan(parsed.outputs["age"][0])
+    assert parsed.outputs["age"][1] == -math.inf
 
 
-def test_an_answer_cut_off_anywhere_is_refused():
-    for length in range(len(ANSWER)):
-        with pytest.raises(RunnerFailure) as failure:
-            output.parse(ANSWER[:length])
+def test_output_truncated_anywhere_is_refused():
+    for length in range(len(OUTPUT)):
+        with pytest.raises(MeasurementFailure) as failure:
+            output.parse(OUTPUT[:length])
         assert failure.value.kind == "truncated"
 
 
-@pytest.mark.parametrize("line", [line for line in ANSWER.splitlines() if "output" not in line])
-def test_a_line_that_is_missing_or_there_twice_is_refused(line):
-    for harmed in (ANSWER.replace(line + "\n", ""), ANSWER.replace(line, f"{line}\n{line}")):
-        with pytest.raises(RunnerFailure):
-            output.parse(harmed)
+@pytest.mark.parametrize("line", [line for line in OUTPUT.splitlines() if "output" not in line])
+def test_a_missing_or_repeated_line_is_refused(line):
+    for damaged in (OUTPUT.replace(line + "\n", ""), OUTPUT.replace(line, f"{line}\n{line}")):
+        with pytest.raises(MeasurementFailure):
+            output.parse(damaged)
 
 
 @pytest.mark.parametrize(
-    ("told", "instead"),
+    ("part", "instead"),
     [
         ("init_ns 3508372", "init_ns 3_508"),
         ("init_ns 3508372", "init_ns -1"),
@@ -94,10 +98,10 @@ def test_a_line_that_is_missing_or_there_twice_is_refused(line):
         ("agecompact-runner 1", "agecompact-runner 2"),
     ],
 )
-def test_a_wrong_value_is_refused(told, instead):
-    assert told in ANSWER
-    with pytest.raises(RunnerFailure) as failure:
-        output.parse(ANSWER.replace(told, instead))
+def test_a_wrong_value_is_refused(part, instead):
+    assert part in OUTPUT
+    with pytest.raises(MeasurementFailure) as failure:
+        output.parse(OUTPUT.replace(part, instead))
     assert failure.value.kind == "malformed"
 
 
@@ -114,15 +118,15 @@ def test_a_wrong_value_is_refused(told, instead):
     ],
 )
 def test_an_exit_code_is_a_kind_of_failure(code, kind):
-    with pytest.raises(RunnerFailure) as failure:
+    with pytest.raises(MeasurementFailure) as failure:
         output.parse("agecompact-runner 1\nerror it went wrong\n", code)
     assert failure.value.kind == kind
     assert failure.value.reason == "it went wrong"
 
 
-def test_an_exit_code_without_a_word_is_a_crash():
-    with pytest.raises(RunnerFailure) as failure:
-        output.parse(ANSWER, 127)
+def test_an_exit_code_without_an_error_is_a_crash():
+    with pytest.raises(MeasurementFailure) as failure:
+        output.parse(OUTPUT, 127)
     assert failure.value.kind == "crash"
 
 
@@ -130,25 +134,25 @@ def test_an_exit_code_without_a_word_is_a_crash():
 @given(st.text())
 def test_garbage_is_refused(text):
     for parse in (output.parse, counts.parse):
-        with pytest.raises(RunnerFailure):
+        with pytest.raises(MeasurementFailure):
             parse(text)
 
 
 @settings(deadline=None)
 @given(st.data())
-def test_an_answer_with_any_byte_changed_is_read_or_refused(data):
-    place = data.draw(st.integers(0, len(ANSWER) - 1))
+def test_output_with_a_changed_byte_is_parsed_or_refused(data):
+    place = data.draw(st.integers(0, len(OUTPUT) - 1))
     byte = data.draw(st.characters(max_codepoint=255))
-    harmed = ANSWER[:place] + byte + ANSWER[place + 1 :]
+    damaged = OUTPUT[:place] + byte + OUTPUT[place + 1 :]
     try:
-        told = output.parse(harmed)
-    except RunnerFailure:
+        parsed = output.parse(damaged)
+    except MeasurementFailure:
         return
-    assert len(told.outputs) == 1
-    assert len(told.samples_ns) in (1, 2, 3)
+    assert len(parsed.outputs) == 1
+    assert len(parsed.samples_ns) in (1, 2, 3)
 
 
-def test_counts_are_read():
+def test_counts_are_parsed():
     counted = counts.parse(COUNTS)
     assert counted.init.total == 828247 + 359346 + 9274 + 939806 + 2132725
     assert [each.total for each in counted.inferences] == [45, 44, 44]
@@ -157,15 +161,15 @@ def test_counts_are_read():
     )
 
 
-def test_counts_cut_off_anywhere_are_refused():
+def test_counts_truncated_anywhere_are_refused():
     for length in range(len(COUNTS)):
-        with pytest.raises(RunnerFailure) as failure:
+        with pytest.raises(MeasurementFailure) as failure:
             counts.parse(COUNTS[:length])
         assert failure.value.kind == "truncated"
 
 
 @pytest.mark.parametrize(
-    ("told", "instead"),
+    ("part", "instead"),
     [
         ("init ", "inference "),
         ("init 828247", "init"),
@@ -175,28 +179,51 @@ def test_counts_cut_off_anywhere_are_refused():
         ("inference 10", "inference -10"),
     ],
 )
-def test_wrong_counts_are_refused(told, instead):
-    assert told in COUNTS
-    with pytest.raises(RunnerFailure) as failure:
-        counts.parse(COUNTS.replace(told, instead))
+def test_wrong_counts_are_refused(part, instead):
+    assert part in COUNTS
+    with pytest.raises(MeasurementFailure) as failure:
+        counts.parse(COUNTS.replace(part, instead))
     assert failure.value.kind == "malformed"
 
 
 def test_the_steady_state_comes_after_the_warm_up():
     counted = counts.parse(COUNTS)
     assert counts.steady(counted, skip=1, runs=2).total == 44
-    with pytest.raises(RunnerFailure) as failure:
+    with pytest.raises(MeasurementFailure) as failure:
         counts.steady(counted, skip=0, runs=2)
     assert failure.value.kind == "unsteady"
-    with pytest.raises(RunnerFailure) as failure:
+    with pytest.raises(MeasurementFailure) as failure:
         counts.steady(counted, skip=2, runs=2)
     assert failure.value.kind == "truncated"
 
 
-def test_a_branch_among_millions_is_steady_and_two_in_a_million_are_not():
+def test_one_branch_in_17_million_is_steady_and_two_in_a_million_are_not():
     lines = "inference 0 0 0 0 {} 0 0\n" * 2
     text = "agecompact-counts 1\ninit 1 1 1 1 1 1 1\n" + lines + "end\n"
     near = counts.parse(text.format(17_000_000, 17_000_001))
     assert counts.steady(near, skip=0, runs=2).total == 17_000_000
-    with pytest.raises(RunnerFailure):
+    with pytest.raises(MeasurementFailure):
         counts.steady(counts.parse(text.format(1_000_000, 1_000_002)), skip=0, runs=2)
+
+
+def test_ops_that_fell_back_are_unknown_unless_litert_took_all():
+    parsed = output.parse(OUTPUT)
+    log = "INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\n"
+    delegate = results.delegate(parsed, log)
+    assert (delegate.asked, delegate.got, delegate.fallback_ops) == ("xnnpack", "xnnpack", {})
+    assert results.delegate(parsed, "").got is None
+    assert results.delegate(replace(parsed, fully_accelerated=False), log).fallback_ops is None
+
+
+@pytest.mark.parametrize(
+    "outputs", [{}, {"age": (78.4, -0.1), "gender": (0.0, 0.0)}, {"age": (78.4,)}]
+)
+def test_outputs_that_are_not_those_of_the_pack_are_refused(tmp_path, outputs):
+    images = {"face": np.zeros((2, 4, 4, 3))}
+    expected = {"age": [78.4, -0.1]}
+    pack = golden.read(write_pack(tmp_path, "0" * 64, images, np.zeros((3, 256)), expected))
+    parsed = output.parse(OUTPUT)
+    assert results.accuracy(parsed, pack, "a.tflite").max_error < 1
+    with pytest.raises(MeasurementFailure) as failure:
+        results.accuracy(replace(parsed, outputs=outputs), pack, "a.tflite")
+    assert failure.value.kind == "wrong-output"

@@ -1,4 +1,4 @@
-"""The runner in C, compiled for this machine: what it answers, and how it says what is wrong."""
+"""The runner in C, compiled for this machine: its outputs and its errors."""
 
 import os
 import subprocess
@@ -9,8 +9,8 @@ import pytest
 from agecompact.artifacts import golden
 from agecompact.errors import BackendMissingError
 from agecompact.runtimes.registry import read_metadata
+from android_bench.failure import MeasurementFailure
 from android_bench.native import sources
-from android_bench.native.failure import RunnerFailure
 from android_bench.native.output import parse
 
 from .conftest import SAMPLES, random_chips
@@ -23,8 +23,8 @@ DUMPER = """
 static Golden golden;
 int main(int count, char **words) {
   (void)count;
-  const char *wrong = golden_read(words[1], &golden);
-  if (wrong != NULL) return puts(wrong), 1;
+  const char *problem = golden_read(words[1], &golden);
+  if (problem != NULL) return puts(problem), 1;
   size_t floats = golden_input_floats(&golden);
   float *tensor = malloc(floats * sizeof *tensor);
   for (size_t sample = 0; sample < golden.samples; ++sample)
@@ -38,9 +38,9 @@ int main(int count, char **words) {
 
 
 @pytest.fixture
-def run(runner, library, artefact, pack):
+def run(runner, library, artifact, pack):
     def call(**changes):
-        options = {"library": library, "model": artefact, "golden": pack, **changes}
+        options = {"library": library, "model": artifact, "golden": pack, **changes}
         words = [
             str(word)
             for name, value in options.items()
@@ -54,51 +54,51 @@ def run(runner, library, artefact, pack):
 
 
 def kind_of(run, **changes):
-    with pytest.raises(RunnerFailure) as failure:
+    with pytest.raises(MeasurementFailure) as failure:
         run(**changes)
     return failure.value.kind
 
 
-def test_it_answers_what_pytorch_answers(run, pack):
-    told = run(warmup=1, runs=3, threads=2)
-    assert len(told.samples_ns) == 3
-    assert told.threads == 2
-    assert told.model == "ssrnet"
-    assert told.fully_accelerated is True
-    assert told.peak_rss_bytes > 1 << 20
-    (answers,) = told.outputs.values()
+def test_its_outputs_are_pytorchs(run, pack):
+    output = run(warmup=1, runs=3, threads=2)
+    assert len(output.samples_ns) == 3
+    assert output.threads == 2
+    assert output.model == "ssrnet"
+    assert output.fully_accelerated is True
+    assert output.peak_rss_bytes > 1 << 20
+    (values,) = output.outputs.values()
     (expected,) = golden.read(pack).outputs.values()
-    assert len(answers) == SAMPLES
-    assert np.abs(np.array(answers) - expected).max() < 1e-4
-    assert np.ptp(answers) > 0.1, "all samples answer the same: the pack proves nothing"
+    assert len(values) == SAMPLES
+    assert np.abs(np.array(values) - expected).max() < 1e-4
+    assert np.ptp(values) > 0.1, "all samples have the same output: the pack proves nothing"
 
 
-def test_it_replays_as_many_samples_as_asked_for(run):
-    (answers,) = run(samples=2).outputs.values()
-    assert len(answers) == 2
+def test_it_replays_the_requested_number_of_samples(run):
+    (values,) = run(samples=2).outputs.values()
+    assert len(values) == 2
 
 
-def test_it_runs_on_the_cores_that_it_is_told(run):
+def test_it_runs_on_the_requested_cores(run):
     core = min(os.sched_getaffinity(0))
     assert run(cores=f"{1 << core:x}").cores == 1 << core
     assert kind_of(run, cores="8000000000000000") == "cores"
 
 
 @pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
-def test_the_tensors_are_those_of_the_contract(compiler, pack, artefact, tmp_path, layout):
+def test_the_tensors_are_those_of_the_contract(compiler, pack, artifact, tmp_path, layout):
     (tmp_path / "dump.c").write_text(DUMPER)
     command = [compiler, "-std=c11", "-g", "-fsanitize=address,undefined", f"-I{sources.FOLDER}"]
     command += ["dump.c", str(sources.FOLDER / "golden.c"), "-o", "dump"]
     subprocess.run(command, cwd=tmp_path, check=True)
-    # The pack's memory is kept to the end of the process, which is no leak.
+    # The pack's memory is kept until the process ends, which is not a leak.
     done = subprocess.run(
         [tmp_path / "dump", pack, layout[1]],
         env={"ASAN_OPTIONS": "detect_leaks=0"},
         capture_output=True,
         check=True,
     )
-    told = np.frombuffer(done.stdout, "<f4")
-    contract = read_metadata(artefact).contract
+    tensors = np.frombuffer(done.stdout, "<f4")
+    contract = read_metadata(artifact).contract
     assert contract.layout == "NHWC"
     axes = (0, 3, 1, 2) if layout == "NCHW" else (0, 1, 2, 3)
     expected = [
@@ -106,7 +106,7 @@ def test_the_tensors_are_those_of_the_contract(compiler, pack, artefact, tmp_pat
         for chip in random_chips()
         for tensor in contract.apply(chip).values()
     ]
-    np.testing.assert_array_equal(told, np.concatenate(expected))
+    np.testing.assert_array_equal(tensors, np.concatenate(expected))
     np.testing.assert_array_equal(
         golden.read(pack).tensors("NHWC")["face"][:, 0],
         np.concatenate([contract.apply(chip)["face"] for chip in random_chips()]),
@@ -114,7 +114,7 @@ def test_the_tensors_are_those_of_the_contract(compiler, pack, artefact, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("told", "instead"),
+    ("part", "instead"),
     [
         ("agecompact-golden 1", "agecompact-golden 2"),
         ("end\n", ""),
@@ -131,34 +131,34 @@ def test_the_tensors_are_those_of_the_contract(compiler, pack, artefact, tmp_pat
         ("table table.f32", "table missing"),
         ("input face face.u8", "input face"),
         ("input face face.u8\n", ""),
-        ("output age answers.f32\n", ""),
+        ("output age age.f32\n", ""),
         ("input face face.u8\n", "input face face.u8\n" * 17),
     ],
 )
-def test_a_harmed_pack_is_refused(run, own_pack, told, instead):
+def test_a_damaged_pack_is_refused(run, own_pack, part, instead):
     text = (own_pack / "golden.txt").read_text()
-    assert told in text
-    (own_pack / "golden.txt").write_text(text.replace(told, instead))
+    assert part in text
+    (own_pack / "golden.txt").write_text(text.replace(part, instead))
     assert kind_of(run, golden=own_pack) == "golden"
 
 
-def test_a_pack_of_another_input_does_not_match(run, own_pack):
+def test_a_pack_with_another_input_does_not_match(run, own_pack):
     text = (own_pack / "golden.txt").read_text()
     (own_pack / "golden.txt").write_text(text.replace("input face ", "input eyes "))
     assert kind_of(run, golden=own_pack) == "mismatch"
 
 
 def test_a_pack_of_another_size_does_not_match(run, own_pack):
-    # The same bytes of pixels, as twice as many samples of half the height.
+    # The same pixels, as twice as many samples of half the height.
     text = (own_pack / "golden.txt").read_text()
-    harmed = text.replace("height 64", "height 32").replace("samples 3", "samples 6")
-    (own_pack / "golden.txt").write_text(harmed)
-    answers = own_pack / "answers.f32"
-    answers.write_bytes(answers.read_bytes() * 2)
+    resized = text.replace("height 64", "height 32").replace("samples 3", "samples 6")
+    (own_pack / "golden.txt").write_text(resized)
+    outputs = own_pack / "age.f32"
+    outputs.write_bytes(outputs.read_bytes() * 2)
     assert kind_of(run, golden=own_pack) == "mismatch"
 
 
-def test_what_is_missing_or_broken_is_named(run, tmp_path):
+def test_a_missing_or_broken_file_has_its_kind_of_failure(run, tmp_path):
     broken = tmp_path / "broken.tflite"
     broken.write_bytes(b"no FlatBuffer" * 100)
     assert kind_of(run, golden=tmp_path) == "golden"
@@ -188,8 +188,8 @@ def test_a_wrong_option_is_refused(run, changes):
     assert kind_of(run, **changes) == "usage"
 
 
-def test_without_a_compiler_the_error_says_how_to_get_one(tmp_path):
+def test_without_a_compiler_the_fix_installs_one(tmp_path):
     with pytest.raises(BackendMissingError, match="no-such-gcc") as missing:
-        sources.compile_runner(("no-such-gcc",), tmp_path / "runner")
+        sources.compile_runner("no-such-gcc", tmp_path / "runner")
     assert "apt-get install" in missing.value.fix
     assert missing.value.exit_code == 3

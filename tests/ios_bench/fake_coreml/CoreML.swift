@@ -1,6 +1,6 @@
-// A Core ML that is none: its declarations as far as BenchCoreML uses them, after Apple's
-// documentation, and behind them a model that answers what `fake.json` in its package says. With it a
-// compiler without Apple's SDK checks BenchCoreML's types, and runs it from end to end.
+// A fake Core ML: the declarations that BenchCoreML uses, after Apple's documentation, and a model that
+// behaves as `fake.json` in its package says. With it a compiler without Apple's SDK checks the types
+// of BenchCoreML and runs it from end to end.
 import CoreVideo
 import Foundation
 
@@ -24,16 +24,16 @@ public struct MLModelMetadataKey: Hashable, RawRepresentable {
 
 public enum MLMultiArrayDataType { case double, float64, float32, float16, float, int32 }
 
-/// `fake.json`: how a package's model behaves.
+/// `fake.json`: how the model of a package behaves.
 struct Behaviour: Decodable {
-    /// Shapes of float32 inputs; a shape of two numbers is a picture's height and width.
+    /// Shapes of float32 inputs; a shape of two numbers is the height and width of an image.
     let inputs: [String: [Int]]
-    /// Answer of a first value below -0.9, and of any other.
+    /// Output for a first value below -0.9, and for any other.
     let answers: [Double]
     let metadata: [String: String]
-    /// `compile`, `load`, `predict`: where it fails; `hang`: where it never ends.
+    /// The step that fails, `compile`, `load` or `predict`; or `hang`, to never return.
     let fault: String?
-    /// Operators by the unit that the plan puts them on.
+    /// Pairs of an operator and the compute unit that the plan gives it.
     let plan: [[String]]?
 
     static func read(_ folder: URL) throws -> Behaviour {
@@ -166,7 +166,7 @@ public class MLModel {
         try behaviour.meet("predict")
         guard let name = behaviour.inputs.keys.first, let value = input.featureValue(for: name)
         else { throw NSError(domain: "fake", code: 2) }
-        // A picture's blue, and an array's first value.
+        // The blue of an image, or the first value of an array.
         let first = value.imageBufferValue.map { Double($0.bytes[0]) / 100 - 1 }
             ?? value.multiArrayValue?[0].doubleValue ?? 0
         let answer = MLMultiArray(answer: behaviour.answers[first < -0.9 ? 0 : 1])
@@ -176,7 +176,7 @@ public class MLModel {
     @available(iOS 17.0, macOS 14.0, *)
     public func prediction(
         from input: MLFeatureProvider, options: MLPredictionOptions = MLPredictionOptions()
-    ) async throws -> MLFeatureProvider { fatalError("not the one that is timed") }
+    ) async throws -> MLFeatureProvider { fatalError("the other prediction is timed") }
 }
 
 public class MLCPUComputeDevice { init() {} }

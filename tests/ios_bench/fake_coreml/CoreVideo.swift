@@ -1,4 +1,4 @@
-// A Core Video that is none, as far as BenchCoreML uses it; see CoreML.swift.
+// A fake Core Video with what BenchCoreML uses; see CoreML.swift.
 import Foundation
 
 public typealias CFDictionary = NSDictionary
@@ -7,7 +7,7 @@ public class CFAllocator {}
 public let kCFAllocatorDefault: CFAllocator? = nil
 
 public class CVBuffer {
-    /// Longer than a row needs, as a real one's may be.
+    /// Longer than a row, as in a real buffer.
     let bytesPerRow: Int
     public let bytes: UnsafeMutableBufferPointer<UInt8>
 

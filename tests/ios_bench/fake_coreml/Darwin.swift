@@ -1,4 +1,4 @@
-// A Darwin that is none, and what Linux's Foundation lacks; see CoreML.swift.
+// A fake Darwin, and what Foundation lacks on Linux; see CoreML.swift.
 import Foundation
 
 public typealias integer_t = Int32

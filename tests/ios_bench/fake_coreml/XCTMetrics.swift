@@ -1,4 +1,4 @@
-// What Apple's XCTest has and Linux's lacks; compiled into the tests themselves. See CoreML.swift.
+// What XCTest lacks on Linux, compiled into the tests themselves; see CoreML.swift.
 import XCTest
 
 protocol XCTMetric {}

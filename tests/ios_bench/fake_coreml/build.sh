@@ -1,6 +1,6 @@
 #!/bin/sh
-# build.sh OUT: builds agecompact-bench against this folder's Core ML, with swiftc alone, and checks
-# the types of the tests that only Apple's systems run.
+# build.sh OUT: builds agecompact-bench with the fake Core ML of this folder and only swiftc, and checks
+# the types of the tests that run on Apple's systems only.
 set -eu
 out=$1
 here=$(cd "$(dirname "$0")" && pwd)

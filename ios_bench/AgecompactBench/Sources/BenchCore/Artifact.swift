@@ -1,18 +1,11 @@
 import Foundation
 
-/// The format of an artefact's file; `pytorch` is the source weights.
-public enum Format: String, Codable, Equatable, Sendable {
-    case pytorch
-    case onnx
-    case tflite
-    case coreml
-}
-
 /// The file that was measured.
 public struct Artifact: Codable, Equatable, Sendable {
     public var model: String
     public var file: String
-    public var format: Format
+    /// As `agecompact/formats.py` names it; `pytorch` is the source weights.
+    public var format: String
     public var precision: String
     public var sha256: String
     public var fileBytes: Int
@@ -33,7 +26,7 @@ public struct Artifact: Codable, Equatable, Sendable {
     }
 
     public init(
-        model: String, file: String, format: Format, precision: String, sha256: String,
+        model: String, file: String, format: String, precision: String, sha256: String,
         fileBytes: Int
     ) {
         self.model = model
@@ -45,7 +38,7 @@ public struct Artifact: Codable, Equatable, Sendable {
     }
 }
 
-/// What the bytes of an artefact are.
+/// Breakdown of an artefact's bytes.
 public struct Size: Codable, Equatable, Sendable {
     public var weightsBytes: Int
     public var graphBytes: Int

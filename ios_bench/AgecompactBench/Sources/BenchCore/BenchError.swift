@@ -1,6 +1,6 @@
 import Foundation
 
-/// A failure with a cause and a cure, as Python's `AgecompactError` tells it.
+/// A failure with a cause and a remedy, like Python's `AgecompactError`.
 public enum BenchError: Error, Equatable, LocalizedError {
     case usage(String)
     case unreadable(file: String, why: String)
@@ -24,11 +24,11 @@ public enum BenchError: Error, Equatable, LocalizedError {
         switch self {
         case .usage(let what): return what
         case .unreadable(let file, _): return "cannot read \(file)"
-        case .brokenGoldenPack(let file, _): return "\(file) is no golden pack"
+        case .brokenGoldenPack(let file, _): return "\(file) is not a golden pack"
         case .noCoreML: return "nothing can be measured here"
-        case .simulator: return "nothing is measured on a simulator"
+        case .simulator: return "a simulator cannot be measured"
         case .unsupportedModel(let file, _): return "cannot measure \(file)"
-        case .failedPrediction: return "Core ML gave no answer"
+        case .failedPrediction: return "the Core ML prediction failed"
         case .unwritable(let file, _): return "cannot write \(file)"
         }
     }
@@ -38,7 +38,7 @@ public enum BenchError: Error, Equatable, LocalizedError {
         case .usage: return nil
         case .unreadable(_, let why), .brokenGoldenPack(_, let why): return why
         case .noCoreML: return "this system has no Core ML"
-        case .simulator: return "it computes on the Mac under it, whose time is no phone's"
+        case .simulator: return "it runs on the Mac, whose times are not those of a phone"
         case .unsupportedModel(_, let why), .failedPrediction(let why): return why
         case .unwritable(_, let why): return why
         }
@@ -48,16 +48,16 @@ public enum BenchError: Error, Equatable, LocalizedError {
         switch self {
         case .usage: return "agecompact-bench --help"
         case .unreadable: return "give the path of an existing file"
-        case .brokenGoldenPack: return "write it again: agecompact parity"
+        case .brokenGoldenPack: return "write it again: agecompact parity freeze"
         case .noCoreML: return "run it on a Mac, an iPhone or an iPad"
         case .simulator: return "run it on a device"
         case .unsupportedModel: return "export the package again: agecompact export"
         case .failedPrediction: return "measure with --compute-unit cpuOnly"
-        case .unwritable: return "choose a folder that can be written to with --out"
+        case .unwritable: return "choose a writable folder with --out"
         }
     }
 
-    /// What failed, why, and the fix, a line each.
+    /// What failed, why, and the fix, one line each.
     public var report: String {
         var lines = ["error: \(errorDescription ?? "unknown")"]
         if let why = failureReason { lines.append("why: \(why)") }
@@ -66,7 +66,7 @@ public enum BenchError: Error, Equatable, LocalizedError {
     }
 }
 
-/// What any error says of itself, on one line.
+/// The message of any error, on one line.
 public func oneLine(_ error: Error) -> String {
     guard let own = error as? BenchError else {
         return error.localizedDescription.split(whereSeparator: \.isNewline).joined(separator: " ")

@@ -1,24 +1,24 @@
 import Foundation
 
 extension OutputAccuracy {
-    /// Error of answers against the golden pack's, in its unit.
+    /// The error of outputs against the golden pack, in its unit.
     ///
     /// - Parameters:
-    ///   - answers: By output name, one a sample; NaN or infinite where the runtime gave that.
-    ///   - pack: Whose samples were put.
-    ///   - file: Name of the artefact, by which the pack knows its tolerance.
-    /// - Throws: `BenchError.failedPrediction` where an output or an answer is missing.
+    ///   - answers: By output name, one value per sample, which may be NaN or infinite.
+    ///   - pack: The golden pack whose samples were the inputs.
+    ///   - file: Name of the artefact, under which the pack stores its tolerance.
+    /// - Throws: `BenchError.failedPrediction` if an output or a value is missing.
     public init(answers: [String: [Double]], pack: GoldenPack, file: String) throws {
         var errors: [Double] = []
         var broken = Set<Int>()
         for (name, expected) in pack.outputs {
-            guard let told = answers[name], told.count == expected.count else {
+            guard let values = answers[name], values.count == expected.count else {
                 throw BenchError.failedPrediction(
-                    why: "\(answers[name]?.count ?? 0) answers '\(name)', \(expected.count) wanted")
+                    why: "\(answers[name]?.count ?? 0) values of '\(name)', not \(expected.count)")
             }
-            for (sample, (mine, theirs)) in zip(told, expected).enumerated() {
-                errors.append(abs(mine - Double(theirs)))
-                if !mine.isFinite { broken.insert(sample) }
+            for (sample, (actual, wanted)) in zip(values, expected).enumerated() {
+                errors.append(abs(actual - Double(wanted)))
+                if !actual.isFinite { broken.insert(sample) }
             }
         }
         unit = pack.unit

@@ -1,6 +1,6 @@
 import Foundation
 
-/// What Core ML may compute on, by its own names.
+/// The compute units that Core ML may use, by its own names.
 public enum ComputeUnit: String, CaseIterable, Sendable {
     case cpuOnly
     case cpuAndGPU

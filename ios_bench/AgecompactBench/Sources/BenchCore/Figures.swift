@@ -30,29 +30,29 @@ public struct Latency: Codable, Equatable, Sendable {
         case elapsedS = "elapsed_s"
     }
 
-    /// The latency that samples tell; nil for no samples.
+    /// The latency of samples; nil without samples.
     ///
     /// - Parameters:
-    ///   - samplesMs: Every timed inference, in the order taken.
-    ///   - warmupRuns: Untimed inferences made before, the first one included.
-    ///   - elapsedS: Wall time of the timed inferences by another clock than theirs.
+    ///   - samplesMs: Every timed inference, in order.
+    ///   - warmupRuns: Untimed inferences before, the first one included.
+    ///   - elapsedS: Wall time of the timed inferences by a second clock.
     public init?(samplesMs: [Double], warmupRuns: Int, elapsedS: Double?) {
-        guard let told = Statistics(samplesMs) else { return nil }
+        guard let statistics = Statistics(samplesMs) else { return nil }
         self.warmupRuns = warmupRuns
         timedRuns = samplesMs.count
-        meanMs = told.mean
-        p50Ms = told.p50
-        p90Ms = told.p90
-        p99Ms = told.p99
-        stdMs = told.standardDeviation
-        minMs = told.least
-        maxMs = told.greatest
+        meanMs = statistics.mean
+        p50Ms = statistics.p50
+        p90Ms = statistics.p90
+        p99Ms = statistics.p99
+        stdMs = statistics.standardDeviation
+        minMs = statistics.least
+        maxMs = statistics.greatest
         self.samplesMs = samplesMs
         self.elapsedS = elapsedS
     }
 }
 
-/// What comes before the steady state, ms.
+/// Times before the steady state, ms.
 public struct Startup: Codable, Equatable, Sendable {
     public var initMs: Double?
     public var firstInferenceMs: Double?
@@ -71,10 +71,10 @@ public struct Startup: Codable, Equatable, Sendable {
     }
 
     /// - Parameters:
-    ///   - compileMs: From the package to what Core ML loads.
+    ///   - compileMs: Compiling the package.
     ///   - loadColdMs: First load in this process.
     ///   - loadWarmMs: Second load.
-    ///   - firstInferenceMs: The first inference after that.
+    ///   - firstInferenceMs: The first inference after loading.
     public init(compileMs: Double, loadColdMs: Double, loadWarmMs: Double, firstInferenceMs: Double)
     {
         self.compileMs = compileMs
@@ -104,13 +104,13 @@ public struct Memory: Codable, Equatable, Sendable {
     }
 }
 
-/// The unit of a model's answer.
+/// The unit of a model's output.
 public enum Unit: String, Codable, Equatable, Sendable {
     case years
     case score
 }
 
-/// Error of the runtime that was measured against PyTorch's answers in the golden pack.
+/// Error of the measured runtime's outputs against PyTorch's in the golden pack.
 public struct OutputAccuracy: Codable, Equatable, Sendable {
     public var unit: Unit
     public var samples: Int
@@ -131,7 +131,7 @@ public struct OutputAccuracy: Codable, Equatable, Sendable {
     }
 }
 
-/// Time of one op. Core ML tells where an op runs, never how long.
+/// Time of one op. Core ML reports where an op runs, but not for how long.
 public struct OpTime: Codable, Equatable, Sendable {
     public var name: String
     public var kind: String

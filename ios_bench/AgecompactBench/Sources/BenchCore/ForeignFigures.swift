@@ -1,8 +1,8 @@
 import Foundation
 
-// Figures of other harnesses, so that any `latency.json` can be read here.
+// Figures of other drivers, so that any `latency.json` can be read here.
 
-/// Instructions of an emulated processor, per inference.
+/// Instructions that an emulated processor executed, per inference.
 public struct Instructions: Codable, Equatable, Sendable {
     public var total: Int
     public var totals: [Int]
@@ -33,34 +33,7 @@ public struct Instructions: Codable, Equatable, Sendable {
     }
 }
 
-/// What a modelled figure claims to be.
-public enum ModelledKind: String, Codable, Equatable, Sendable {
-    case lowerBound = "lower bound"
-    case estimate
-}
-
-/// A time that was worked out, not taken.
-public struct Modelled: Codable, Equatable, Sendable {
-    public var kind: ModelledKind
-    public var inferenceMs: Double
-    public var method: String
-    public var lowMs: Double?
-    public var highMs: Double?
-    public var clockMHz: Double?
-    public var msPerMillionInstructions: Double?
-
-    enum CodingKeys: String, CodingKey {
-        case kind
-        case inferenceMs = "inference_ms"
-        case method
-        case lowMs = "low_ms"
-        case highMs = "high_ms"
-        case clockMHz = "clock_mhz"
-        case msPerMillionInstructions = "ms_per_million_instructions"
-    }
-}
-
-/// Latency a face over the reference's in the same rounds.
+/// Latency per face relative to the reference's in the same rounds.
 public struct Ratio: Codable, Equatable, Sendable {
     public var reference: String
     public var referenceSha256: String

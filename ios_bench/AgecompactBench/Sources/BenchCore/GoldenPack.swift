@@ -1,6 +1,6 @@
 import Foundation
 
-/// Inputs, and PyTorch's answers to them, as `agecompact/golden.py` writes and reads them.
+/// Inputs and PyTorch's outputs, in the format of `agecompact/artifacts/golden.py`.
 public struct GoldenPack: Equatable, Sendable {
     public static let schemaVersion = 1
     public static let fileName = "golden.json"
@@ -23,19 +23,19 @@ public struct GoldenPack: Equatable, Sendable {
     public let unit: Unit
     /// Names of the samples.
     public let samples: [String]
-    /// By input name.
+    /// Images by input name.
     public let images: [String: Images]
-    /// What each of the 256 levels becomes in each of the 3 channels, channel by channel.
+    /// The input value of each of the 256 levels in each of the 3 channels, channel by channel.
     public let table: [Float]
-    /// By output name, one answer a sample, in `unit`.
+    /// PyTorch's outputs by name, one value per sample, in `unit`.
     public let outputs: [String: [Float]]
-    /// Greatest error allowed, by artefact file, in `unit`.
+    /// Largest error allowed, by artefact file, in `unit`.
     public let tolerances: [String: Double]
 
     /// One sample of an input as a tensor of batch 1.
     ///
     /// - Parameters:
-    ///   - channelsFirst: NCHW where true, NHWC where false.
+    ///   - channelsFirst: Whether the layout is NCHW rather than NHWC.
     public func tensor(_ images: Images, sample index: Int, channelsFirst: Bool) -> [Float] {
         let pixels = images.sample(index)
         let area = images.height * images.width

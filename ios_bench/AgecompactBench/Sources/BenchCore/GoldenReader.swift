@@ -3,7 +3,7 @@ import Foundation
 extension GoldenPack {
     /// Reads a golden pack.
     ///
-    /// - Parameter folder: That holds `golden.json`.
+    /// - Parameter folder: The folder that holds `golden.json`.
     /// - Throws: `BenchError.unreadable` or `.brokenGoldenPack`.
     public init(folder: URL) throws {
         let place = folder.appendingPathComponent(GoldenPack.fileName)
@@ -17,13 +17,12 @@ extension GoldenPack {
         guard index.schemaVersion == GoldenPack.schemaVersion else {
             throw BenchError.brokenGoldenPack(
                 file: place.path,
-                why: "schema version \(index.schemaVersion), "
-                    + "this reads \(GoldenPack.schemaVersion)"
+                why: "schema version \(index.schemaVersion), not \(GoldenPack.schemaVersion)"
             )
         }
         let count = index.samples.count
         guard count > 0, !index.inputs.isEmpty, !index.outputs.isEmpty else {
-            throw BenchError.brokenGoldenPack(file: place.path, why: "it names no sample or array")
+            throw BenchError.brokenGoldenPack(file: place.path, why: "it lists no sample or array")
         }
         model = index.model
         weightsSha256 = index.weightsSha256
@@ -64,7 +63,7 @@ extension GoldenPack {
     }
 }
 
-/// An array in a file of its own, little-endian and without a header.
+/// An array in its own file, little-endian and without a header.
 struct StoredArray: Decodable {
     let name: String?
     let file: String
@@ -90,17 +89,17 @@ struct StoredArray: Decodable {
             let bits = (0..<4).reduce(UInt32(0)) { $0 | UInt32(bytes[start + $1]) << (8 * $1) }
             return Float(bitPattern: bits)
         }
-        guard values.allSatisfy(\.isFinite) else { throw broken("it holds what is no number") }
+        guard values.allSatisfy(\.isFinite) else { throw broken("a value is not finite") }
         return values
     }
 
     private func content(in folder: URL, bytes: Int) throws -> Data {
         guard !file.contains("/"), file != "..", file != "." else {
-            throw broken("it lies outside the golden pack")
+            throw broken("it is outside the golden pack")
         }
         let content = try readFile(folder.appendingPathComponent(file))
         guard content.count == bytes else {
-            throw broken("\(content.count) bytes, \(bytes) wanted")
+            throw broken("\(content.count) bytes, not \(bytes)")
         }
         return content
     }
@@ -116,7 +115,7 @@ extension Array where Element == StoredArray {
         for array in self {
             guard let name = array.name, result[name] == nil else {
                 throw BenchError.brokenGoldenPack(
-                    file: array.file, why: "it has no name, or another's")
+                    file: array.file, why: "its name is missing or not unique")
             }
             result[name] = try value(array)
         }
@@ -124,7 +123,7 @@ extension Array where Element == StoredArray {
     }
 }
 
-/// The bytes of a file.
+/// Reads the bytes of a file.
 ///
 /// - Throws: `BenchError.unreadable`.
 func readFile(_ place: URL) throws -> Data {

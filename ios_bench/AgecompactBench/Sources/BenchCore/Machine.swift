@@ -1,6 +1,6 @@
 import Foundation
 
-/// Where it was measured; times of different machines do not compare.
+/// The machine that ran the artefact; times of different machines are not comparable.
 public struct Machine: Codable, Equatable, Sendable {
     public var cpu: String
     public var os: String
@@ -36,7 +36,7 @@ public struct Machine: Codable, Equatable, Sendable {
     }
 }
 
-/// What the machine was doing while it was measured.
+/// State of the machine during the measurement.
 public struct Conditions: Codable, Equatable, Sendable {
     public var governor: String?
     public var maxFrequencyMHz: Double?
@@ -61,7 +61,7 @@ public struct Conditions: Codable, Equatable, Sendable {
     }
 }
 
-/// How hot the machine was at one moment.
+/// Temperature and clock of the machine at one moment.
 public struct Thermal: Codable, Equatable, Sendable {
     public var status: ThermalStatus?
     public var batteryTemperatureC: Double?
@@ -80,7 +80,7 @@ public struct Thermal: Codable, Equatable, Sendable {
     }
 }
 
-/// The operating system's own word for its heat: Android's, then Apple's.
+/// The thermal status: Android's names, then Apple's.
 public enum ThermalStatus: String, Codable, Equatable, Sendable {
     case none
     case light

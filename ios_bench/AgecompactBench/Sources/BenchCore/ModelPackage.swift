@@ -1,11 +1,11 @@
 import Foundation
 
-/// An `.mlpackage` on disk, named as `agecompact/files.py` names it.
+/// An `.mlpackage` on disk, hashed as in `agecompact/files.py`.
 public struct ModelPackage: Equatable, Sendable {
     public let place: URL
     /// Hash of the sorted `<sha256>  <relative path>` lines of its files.
     public let sha256: String
-    /// The sum over its files.
+    /// Total size of its files.
     public let bytes: Int
 
     /// - Throws: `BenchError.unreadable`.
@@ -15,7 +15,7 @@ public struct ModelPackage: Equatable, Sendable {
         guard FileManager.default.fileExists(atPath: place.path, isDirectory: &isFolder),
             isFolder.boolValue
         else {
-            throw BenchError.unreadable(file: place.path, why: "there is no such package")
+            throw BenchError.unreadable(file: place.path, why: "there is no package")
         }
         var total = 0
         var lines: [String] = []
@@ -25,13 +25,13 @@ public struct ModelPackage: Equatable, Sendable {
             lines.append("\(SHA256.hash(content))  \(path)\n")
         }
         guard total > 0 else {
-            throw BenchError.unreadable(file: place.path, why: "it holds no bytes")
+            throw BenchError.unreadable(file: place.path, why: "it is empty")
         }
         bytes = total
         sha256 = SHA256.hash(Data(lines.joined().utf8))
     }
 
-    /// Paths relative to a folder, in Python's order: part by part, by code point.
+    /// Paths relative to a folder, in Python's order: component by component, by code point.
     private static func files(in folder: URL) throws -> [String] {
         guard let paths = FileManager.default.enumerator(atPath: folder.path) else {
             throw BenchError.unreadable(file: folder.path, why: "it cannot be listed")
@@ -42,20 +42,20 @@ public struct ModelPackage: Equatable, Sendable {
             return FileManager.default.fileExists(atPath: whole, isDirectory: &isFolder)
                 && !isFolder.boolValue
         }
-        return files.sorted { mine, theirs in
-            mine.split(separator: "/").map { Array($0.utf8) }
-                .lexicographicallyPrecedes(theirs.split(separator: "/").map { Array($0.utf8) }) {
+        return files.sorted { first, second in
+            first.split(separator: "/").map { Array($0.utf8) }
+                .lexicographicallyPrecedes(second.split(separator: "/").map { Array($0.utf8) }) {
                     $0.lexicographicallyPrecedes($1)
                 }
         }
     }
 }
 
-/// What a package says of itself under the key `agecompact`.
+/// The package's metadata under the key `agecompact`.
 public struct SelfDescription: Decodable, Equatable, Sendable {
     public static let key = "agecompact"
 
-    /// What goes in, as far as a bench must know.
+    /// The part of the contract that a benchmark needs.
     public struct Contract: Decodable, Equatable, Sendable {
         public let colorOrder: ColorOrder
 
@@ -76,12 +76,12 @@ public struct SelfDescription: Decodable, Equatable, Sendable {
         case contract
     }
 
-    /// Nil where the text is missing or not of that form.
+    /// Nil if the text is missing or has another form.
     public init?(_ text: String?) {
         guard let text,
-            let told = try? JSONDecoder().decode(SelfDescription.self, from: Data(text.utf8))
+            let metadata = try? JSONDecoder().decode(SelfDescription.self, from: Data(text.utf8))
         else { return nil }
-        self = told
+        self = metadata
     }
 }
 
@@ -90,7 +90,7 @@ public enum ColorOrder: String, Decodable, Equatable, Sendable {
     case bgr = "BGR"
     case rgb = "RGB"
 
-    /// Pixels of three channels as a 32BGRA picture takes them, opaque.
+    /// Pixels of three channels as opaque pixels of a 32BGRA image.
     public func bgra(_ pixels: ArraySlice<UInt8>) -> [UInt8] {
         var picture: [UInt8] = []
         picture.reserveCapacity(pixels.count / 3 * 4)

@@ -1,22 +1,22 @@
 import Foundation
 
-/// What the command was asked to do.
+/// The command's options.
 public struct Options: Equatable, Sendable {
     public static let help = """
         usage: agecompact-bench PACKAGE --out FILE [options]
                agecompact-bench --machine
 
           PACKAGE              the .mlpackage to measure
-          --out FILE           where the record goes, as latency.json has it
-          --golden DIR         golden pack: inputs, and answers to compare with
+          --out FILE           write the record here, in the form of latency.json
+          --golden DIR         golden pack with inputs and expected outputs
           --compute-unit UNIT  cpuOnly, cpuAndGPU, cpuAndNeuralEngine or all (default all)
           --runs N             timed inferences (default 1000)
           --warmup N           untimed inferences before (default 10)
-          --timeout S          give up after so many seconds (default 300)
-          --placement FILE     where each op of the compute plan goes
-          --machine            print this machine as a record holds it, and stop
+          --timeout S          give up after this many seconds (default 300)
+          --placement FILE     write the compute unit of each op of the plan
+          --machine            print this machine as a record holds it, and exit
 
-        exit codes: 0 measured, 1 not measured or not within tolerance, 2 usage, 3 no Core ML
+        exit codes: 0 measured, 1 not measured or beyond tolerance, 2 usage, 3 no Core ML
         """
 
     public var packagePath = ""
@@ -30,7 +30,7 @@ public struct Options: Equatable, Sendable {
     public var machineOnly = false
     public var helpOnly = false
 
-    /// - Parameter arguments: Without the program's name.
+    /// - Parameter arguments: The arguments without the program's name.
     /// - Throws: `BenchError.usage`.
     public init(_ arguments: [String]) throws {
         var rest = arguments[...]
@@ -59,7 +59,7 @@ public struct Options: Equatable, Sendable {
             }
         }
         guard helpOnly || machineOnly || (!packagePath.isEmpty && !out.isEmpty) else {
-            throw BenchError.usage("a PACKAGE and --out are needed")
+            throw BenchError.usage("PACKAGE and --out are required")
         }
     }
 
@@ -75,7 +75,7 @@ public struct Options: Equatable, Sendable {
     ) throws -> Int {
         let text = try value(of: name, &rest)
         guard let number = Int(text), number >= least else {
-            throw BenchError.usage("\(name) is '\(text)', a whole number of \(least) at least")
+            throw BenchError.usage("\(name) must be an integer of at least \(least), not '\(text)'")
         }
         return number
     }

@@ -1,6 +1,6 @@
 import Foundation
 
-/// Where Core ML's compute plan puts one op. It is what Core ML means to do, not a trace.
+/// The compute unit of one op in Core ML's compute plan: what Core ML intends, not a trace.
 public struct OpPlacement: Codable, Equatable, Sendable {
     /// Name of the op's first output.
     public let name: String
@@ -10,7 +10,7 @@ public struct OpPlacement: Codable, Equatable, Sendable {
     public let unit: String
     /// The units that could run it.
     public let supported: [String]
-    /// Its share of the model's cost, 0 to 1; nil if not told.
+    /// Its share of the model's cost, 0 to 1; nil if unknown.
     public let costShare: Double?
 
     enum CodingKeys: String, CodingKey {
@@ -31,11 +31,11 @@ public struct OpPlacement: Codable, Equatable, Sendable {
 }
 
 extension Delegate {
-    /// What was asked for, and what the plan says came of it.
+    /// The compute units that were requested, and those that the plan uses.
     ///
     /// - Parameters:
-    ///   - asked: The compute units.
-    ///   - plan: Where each op goes; nil on a system that does not tell.
+    ///   - asked: The requested compute units.
+    ///   - plan: The compute unit of each op; nil if the system does not report it.
     public init(asked: ComputeUnit, plan: [OpPlacement]?) {
         let byUnit = plan.map { ops in
             Dictionary(ops.map { ($0.unit, 1) }, uniquingKeysWith: +)
@@ -50,7 +50,7 @@ extension Delegate {
 
     private static func got(_ asked: ComputeUnit, byUnit: [String: Int]?) -> String? {
         guard let byUnit else {
-            // Of the four, this alone leaves Core ML no choice.
+            // Only this one leaves Core ML no choice.
             return asked == .cpuOnly ? asked.rawValue : nil
         }
         switch asked {
@@ -62,7 +62,7 @@ extension Delegate {
         case .cpuAndNeuralEngine:
             return byUnit["neuralEngine"] == nil ? ComputeUnit.cpuOnly.rawValue : asked.rawValue
         case .all:
-            // Any placement is what was asked for; `opsByUnit` says which it was.
+            // Any placement was requested; `opsByUnit` shows which one it is.
             return asked.rawValue
         }
     }

@@ -1,16 +1,15 @@
 import Foundation
 
-/// What kind of figures a record holds.
+/// Kind of measurement.
 public enum Source: String, Codable, Equatable, Sendable {
     case device
     case host
     case emulatedInstructions = "emulated-instructions"
-    case modelled
 }
 
-/// What one artefact costs in one place, as `agecompact/bench/record.py` has it.
+/// What one artefact costs in one place, as defined in `agecompact/bench/record.py`.
 ///
-/// A figure that is not known is nil and left out of the JSON, which Python reads as None; never 0.
+/// An unknown figure is nil, never 0. It is left out of the JSON, which Python reads as None.
 public struct Record: Codable, Equatable, Sendable {
     public var source: Source
     public var artifact: Artifact
@@ -18,7 +17,6 @@ public struct Record: Codable, Equatable, Sendable {
     public var runtime: Runtime
     public var latency: Latency?
     public var instructions: Instructions?
-    public var modelled: Modelled?
     public var startup: Startup?
     public var memory: Memory?
     public var conditions: Conditions?
@@ -38,7 +36,6 @@ public struct Record: Codable, Equatable, Sendable {
         case runtime
         case latency
         case instructions
-        case modelled
         case startup
         case memory
         case conditions
@@ -52,7 +49,7 @@ public struct Record: Codable, Equatable, Sendable {
         case reasons
     }
 
-    /// A record of which nothing is known yet but what was to be measured, and why it was not.
+    /// A record without figures: what was to be measured, and why it was not.
     public init(
         source: Source, artifact: Artifact, machine: Machine, runtime: Runtime, failure: String
     ) {
@@ -65,7 +62,7 @@ public struct Record: Codable, Equatable, Sendable {
     }
 }
 
-/// Why a record may not be believed. Python's `validity` alone writes these.
+/// Why a record is not valid. Only Python's `validity` writes these.
 public struct Reason: Codable, Equatable, Sendable {
     public var rule: String
     public var text: String
@@ -76,7 +73,7 @@ public struct Reason: Codable, Equatable, Sendable {
     }
 }
 
-/// What ran the file.
+/// The runtime that ran the file.
 public struct Runtime: Codable, Equatable, Sendable {
     public var name: String
     public var version: String?
@@ -94,7 +91,7 @@ public struct Runtime: Codable, Equatable, Sendable {
         case delegate
     }
 
-    /// Core ML on these compute units; it takes no number of threads, and one face an inference.
+    /// Core ML, which has no option for threads and takes one face per inference.
     public init(coreML version: String?, delegate: Delegate) {
         name = "coreml"
         self.version = version
@@ -103,7 +100,7 @@ public struct Runtime: Codable, Equatable, Sendable {
     }
 }
 
-/// What was to compute the graph, and what did.
+/// The delegate that was requested and the one that ran.
 public struct Delegate: Codable, Equatable, Sendable {
     public var asked: String
     public var got: String?

@@ -1,8 +1,8 @@
 import Foundation
 
-/// `latency.json`, in whole or not at all.
+/// The content of `latency.json`.
 public struct RecordFile: Codable, Equatable, Sendable {
-    public static let schemaVersion = 2
+    public static let schemaVersion = 3
 
     public var schemaVersion: Int
     public var records: [Record]
@@ -17,7 +17,7 @@ public struct RecordFile: Codable, Equatable, Sendable {
         self.records = records
     }
 
-    /// - Throws: `BenchError.unreadable`; of another schema version too.
+    /// - Throws: `BenchError.unreadable`, also for another schema version.
     public init(contentsOf place: URL) throws {
         do {
             self = try JSONDecoder().decode(RecordFile.self, from: readFile(place))
@@ -27,24 +27,24 @@ public struct RecordFile: Codable, Equatable, Sendable {
         guard schemaVersion == RecordFile.schemaVersion else {
             throw BenchError.unreadable(
                 file: place.path,
-                why: "schema version \(schemaVersion), this reads \(RecordFile.schemaVersion)")
+                why: "schema version \(schemaVersion), not \(RecordFile.schemaVersion)")
         }
     }
 
-    /// - Throws: `BenchError.unwritable`; nothing is left behind then.
+    /// - Throws: `BenchError.unwritable`; no file is left then.
     public func write(to place: URL) throws {
         try writeCanonical(self, to: place)
     }
 }
 
-/// JSON with one spelling: sorted keys, no escaped slashes, a final newline, no NaN.
+/// JSON with sorted keys, no escaped slashes, a final newline and no NaN.
 public func canonicalJSON<T: Encodable>(_ value: T) throws -> Data {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
     return try encoder.encode(value) + Data("\n".utf8)
 }
 
-/// Writes canonical JSON in whole or not at all.
+/// Writes canonical JSON atomically.
 ///
 /// - Throws: `BenchError.unwritable`.
 public func writeCanonical<T: Encodable>(_ value: T, to place: URL) throws {

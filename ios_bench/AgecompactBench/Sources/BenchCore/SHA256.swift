@@ -1,11 +1,11 @@
 import Foundation
 
-/// SHA-256 (FIPS 180-4), so that the core needs nothing but Foundation.
+/// SHA-256 (FIPS 180-4), so that the core needs only Foundation.
 public struct SHA256 {
     private static let rounds: [UInt32] = primes(64).map { fraction(cbrt(Double($0))) }
     private var state: [UInt32] = SHA256.primes(8).map { SHA256.fraction(Double($0).squareRoot()) }
 
-    /// The hash of some bytes, hexadecimal.
+    /// Returns the hash of some bytes, hexadecimal.
     public static func hash(_ content: Data) -> String {
         var hash = SHA256()
         let bytes = [UInt8](content)
@@ -48,7 +48,7 @@ public struct SHA256 {
         word >> by | word << (32 - by)
     }
 
-    /// The first 32 bits after the point.
+    /// The first 32 bits of the fraction.
     private static func fraction(_ value: Double) -> UInt32 {
         UInt32((value - value.rounded(.down)) * 4_294_967_296)
     }

@@ -1,6 +1,6 @@
 import Foundation
 
-/// What samples amount to, in their unit, by the definitions of `agecompact/bench/statistics.py`.
+/// Statistics of samples, in their unit, as defined in `agecompact/bench/statistics.py`.
 public struct Statistics: Equatable, Sendable {
     public let p50: Double
     public let p90: Double
@@ -11,7 +11,7 @@ public struct Statistics: Equatable, Sendable {
     public let least: Double
     public let greatest: Double
 
-    /// Nil for no samples.
+    /// Nil without samples.
     public init?(_ samples: [Double]) {
         let ordered = samples.sorted()
         guard let first = ordered.first, let last = ordered.last else { return nil }
@@ -20,13 +20,13 @@ public struct Statistics: Equatable, Sendable {
         p99 = Statistics.percentile(99, ofSorted: ordered)
         least = first
         greatest = last
-        // A mean that rounds past the greatest sample would be refused by the reader.
+        // Python refuses a mean that is rounded above the largest sample.
         let average = Statistics.sum(samples) / Double(samples.count)
         mean = min(max(average, first), last)
         standardDeviation = Statistics.deviation(samples, around: mean)
     }
 
-    /// Between the two samples around it in proportion, as numpy does by default.
+    /// Linear interpolation between the two nearest samples, numpy's default.
     static func percentile(_ percent: Double, ofSorted ordered: [Double]) -> Double {
         let place = percent / 100 * Double(ordered.count - 1)
         let below = Int(place.rounded(.down))
@@ -34,7 +34,7 @@ public struct Statistics: Equatable, Sendable {
         return ordered[below] + (ordered[above] - ordered[below]) * (place - Double(below))
     }
 
-    /// Neumaier's sum: the order of the samples does not show.
+    /// Neumaier's sum, which does not depend on the order of the samples.
     static func sum(_ values: [Double]) -> Double {
         var total = 0.0
         var lost = 0.0

@@ -1,8 +1,8 @@
 import Dispatch
 import Foundation
 
-/// A monotonic clock that stands still while the machine sleeps: `mach_absolute_time` on Apple's
-/// systems, which costs some 25 ns a reading.
+/// A monotonic clock that stops while the machine sleeps: `mach_absolute_time` on Apple's systems,
+/// about 25 ns per reading.
 public struct Stopwatch {
     private let startedNs: UInt64
 
@@ -10,12 +10,12 @@ public struct Stopwatch {
         startedNs = DispatchTime.now().uptimeNanoseconds
     }
 
-    /// Since it was made, ms; at least the clock's resolution, as no time is 0.
+    /// Time since it was created, ms; at least 1 ns, since no time is 0.
     public var elapsedMs: Double {
         Double(max(DispatchTime.now().uptimeNanoseconds - startedNs, 1)) / 1e6
     }
 
-    /// The value of some work, and how long it took, ms.
+    /// Returns the value of some work and its duration, ms.
     public static func time<T>(_ work: () throws -> T) rethrows -> (T, ms: Double) {
         let watch = Stopwatch()
         let value = try work()
@@ -23,7 +23,7 @@ public struct Stopwatch {
     }
 }
 
-/// Another clock than `Stopwatch`'s, to hold its samples to: one that goes on through sleep.
+/// A second clock, which does not stop during sleep, to check the samples of `Stopwatch`.
 public struct WallClock {
     private let clock = ContinuousClock()
     private let started: ContinuousClock.Instant
@@ -32,7 +32,7 @@ public struct WallClock {
         started = clock.now
     }
 
-    /// Since it was made, s.
+    /// Time since it was created, s.
     public var elapsedS: Double {
         let (seconds, attoseconds) = started.duration(to: clock.now).components
         return Double(seconds) + Double(attoseconds) / 1e18

@@ -1,13 +1,13 @@
 import Foundation
 
-/// What the person at the screen should know at once. The verdict is Python's: `agecompact/bench/
-/// validity.py` judges every record anew, so `valid` and `reasons` stay empty here.
+/// Warnings to print at once. `agecompact/bench/validity.py` validates every record, so `valid` and
+/// `reasons` stay empty here.
 public enum Validity {
     public static let minTimedRuns = 30
     public static let minWarmupRuns = 1
     public static let maxDeviceSpread = 0.25
 
-    /// Why a record may not be believed, a sentence each; empty where nothing speaks against it.
+    /// Returns why a record may be invalid; empty if no rule fails.
     public static func notes(_ record: Record) -> [String] {
         if let failure = record.failure { return ["nothing was measured: \(failure)"] }
         return runs(record.latency) + spread(record) + heat(record.conditions)
@@ -18,7 +18,7 @@ public enum Validity {
         guard let latency else { return [] }
         var notes: [String] = []
         if latency.timedRuns < minTimedRuns {
-            notes.append("\(latency.timedRuns) timed runs, \(minTimedRuns) at least")
+            notes.append("\(latency.timedRuns) timed runs, at least \(minTimedRuns) needed")
         }
         if let warmupRuns = latency.warmupRuns, warmupRuns < minWarmupRuns {
             notes.append("no warm-up run: the first inference is among the timed ones")
@@ -30,7 +30,7 @@ public enum Validity {
         guard record.source == .device, let p50 = record.latency?.p50Ms,
             let p90 = record.latency?.p90Ms, (p90 - p50) / p50 > maxDeviceSpread
         else { return [] }
-        return ["p90 lies \(Int((100 * (p90 - p50) / p50).rounded())) % above the median"]
+        return ["p90 is \(Int((100 * (p90 - p50) / p50).rounded())) % above the median"]
     }
 
     private static func heat(_ conditions: Conditions?) -> [String] {
@@ -49,17 +49,17 @@ public enum Validity {
     private static func delegate(_ delegate: Delegate?) -> [String] {
         guard let delegate, delegate.got != delegate.asked else { return [] }
         guard let got = delegate.got else {
-            return ["asked for \(delegate.asked), and nothing says that it ran"]
+            return ["asked for \(delegate.asked), but nothing shows that it ran"]
         }
         return ["asked for \(delegate.asked), got \(got)"]
     }
 
     private static func output(_ error: OutputAccuracy?) -> [String] {
         guard let error else { return [] }
-        guard let greatest = error.maxError else {
-            return ["\(error.notFinite) of \(error.samples) answers are not finite"]
+        guard let maxError = error.maxError else {
+            return ["\(error.notFinite) of \(error.samples) outputs are not finite"]
         }
-        guard let tolerance = error.tolerance, greatest > tolerance else { return [] }
-        return ["it errs by \(greatest) \(error.unit.rawValue), \(tolerance) at most"]
+        guard let tolerance = error.tolerance, maxError > tolerance else { return [] }
+        return ["an error of \(maxError) \(error.unit.rawValue), at most \(tolerance) allowed"]
     }
 }

@@ -1,14 +1,14 @@
 import Dispatch
 import Foundation
 
-/// Does something if it is not let go in time: Core ML has been seen to hang where a compute unit
-/// is there in name only.
+/// Runs an action unless it is stopped in time. Core ML may hang on a compute unit that the machine
+/// does not really have.
 public final class Watchdog {
     private let timer: DispatchSourceTimer
 
     /// - Parameters:
-    ///   - seconds: Until then.
-    ///   - bite: What to do; on a thread of its own, as the main one hangs.
+    ///   - seconds: Time limit.
+    ///   - bite: The action, run on another thread, since the main one may hang.
     public init(seconds: Int, bite: @escaping @Sendable () -> Void) {
         timer = DispatchSource.makeTimerSource(queue: .global(qos: .utility))
         timer.schedule(deadline: .now() + .seconds(seconds))
@@ -16,7 +16,7 @@ public final class Watchdog {
         timer.activate()
     }
 
-    /// All went well.
+    /// Stops it.
     public func letGo() {
         timer.cancel()
     }

@@ -3,40 +3,40 @@ import BenchCore
 import CoreML
 import Foundation
 
-/// Measures one package on one compute unit. A process measures once: a second load finds Core ML's
-/// caches warm.
+/// Measures one package on one compute unit. A process measures only once, since a second load
+/// would find Core ML's caches warm.
 public struct Benchmark {
     private let package: ModelPackage
     private let options: Options
     private let pack: GoldenPack?
 
-    /// What was found, and where the plan puts each op.
+    /// The record, and the compute unit that the plan assigns to each op.
     public struct Outcome {
         public let record: Record
         public let placement: [OpPlacement]?
     }
 
-    /// - Throws: `BenchError`, where the package or the golden pack cannot be read.
+    /// - Throws: `BenchError` if the package or the golden pack cannot be read.
     public init(_ options: Options) throws {
         self.options = options
         package = try ModelPackage(URL(fileURLWithPath: options.packagePath))
         pack = try options.golden.map { try GoldenPack(folder: URL(fileURLWithPath: $0)) }
     }
 
-    /// A record without figures.
+    /// Returns a record without figures.
     ///
     /// - Parameters:
     ///   - failure: Why there are none.
-    ///   - told: What the package says of itself, once it is loaded.
-    public func blank(failure: String, told: SelfDescription? = nil) -> Record {
+    ///   - metadata: The package's metadata, if it is loaded.
+    public func blank(failure: String, metadata: SelfDescription? = nil) -> Record {
         let file = package.place.lastPathComponent
         var record = Record(
             source: Device.source,
             artifact: Artifact(
-                model: told?.model ?? pack?.model ?? "unknown",
+                model: metadata?.model ?? pack?.model ?? "unknown",
                 file: file,
-                format: .coreml,
-                precision: told?.precision ?? "unknown",
+                format: "coreml",
+                precision: metadata?.precision ?? "unknown",
                 sha256: package.sha256,
                 fileBytes: package.bytes
             ),
@@ -49,18 +49,18 @@ public struct Benchmark {
         return record
     }
 
-    /// Measures.
+    /// Measures the package.
     ///
-    /// - Throws: `BenchError`, where the model cannot be run.
+    /// - Throws: `BenchError` if the model cannot be run.
     public func run() async throws -> Outcome {
         let footprint = Footprint()
         let compiled = try await CompiledModel(package.place)
         defer { compiled.remove() }
         var measured = try measure(compiled, footprint)
-        // After the timed runs: a plan loads the model once more, on its own.
+        // After the timed runs, since reading the plan loads the model again.
         let plan = await ComputePlan.read(compiled.place, unit: options.computeUnit)
         measured.runtime.delegate = Delegate(asked: options.computeUnit, plan: plan)
-        measured.unknown = ["profile": "Core ML tells no time by op"]
+        measured.unknown = ["profile": "Core ML reports no time per op"]
         if plan == nil { measured.unknown?["ops_by_unit"] = ComputePlan.needs }
         return Outcome(record: measured, placement: plan)
     }
@@ -82,7 +82,7 @@ public struct Benchmark {
         let elapsedS = wall.elapsedS
         let after = Device.thermal()
 
-        var record = blank(failure: "", told: model.selfDescription)
+        var record = blank(failure: "", metadata: model.selfDescription)
         record.failure = nil
         record.latency = Latency(
             samplesMs: samplesMs, warmupRuns: warmupMs.count, elapsedS: elapsedS)

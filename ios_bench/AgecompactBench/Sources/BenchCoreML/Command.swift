@@ -1,13 +1,13 @@
 import BenchCore
 import Foundation
 
-/// The command, of the Mac's terminal and of the app on a device alike.
+/// The command, both in a Mac's terminal and in the app on a device.
 public enum Command {
-    /// Does what the arguments ask.
+    /// Runs the command.
     ///
-    /// - Parameter arguments: Without the program's name.
-    /// - Returns: The exit code: 0 measured, 1 not measured or not within tolerance, 2 usage, 3 no
-    ///   Core ML here.
+    /// - Parameter arguments: The arguments without the program's name.
+    /// - Returns: The exit code: 0 measured, 1 not measured or beyond tolerance, 2 usage, 3 no
+    ///   Core ML.
     public static func run(_ arguments: [String]) async -> Int32 {
         do {
             let options = try Options(arguments)
@@ -15,16 +15,16 @@ public enum Command {
                 print(Options.help)
                 return 0
             }
-            return try await obey(options)
+            return try await execute(options)
         } catch {
             return fail(error)
         }
     }
 
     private static func fail(_ error: Error) -> Int32 {
-        let own = error as? BenchError
-        say(own?.report ?? "error: \(oneLine(error))")
-        return own?.exitCode ?? 1
+        let known = error as? BenchError
+        say(known?.report ?? "error: \(oneLine(error))")
+        return known?.exitCode ?? 1
     }
 
     private static func say(_ text: String) {
@@ -32,7 +32,7 @@ public enum Command {
     }
 
     #if canImport(CoreML)
-    private static func obey(_ options: Options) async throws -> Int32 {
+    private static func execute(_ options: Options) async throws -> Int32 {
         if options.machineOnly {
             print(String(decoding: try canonicalJSON(Device.machine()), as: UTF8.self), terminator: "")
             return 0
@@ -44,7 +44,7 @@ public enum Command {
         let watchdog = Watchdog(seconds: options.timeoutS) {
             try? RecordFile(records: [late]).write(to: out)
             say("error: no answer within \(options.timeoutS) s")
-            // What hangs holds locks that an orderly exit would wait for.
+            // The hanging thread holds locks that a regular exit would wait for.
             _exit(1)
         }
         do {
@@ -67,11 +67,11 @@ public enum Command {
         }
         for note in Validity.notes(outcome.record) { say("note: \(note)") }
         guard let error = outcome.record.outputError else { return 0 }
-        guard let greatest = error.maxError else { return 1 }
-        return greatest <= error.tolerance ?? .infinity ? 0 : 1
+        guard let maxError = error.maxError else { return 1 }
+        return maxError <= error.tolerance ?? .infinity ? 0 : 1
     }
     #else
-    private static func obey(_ options: Options) async throws -> Int32 {
+    private static func execute(_ options: Options) async throws -> Int32 {
         throw BenchError.noCoreML
     }
     #endif

@@ -14,7 +14,7 @@ extension ComputeUnit {
         }
     }
 
-    /// What a model is loaded with.
+    /// The configuration to load a model with.
     public var configuration: MLModelConfiguration {
         let configuration = MLModelConfiguration()
         configuration.computeUnits = coreML
@@ -22,11 +22,11 @@ extension ComputeUnit {
     }
 }
 
-/// A package as Core ML compiled it on this machine.
+/// A package that Core ML compiled on this machine.
 public struct CompiledModel {
     /// The `.mlmodelc` folder, in a temporary place.
     public let place: URL
-    /// What compiling took.
+    /// Compile time, ms.
     public let compileMs: Double
 
     /// - Throws: `BenchError.unsupportedModel`.
@@ -41,7 +41,7 @@ public struct CompiledModel {
         compileMs = watch.elapsedMs
     }
 
-    /// Loads it.
+    /// Loads the model.
     ///
     /// - Throws: `BenchError.unsupportedModel`.
     public func load(_ unit: ComputeUnit) throws -> MLModel {
@@ -60,7 +60,7 @@ public struct CompiledModel {
 }
 
 extension MLModel {
-    /// What the package says of itself; nil if agecompact did not write it.
+    /// The package's metadata; nil if agecompact did not write it.
     public var selfDescription: SelfDescription? {
         let own = modelDescription.metadata[.creatorDefinedKey] as? [String: String]
         return SelfDescription(own?[SelfDescription.key])

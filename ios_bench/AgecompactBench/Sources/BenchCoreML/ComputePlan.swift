@@ -3,12 +3,12 @@ import BenchCore
 import CoreML
 import Foundation
 
-/// Where Core ML means to run each op.
+/// The compute unit on which Core ML intends to run each op.
 public enum ComputePlan {
     /// Why there is no plan on an older system.
     public static let needs = "MLComputePlan needs iOS 17.4 or macOS 14.4"
 
-    /// The ops of a compiled model in order, constants left out; nil where the system does not tell.
+    /// Returns the ops of a compiled model in order, without constants; nil if unknown.
     public static func read(_ compiled: URL, unit: ComputeUnit) async -> [OpPlacement]? {
         guard #available(iOS 17.4, macOS 14.4, *) else { return nil }
         guard
@@ -32,7 +32,7 @@ public enum ComputePlan {
     private static func placement(
         of op: MLModelStructure.Program.Operation, in plan: MLComputePlan
     ) -> OpPlacement? {
-        // Constants run nowhere, and have no usage.
+        // Constants do not run and have no usage.
         guard let usage = plan.deviceUsage(for: op) else { return nil }
         return OpPlacement(
             name: op.outputs.first?.name ?? op.operatorName,

@@ -3,9 +3,9 @@ import BenchCore
 import Darwin
 import Foundation
 
-/// What the system tells of the machine at hand.
+/// What the operating system reports about this machine.
 public enum Device {
-    /// A phone's figures are a `device`'s, a Mac's a `host`'s.
+    /// `device` for a phone, `host` for a Mac.
     public static var source: Source {
         #if os(macOS)
         return .host
@@ -42,7 +42,7 @@ public enum Device {
         )
     }
 
-    /// System and version, such as `iOS 17.5.1`. Core ML is part of it and has no other version.
+    /// System and version, such as `iOS 17.5.1`. Core ML has no version of its own.
     public static func system() -> String {
         let version = ProcessInfo.processInfo.operatingSystemVersion
         let number = [version.majorVersion, version.minorVersion, version.patchVersion]
@@ -54,7 +54,7 @@ public enum Device {
         #endif
     }
 
-    /// How hot the machine is now.
+    /// The current thermal state.
     public static func thermal() -> Thermal {
         switch ProcessInfo.processInfo.thermalState {
         case .nominal: return Thermal(status: .nominal)
@@ -65,7 +65,7 @@ public enum Device {
         }
     }
 
-    /// Whether the system is saving its battery.
+    /// Whether low-power mode is on.
     public static func lowPowerMode() -> Bool {
         ProcessInfo.processInfo.isLowPowerModeEnabled
     }

@@ -2,16 +2,16 @@
 import BenchCore
 import Darwin
 
-/// What the system charges to this process, bytes.
+/// Memory of this process as the system accounts for it, bytes.
 struct Footprint {
     private let rssBefore: Int?
 
-    /// Call it before anything is loaded.
+    /// Create it before anything is loaded.
     init() {
         rssBefore = Footprint.peakRss()
     }
 
-    /// The peaks up to now, and how much the resident one rose since.
+    /// The peaks so far, and the increase of the peak resident size since creation.
     func memory() -> Memory {
         let peak = Footprint.peakRss()
         return Memory(

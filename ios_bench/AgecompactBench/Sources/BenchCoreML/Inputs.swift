@@ -4,7 +4,7 @@ import CoreML
 import CoreVideo
 import Foundation
 
-/// Makes what a model is asked, before any clock starts.
+/// Prepares a model's inputs before any clock starts.
 struct Inputs {
     private let description: MLModelDescription
     private let file: String
@@ -18,10 +18,10 @@ struct Inputs {
 
     /// Every sample of the golden pack.
     ///
-    /// - Throws: `BenchError.unsupportedModel` where the model takes other inputs than the pack's.
+    /// - Throws: `BenchError.unsupportedModel` if the model's inputs are not those of the pack.
     func golden(_ pack: GoldenPack) throws -> [MLFeatureProvider] {
         guard Set(pack.images.keys) == Set(description.inputDescriptionsByName.keys) else {
-            throw refused("its inputs are not the golden pack's")
+            throw refused("its inputs are not those of the golden pack")
         }
         return try pack.samples.indices.map { index in
             try provider { name, feature in
@@ -31,7 +31,7 @@ struct Inputs {
         }
     }
 
-    /// One input of mid-grey, where there is no golden pack.
+    /// One mid-grey input, for use without a golden pack.
     func grey() throws -> [MLFeatureProvider] {
         let one = try provider { _, feature in
             if let image = feature.imageConstraint {
@@ -40,7 +40,7 @@ struct Inputs {
                     pixelBuffer: try picture(bytes, image.pixelsWide, image.pixelsHigh))
             }
             guard let array = feature.multiArrayConstraint, array.dataType == .float32 else {
-                throw refused("an input is neither a picture nor a float32 array")
+                throw refused("an input is neither an image nor a float32 array")
             }
             let shape = array.shape.map(\.intValue)
             return self.array([Float](repeating: 128, count: shape.reduce(1, *)), shape)
@@ -64,18 +64,18 @@ struct Inputs {
         if let image = feature.imageConstraint {
             guard image.pixelsWide == images.width, image.pixelsHigh == images.height,
                 let colorOrder
-            else { throw refused("a picture of another size, or of unknown colour order") }
-            // Core ML reorders a picture's channels itself, so it takes the colours as they look.
+            else { throw refused("an image input of another size or of unknown colour order") }
+            // Core ML reorders the channels of an image itself, so it takes true colours.
             let bytes = colorOrder.bgra(images.sample(sample))
             return MLFeatureValue(pixelBuffer: try picture(bytes, images.width, images.height))
         }
         guard let array = feature.multiArrayConstraint, array.dataType == .float32 else {
-            throw refused("an input is neither a picture nor a float32 array")
+            throw refused("an input is neither an image nor a float32 array")
         }
         let shape = array.shape.map(\.intValue)
         let channelsFirst = shape == [1, 3, images.height, images.width]
         guard channelsFirst || shape == [1, images.height, images.width, 3] else {
-            throw refused("an input of shape \(shape)")
+            throw refused("an input has shape \(shape)")
         }
         let values = pack.tensor(images, sample: sample, channelsFirst: channelsFirst)
         return self.array(values, shape)
@@ -87,7 +87,7 @@ struct Inputs {
 
     private func picture(_ bgra: [UInt8], _ width: Int, _ height: Int) throws -> CVPixelBuffer {
         var made: CVPixelBuffer?
-        // Without an IOSurface behind it the Neural Engine takes a copy at every inference.
+        // Without an IOSurface the Neural Engine copies the buffer at every inference.
         let attributes = NSDictionary(
             dictionary: [kCVPixelBufferIOSurfacePropertiesKey as String: [String: String]()])
         let status = CVPixelBufferCreate(

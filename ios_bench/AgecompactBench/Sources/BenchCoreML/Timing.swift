@@ -3,15 +3,15 @@ import BenchCore
 import CoreML
 import Foundation
 
-/// A loaded model and what it is asked, with the clock around nothing but the prediction.
+/// A loaded model and its inputs; only the prediction is timed.
 ///
-/// Nothing here is async: in an async function Swift would choose the other `prediction`, which
-/// measures a change of threads besides.
+/// Nothing here is async: in an async function Swift would choose the async `prediction`, whose time
+/// includes a switch of threads.
 struct Timing {
     let model: MLModel
     let inputs: [MLFeatureProvider]
 
-    /// Time of every inference, ms, the inputs in turn.
+    /// Returns the time of every inference, ms, cycling through the inputs.
     ///
     /// - Throws: `BenchError.failedPrediction`.
     func run(_ count: Int) throws -> [Double] {
@@ -19,7 +19,7 @@ struct Timing {
         samplesMs.reserveCapacity(count)
         for index in 0..<count {
             let input = inputs[index % inputs.count]
-            // The answers of a run without a pool would add to the memory that is measured.
+            // Without a pool the outputs would add to the measured memory.
             try autoreleasepool {
                 samplesMs.append(try Stopwatch.time { try predict(input) }.ms)
             }
@@ -27,17 +27,17 @@ struct Timing {
         return samplesMs
     }
 
-    /// The scalar answers to every input, by output name.
+    /// Returns the scalar outputs for every input, by output name.
     ///
     /// - Throws: `BenchError.failedPrediction`.
     func answers(_ names: [String]) throws -> [String: [Double]] {
         var answers: [String: [Double]] = [:]
         for input in inputs {
-            let told = try predict(input)
+            let outputs = try predict(input)
             for name in names {
-                guard let array = told.featureValue(for: name)?.multiArrayValue, array.count == 1
+                guard let array = outputs.featureValue(for: name)?.multiArrayValue, array.count == 1
                 else {
-                    throw BenchError.failedPrediction(why: "no single answer '\(name)'")
+                    throw BenchError.failedPrediction(why: "output '\(name)' is not a scalar")
                 }
                 answers[name, default: []].append(array[0].doubleValue)
             }

@@ -1,6 +1,6 @@
 import XCTest
 
-/// Files that Python's own code wrote: `python -m tests.ios_bench.fixtures`.
+/// Files that Python wrote: `python -m tests.ios_bench.fixtures`.
 enum Fixture {
     static func place(_ name: String) throws -> URL {
         let folder = try XCTUnwrap(Bundle.module.resourceURL).appendingPathComponent("Fixtures")
@@ -11,7 +11,7 @@ enum Fixture {
         try JSONDecoder().decode(type, from: Data(contentsOf: place(name)))
     }
 
-    /// A copy of the golden pack to harm.
+    /// A copy of the golden pack to alter.
     static func goldenCopy() throws -> URL {
         let copy = FileManager.default.temporaryDirectory
             .appendingPathComponent("agecompact-\(UUID().uuidString)")

@@ -3,7 +3,7 @@ import XCTest
 @testable import BenchCore
 
 final class GoldenPackTests: XCTestCase {
-    func testReadsWhatPythonWrote() throws {
+    func testReadsTheFilesOfPython() throws {
         let pack = try GoldenPack(folder: Fixture.place("golden"))
         XCTAssertEqual(pack.model, "c3ae")
         XCTAssertEqual(pack.unit, .years)
@@ -12,22 +12,22 @@ final class GoldenPackTests: XCTestCase {
         XCTAssertEqual(pack.tolerances, ["c3ae_float16.mlpackage": 0.1])
     }
 
-    func testTensorsAreThoseOfPython() throws {
+    func testTensorsAgreeWithPython() throws {
         let pack = try GoldenPack(folder: Fixture.place("golden"))
         let images = try XCTUnwrap(pack.images["face"])
         let expected = StoredArray(
             name: nil, file: "expected.nchw.f32", shape: [2, 18], dtype: "float32")
         let values = try expected.floats(in: Fixture.place("golden"), shape: [2, 18])
         for sample in 0..<2 {
-            let mine = pack.tensor(images, sample: sample, channelsFirst: true)
-            XCTAssertEqual(mine, Array(values[sample * 18..<(sample + 1) * 18]))
+            let first = pack.tensor(images, sample: sample, channelsFirst: true)
+            XCTAssertEqual(first, Array(values[sample * 18..<(sample + 1) * 18]))
             let last = pack.tensor(images, sample: sample, channelsFirst: false)
-            XCTAssertEqual(last[0], mine[0])
-            XCTAssertEqual(last[1], mine[6])
+            XCTAssertEqual(last[0], first[0])
+            XCTAssertEqual(last[1], first[6])
         }
     }
 
-    func testErrorIsTheGreatestOverTheSamples() throws {
+    func testTheErrorIsTheLargestOfTheSamples() throws {
         let pack = try GoldenPack(folder: Fixture.place("golden"))
         let error = try OutputAccuracy(
             answers: ["age": [31.25, 64.75]], pack: pack, file: "c3ae_float16.mlpackage")
@@ -37,7 +37,7 @@ final class GoldenPackTests: XCTestCase {
         XCTAssertEqual(error.notFinite, 0)
     }
 
-    func testAnAnswerThatIsNoNumberLeavesTheErrorUnknown() throws {
+    func testTheErrorIsUnknownIfAnOutputIsNotFinite() throws {
         let pack = try GoldenPack(folder: Fixture.place("golden"))
         let error = try OutputAccuracy(answers: ["age": [.nan, 64]], pack: pack, file: "other")
         XCTAssertEqual(error.notFinite, 1)
@@ -46,7 +46,7 @@ final class GoldenPackTests: XCTestCase {
         XCTAssertNil(error.tolerance)
     }
 
-    func testRefusesAMissingAnswer() throws {
+    func testRefusesAMissingOutput() throws {
         let pack = try GoldenPack(folder: Fixture.place("golden"))
         XCTAssertThrowsError(try OutputAccuracy(answers: [:], pack: pack, file: "x"))
         XCTAssertThrowsError(try OutputAccuracy(answers: ["age": [1]], pack: pack, file: "x"))
@@ -58,7 +58,7 @@ final class GoldenPackTests: XCTestCase {
         XCTAssertThrowsError(try GoldenPack(folder: folder)) { error in
             XCTAssertEqual(
                 error as? BenchError,
-                .brokenGoldenPack(file: "age.f32", why: "1 bytes, 8 wanted"))
+                .brokenGoldenPack(file: "age.f32", why: "1 bytes, not 8"))
         }
     }
 
@@ -69,7 +69,7 @@ final class GoldenPackTests: XCTestCase {
         try expectBroken(replacing: "years", with: "decades")
     }
 
-    func testRefusesAnInfiniteAnswer() throws {
+    func testRefusesAnInfiniteValue() throws {
         let folder = try Fixture.goldenCopy()
         let infinity: [UInt8] = [0, 0, 0x80, 0x7f]
         try Data(infinity + infinity).write(to: folder.appendingPathComponent("age.f32"))
@@ -80,9 +80,9 @@ final class GoldenPackTests: XCTestCase {
         let folder = try Fixture.goldenCopy()
         let place = folder.appendingPathComponent("golden.json")
         let text = try String(contentsOf: place, encoding: .utf8)
-        let harmed = text.replacingOccurrences(of: old, with: new)
-        XCTAssertNotEqual(harmed, text)
-        try Data(harmed.utf8).write(to: place)
+        let broken = text.replacingOccurrences(of: old, with: new)
+        XCTAssertNotEqual(broken, text)
+        try Data(broken.utf8).write(to: place)
         XCTAssertThrowsError(try GoldenPack(folder: folder))
     }
 }

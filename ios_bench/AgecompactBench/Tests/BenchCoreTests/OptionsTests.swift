@@ -16,7 +16,7 @@ final class OptionsTests: XCTestCase {
         XCTAssertEqual(options.placement, "p.json")
     }
 
-    func testRefusesWhatItDoesNotKnow() {
+    func testRefusesInvalidArguments() {
         let wrong = [
             [], ["m.mlpackage"], ["m", "--out"], ["m", "--out", "o", "--runs", "0"],
             ["m", "--out", "o", "--compute-unit", "ane"], ["m", "n", "--out", "o"],
@@ -29,17 +29,18 @@ final class OptionsTests: XCTestCase {
         }
     }
 
-    func testAnErrorSaysWhatWhyAndTheFix() {
+    func testAnErrorHasACauseAndAFix() {
         let report = BenchError.noCoreML.report
         XCTAssertEqual(report.split(separator: "\n").count, 3)
         XCTAssertEqual(BenchError.noCoreML.exitCode, 3)
-        XCTAssertEqual(oneLine(BenchError.failedPrediction(why: "no")), "Core ML gave no answer: no")
+        let error = BenchError.failedPrediction(why: "no")
+        XCTAssertEqual(oneLine(error), "the Core ML prediction failed: no")
     }
 
-    func testTheWatchdogBitesInTimeAndNotIfLetGo() {
+    func testTheWatchdogActsInTimeUnlessStopped() {
         let bitten = expectation(description: "bitten")
         let late = Watchdog(seconds: 1) { bitten.fulfill() }
-        let calm = Watchdog(seconds: 1) { XCTFail("it was let go") }
+        let calm = Watchdog(seconds: 1) { XCTFail("it was stopped") }
         calm.letGo()
         wait(for: [bitten], timeout: 10)
         late.letGo()

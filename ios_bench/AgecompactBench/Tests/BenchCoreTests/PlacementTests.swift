@@ -7,36 +7,36 @@ final class PlacementTests: XCTestCase {
         OpPlacement(name: "x", kind: kind, unit: unit, supported: [unit], costShare: nil)
     }
 
-    func testTheNeuralEngineWasUsedIfItTookAnOp() {
+    func testTheNeuralEngineRanIfItTookAnOp() {
         let plan = [op("neuralEngine"), op("cpu", "ios16.cast"), op("cpu", "ios16.cast")]
-        let told = Delegate(asked: .cpuAndNeuralEngine, plan: plan)
-        XCTAssertEqual(told.got, "cpuAndNeuralEngine")
-        XCTAssertEqual(told.opsByUnit, ["cpu": 2, "neuralEngine": 1])
-        XCTAssertEqual(told.fallbackOps, ["ios16.cast": 2])
+        let delegate = Delegate(asked: .cpuAndNeuralEngine, plan: plan)
+        XCTAssertEqual(delegate.got, "cpuAndNeuralEngine")
+        XCTAssertEqual(delegate.opsByUnit, ["cpu": 2, "neuralEngine": 1])
+        XCTAssertEqual(delegate.fallbackOps, ["ios16.cast": 2])
     }
 
-    func testAUnitThatTookNothingWasNotUsed() {
+    func testAUnitThatTookNothingDidNotRun() {
         XCTAssertEqual(Delegate(asked: .cpuAndNeuralEngine, plan: [op("cpu")]).got, "cpuOnly")
         XCTAssertEqual(Delegate(asked: .cpuAndGPU, plan: [op("cpu")]).got, "cpuOnly")
     }
 
-    func testAllTakesWhatCoreMLChooses() {
-        let told = Delegate(asked: .all, plan: [op("cpu")])
-        XCTAssertEqual(told.got, "all")
-        XCTAssertEqual(told.opsByUnit, ["cpu": 1])
+    func testAllAcceptsAnyPlacement() {
+        let delegate = Delegate(asked: .all, plan: [op("cpu")])
+        XCTAssertEqual(delegate.got, "all")
+        XCTAssertEqual(delegate.opsByUnit, ["cpu": 1])
     }
 
-    func testWithoutAPlanOnlyTheCPUIsSure() {
+    func testWithoutAPlanOnlyTheCPUIsKnown() {
         XCTAssertEqual(Delegate(asked: .cpuOnly, plan: nil).got, "cpuOnly")
         for unit in [ComputeUnit.cpuAndGPU, .cpuAndNeuralEngine, .all] {
-            let told = Delegate(asked: unit, plan: nil)
-            XCTAssertNil(told.got)
-            XCTAssertNil(told.opsByUnit)
-            XCTAssertNil(told.fallbackOps)
+            let delegate = Delegate(asked: unit, plan: nil)
+            XCTAssertNil(delegate.got)
+            XCTAssertNil(delegate.opsByUnit)
+            XCTAssertNil(delegate.fallbackOps)
         }
     }
 
-    func testCPUOnlyThatRanElsewhereSaysWhere() {
+    func testCPUOnlyReportsOtherUnits() {
         XCTAssertEqual(Delegate(asked: .cpuOnly, plan: [op("gpu"), op("cpu")]).got, "gpu")
         XCTAssertNil(Delegate(asked: .cpuOnly, plan: [op("cpu")]).fallbackOps)
     }

@@ -3,7 +3,7 @@ import XCTest
 @testable import BenchCore
 
 final class RecordTests: XCTestCase {
-    func testReadsWhatPythonWrites() throws {
+    func testReadsTheFilesOfPython() throws {
         let file = try RecordFile(contentsOf: Fixture.place("latency.json"))
         XCTAssertEqual(file.records.count, 2)
         let record = file.records[0]
@@ -18,27 +18,27 @@ final class RecordTests: XCTestCase {
         XCTAssertNil(file.records[1].latency)
     }
 
-    func testLatencyIsWorkedOutAsPythonDoes() throws {
-        let theirs = try XCTUnwrap(
+    func testLatencyAgreesWithPython() throws {
+        let expected = try XCTUnwrap(
             RecordFile(contentsOf: Fixture.place("latency.json")).records[0].latency)
-        let mine = try XCTUnwrap(
-            Latency(samplesMs: theirs.samplesMs ?? [], warmupRuns: 10, elapsedS: 0.003))
-        XCTAssertEqual(mine, theirs)
+        let latency = try XCTUnwrap(
+            Latency(samplesMs: expected.samplesMs ?? [], warmupRuns: 10, elapsedS: 0.003))
+        XCTAssertEqual(latency, expected)
     }
 
-    func testSurvivesTheWayThroughAFile() throws {
+    func testReadsBackUnchanged() throws {
         let file = try RecordFile(contentsOf: Fixture.place("latency.json"))
         let place = FileManager.default.temporaryDirectory
             .appendingPathComponent("agecompact-\(UUID().uuidString)/deep/latency.json")
         try file.write(to: place)
         XCTAssertEqual(try RecordFile(contentsOf: place), file)
-        // For Python's tests, which read back what was written here.
+        // Python's tests read this file.
         if let keep = ProcessInfo.processInfo.environment["AGECOMPACT_KEEP_RECORD"] {
             try file.write(to: URL(fileURLWithPath: keep))
         }
     }
 
-    func testWritesSnakeCaseAndNoUnknownFigure() throws {
+    func testWritesSnakeCaseAndOmitsUnknownFigures() throws {
         let record = try RecordFile(contentsOf: Fixture.place("latency.json")).records[1]
         let text = String(decoding: try canonicalJSON(record), as: UTF8.self)
         XCTAssertTrue(text.contains("\"file_bytes\" : 108128"))
@@ -65,15 +65,15 @@ final class RecordTests: XCTestCase {
         }
     }
 
-    func testNotesSayWhatSpeaksAgainstARecord() throws {
+    func testNotesListWhatMakesARecordInvalid() throws {
         var record = try RecordFile(contentsOf: Fixture.place("latency.json")).records[0]
         let notes = Validity.notes(record)
-        XCTAssertTrue(notes.contains("5 timed runs, 30 at least"))
+        XCTAssertTrue(notes.contains("5 timed runs, at least 30 needed"))
         XCTAssertTrue(notes.contains("thermal state 'serious' after the run"))
         XCTAssertTrue(notes.contains("the device was in low-power mode"))
-        XCTAssertTrue(notes.contains { $0.hasPrefix("p90 lies") })
+        XCTAssertTrue(notes.contains { $0.hasPrefix("p90 is") })
         record.outputError?.maxError = 0.2
-        XCTAssertTrue(Validity.notes(record).contains("it errs by 0.2 years, 0.1 at most"))
+        XCTAssertTrue(Validity.notes(record).contains("an error of 0.2 years, at most 0.1 allowed"))
         record.failure = "it hung"
         XCTAssertEqual(Validity.notes(record), ["nothing was measured: it hung"])
     }

@@ -18,32 +18,32 @@ final class StatisticsTests: XCTestCase {
         let cases: [Case]
     }
 
-    func testFiguresAreThoseOfPython() throws {
+    func testStatisticsAgreeWithPython() throws {
         for expected in try Fixture.decode(Expected.self, "statistics.json").cases {
-            let told = try XCTUnwrap(Statistics(expected.samples))
+            let summary = try XCTUnwrap(Statistics(expected.samples))
             let pairs = [
-                (told.p50, expected.p50), (told.p90, expected.p90), (told.p99, expected.p99),
-                (told.mean, expected.mean), (told.least, expected.min),
-                (told.greatest, expected.max),
+                (summary.p50, expected.p50), (summary.p90, expected.p90), (summary.p99, expected.p99),
+                (summary.mean, expected.mean), (summary.least, expected.min),
+                (summary.greatest, expected.max),
             ]
-            for (mine, theirs) in pairs {
-                XCTAssertEqual(mine, theirs, accuracy: 1e-12 * abs(theirs))
+            for (actual, wanted) in pairs {
+                XCTAssertEqual(actual, wanted, accuracy: 1e-12 * abs(wanted))
             }
-            XCTAssertEqual(told.standardDeviation == nil, expected.std == nil)
-            if let mine = told.standardDeviation, let theirs = expected.std {
-                XCTAssertEqual(mine, theirs, accuracy: 1e-12 + 1e-9 * theirs)
+            XCTAssertEqual(summary.standardDeviation == nil, expected.std == nil)
+            if let actual = summary.standardDeviation, let wanted = expected.std {
+                XCTAssertEqual(actual, wanted, accuracy: 1e-12 + 1e-9 * wanted)
             }
         }
     }
 
-    func testNoSamplesTellNothing() {
+    func testNoSamplesGiveNoStatistics() {
         XCTAssertNil(Statistics([]))
         XCTAssertNil(Latency(samplesMs: [], warmupRuns: 1, elapsedS: nil))
     }
 
-    func testAMeanLiesBetweenItsSamples() throws {
-        let told = try XCTUnwrap(Statistics([Double](repeating: 0.1, count: 3)))
-        XCTAssertEqual(told.mean, 0.1)
+    func testTheMeanIsBetweenTheSamples() throws {
+        let summary = try XCTUnwrap(Statistics([Double](repeating: 0.1, count: 3)))
+        XCTAssertEqual(summary.mean, 0.1)
     }
 
     func testLatencyCountsItsSamples() throws {
@@ -54,7 +54,7 @@ final class StatisticsTests: XCTestCase {
         XCTAssertEqual(latency.p50Ms, 2)
     }
 
-    func testAStopwatchNeverTellsZero() {
+    func testAStopwatchNeverShowsZero() {
         XCTAssertGreaterThan(Stopwatch().elapsedMs, 0)
         let wall = WallClock()
         let (_, ms) = Stopwatch.time { Thread.sleep(forTimeInterval: 0.02) }

@@ -3,12 +3,12 @@ import XCTest
 @testable import BenchCore
 @testable import BenchCoreML
 
-/// XCTest's own figures of a prediction: average and deviation alone. The record, with every
-/// sample, is `agecompact-bench`'s.
+/// XCTest's own figures of a prediction: only average and deviation. `agecompact-bench` writes the
+/// record with every sample.
 ///
-/// `AGECOMPACT_PACKAGE` names the package, `AGECOMPACT_GOLDEN` its golden pack,
-/// `AGECOMPACT_COMPUTE_UNIT` the compute unit (`cpuOnly` if unset); for `xcodebuild test`, each
-/// with `TEST_RUNNER_` before it.
+/// `AGECOMPACT_PACKAGE` is the package, `AGECOMPACT_GOLDEN` its golden pack and
+/// `AGECOMPACT_COMPUTE_UNIT` the compute unit (`cpuOnly` if unset); for `xcodebuild test`, each with
+/// the prefix `TEST_RUNNER_`.
 final class PredictionPerformanceTests: XCTestCase {
     #if canImport(CoreML)
     private static let predictions = 20
@@ -38,7 +38,7 @@ final class PredictionPerformanceTests: XCTestCase {
         }
     }
 
-    func testAnswersKeepTheirTolerance() async throws {
+    func testOutputsAreWithinTheirTolerance() async throws {
         let package = try Self.place("AGECOMPACT_PACKAGE")
         let pack = try GoldenPack(folder: try Self.place("AGECOMPACT_GOLDEN"))
         let timing = try await prepared()

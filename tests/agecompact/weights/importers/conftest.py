@@ -1,4 +1,4 @@
-"""The public networks, built anew in Keras, and the public files' layers as plain arrays."""
+"""The public networks, rebuilt in Keras, and the shapes of the public files' layers."""
 
 import os
 from itertools import count
@@ -12,13 +12,13 @@ STAGE_POOLS = (1, 4, 8)
 
 @pytest.fixture(scope="session")
 def keras():
-    """tf_keras; importing TensorFlow takes seconds, so once a session."""
+    """tf_keras, once per session: importing TensorFlow takes seconds."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     return pytest.importorskip("tf_keras", reason="needs the 'tflite' extra")
 
 
 class Namer:
-    """Names as a Keras session gives them, from `kind_<first>`; 0 stands for a bare `kind`."""
+    """Names as in a Keras session, from `kind_<first>` on; 0 is a bare `kind`."""
 
     def __init__(self, first):
         self.first = first
@@ -58,7 +58,7 @@ def ssrnet_in_keras(keras):
             flat = layers.Flatten()(pool(size)(maps) if size > 1 else maps)
             return flat, dense(layers.Dropout(0.2)(flat), 3, "relu")
 
-        # It is stored as byte code, so it must not close over anything.
+        # Stored as byte code, so it must not be a closure.
         def equation_7(heads, v):
             total, width = 0.0, 1.0
             for p, eta, delta in zip(heads[0::3], heads[1::3], heads[2::3], strict=True):
@@ -79,8 +79,8 @@ def ssrnet_in_keras(keras):
             eta = dense(mixed, 3, "tanh", f"local_delta_stage{k + 1}")
             delta = dense(layers.Multiply()([s_flat, x_flat]), 1, "tanh", f"delta_s{k + 1}")
             heads += [p, eta, delta]
-        answer = "pred" if prefix == "pred_stage" else "pred_a"
-        age = layers.Lambda(equation_7, arguments={"v": v}, name=answer)(heads)
+        output = "pred" if prefix == "pred_stage" else "pred_a"
+        age = layers.Lambda(equation_7, arguments={"v": v}, name=output)(heads)
         return keras.Model(image, age)
 
     return build
@@ -129,7 +129,7 @@ def c3ae_in_keras(keras):
 
 @pytest.fixture
 def randomise():
-    """Gives a Keras model weights of a trained network's scale, BN statistics included."""
+    """Sets a Keras model's weights and BN statistics at the scale of a trained network."""
 
     def apply(model, seed=0):
         rng = np.random.default_rng(seed)
@@ -139,7 +139,7 @@ def randomise():
             if weight.name.split("/")[-1].startswith(("gamma", "moving_variance")):
                 values.append(rng.uniform(0.5, 1.5, shape))
             else:
-                # Ages are tens; a delta near -1 would divide by about zero, and amplify rounding.
+                # Ages are tens. A delta near -1 would divide by almost zero and amplify rounding.
                 layer = weight.name.split("/")[0].rstrip("123")
                 scale = {"age": 100.0, "delta_s": 0.01}.get(layer, 1.0)
                 values.append(rng.normal(0.0, scale / np.sqrt(np.prod(shape[:-1])), shape))
@@ -219,7 +219,7 @@ def write_h5(tmp_path):
 
 @pytest.fixture(scope="session")
 def public_weights():
-    """Finds a public file, or skips."""
+    """Finds a public file, or skips the test."""
 
     def find(name):
         folder = os.environ.get("AGECOMPACT_WEIGHTS")

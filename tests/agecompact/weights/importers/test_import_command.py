@@ -1,4 +1,4 @@
-"""`agecompact weights import`, from file to file."""
+"""`agecompact weights import`."""
 
 import json
 import sys
@@ -42,7 +42,7 @@ def test_a_public_file_becomes_weights_and_card(public_file, tmp_path):
     assert weights.card["metrics"] == "not re-measured"
 
 
-def test_json_on_standard_output_stands_alone(public_file, tmp_path):
+def test_standard_output_holds_only_json(public_file, tmp_path):
     result = run(
         public_file, "--model", "ssrnet", "--out", tmp_path / "w.safetensors", "--json", "-"
     )
@@ -55,14 +55,14 @@ def test_importing_twice_gives_the_same_bytes(public_file, tmp_path):
     assert sha256_of(tmp_path / "a.safetensors") == sha256_of(tmp_path / "b.safetensors")
 
 
-def test_out_must_leave_room_for_the_card(public_file, tmp_path):
+def test_out_needs_the_suffix_of_weights(public_file, tmp_path):
     result = run(public_file, "--model", "ssrnet", "--out", tmp_path / "w.json")
     assert isinstance(result.exception, UsageError)
     assert "needs the suffix .safetensors" in str(result.exception)
     assert not (tmp_path / "w.json").exists()
 
 
-def test_an_unwritable_place(public_file, tmp_path):
+def test_an_unwritable_folder(public_file, tmp_path):
     (tmp_path / "file").write_text("")
     result = run(public_file, "--model", "ssrnet", "--out", tmp_path / "file" / "w.safetensors")
     assert isinstance(result.exception, OutputError)

@@ -1,4 +1,4 @@
-"""What a device says of itself; None for what it does not tell."""
+"""What a device is; None for what it does not report."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from dataclasses import dataclass
 from agecompact.bench.circumstances import Machine
 from android_bench.adb.client import Client
 
-_CPUS = "/sys/devices/system/cpu"
-_KHZ_PER_MHZ = 1e3
+CPUS = "/sys/devices/system/cpu"
+KHZ_PER_MHZ = 1e3
+
 _SECTION = "@agecompact-section"
-# One trip to the device: each costs some 50 ms over USB.
+# One command for everything: each takes some 50 ms over USB.
 _QUERY = f"""
 echo '{_SECTION} properties'; getprop 2>/dev/null
 echo '{_SECTION} cores'
-for core in {_CPUS}/cpu[0-9]*; do
+for core in {CPUS}/cpu[0-9]*; do
   echo "${{core##*/cpu}} $(cat "$core/cpufreq/cpuinfo_max_freq" 2>/dev/null)"
 done
 echo '{_SECTION} cpuinfo'; cat /proc/cpuinfo 2>/dev/null
 true
 """
 _PROPERTY = re.compile(r"\[([\w.-]+)\]: \[(.*)\]")
-# MIDR_EL1 parts of Arm's cores that phones have (Arm, Main ID Register, of each core's manual).
+# Parts in MIDR_EL1 of Arm's cores in phones (Arm, Main ID Register, in each core's manual).
 _PARTS: Mapping[int, str] = {
     0xD03: "Cortex-A53",
     0xD04: "Cortex-A35",
@@ -56,7 +57,7 @@ class Core:
 
     Attributes:
         number: Its number.
-        max_frequency_mhz: Highest clock that its hardware has; None where it is not told.
+        max_frequency_mhz: Highest clock of its hardware; None if unknown.
     """
 
     number: int
@@ -64,96 +65,96 @@ class Core:
 
 
 @dataclass(frozen=True)
-class Facts:
+class DeviceInfo:
     """What does not change while a device runs.
 
     Attributes:
-        properties: Android's, by name.
-        cores: In the order of their numbers.
-        cpu: Names of the cores with their numbers, such as `4x Cortex-A78 + 4x Cortex-A55`.
+        properties: Android's properties, by name.
+        cores: By number.
+        cpu: Names of the cores with their counts, such as `4x Cortex-A78 + 4x Cortex-A55`.
     """
 
     properties: Mapping[str, str]
     cores: tuple[Core, ...]
     cpu: str | None
 
-    def tell(self, *names: str) -> str | None:
+    def first(self, *names: str) -> str | None:
         """The first of these properties that is set."""
         return next((self.properties[name] for name in names if self.properties.get(name)), None)
 
 
-def query(client: Client) -> Facts:
-    """Asks a device what it is.
+def query(client: Client) -> DeviceInfo:
+    """Reads what a device is.
 
     Raises:
-        AdbFailure: It left.
+        AdbFailure: The device was lost.
     """
-    sections = split(client.shell(_QUERY).stdout)
-    return Facts(
+    sections = split_sections(client.shell(_QUERY).stdout)
+    return DeviceInfo(
         properties=parse_properties(sections.get("properties", "")),
         cores=parse_cores(sections.get("cores", "")),
         cpu=parse_cpuinfo(sections.get("cpuinfo", "")),
     )
 
 
-def split(text: str) -> Mapping[str, str]:
-    """Parts of an answer, by the names that its marks give them."""
-    parts: dict[str, list[str]] = {}
-    lines: list[str] = []
-    for line in text.splitlines():
-        if line.startswith(f"{_SECTION} "):
-            lines = parts.setdefault(line.removeprefix(f"{_SECTION} "), [])
-        else:
-            lines.append(line)
-    return {name: "\n".join(content) for name, content in parts.items()}
-
-
 def section(name: str) -> str:
-    """The shell command that begins a part of an answer."""
+    """The shell command that begins a section of output."""
     return f"echo '{_SECTION} {name}'"
 
 
+def split_sections(text: str) -> Mapping[str, str]:
+    """Sections of output, by name."""
+    sections: dict[str, list[str]] = {}
+    lines: list[str] = []
+    for line in text.splitlines():
+        if line.startswith(f"{_SECTION} "):
+            lines = sections.setdefault(line.removeprefix(f"{_SECTION} "), [])
+        else:
+            lines.append(line)
+    return {name: "\n".join(content) for name, content in sections.items()}
+
+
 def parse_properties(text: str) -> Mapping[str, str]:
-    """Reads what `getprop` prints."""
+    """Parses the output of `getprop`."""
     return {m[1]: m[2].strip() for line in text.splitlines() if (m := _PROPERTY.match(line))}
 
 
 def parse_cores(text: str) -> tuple[Core, ...]:
-    """Reads `number kHz` lines; the clock may be missing."""
+    """Parses `number kHz` lines; the clock may be missing."""
     cores = []
     for line in text.splitlines():
         number, _, khz = line.partition(" ")
         if number.isdecimal():
-            clock = int(khz) / _KHZ_PER_MHZ if khz.strip().isdecimal() else 0.0
+            clock = int(khz) / KHZ_PER_MHZ if khz.strip().isdecimal() else 0.0
             cores.append(Core(int(number), clock or None))
     return tuple(sorted(cores, key=lambda core: core.number))
 
 
 def parse_cpuinfo(text: str) -> str | None:
-    """Names and numbers of the cores that `/proc/cpuinfo` tells of, the last and biggest first."""
+    """Names and counts of the cores in `/proc/cpuinfo`, the last and biggest first."""
     implementers = re.findall(r"^CPU implementer\s*: (0x[0-9a-fA-F]+)", text, re.MULTILINE)
     parts = re.findall(r"^CPU part\s*: (0x[0-9a-fA-F]+)", text, re.MULTILINE)
     counts: dict[str, int] = {}
     for implementer, part in zip(implementers, parts, strict=False):
-        of_arm = int(implementer, 16) == _ARM
-        name = _PARTS.get(int(part, 16)) if of_arm else None
+        is_arms = int(implementer, 16) == _ARM
+        name = _PARTS.get(int(part, 16)) if is_arms else None
         name = name or f"core {implementer}/{part}"
         counts[name] = counts.get(name, 0) + 1
     return " + ".join(f"{n}x {name}" for name, n in reversed(counts.items())) or None
 
 
-def fastest(cores: Sequence[Core], threads: int) -> str | None:
+def fastest_cores(cores: Sequence[Core], threads: int) -> str | None:
     """Mask of the fastest cores, hexadecimal as `taskset` takes it.
 
-    Whole clusters of one clock, the fastest first, until there is a core for each thread: unpinned,
-    one phone was seen to take 184 to 225 ms and 27 to 30 ms for the same network.
+    It holds whole clusters of equal clock, the fastest first, until there is a core for each
+    thread. One phone, without pinning, took 27 to 30 ms or 184 to 225 ms for the same network.
 
     Args:
-        cores: Of the device.
-        threads: Threads that are to run on them.
+        cores: The device's cores.
+        threads: Threads that run on them.
 
     Returns:
-        The mask; None where a clock is unknown or all are of one clock, so that there is no choice.
+        The mask; None if a clock is unknown or all clocks are equal.
     """
     clocks = [core.max_frequency_mhz for core in cores]
     known = [clock for clock in clocks if clock is not None]
@@ -168,21 +169,20 @@ def fastest(cores: Sequence[Core], threads: int) -> str | None:
     return f"{mask:x}"
 
 
-def machine(facts: Facts) -> Machine:
-    """A device as a record holds it."""
-    release = facts.tell("ro.build.version.release")
-    level = facts.tell("ro.build.version.sdk")
-    maker = facts.tell("ro.product.manufacturer")
-    model = facts.tell("ro.product.model")
-    soc = " ".join(filter(None, (facts.tell("ro.soc.manufacturer"), facts.tell("ro.soc.model"))))
+def machine(info: DeviceInfo) -> Machine:
+    """A device as records describe it."""
+    release = info.first("ro.build.version.release")
+    level = info.first("ro.build.version.sdk")
+    maker, model = info.first("ro.product.manufacturer"), info.first("ro.product.model")
+    soc_maker, soc_model = info.first("ro.soc.manufacturer"), info.first("ro.soc.model")
+    soc = " ".join(filter(None, (soc_maker, soc_model)))
+    cpu = info.cpu or info.first("ro.soc.model", "ro.board.platform", "ro.hardware")
     return Machine(
-        cpu=facts.cpu
-        or facts.tell("ro.soc.model", "ro.board.platform", "ro.hardware")
-        or "unknown",
+        cpu=cpu or "unknown",
         os=f"Android {release or 'of unknown version'}{f' (API {level})' if level else ''}",
         name=" ".join(filter(None, (maker, model))) or None,
-        soc=soc or facts.tell("ro.board.platform", "ro.hardware"),
-        abi=facts.tell("ro.product.cpu.abi"),
-        cores=len(facts.cores) or None,
-        os_build=facts.tell("ro.build.id", "ro.build.display.id"),
+        soc=soc or info.first("ro.board.platform", "ro.hardware"),
+        abi=info.first("ro.product.cpu.abi"),
+        cores=len(info.cores) or None,
+        os_build=info.first("ro.build.id", "ro.build.display.id"),
     )

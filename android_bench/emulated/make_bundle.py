@@ -1,0 +1,242 @@
+"""Makes the ARM bundle: `make arm-bundle`.
+
+It needs no root: libraries and programs are fetched from Debian and PyPI, pinned by hash, and the
+runner is compiled. The bundle is used until a pin or a C source changes.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from agecompact.errors import AgecompactError, BackendMissingError, OutputError
+from agecompact.files import atomic_path
+from android_bench.emulated import bundle, cpus, emulator, pins
+from android_bench.emulated.bundle import GUEST, LITERT, PLUGIN, QEMU, RUNNER, Bundle
+from android_bench.emulated.debian import Apt, unpack
+from android_bench.emulated.pins import Pins, WheelPin
+from android_bench.native import sources
+
+Report = Callable[[str], None]
+
+_PROOF_CPU = "cortex-a76"
+_COMPILER = "aarch64-linux-gnu-gcc"
+# The compiler only recommends the C library's headers.
+_COMPILER_PACKAGES = ("gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross")
+_INSTALL = "apt-get install qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
+
+
+def ensure(cache: Path | None = None, report: Report = lambda _: None) -> Bundle:
+    """Returns the bundle; makes it if it does not exist.
+
+    Args:
+        cache: agecompact's cache folder; by default the user's.
+        report: Receives a line for each step.
+
+    Raises:
+        BackendMissingError: It cannot be made on this machine, or the existing one is damaged.
+        OutputError: The cache cannot be written.
+    """
+    folder = bundle.bundle_folder(cache)
+    if not folder.exists():
+        _make(folder, report)
+    return bundle.load(cache)
+
+
+def _make(folder: Path, report: Report) -> None:
+    if not sys.platform.startswith("linux"):
+        raise BackendMissingError(
+            "this system cannot emulate ARM processors",
+            why="qemu's user mode needs Linux",
+            fix="use Debian 12 or its container image, debian:12",
+        )
+    try:
+        with (
+            atomic_path(folder) as partial,
+            tempfile.TemporaryDirectory(prefix="agecompact-") as scratch,
+        ):
+            build(partial, Path(scratch), report)
+            report("checking that it runs")
+            emulator.check(bundle.load_unchecked(partial), cpus.named(_PROOF_CPU))
+    except OutputError as error:
+        fix = error.fix.replace("with --out", "with XDG_CACHE_HOME")
+        raise OutputError(error.what, why=error.why, fix=fix) from error
+
+
+def build(into: Path, scratch: Path, report: Report) -> None:
+    """Builds a bundle.
+
+    Args:
+        into: The bundle's folder, made here.
+        scratch: An empty folder.
+        report: Receives a line for each step.
+
+    Raises:
+        BackendMissingError: A part is unavailable.
+    """
+    pinned = pins.read()
+    into.mkdir()
+    folders = {name: scratch / name for name in ("guest", "compiler", "qemu")}
+    for folder in folders.values():
+        folder.mkdir()
+    report(f"fetching LiteRT {pinned.wheel.version} and a C library for ARM")
+    fetch_guest(into / GUEST, folders["guest"], pinned)
+    report("compiling the runner for ARM")
+    compiler = _compile_guest(into / GUEST / RUNNER, folders["compiler"])
+    report("compiling the counting plugin")
+    sources.compile_plugin(into / PLUGIN)
+    report("fetching the emulator")
+    _fetch_qemu(into / QEMU, folders["qemu"])
+    bundle.write_index(into, litert=pinned.wheel.version, compiler=compiler)
+
+
+def fetch_guest(into: Path, scratch: Path, pinned: Pins) -> None:
+    """Fetches the ARM libraries; refuses any file that is not the pinned one.
+
+    Args:
+        into: Folder for the libraries, made here.
+        scratch: An empty folder.
+        pinned: Content of `pins.toml`.
+
+    Raises:
+        BackendMissingError: A file is unavailable, or its hash differs.
+    """
+    into.mkdir()
+    names = [f"{pin.name}={pin.version}" for pin in pinned.package]
+    files = Apt(scratch).download(names, scratch / "packages")
+    for pin, file in zip(pinned.package, files, strict=True):
+        pins.check_hash(file, pin.sha256)
+        root = scratch / pin.name
+        root.mkdir()
+        unpack(file, root)
+        for name in pin.files:
+            shutil.copy(root / "usr/aarch64-linux-gnu/lib" / name, into / name)
+    wheel = _download_wheel(scratch / "wheel", pinned.wheel)
+    pins.check_hash(wheel, pinned.wheel.sha256)
+    with zipfile.ZipFile(wheel) as archive:
+        (into / LITERT).write_bytes(archive.read(pinned.wheel.member))
+
+
+def _download_wheel(into: Path, pin: WheelPin) -> Path:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"]
+    command += ["--no-deps", "--only-binary=:all:", "--dest", str(into)]
+    command += ["--python-version", pin.python, "--platform", pin.platform]
+    wheel = f"{pin.distribution}=={pin.version}"
+    done = subprocess.run(
+        [*command, wheel], capture_output=True, text=True, check=False, timeout=600
+    )
+    files = sorted(into.glob("*.whl"))
+    if done.returncode != 0 or not files:
+        raise BackendMissingError(
+            f"cannot download {wheel} for ARM",
+            why=done.stderr.strip()[-500:],
+            fix="check the network connection and pip's index",
+        )
+    return files[0]
+
+
+def _compile_guest(out: Path, scratch: Path) -> str:
+    """Compiles the runner for ARM, with the installed compiler or a fetched one.
+
+    Args:
+        out: The program to write.
+        scratch: An empty folder.
+
+    Returns:
+        The compiler's name and version.
+    """
+    installed = shutil.which(_COMPILER)
+    compiler, environment = installed or "", None
+    if installed is None:
+        compiler, environment = _fetch_compiler(scratch)
+    sources.compile_runner(compiler, out, environment=environment)
+    version = subprocess.run(
+        [compiler, "--version"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return version.stdout.splitlines()[0]
+
+
+def _fetch_compiler(scratch: Path) -> tuple[str, dict[str, str]]:
+    """The compiler's path, and the environment variables that it needs."""
+    root = _fetch_programs(_COMPILER_PACKAGES, scratch)
+    for script in (root / "usr/aarch64-linux-gnu/lib").glob("*.so"):
+        # The C library's linker script names its parts where an installed package has them.
+        if not script.is_symlink() and b"GNU ld script" in (text := script.read_bytes()):
+            script.write_bytes(text.replace(b"/usr/aarch64-linux-gnu/lib/", b""))
+    programs = root / "usr/bin"
+    compilers = sorted(programs.glob(f"{_COMPILER}-[0-9]*"))
+    if not compilers:
+        raise BackendMissingError(f"Debian's packages hold no {_COMPILER}", fix=_INSTALL)
+    libraries = ":".join(map(str, _library_folders(root)))
+    environment = {"PATH": f"{programs}:/usr/bin:/bin", "LD_LIBRARY_PATH": libraries}
+    return str(compilers[0]), environment
+
+
+def _fetch_qemu(into: Path, scratch: Path) -> None:
+    """Puts the emulator into the bundle: the installed one, or a fetched one.
+
+    Args:
+        into: Folder for it, made here.
+        scratch: An empty folder.
+    """
+    into.mkdir()
+    installed = shutil.which("qemu-aarch64")
+    if installed is not None:
+        shutil.copy(installed, into / "qemu-aarch64")
+        return
+    root = _fetch_programs(("qemu-user",), scratch)
+    shutil.copy(root / "usr/bin/qemu-aarch64", into / "qemu-aarch64")
+    for folder in _library_folders(root):
+        for library in folder.glob("*.so*"):
+            if library.is_file():
+                shutil.copy(library, into / library.name)
+
+
+def _fetch_programs(packages: Sequence[str], scratch: Path) -> Path:
+    """Unpacks packages and the dependencies that this machine lacks; returns their root folder."""
+    root = scratch / "root"
+    root.mkdir()
+    try:
+        apt = Apt(scratch)
+        for file in apt.download(apt.missing(packages), scratch / "packages"):
+            unpack(file, root)
+    except BackendMissingError as error:
+        why = f"{error.what} {error.why}"
+        raise BackendMissingError(f"cannot get {packages[0]}", why=why, fix=_INSTALL) from None
+    return root
+
+
+def _library_folders(root: Path) -> list[Path]:
+    return [p for pattern in ("usr/lib/*-linux-gnu", "lib/*-linux-gnu") for p in root.glob(pattern)]
+
+
+def main() -> int:
+    """Makes the bundle and prints where it is.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        made = ensure(report=lambda line: print(line, file=sys.stderr))
+        print(f"{made.folder}: LiteRT {made.index.litert}, qemu {emulator.version(made)}")
+    except AgecompactError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return int(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted; no partial files were left", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
