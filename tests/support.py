@@ -108,3 +108,25 @@ def leaks(content: bytes) -> list[bytes]:
     home = str(Path.home()).encode() + b"/"
     traces = (str(REPOSITORY).encode(), home, b"/tmp/", b"site-packages", b'File "', b".py")
     return [trace for trace in traces if trace in content]
+
+
+def write_package(
+    folder: Path, name: str, modules: Mapping[str, str], models: Mapping[str, str]
+) -> None:
+    """Writes a package as pip would install it, with models as entry points.
+
+    Args:
+        folder: A folder to put on `sys.path`.
+        name: Name of the package and its distribution.
+        modules: Source of its modules.
+        models: `module:SPEC` by model id.
+    """
+    package, info = folder / name, folder / f"{name}-1.0.dist-info"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    for module, source in modules.items():
+        (package / f"{module}.py").write_text(source)
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    lines = [f"{model} = {reference}\n" for model, reference in models.items()]
+    (info / "entry_points.txt").write_text("".join(["[agecompact.models]\n", *lines]))

@@ -7,7 +7,7 @@ import click
 from agecompact.console.common import emit, json_option, screen
 from agecompact.errors import UsageError
 from agecompact.files import read_json
-from agecompact.models.registry import MODELS
+from agecompact.models import registry
 from agecompact.tables import Column, Table
 from agecompact.weights import checkpoints
 
@@ -23,27 +23,27 @@ def command(recipes: bool, json_target: str | None) -> None:
         _list_recipes(json_target)
         return
     rows, models = [], []
-    for spec in MODELS.values():
-        contract = spec.contract
+    for spec in registry.models():
+        contract, counts = spec.contract, spec.counts
         released = _released(spec.id)
         rows.append(
             (
                 spec.id,
                 spec.title,
-                _count(spec.parameters),
+                _count(counts.parameters if counts else None),
                 f"{len(contract.crops)} x {contract.height}x{contract.width}",
                 contract.color_order,
                 contract.output.unit,
                 released or "-",
-                spec.source,
+                spec.source or "-",
             )
         )
         models.append(
             {
                 "id": spec.id,
                 "title": spec.title,
-                "parameters": spec.parameters,
-                "folded_parameters": spec.folded_parameters,
+                "parameters": counts.parameters if counts else None,
+                "folded_parameters": counts.folded_parameters if counts else None,
                 "inputs": list(contract.input_names),
                 "source": spec.source,
                 "released": released,

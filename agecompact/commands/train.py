@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from agecompact.data.splitfile import SplitFile
     from agecompact.data.survey import Survey
-    from agecompact.training.history import Epoch, Trained
+    from agecompact.training.history import Epoch, TrainingResult
     from agecompact.training.recipe import Recipe
-    from agecompact.training.session import Given
+    from agecompact.training.start import SourceWeights
     from agecompact.weights.checkpoints import Weights
 
 _STATE = "state.safetensors"
@@ -68,10 +68,11 @@ def command(
     from agecompact.serialization import write_versioned
     from agecompact.training import devices, logs, session
     from agecompact.training import recipe as recipes
+    from agecompact.training.start import SourceWeights
     from agecompact.weights import cards, checkpoints
 
-    given = session.Given.read(training.start, training.teacher, training.backbone)
-    chosen = given.applied(recipes.load(recipe, training.settings))
+    sources = SourceWeights.read(training.start, training.teacher, training.backbone)
+    chosen = sources.applied(recipes.load(recipe, training.settings))
     fabric = devices.fabric(training.accelerator, chosen.precision)
     console = screen(json_target)
     console.quiet = not fabric.is_global_zero
@@ -99,7 +100,7 @@ def command(
         split,
         out,
         fabric,
-        given=given,
+        sources=sources,
         watch=watch(console, report),
         seed=training.seed,
         workers=training.workers,
@@ -123,7 +124,7 @@ def command(
             "training": {
                 "command": shlex.join(words),
                 "seed": training.seed,
-                **_lineages(given),
+                **_lineages(sources),
                 **_training(chosen, trained, origin, fabric),
             },
         },
@@ -142,7 +143,7 @@ def command(
     say(console, f"wrote {path}")
 
 
-def _data(choice: DataChoice, survey: Survey, trained: Trained) -> dict[str, Any]:
+def _data(choice: DataChoice, survey: Survey, trained: TrainingResult) -> dict[str, Any]:
     from agecompact.data import registry
 
     dataset = registry.get(choice.dataset)
@@ -168,9 +169,9 @@ def _split(content: SplitFile, path: Path) -> dict[str, Any]:
     }
 
 
-def _lineages(given: Given) -> dict[str, Any]:
+def _lineages(sources: SourceWeights) -> dict[str, Any]:
     """The card's entries on the weights that a training started from or learned from."""
-    named = {"start": given.start, "teacher": given.teacher}
+    named = {"start": sources.start, "teacher": sources.teacher}
     return {name: _lineage(weights) for name, weights in named.items() if weights}
 
 
@@ -185,7 +186,7 @@ def _lineage(weights: Weights) -> dict[str, Any]:
 
 
 def _training(
-    recipe: Recipe, trained: Trained, origin: dict[str, Any], fabric: Fabric
+    recipe: Recipe, trained: TrainingResult, origin: dict[str, Any], fabric: Fabric
 ) -> dict[str, Any]:
     import torch
 

@@ -92,7 +92,7 @@ def command(
     from agecompact.models import registry
     from agecompact.training import recipe as recipes
     from agecompact.training import search, study
-    from agecompact.training.session import Given
+    from agecompact.training.start import SourceWeights
     from agecompact.training.storage import open_storage, shown, storage_errors
 
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -112,7 +112,7 @@ def command(
         recipes.load(recipe, (*training.settings, *corner))
     contract = registry.get(base.model).contract
     direction: Direction = "minimize" if contract.output.unit == "years" else "maximize"
-    given = Given.read(training.start, training.teacher, training.backbone)
+    sources = SourceWeights.read(training.start, training.teacher, training.backbone)
     console = screen(json_target)
     if training.threads:
         torch.set_num_threads(training.threads)
@@ -138,8 +138,8 @@ def command(
                 "recipe": dataclasses.asdict(base),
                 "split": split.sha256,
                 "seed": training.seed,
-                "start": given.start.sha256 if given.start else None,
-                "teacher": given.teacher.sha256 if given.teacher else None,
+                "start": sources.start.sha256 if sources.start else None,
+                "teacher": sources.teacher.sha256 if sources.teacher else None,
                 "backbone": _backbone(training.backbone),
             }
             study.claim(shared, {**identity, "search": sorted(map(str, space))})
@@ -148,7 +148,7 @@ def command(
                 from agecompact.training import devices, logs, session
 
                 try:
-                    tried = given.applied(recipes.load(recipe, (*training.settings, *settings)))
+                    tried = sources.applied(recipes.load(recipe, (*training.settings, *settings)))
                 except UsageError as error:
                     raise study.UnfitError(error.what, why=error.why) from None
                 folder = out / _folder(identity, settings)
@@ -163,7 +163,7 @@ def command(
                     split,
                     folder,
                     devices.fabric(training.accelerator, tried.precision),
-                    given=given,
+                    sources=sources,
                     watch=watch(console, after, f"trial {number}, "),
                     seed=training.seed,
                     workers=training.workers,

@@ -1,5 +1,5 @@
 """Networks for LEMUR, the neural network dataset (PyPI `nn-dataset`).
 
-`adapter` is what stands between LEMUR and a network, `flatten` cuts definitions out of our sources,
-`module` puts both into one file.
+`adapter` connects a network to LEMUR's interface, `standalone` joins modules into one text, and
+`module` writes the file that LEMUR imports.
 """

@@ -1,37 +1,44 @@
-"""What stands between LEMUR (PyPI `nn-dataset`) and a network of ours.
+"""The LEMUR (PyPI `nn-dataset`) side of a network: its inputs, its loss and its training.
 
-Exported modules carry a copy of this file's definitions, so it needs torch alone.
+Exported modules carry a copy of this file, so it needs torch alone.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-# What LEMUR's loaders of faces normalise R, G and B of 0..1 with.
+from agecompact.models.trainable import HasLossFeatures, HasOutputStart, LossFeatures
+from agecompact.training.losses import Loss
+
+# With these, LEMUR's face loaders normalise R, G and B of 0..1.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
+# Mean age of UTKFace, in years: LEMUR builds a `Net` before it shows any label.
+_START_AGE = 33.0
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How LEMUR's images become a network's inputs, and how it learns.
+    """How LEMUR's images become a network's inputs, and how the network learns.
 
     Attributes:
         height: Input height in pixels.
         width: Input width in pixels.
-        crops: Left, top, right and bottom of each input, in parts of the image.
-        area: Whether crops are resized by area, as OpenCV's INTER_AREA, or else bilinearly.
+        crops: Left, top, right and bottom of each input, as fractions of the image.
+        area: Whether crops are resized by area, as OpenCV's INTER_AREA, rather than bilinearly.
         bgr: Whether the input's channels are B, G, R.
-        scale: Factors from levels of 0..255 to the input's values, by its channels.
-        offset: What is added then.
-        answers: Least and greatest answer, or None where nothing bounds it.
-        score: Whether the answer is a 0..1 score and no age.
-        start: Values of an untrained network's last layer whose first answers are plausible.
-        error: Loss of answers against targets.
-        weight_decay: Decoupled, as AdamW's.
+        scale: Factors from levels of 0..255 to input values, per input channel.
+        offset: Added after the scale, per input channel.
+        bounds: Bounds of the output, or None if it is unbounded.
+        score: Whether the output is a 0..1 score rather than an age.
+        loss: Training loss.
+        error: Test loss.
+        weight_decay: Decoupled, as in AdamW.
         clip_norm: Bound on the gradient's norm.
     """
 
@@ -42,25 +49,25 @@ class Setting:
     bgr: bool
     scale: tuple[float, float, float]
     offset: tuple[float, float, float]
-    answers: tuple[float, float] | None
+    bounds: tuple[float, float] | None
     score: bool
-    start: Mapping[str, Sequence[Any]]
-    error: Callable[..., Tensor]
+    loss: Loss
+    error: Loss
     weight_decay: float
     clip_norm: float
 
 
 def _weights(size: int, side: int, low: float, high: float, area: bool) -> Tensor:
-    """What each of `size` pixels adds to each of `side` that a crop of them is resized to.
+    """Returns the weight of each image pixel in each input pixel, along one axis.
 
-    Tensors do the rounding: numbers would fix the size, which LEMUR's ONNX export keeps open.
+    Tensors do the rounding: numbers would fix the size, which LEMUR's ONNX export leaves open.
 
     Args:
-        size: Pixels of the image along an axis.
+        size: Pixels of the image.
         side: Pixels of the input.
-        low: Where the crop begins, in parts of the image.
-        high: Where it ends.
-        area: By area, as OpenCV's INTER_AREA, or else bilinearly.
+        low: Start of the crop, as a fraction of the image.
+        high: End of the crop, likewise.
+        area: Resize by area, as OpenCV's INTER_AREA, rather than bilinearly.
 
     Returns:
         `(side, size)`, rows summing to 1.
@@ -84,7 +91,7 @@ def _by_channel(values: tuple[float, float, float], images: Tensor) -> Tensor:
 
 
 def _cut(images: Tensor, crop: tuple[float, float, float, float], setting: Setting) -> Tensor:
-    """A crop of images, resized to the input's height and width."""
+    """Returns a crop of images, resized to the input's height and width."""
     height, width = images.shape[-2:]
     whole = crop == (0.0, 0.0, 1.0, 1.0) and not torch.compiler.is_exporting()
     if whole and (height, width) == (setting.height, setting.width):
@@ -96,7 +103,7 @@ def _cut(images: Tensor, crop: tuple[float, float, float, float], setting: Setti
 
 
 class LemurNet(nn.Module):
-    """LEMUR's side of a network; a subclass names the network after it, and its setting."""
+    """LEMUR's interface; a subclass adds the network as a second base, and the setting."""
 
     setting: Setting
     device: torch.device
@@ -105,43 +112,47 @@ class LemurNet(nn.Module):
     def connect(
         self, in_shape: Sequence[int], out_shape: Sequence[int], device: torch.device
     ) -> None:
-        """Takes what LEMUR tells of the data, once the network is built."""
+        """Takes LEMUR's description of the data, once the network is built."""
         if in_shape[-3] != 3:
-            raise ValueError(f"faces are RGB images, these have {in_shape[-3]} channels")
+            raise ValueError(f"face images are RGB, these have {in_shape[-3]} channels")
         self.device = device
-        # LEMUR tells a gender by two logits, where these networks have one score.
+        # LEMUR may want a gender as two logits; these networks have one score.
         self.pair = self.setting.score and tuple(out_shape) == (2,)
-        with torch.no_grad():
-            for name, values in self.setting.start.items():
-                self.get_parameter(name).copy_(torch.tensor(values))
+        if isinstance(self, HasOutputStart) and not self.setting.score:
+            self.initialise_output(_START_AGE)
 
     def inputs(self, images: Tensor) -> tuple[Tensor, ...]:
-        """What the network eats, from images `(N, 3, H, W)` as LEMUR's loaders normalise them."""
+        """Returns the network's inputs from images `(N, 3, H, W)` of LEMUR's loaders."""
         setting = self.setting
         levels = (images * _by_channel(STD, images) + _by_channel(MEAN, images)) * 255
         if setting.bgr:
             levels = levels.flip(1)
         scale, offset = _by_channel(setting.scale, images), _by_channel(setting.offset, images)
-        # Whole levels, as resized photos have: networks trained on those answer otherwise by years.
+        # Whole levels, as in resized photos: without the rounding ages are wrong by years.
         return tuple(_cut(levels, crop, setting).round() * scale + offset for crop in setting.crops)
 
     def forward(self, images: Tensor) -> Tensor:
-        """The answer, `(N, 1)`; a score as the pair (1 - score, score) where LEMUR asks for two."""
-        answer: Tensor = super().forward(*self.inputs(images))
-        return torch.cat((1 - answer, answer), dim=1) if self.pair else answer
+        """Returns the output, `(N, 1)`, or a score as the pair (1 - score, score)."""
+        output: Tensor = super().forward(*self.inputs(images))
+        return torch.cat((1 - output, output), dim=1) if self.pair else output
 
     def targets(self, labels: Tensor) -> Tensor:
-        """Labels of any shape and type as float32 `(N, 1)`, within what the network can answer."""
+        """Returns labels of any shape and type as float32 `(N, 1)`, within the output's bounds."""
         targets = labels.float().reshape(-1, 1)
-        return targets.clamp(*self.setting.answers) if self.setting.answers else targets
+        return targets.clamp(*self.setting.bounds) if self.setting.bounds else targets
 
-    def criterion(self, answers: Tensor, labels: Tensor) -> Tensor:
-        """The answers' error, LEMUR's test loss."""
-        return self.setting.error(answers[:, -1:], self.targets(labels))
+    def criterion(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Returns the outputs' error, LEMUR's test loss."""
+        return self.setting.error(LossFeatures(outputs[:, -1:]), self.targets(labels))
 
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        """What training lowers."""
-        return self.criterion(self(images), labels)
+        """Returns the training loss."""
+        inputs = self.inputs(images)
+        if isinstance(self, HasLossFeatures):
+            features = self.features_for_loss(*inputs)
+        else:
+            features = LossFeatures(super().forward(*inputs))
+        return self.setting.loss(features, self.targets(labels))
 
     def train_setup(self, prm: Mapping[str, Any]) -> None:
         """Sets up the loss and the optimiser."""

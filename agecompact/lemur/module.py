@@ -1,47 +1,49 @@
-"""The source text of a LEMUR module: a network of ours behind the interface of `nn-dataset`.
+"""The source text of a LEMUR module: one of our networks behind the interface of `nn-dataset`.
 
 LEMUR imports a file that stands alone, builds its `Net` from the shape of a batch and a dictionary
-of hyperparameters within 0..1, and hands it batches that its loaders have put into RGB and
-normalised with ImageNet's statistics. The contract says what our networks eat, so that the way from
-the one to the other is worked out here and written down as numbers.
+of hyperparameters within 0..1, and passes batches in RGB that its loaders have normalised with
+ImageNet's statistics. The conversion from these to the inputs of our contract is computed here and
+written into the module as numbers.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from string import Template
-from typing import Any, Literal
+from types import ModuleType
+from typing import Any
 
-import torch
 from torch import nn
 
 from agecompact import __version__
 from agecompact.contract import Contract
 from agecompact.errors import unknown_name
 from agecompact.lemur import adapter
-from agecompact.lemur.flatten import flatten
-from agecompact.models import registry
-from agecompact.models.c3ae import C3AE, C3AEConfig
-from agecompact.models.ssrnet import SSRNet
+from agecompact.lemur.standalone import standalone
+from agecompact.models import (
+    bounded,
+    c3ae,
+    mobileagenet,
+    mobilenetv3,
+    registry,
+    ssrnet,
+    trainable,
+)
+from agecompact.models.spec import ModelSpec
 from agecompact.training import losses
 
 # Adam's first decay, the number of the optimiser that LEMUR's searches can call momentum.
 _MOMENTUM = 0.9
-# Mean age of UTKFace, in years: LEMUR builds a `Net` before it shows any label.
-_START_AGE = 33.0
 _LINE = 100
 
-# No `from __future__ import annotations`: LEMUR's check of a module runs it outside `sys.modules`,
-# where dataclasses cannot resolve annotations that are text.
 _TEMPLATE = Template('''"""$title as a LEMUR model: `ab/nn/nn/$name.py` of PyPI's nn-dataset.
 
 $description
 """
 
-$definitions
+$code
 
 
 def supported_hyperparameters() -> set[str]:
@@ -72,46 +74,46 @@ $setting
     ) -> None:
         super().__init__($arguments)
         self.connect(in_shape, out_shape, device)
-$loss''')
-
-_CASCADE = '''
-    def loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        """What training lowers."""
-        bins = self.bins(*self.inputs(images))
-        return cascade(self, Answer(self.age(bins), bins), self.targets(labels))
-'''
-_ERRORS = {
-    "l1": "nn.functional.l1_loss",
-    "smooth_l1": "nn.functional.smooth_l1_loss",
-    "cascade": "nn.functional.l1_loss",
-}
+''')
 
 
 @dataclass(frozen=True)
-class _Learning:
-    """How a paper trains, as far as LEMUR lets a model say it: LEMUR has no schedule of rates.
+class _Export:
+    """A model's source and its paper's training, as far as LEMUR has a place for it.
 
     Attributes:
-        rate: Learning rate.
-        batch: Faces a step.
-        loss: The loss.
+        modules: The network's source, each module after those that it imports.
+        rate: Learning rate; LEMUR has no schedule.
+        batch: Faces per step.
+        loss: Name of the training loss.
+        error: Name of the test loss.
         weight_decay: Decoupled; 0 is Adam.
         clip_norm: Bound on the gradient's norm.
     """
 
+    modules: tuple[ModuleType, ...]
     rate: float
     batch: int
-    loss: Literal["l1", "smooth_l1", "cascade"]
+    loss: str
+    error: str = "l1"
     weight_decay: float = 0.0
     clip_norm: float = 10.0
 
 
-_LEARNING = {
-    "ssrnet": _Learning(2e-3, 50, "l1"),
-    "ssrnet-gender": _Learning(2e-3, 50, "l1"),
-    "c3ae-plain": _Learning(2e-3, 50, "l1", weight_decay=1e-4),
-    "c3ae": _Learning(2e-3, 50, "cascade", weight_decay=1e-4),
-    "mobileagenet": _Learning(1.4162e-3, 64, "smooth_l1", weight_decay=5e-5, clip_norm=2.0),
+_EXPORTS = {
+    "ssrnet": _Export((ssrnet,), 2e-3, 50, "l1"),
+    "ssrnet-gender": _Export((ssrnet,), 2e-3, 50, "l1"),
+    "c3ae-plain": _Export((c3ae,), 2e-3, 50, "l1", weight_decay=1e-4),
+    "c3ae": _Export((c3ae,), 2e-3, 50, "cascade", weight_decay=1e-4),
+    "mobileagenet": _Export(
+        (bounded, mobilenetv3, mobileagenet),
+        1.4162e-3,
+        64,
+        "smooth_l1",
+        "smooth_l1",
+        weight_decay=5e-5,
+        clip_norm=2.0,
+    ),
 }
 
 
@@ -120,11 +122,10 @@ class LemurModule:
     """A module for LEMUR.
 
     Attributes:
-        name: Its name there, the file's stem. LEMUR splits its configurations at underscores, so it
-            has none.
+        name: Stem of its file. LEMUR splits configurations at underscores, so it has none.
         source: Its text.
         task: The other parts of its configuration: task, data set and metric.
-        transform: The transform of `nn-dataset` to feed it by.
+        transform: The transform of `nn-dataset` that it needs.
         hyperparameters: The paper's, by the names that `Net` reads, and the batch.
     """
 
@@ -136,14 +137,14 @@ class LemurModule:
 
     @property
     def configuration(self) -> str:
-        """What `python -m ab.nn.train -c` calls it."""
+        """Its name for `python -m ab.nn.train -c`."""
         return f"{self.task}_{self.name}"
 
 
 def lemur_module(
     model_id: str, config: Mapping[str, Any] | None = None, contract: Contract | None = None
 ) -> LemurModule:
-    """The LEMUR module of a model.
+    """Returns the LEMUR module of a model.
 
     Args:
         model_id: A registered id.
@@ -151,41 +152,30 @@ def lemur_module(
         contract: How its inputs are made, as in the weights' header; by default the registry's.
 
     Raises:
-        UsageError: No such model, or none that LEMUR can train, or its factory does not take that
-            configuration.
-        ConversionError: The sources do not flatten into one file.
+        UsageError: LEMUR cannot train the model, or its factory does not take that configuration.
     """
-    if model_id not in _LEARNING:
-        raise unknown_name("model for LEMUR", model_id, _LEARNING)
-    spec, learning = registry.get(model_id), _LEARNING[model_id]
+    if model_id not in _EXPORTS:
+        raise unknown_name("model for LEMUR", model_id, _EXPORTS)
+    spec, export = registry.get(model_id), _EXPORTS[model_id]
     config = dict(config or {})
     contract = contract or spec.contract
     network = registry.build(model_id, config)
-    base = type(network)
+    name = type(network).__name__
     score = contract.output.unit == "score"
-    name = base.__name__ + (contract.output.name.title() if score else "")
-    setting = _setting(network, contract, learning)
-
-    wanted = [(base.__module__, base.__name__)]
-    if isinstance(network, C3AE):
-        wanted.append((C3AEConfig.__module__, C3AEConfig.__name__))
-    if learning.loss == "cascade":
-        wanted += [(losses.__name__, "Answer"), (losses.__name__, "cascade")]
-    flat = flatten([*wanted, (adapter.__name__, "LemurNet")])
+    arguments = [f"{key}={value!r}" for key, value in config.items() if key != "dropout"]
     source = _TEMPLATE.substitute(
         title=spec.title,
         name=name,
         description=_description(spec, config, contract),
-        definitions=flat.text,
-        base=base.__name__,
-        arguments=_arguments(network, config),
+        code=standalone((trainable, *export.modules, losses, adapter)),
+        base=name,
+        arguments=", ".join([*arguments, 'dropout=prm["dropout"]']),
         out_shape=(
-            "`(2,)` where LEMUR wants the pair (1 - score, score)."
+            "`(2,)` if LEMUR wants the pair (1 - score, score)."
             if score
-            else "Not read: the answer is one age, and LEMUR's check of modules says 10."
+            else "Not used: the output is one age, although LEMUR's check passes 10 classes."
         ),
-        setting="\n".join(f"        {_assigned(key, value)}" for key, value in setting.items()),
-        loss=_CASCADE if learning.loss == "cascade" else "",
+        setting=textwrap.indent(_setting(contract, export), " " * 8),
     )
     return LemurModule(
         name=name,
@@ -193,84 +183,43 @@ def lemur_module(
         task="img-classification_celeba-gender_acc" if score else "age-regression_utkface_mae",
         transform="norm_224" if contract.height == 224 else "norm_256",
         hyperparameters={
-            "lr": learning.rate,
+            "lr": export.rate,
             "momentum": _MOMENTUM,
             "dropout": _dropout(network),
-            "batch": learning.batch,
+            "batch": export.batch,
         },
     )
 
 
-def _setting(network: nn.Module, contract: Contract, learning: _Learning) -> dict[str, str]:
-    """The arguments of `adapter.Setting`, as source text."""
+def _setting(contract: Contract, export: _Export) -> str:
+    """Returns the arguments of `adapter.Setting`, one a line."""
     low, high = contract.value_range
-    scale = tuple((high - low) / 255 / std for std in contract.std)
-    offset = tuple(
-        (low - mean) / std for mean, std in zip(contract.mean, contract.std, strict=True)
-    )
     bounds = (contract.output.minimum, contract.output.maximum)
-    return {
-        "height": repr(contract.height),
-        "width": repr(contract.width),
-        "crops": repr(tuple((c.left, c.top, c.right, c.bottom) for c in contract.crops)),
-        "area": repr(contract.interpolation == "area"),
-        "bgr": repr(contract.color_order == "BGR"),
-        "scale": repr(scale),
-        "offset": repr(offset),
-        "answers": repr(None if None in bounds else bounds),
-        "score": repr(contract.output.unit == "score"),
-        "start": repr(_start(network)).replace("'", '"'),
-        "error": _ERRORS[learning.loss],
-        "weight_decay": repr(learning.weight_decay),
-        "clip_norm": repr(learning.clip_norm),
+    values = {
+        "height": contract.height,
+        "width": contract.width,
+        "crops": tuple((c.left, c.top, c.right, c.bottom) for c in contract.crops),
+        "area": contract.interpolation == "area",
+        "bgr": contract.color_order == "BGR",
+        "scale": tuple((high - low) / 255 / std for std in contract.std),
+        "offset": tuple(
+            (low - mean) / std for mean, std in zip(contract.mean, contract.std, strict=True)
+        ),
+        "bounds": None if None in bounds else bounds,
+        "score": contract.output.unit == "score",
+        "weight_decay": export.weight_decay,
+        "clip_norm": export.clip_norm,
     }
-
-
-def _start(network: nn.Module) -> dict[str, list[Any]]:
-    """What `losses.start_at` sets in an untrained network, by parameter."""
-    before = {name: value.clone() for name, value in network.named_parameters()}
-    losses.start_at(network, _START_AGE)
-    return {
-        name: value.tolist()
-        for name, value in network.named_parameters()
-        if not torch.equal(value, before[name])
-    }
+    lines = [f"{key}={value!r}," for key, value in values.items()]
+    return "\n".join([*lines, f"loss={export.loss},", f"error={export.error},"])
 
 
 def _dropout(network: nn.Module) -> float:
     return next(module.p for module in network.modules() if isinstance(module, nn.Dropout))
 
 
-def _arguments(network: nn.Module, config: Mapping[str, Any]) -> str:
-    """The arguments that build the network again, with LEMUR's dropout, as source text."""
-    if isinstance(network, C3AE):
-        plain = C3AEConfig()
-        values = {
-            key: value
-            for key, value in dataclasses.asdict(network.config).items()
-            if value != getattr(plain, key)
-        }
-        return f"C3AEConfig({_keywords(values)})"
-    # The gender network is told from the age network by its factory alone.
-    return _keywords({**config, **({"v": network.v} if isinstance(network, SSRNet) else {})})
-
-
-def _keywords(values: Mapping[str, Any]) -> str:
-    texts = [f"{key}={value!r}" for key, value in values.items() if key != "dropout"]
-    return ", ".join([*texts, 'dropout=prm["dropout"]'])
-
-
-def _assigned(key: str, value: str) -> str:
-    """An argument on a line of its own, broken where it is too long."""
-    line = f"{key}={value},"
-    if len(line) + 8 <= _LINE:
-        return line
-    inner = value[1:-1].rstrip(",")
-    return f"{key}={value[0]}\n            {inner},\n        {value[-1]},"
-
-
-def _description(spec: registry.ModelSpec, config: Mapping[str, Any], contract: Contract) -> str:
-    """What the module takes for granted and does, for its docstring."""
+def _description(spec: ModelSpec, config: Mapping[str, Any], contract: Contract) -> str:
+    """Returns what a user of the module must know, for its docstring."""
     low, high = contract.value_range
     values = f"{contract.color_order} {low:g}..{high:g}"
     if (contract.mean, contract.std) != ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)):
@@ -280,15 +229,16 @@ def _description(spec: registry.ModelSpec, config: Mapping[str, Any], contract: 
     layout = f", config={dict(config)!r}" if config else ""
     paragraphs = (
         f"Layers: {spec.source}.",
-        "An image is a face framed as UTKFace frames it, of any size, in the normalisation of "
-        f"LEMUR's loaders of faces: RGB 0..1 less {adapter.MEAN}, over {adapter.STD}. Transforms "
-        "named norm give it; those named echo leave it out, and released weights then answer "
-        f"wrongly without an error. The module {cut}resizes to {contract.height}x{contract.width} "
-        f"({contract.interpolation}) and makes of it {values}.",
-        f"Written by agecompact {__version__} (Apache-2.0); needs torch alone. The keys of the "
+        "An image is a face of any size, framed as in UTKFace and normalised as by LEMUR's face "
+        f"loaders: RGB 0..1 less {adapter.MEAN}, over {adapter.STD}. Transforms named norm do so; "
+        "those named echo do not, and released weights then give wrong ages without an error. The "
+        f"module {cut}resizes to {contract.height}x{contract.width} ({contract.interpolation}) and "
+        f"converts to {values}.",
+        f"Written by agecompact {__version__} (Apache-2.0); needs only torch. The keys of the "
         "state dict are agecompact's: `net.load_state_dict` takes the tensors of an agecompact "
-        "weights file, and what the network learnt becomes one by "
-        f'`agecompact.weights.checkpoints.write(path, net, model_id="{spec.id}"{layout})`.',
+        "weights file, and "
+        f'`agecompact.weights.checkpoints.write(path, net, model_id="{spec.id}"{layout})` writes '
+        "the trained network as one.",
     )
     return "\n\n".join(
         textwrap.fill(text, _LINE, break_long_words=False, break_on_hyphens=False)

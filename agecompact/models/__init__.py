@@ -1,1 +1,1 @@
-"""One file a model; `registry` names them all."""
+"""The networks, one file each, and `registry`, which finds them and those of other packages."""

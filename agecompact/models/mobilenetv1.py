@@ -1,23 +1,24 @@
-"""MobileNetV1 with FaceRes's age head: a teacher that has seen faces before, never exported.
+"""MobileNetV1 with FaceRes's age head: a teacher pretrained on faces, never exported.
 
 Howard et al., arXiv 1704.04861, Table 1, with the head of Savchenko, PeerJ Computer Science 5:e197,
-2019: the age is the mean of a distribution over 100 of them. Strided convolutions pad below and
-on the right alone, as TensorFlow's do and as the published weights expect.
+2019: the age is the mean of a distribution over 100 ages. Strided convolutions pad only below and
+on the right, as TensorFlow does and as the published weights expect.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-AGES = 100
+_AGES = 100
 
 _BN_EPSILON = 1e-3
 _HIDDEN = 256
-# Table 1: channels after the first convolution and after each depthwise separable one, and which of
-# the latter have stride 2.
+# Table 1: channels after the first convolution and after each depthwise separable one, and the
+# positions of the depthwise separable ones with stride 2.
 _CHANNELS = (32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
 _STRIDED = (2, 4, 6, 12)
 
@@ -38,10 +39,12 @@ class _Unit(nn.Sequential):
 
 
 class MobileNetV1(nn.Module):
-    """MobileNetV1 that tells an age.
+    """MobileNetV1 that predicts an age, 3,495,076 trainable parameters.
+
+    Input: float32 NCHW `(N, 3, H, W)`, RGB, sides divisible by 32. Output: float32 `(N, 1)`, years.
 
     Args:
-        dropout: Before the head; half as much before its last layer.
+        dropout: Dropout before the head; half as much before its last layer.
     """
 
     def __init__(self, *, dropout: float = 0.4) -> None:
@@ -59,26 +62,16 @@ class MobileNetV1(nn.Module):
             nn.Linear(_CHANNELS[-1], _HIDDEN),
             nn.ReLU(),
             nn.Dropout(dropout / 2),
-            nn.Linear(_HIDDEN, AGES),
+            nn.Linear(_HIDDEN, _AGES),
         )
 
     def forward(self, face: Tensor) -> Tensor:
-        """Age in years, `(N, 1)`, of RGB faces `(N, 3, H, W)` with sides divisible by 32."""
-        return self.answer(self.hidden(face))
-
-    def hidden(self, face: Tensor) -> Tensor:
-        """The head's first linear layer's output, `(N, 256)`, of faces as `forward` takes them."""
-        hidden: Tensor = self.head[:2](self.features(face).mean(dim=(2, 3)))
-        return hidden
-
-    def answer(self, hidden: Tensor) -> Tensor:
-        """Age in years, `(N, 1)`, from what `hidden` returns."""
-        shares = self.head[2:](hidden).float().softmax(dim=1)
-        ages = torch.arange(AGES, dtype=torch.float32, device=shares.device)
+        """Returns the age in years, `(N, 1)`."""
+        shares = self.head(self.features(face).mean(dim=(2, 3))).float().softmax(dim=1)
+        ages = torch.arange(_AGES, dtype=torch.float32, device=shares.device)
         age: Tensor = (shares * ages).sum(dim=1, keepdim=True)
         return age
 
-
-def age(**config: object) -> MobileNetV1:
-    """MobileNetV1 for ages, 3,495,076 trainable parameters."""
-    return MobileNetV1(**config)  # type: ignore[arg-type]
+    def hint_layers(self) -> Mapping[str, nn.Module]:
+        """Returns the head's first linear layer: `trainable.HasHintLayers`."""
+        return {"hidden": self.head[1]}

@@ -1,7 +1,7 @@
 """MobileNetV3-Large features (Howard et al., ICCV 2019, Table 1), with torchvision's names.
 
-Defined here because torchvision does not import beside a CPU build of torch. The module tree
-repeats torchvision's, so its `mobilenet_v3_large` state dict loads unchanged.
+Defined here because torchvision cannot be imported with a CPU build of torch. The modules have
+torchvision's names, so its `mobilenet_v3_large` state dict loads unchanged.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _TABLE_1 = (
 
 
 def _divisible(value: float, divisor: int = 8) -> int:
-    """The nearest multiple of `divisor` that is not more than 10 % below `value`."""
+    """Returns the nearest multiple of `divisor` that is at most 10 % below `value`."""
     rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * value else rounded
 
@@ -81,10 +81,10 @@ def _conv_norm(
 
 
 class _Hardsigmoid(nn.Module):
-    """relu6(x + 3) / 6, spelled out.
+    """relu6(x + 3) / 6 as separate ops.
 
-    As an op of its own it becomes TFLite's RELU_0_TO_1, which XNNPACK does not take: the graph then
-    falls into nine partitions. Spelled out it stays in one.
+    As one op it becomes TFLite's RELU_0_TO_1, which XNNPACK does not support, and which splits the
+    graph into nine partitions. As separate ops the graph stays in one.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -100,8 +100,8 @@ class _SqueezeExcitation(nn.Module):
         self.scale_activation = _Hardsigmoid()
 
     def forward(self, maps: Tensor) -> Tensor:
-        # The mean in two steps: TFLite's kernels add one value after the other, and the rounding of
-        # 784 additions cost 2e-4 years on constant images. Two means a converter would merge.
+        # The mean in two steps: TFLite's kernels add values one by one, and rounding 784 sums costs
+        # 2e-4 years on constant images. The first is a sum, as converters would merge two means.
         pooled = maps.sum(dim=3, keepdim=True).mean(dim=2, keepdim=True) / maps.shape[3]
         scale = self.fc2(self.activation(self.fc1(pooled)))
         weighted: Tensor = self.scale_activation(scale) * maps
@@ -137,7 +137,7 @@ class _InvertedResidual(nn.Module):
 
 
 def mobilenet_v3_large_features() -> nn.Sequential:
-    """The convolutional part: float32 NCHW `(N, 3, H, W)` -> `(N, 960, H/32, W/32)`."""
+    """Returns the convolutional part: float32 NCHW `(N, 3, H, W)` -> `(N, 960, H/32, W/32)`."""
     layers: list[nn.Module] = [_conv_norm(3, 16, 3, nn.Hardswish, stride=2)]
     channels = 16
     for row in _TABLE_1:

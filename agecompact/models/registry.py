@@ -1,175 +1,73 @@
-"""The models by id: how to build each, what it eats, where it comes from, what it should count.
+"""Every model by id: those that come with agecompact, and those of other installed packages.
 
-Entries name their factory as text, so that listing models imports no torch.
+A package adds a model by an entry point of the group `agecompact.models` whose name is the model's
+id and whose object is a `ModelSpec`:
+
+    [project.entry-points."agecompact.models"]
+    tinyface = "tinyface.spec:SPEC"
+
+Entry points are looked up on `sys.path` at each call, so that worker processes find the same models
+as the command line. The module that holds the spec should import no torch: `agecompact list` loads
+it.
 """
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
-from agecompact.contract import Contract, Crop, Output
-from agecompact.errors import UsageError, unknown_name
+from agecompact.errors import AgecompactError, UsageError, unknown_name
+from agecompact.imports import resolve
+from agecompact.models.builtin import MODELS as MODELS
+from agecompact.models.builtin import TEACHERS as TEACHERS
+from agecompact.models.spec import ModelSpec
 
 if TYPE_CHECKING:
     from torch import nn
 
+GROUP = "agecompact.models"
+
 
 @dataclass(frozen=True)
-class ModelSpec:
-    """One model.
+class _Candidate:
+    """A model that has not been loaded yet.
 
     Attributes:
-        id: The name used on the command line and in file names.
-        title: The name used in the literature.
-        factory: `module:function` that takes the configuration and returns an `nn.Module`.
-        contract: How images become its inputs, in PyTorch's NCHW layout.
-        source: Where layers and figures come from.
-        parameters: The published count, which tests hold the network to.
-        counts_statistics: Whether that count includes BN running statistics, as Keras counts.
-        folded_parameters: The count once BN is folded into the convolutions.
+        id: The model's id.
+        origin: Where it comes from, for error messages.
+        load: Returns its spec.
     """
 
     id: str
-    title: str
-    factory: str
-    contract: Contract
-    source: str
-    parameters: int
-    counts_statistics: bool
-    folded_parameters: int
-
-
-_AGE = Output("age", "years")
-
-# The paper gives no geometry for the three crops; these are nose-centred on UTKFace's framing.
-C3AE_CROPS = (
-    Crop("outer"),
-    Crop("middle", 0.12, 0.12, 0.88, 0.88),
-    Crop("inner", 0.24, 0.24, 0.76, 0.76),
-)
-
-_MODELS = (
-    ModelSpec(
-        id="ssrnet",
-        title="SSR-Net (age)",
-        factory="agecompact.models.ssrnet:age",
-        contract=Contract((Crop("face"),), 64, 64, "BGR", _AGE),
-        source="Yang et al., SSR-Net, IJCAI 2018; layers of github.com/shamangary/SSR-Net",
-        parameters=40_915,
-        counts_statistics=True,
-        folded_parameters=40_147,
-    ),
-    ModelSpec(
-        id="ssrnet-gender",
-        title="SSR-Net (gender)",
-        factory="agecompact.models.ssrnet:gender",
-        contract=Contract((Crop("face"),), 64, 64, "BGR", Output("gender", "score")),
-        source="Yang et al., SSR-Net, IJCAI 2018; layers of github.com/shamangary/SSR-Net",
-        parameters=40_915,
-        counts_statistics=True,
-        folded_parameters=40_147,
-    ),
-    ModelSpec(
-        id="c3ae-plain",
-        title="C3AE (plain)",
-        factory="agecompact.models.c3ae:plain",
-        contract=Contract((Crop("face"),), 64, 64, "BGR", _AGE),
-        source="Zhang et al., C3AE, CVPR 2019, Table 1",
-        parameters=36_345,
-        counts_statistics=True,
-        folded_parameters=35_865,
-    ),
-    ModelSpec(
-        id="c3ae",
-        title="C3AE (full)",
-        factory="agecompact.models.c3ae:full",
-        contract=Contract(C3AE_CROPS, 64, 64, "BGR", _AGE),
-        source="Zhang et al., C3AE, CVPR 2019, sections 3.1-3.4, 39.7K reconstruction",
-        parameters=39_709,
-        counts_statistics=True,
-        folded_parameters=39_229,
-    ),
-    ModelSpec(
-        id="mobileagenet",
-        title="MobileAgeNet",
-        factory="agecompact.models.mobileagenet:age",
-        contract=Contract(
-            (Crop("face"),),
-            224,
-            224,
-            "RGB",
-            Output("age", "years", 1.0, 95.0),
-            value_range=(0.0, 1.0),
-            mean=(0.485, 0.456, 0.406),
-            std=(0.229, 0.224, 0.225),
-        ),
-        source="Kumar et al., MobileAgeNet, arXiv 2604.17007",
-        parameters=3_234_481,
-        counts_statistics=False,
-        folded_parameters=3_222_281,
-    ),
-)
-
-MODELS: Mapping[str, ModelSpec] = {spec.id: spec for spec in _MODELS}
-
-
-# Networks that others learn from. They are trained and measured like the models, and never shipped.
-TEACHERS: Mapping[str, ModelSpec] = {
-    "efficientnet-lite0": ModelSpec(
-        id="efficientnet-lite0",
-        title="EfficientNet-Lite0 (age)",
-        factory="agecompact.models.efficientnet_lite:age",
-        # 127 and 128 of 255, as its ImageNet weights were trained.
-        contract=Contract(
-            (Crop("face"),),
-            128,
-            128,
-            "RGB",
-            Output("age", "years", 1.0, 95.0),
-            mean=(127.0, 127.0, 127.0),
-            std=(128.0, 128.0, 128.0),
-        ),
-        source="Tan & Le, EfficientNet, ICML 2019, Lite variant",
-        parameters=3_372_289,
-        counts_statistics=False,
-        folded_parameters=3_351_281,
-    ),
-    "faceres": ModelSpec(
-        id="faceres",
-        title="FaceRes (MobileNetV1, age)",
-        factory="agecompact.models.mobilenetv1:age",
-        # ImageNet's: within half a level of the means that its published weights were trained with.
-        contract=Contract(
-            (Crop("face"),),
-            160,
-            160,
-            "RGB",
-            Output("age", "years", 0.0, 99.0),
-            value_range=(0.0, 1.0),
-            mean=(0.485, 0.456, 0.406),
-            std=(0.229, 0.224, 0.225),
-        ),
-        source="Howard et al., MobileNets, arXiv 1704.04861; Savchenko, PeerJ CS 5:e197, 2019",
-        parameters=3_495_076,
-        counts_statistics=False,
-        folded_parameters=3_484_132,
-    ),
-}
+    origin: str
+    load: Callable[[], ModelSpec]
 
 
 def get(model_id: str) -> ModelSpec:
-    """The entry of a model.
+    """Returns the spec of a model.
 
     Raises:
-        UsageError: No such model; the nearest name is suggested.
+        UsageError: No model or several models have this id, or its entry point is broken.
     """
-    known = {**MODELS, **TEACHERS}
-    if model_id not in known:
-        raise unknown_name("model", model_id, known)
-    return known[model_id]
+    candidates = [*_builtin(), *_from_entry_points()]
+    if model_id not in {candidate.id for candidate in candidates}:
+        raise unknown_name("model", model_id, {candidate.id for candidate in candidates})
+    return _only(model_id, candidates).load()
+
+
+def models() -> tuple[ModelSpec, ...]:
+    """Returns every model but the built-in teachers: the built-in ones first, then by id.
+
+    Raises:
+        UsageError: Two models have one id, or an entry point is broken.
+    """
+    outside = sorted(_from_entry_points(), key=lambda candidate: candidate.id)
+    candidates = [*_builtin(), *outside]
+    specs = [_only(candidate.id, candidates).load() for candidate in candidates]
+    return tuple(spec for spec in specs if spec.id not in TEACHERS)
 
 
 def build(model_id: str, config: Mapping[str, Any] | None = None) -> nn.Module:
@@ -180,13 +78,90 @@ def build(model_id: str, config: Mapping[str, Any] | None = None) -> nn.Module:
         config: Keyword arguments of the model's factory, for other layouts than the default.
 
     Raises:
-        UsageError: No such model, or the factory does not take that configuration.
+        UsageError: There is no such model, its factory cannot be imported or does not take that
+            configuration.
     """
+    from torch import nn
+
     spec = get(model_id)
-    module, function = spec.factory.split(":")
-    factory = getattr(importlib.import_module(module), function)
     try:
-        network: nn.Module = factory(**(config or {}))
+        factory = resolve(spec.factory)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(
+            f"cannot import the factory of model '{model_id}'",
+            why=f"{spec.factory}: {error}",
+            fix="correct the factory of its ModelSpec, or install what it imports",
+        ) from None
+    try:
+        network = factory(**(config or {}))
     except TypeError as error:
-        raise UsageError(f"'{model_id}' cannot be built so", why=str(error)) from None
+        if not config:
+            raise
+        raise UsageError(
+            f"invalid configuration for model '{model_id}'",
+            why=str(error),
+            fix=f"use keyword arguments of {spec.factory}",
+        ) from None
+    if not isinstance(network, nn.Module):
+        raise UsageError(
+            f"the factory of model '{model_id}' did not return a torch.nn.Module",
+            why=f"{spec.factory} returned {type(network).__name__}",
+            fix="correct the factory of its ModelSpec",
+        )
     return network
+
+
+def _only(model_id: str, candidates: list[_Candidate]) -> _Candidate:
+    """Returns the one candidate with an id.
+
+    Raises:
+        UsageError: Several have it.
+    """
+    chosen, *others = [candidate for candidate in candidates if candidate.id == model_id]
+    if others:
+        raise UsageError(
+            f"several models are named '{model_id}'",
+            why=f"they come from {', '.join(each.origin for each in (chosen, *others))}",
+            fix="uninstall a package, or rename the model's entry point and id",
+        )
+    return chosen
+
+
+def _builtin() -> Iterator[_Candidate]:
+    for spec in (*MODELS.values(), *TEACHERS.values()):
+        yield _loaded(spec, "agecompact")
+
+
+def _loaded(spec: ModelSpec, origin: str) -> _Candidate:
+    return _Candidate(spec.id, origin, lambda: spec)
+
+
+def _from_entry_points() -> Iterator[_Candidate]:
+    for point in entry_points(group=GROUP):
+        yield _Candidate(point.name, f"package {_package(point)}", partial(_load, point))
+
+
+def _load(point: EntryPoint) -> ModelSpec:
+    """Imports the spec that an entry point names.
+
+    Raises:
+        UsageError: The import fails, or the object is not the spec of that model.
+    """
+    what = f"cannot load model '{point.name}' of package {_package(point)}"
+    fix = f"repair or uninstall the package: pip uninstall {_package(point)}"
+    try:
+        spec = point.load()
+    except Exception as error:  # The module may raise anything while it is imported.
+        reason = error.what if isinstance(error, AgecompactError) else repr(error)
+        raise UsageError(what, why=f"{point.value}: {reason}", fix=fix) from None
+    if not isinstance(spec, ModelSpec):
+        why = f"{point.value} is a {type(spec).__name__}, not a ModelSpec"
+        raise UsageError(what, why=why, fix=fix)
+    if spec.id != point.name:
+        why = f"{point.value} is the spec of '{spec.id}'; entry point and spec need the same name"
+        raise UsageError(what, why=why, fix=fix)
+    return spec
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else "unknown"

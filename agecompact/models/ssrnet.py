@@ -1,8 +1,8 @@
 """SSR-Net, the soft stagewise regression network (Yang et al., IJCAI 2018).
 
 Two streams of convolutions meet in three stages. Stage k refines the age interval left by stage
-k - 1: it gives a distribution over `bins` sub-intervals, a shift of each bin's index and a stretch
-of the interval's width. The age is equation (7) of the paper.
+k - 1: it predicts a distribution over `bins` sub-intervals, a shift of each bin's index and a
+stretch of the interval's width. The age is equation (7) of the paper.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 import operator
 from functools import reduce
 from itertools import accumulate
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-# Keras' defaults, which the reference weights were trained with; torch's differ.
+# Keras's defaults, used to train the reference weights; torch's differ.
 _BN_EPSILON = 1e-3
 _BN_MOMENTUM = 0.01
 
@@ -31,7 +32,7 @@ def _conv_bn(inputs: int, outputs: int, activation: nn.Module) -> nn.Sequential:
 
 
 class _Stream(nn.Module):
-    """Four convolutions with a pool after the first three; returns the maps the stages fuse."""
+    """Four convolutions with a pool after the first three; returns the maps that are fused."""
 
     def __init__(self, channels: int, activation: type[nn.Module], pool: type[nn.Module]) -> None:
         super().__init__()
@@ -96,11 +97,11 @@ class SSRNet(nn.Module):
 
     Args:
         stages: Bins of each of the three stages, s_k in the paper.
-        v: The range V of the answer: 101 for age, 1 for gender.
+        v: The range V of the output: 101 for age, 1 for gender.
         lambda_local: Weight of the bin index shift eta.
         lambda_d: Weight of the interval stretch delta.
-        min_stretch: Lower bound of 1 + lambda_d * delta, which divides the answer and which nothing
-            in the paper keeps from 0. None, as in the reference weights, leaves it unbounded.
+        min_stretch: Lower bound of 1 + lambda_d * delta, which divides the output and may be 0 in
+            the paper. None, as in the reference weights, leaves it unbounded.
         dropout: Dropout before each stream's projection.
     """
 
@@ -129,7 +130,7 @@ class SSRNet(nn.Module):
             )
 
     def forward(self, face: Tensor) -> Tensor:
-        """Equation (7): V * sum_k [sum_i p_i (i + eta_i)] / prod_{j<=k} s_j (1 + delta_j)."""
+        """Computes V * sum_k [sum_i p_i (i + eta_i)] / prod_{j<=k} s_j (1 + delta_j), `(N, 1)`."""
         x_maps = self.x_stream(face)
         s_maps = self.s_stream(face)
         expected: list[Tensor] = []
@@ -148,11 +149,8 @@ class SSRNet(nn.Module):
         return answer
 
 
-def age(**config: object) -> SSRNet:
-    """SSR-Net for age in years, V = 101."""
-    return SSRNet(**config)  # type: ignore[arg-type]
+class SSRNetGender(SSRNet):
+    """SSR-Net for gender, V = 1: 0 female, 1 male, as in the UTKFace and IMDB weights."""
 
-
-def gender(**config: object) -> SSRNet:
-    """SSR-Net for gender, V = 1: 0 female, 1 male, as in UTKFace-trained and IMDB weights."""
-    return SSRNet(**{"v": 1.0, **config})  # type: ignore[arg-type]
+    def __init__(self, v: float = 1.0, **config: Any) -> None:
+        super().__init__(v=v, **config)

@@ -1,1 +1,1 @@
-"""Training on one CPU: recipes as data, augmentation of chips, losses, and a loop that resumes."""
+"""Training: recipes as data, augmentation, losses, teachers, and a loop that resumes."""

@@ -1,7 +1,7 @@
 """Random changes to a face chip before the contract is applied to it.
 
-They act on the chip, not on the network's input, so that training passes through the very crop,
-resize and normalisation that deployment does.
+They act on the chip, not on the network's input, so that training crops, resizes and normalises
+exactly as deployment does.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from agecompact.contract import Image
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far a chip may be changed; each amount is drawn uniformly up to its bound.
+    """How far a chip may change; each amount is drawn uniformly up to its bound.
 
     Attributes:
         zoom: Relative change of size.
         shift: Translation as a fraction of the side.
         rotate: Rotation in degrees.
         shear: Shear in degrees.
-        flip: Mirror half of the chips.
-        light: Relative change of contrast, and of brightness as a fraction of 255.
+        flip: Whether to mirror half of the chips.
+        light: Relative change of contrast, and change of brightness as a fraction of 255.
         tint: Relative change of each colour channel.
         blur: Probability of a 3x3 Gaussian blur of 0.1 to 1.5 pixels.
-        erase: Probability that a rectangle of 2 to 10 % of the chip is painted over.
+        erase: Probability that one colour covers a rectangle of 2 to 10 % of the chip.
     """
 
     zoom: float = 0.0
@@ -42,7 +42,7 @@ class Augmentation:
 
 
 def augment(chip: Image, amounts: Augmentation, random: np.random.Generator) -> Image:
-    """A changed copy of a chip, uint8 HWC BGR, of the same size."""
+    """Returns a changed copy of a chip, uint8 HWC BGR, of the same size."""
     chip = _warp(chip, amounts, random)
     if amounts.light or amounts.tint:
         chip = _relight(chip, amounts, random)

@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 
 def fabric(accelerator: str, precision: str) -> Fabric:
-    """A launched Fabric.
+    """Returns a launched Fabric.
 
     Args:
         accelerator: `auto`, `cpu` or `cuda`.
-        precision: Lightning Fabric's name.
+        precision: As Lightning Fabric names it.
 
     Raises:
         BackendMissingError: The `train` extra is not installed.
     """
     module = import_extra("lightning_fabric", "train")
-    # It says which precision it uses, on standard error, at every start.
+    # It logs its precision to standard error at every start.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    # torchrun's environment says how many processes there are; Fabric finds the rest there.
+    # torchrun sets the number of processes in the environment; Fabric reads the rest from there.
     world = int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     launched: Fabric = module.Fabric(

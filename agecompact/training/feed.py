@@ -1,7 +1,7 @@
 """Batches for training: augmented chips through the contract, in the order of a seed.
 
-What a face looks like in an epoch follows from the seed, the epoch and the face alone: not from the
-process that shows it, nor from how many there are, nor from where a training was resumed.
+The seed, the epoch and the face alone determine what a face looks like: neither the number of
+processes nor a resumption changes it.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Batch:
     """One micro-batch: what BN sees at once.
 
     Attributes:
-        inputs: float32 NCHW, one tensor a crop.
-        indices: Which faces of the training part.
+        inputs: float32 NCHW, one tensor per crop.
+        indices: Indices of its faces in the training part.
         view: Which augmented view of them.
     """
 
@@ -40,13 +40,13 @@ class Batch:
 
 
 class Views(Dataset[Batch]):
-    """Augmented views of chips, asked for by (view, face).
+    """Augmented views of chips, indexed by (view, face).
 
     Args:
         images: Chips, uint8 HWC BGR.
         contract: How they become inputs.
-        amounts: Augmentation.
-        seed: Of the augmentation.
+        amounts: How far they are augmented.
+        seed: Seed of the augmentation.
     """
 
     def __init__(
@@ -58,28 +58,28 @@ class Views(Dataset[Batch]):
         self._seed = seed
 
     def image(self, view: int, index: int) -> Image:
-        """One view of one face, uint8 HWC BGR."""
+        """Returns one view of one face, uint8 HWC BGR."""
         random = np.random.default_rng((self._seed, view, index))
         return augment(self._images[index], self.amounts, random)
 
     def __getitems__(self, keys: Sequence[Key]) -> Batch:
-        """A micro-batch of one view; torch's fetcher prefers this to an item at a time."""
+        """Returns a micro-batch of one view; torch's fetcher calls this rather than __getitem__."""
         images = [self.image(view, index) for view, index in keys]
         indices = np.array([index for _, index in keys])
         return Batch(batches.inputs(self._contract, images), indices, keys[0][0])
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Who sees what in which order.
+class BatchPlan:
+    """Which faces each process sees, in which order.
 
     Attributes:
-        batch: Faces a step, over all processes.
-        parts: In how many micro-batches a step falls, over all processes.
-        rank: Of this process.
-        processes: How many there are.
-        seed: Of the order.
-        views: How many views of a face there are, or 0 for one an epoch.
+        batch: Faces per step, over all processes.
+        parts: Micro-batches per step, over all processes.
+        rank: Rank of this process.
+        processes: Number of processes.
+        seed: Seed of the order.
+        views: Number of views of a face, or 0 for a new one each epoch.
     """
 
     batch: int
@@ -90,11 +90,11 @@ class Plan:
     views: int
 
     def steps(self, count: int) -> int:
-        """Steps an epoch over `count` faces. A remainder waits for another epoch's order."""
+        """Returns the steps of an epoch over `count` faces; it leaves out a remainder."""
         return max(count // self.batch, 1)
 
     def keys(self, count: int, epoch: int) -> Iterator[list[Key]]:
-        """This process's micro-batches of an epoch."""
+        """Yields this process's micro-batches of an epoch."""
         order = np.random.default_rng((self.seed, epoch)).permutation(count)
         view = epoch % self.views if self.views else epoch
         for step in range(self.steps(count)):
@@ -103,23 +103,25 @@ class Plan:
                 yield [(view, int(index)) for index in part]
 
 
-def loader(views: Views, plan: Plan, count: int, epoch: int, workers: int) -> DataLoader[Batch]:
-    """This process's micro-batches of an epoch, prepared by `workers` processes ahead of use."""
+def loader(
+    views: Views, plan: BatchPlan, count: int, epoch: int, workers: int
+) -> DataLoader[Batch]:
+    """Loads this process's micro-batches of an epoch, `workers` processes preparing them ahead."""
     return DataLoader(
         views,
         batch_sampler=list(plan.keys(count, epoch)),
-        collate_fn=_as_it_is,
+        collate_fn=_unchanged,
         num_workers=workers,
-        # Its only use here is a base seed for workers, and drawing it would disturb dropout's.
+        # Otherwise the workers' base seed would be drawn from the generator that dropout uses.
         generator=torch.Generator().manual_seed(0),
     )
 
 
-def _as_it_is(batch: Any) -> Any:
-    # By name, as workers that are spawned (macOS, Windows) can be sent no lambda.
+def _unchanged(batch: Any) -> Any:
+    # Not a lambda, which cannot be sent to workers that are spawned (macOS, Windows).
     return batch
 
 
 def sized(contract: Contract, side: int) -> Contract:
-    """The contract at another input size, or as it is where `side` is 0."""
+    """Returns the contract at another input size, or unchanged if `side` is 0."""
     return dataclasses.replace(contract, height=side, width=side) if side else contract

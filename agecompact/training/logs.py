@@ -19,7 +19,7 @@ def write(out: Path, history: Sequence[Epoch]) -> None:
     """Writes the whole history as CSV, and its last epoch for TensorBoard if that is installed.
 
     Raises:
-        OutputError: The place cannot be written to or is full.
+        OutputError: A file cannot be written, or the disk is full.
     """
     text = io.StringIO(newline="")
     table = csv.DictWriter(text, ["epoch", *(f.name for f in fields(Epoch))], lineterminator="\n")
@@ -34,8 +34,8 @@ def _event(folder: Path, history: Sequence[Epoch]) -> None:
         from tensorboardX import SummaryWriter
     except ModuleNotFoundError:
         return
-    # A writer an epoch: what a killed training wrote after its last state is purged on resuming.
-    # Its name is of the second, and an epoch can be shorter.
+    # One writer per epoch: it purges what a killed training wrote after its last state. Its file is
+    # named by the second, and an epoch can be shorter, so the name needs a suffix.
     suffix = f".{len(history):05}"
     with SummaryWriter(str(folder), purge_step=len(history), filename_suffix=suffix) as writer:
         for name, value in asdict(history[-1]).items():

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 def keep_float32(network: nn.Module, device: torch.device) -> None:
     """Makes some layers compute in float32 even under autocast, in place.
 
-    Linear layers: an age of 60 is known to a quarter of a year in bfloat16. On a CPU also the
-    depthwise convolutions that oneDNN has no fast bfloat16 gradient for, 5x5 or strided: they took
-    70 % of MobileAgeNet's step.
+    These are Linear layers, because bfloat16 resolves an age of 60 to a quarter of a year. On a CPU
+    they are also 5x5 or strided depthwise convolutions, for which oneDNN has no fast bfloat16
+    gradient: they took 70 % of MobileAgeNet's step.
     """
     for module in network.modules():
         slow = (

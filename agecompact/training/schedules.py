@@ -1,6 +1,6 @@
 """Learning rates as pure functions of the position and of the validations so far.
 
-Nothing here remembers anything, so a resumed training has the rates of an unbroken one.
+Without state, a resumed training has the rates of an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from agecompact.training.recipe import Schedule
 
 
 def relative_rate(
-    schedule: Schedule, progress: float, epoch: int, validations: Sequence[float]
+    schedule: Schedule, progress: float, epoch: int, errors: Sequence[float]
 ) -> float:
-    """The rate at a position of a stage, relative to the stage's.
+    """Returns the rate at a position in a stage, relative to the stage's peak rate.
 
     Args:
-        schedule: How the rate goes.
-        progress: Part of the stage that is done, 0..1.
-        epoch: Whole epochs of the stage that are done.
-        validations: What each of them ended with; smaller is better.
+        schedule: How the rate changes.
+        progress: Completed part of the stage, 0..1.
+        epoch: Completed epochs of the stage.
+        errors: Their validations, `history.validation_errors`.
     """
     if progress < schedule.warm_up:
         return progress / schedule.warm_up
@@ -30,23 +30,16 @@ def relative_rate(
     if schedule.shape == "step":
         return float(schedule.factor ** (epoch // schedule.epochs))
     if schedule.shape == "plateau":
-        return float(schedule.factor ** _plateaus(validations, schedule.epochs))
+        return float(schedule.factor ** _plateaus(errors, schedule.epochs))
     return 1.0
 
 
-def _plateaus(validations: Sequence[float], patience: int) -> int:
-    """How often `patience` epochs went by without a better validation."""
+def _plateaus(errors: Sequence[float], patience: int) -> int:
+    """Returns how often `patience` epochs passed without a better validation."""
     best, waited, count = math.inf, 0, 0
-    for value in validations:
+    for value in errors:
         waited = 0 if value < best else waited + 1
         best = min(best, value)
         if waited == patience:
             count, waited = count + 1, 0
     return count
-
-
-def since_best(validations: Sequence[float]) -> int:
-    """Epochs since the best validation, 0 where the last is the best."""
-    if not validations:
-        return 0
-    return len(validations) - 1 - min(range(len(validations)), key=validations.__getitem__)

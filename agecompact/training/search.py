@@ -1,4 +1,4 @@
-"""What a search over a recipe may try, as data: ranges and choices, parsed from `KEY=SPEC`."""
+"""The search space over a recipe: ranges and choices, parsed from `KEY=SPEC`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FIX = (
 
 
 class Trial(Protocol):
-    """What suggests values: an Optuna trial."""
+    """The part of an Optuna trial that suggests values."""
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool) -> float: ...  # noqa: D102
     def suggest_int(self, name: str, low: int, high: int, *, log: bool) -> int: ...  # noqa: D102
@@ -23,59 +23,37 @@ class Trial(Protocol):
 
 
 @dataclass(frozen=True)
-class Floats:
-    """Real numbers from `low` to `high`.
+class Range:
+    """A range of numbers.
 
     Attributes:
         key: Dotted key of a recipe.
-        low: The least.
-        high: The greatest.
-        log: Whether each decade is as likely as another, not each unit.
+        low: Lower bound.
+        high: Upper bound.
+        log: Whether to sample uniformly in the logarithm.
+        whole: Whether only integers count; the bounds are then integers.
     """
 
     key: str
     low: float
     high: float
     log: bool = False
+    whole: bool = False
 
     def __str__(self) -> str:
-        return f"{self.key}={'log:' * self.log}{self.low!r}..{self.high!r}"
+        low, high = self.bounds()
+        return f"{self.key}={'int:' * self.whole}{'log:' * self.log}{low}..{high}"
 
     def bounds(self) -> tuple[str, ...]:
-        """The outermost values, as TOML."""
+        """Returns the bounds, as TOML."""
         return repr(self.low), repr(self.high)
 
     def suggest(self, trial: Trial) -> str:
-        """A value, as TOML."""
+        """Returns a value, as TOML."""
+        if self.whole:
+            low, high = int(self.low), int(self.high)
+            return str(trial.suggest_int(self.key, low, high, log=self.log))
         return repr(float(trial.suggest_float(self.key, self.low, self.high, log=self.log)))
-
-
-@dataclass(frozen=True)
-class Integers:
-    """Whole numbers from `low` to `high`.
-
-    Attributes:
-        key: Dotted key of a recipe.
-        low: The least.
-        high: The greatest.
-        log: Whether each decade is as likely as another, not each unit.
-    """
-
-    key: str
-    low: int
-    high: int
-    log: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.key}=int:{'log:' * self.log}{self.low}..{self.high}"
-
-    def bounds(self) -> tuple[str, ...]:
-        """The outermost values, as TOML."""
-        return str(self.low), str(self.high)
-
-    def suggest(self, trial: Trial) -> str:
-        """A value, as TOML."""
-        return str(trial.suggest_int(self.key, self.low, self.high, log=self.log))
 
 
 @dataclass(frozen=True)
@@ -84,8 +62,7 @@ class Choices:
 
     Attributes:
         key: Dotted key of a recipe.
-        options: TOML values. Texts and not what they stand for, since a database keeps texts,
-            and a TOML value may be a list.
+        options: TOML values, as text: databases store text, and a TOML value may be a list.
     """
 
     key: str
@@ -95,27 +72,28 @@ class Choices:
         return f"{self.key}={'|'.join(self.options)}"
 
     def bounds(self) -> tuple[str, ...]:
-        """All of the values, as TOML."""
+        """Returns all values, as TOML."""
         return self.options
 
     def suggest(self, trial: Trial) -> str:
-        """A value, as TOML."""
+        """Returns a value, as TOML."""
         return str(trial.suggest_categorical(self.key, self.options))
 
 
-Dimension = Floats | Integers | Choices
+Dimension = Range | Choices
 Space = tuple[Dimension, ...]
 
 
 def parse(texts: Iterable[str]) -> Space:
-    """The search space that `KEY=SPEC` texts describe.
+    """Parses a search space.
 
     Args:
-        texts: The key is that of an override in `recipe.load`; the spec is `LOW..HIGH`, after
-            `log:`, `int:` or `int:log:` if need be, or TOML values with `|` between them.
+        texts: `KEY=SPEC`, where the key is that of an override in `recipe.load`. The spec is
+            `LOW..HIGH`, optionally after `log:`, `int:` or `int:log:`, or TOML values with `|`
+            between them.
 
     Raises:
-        UsageError: A text is none of these, a range is empty, or a key comes twice.
+        UsageError: A text has another form, a range is empty, or a key occurs twice.
     """
     space = tuple(parse_dimension(text) for text in texts)
     keys = [dimension.key for dimension in space]
@@ -126,10 +104,10 @@ def parse(texts: Iterable[str]) -> Space:
 
 
 def parse_dimension(text: str) -> Dimension:
-    """What one `KEY=SPEC` describes.
+    """Parses one `KEY=SPEC`.
 
     Raises:
-        UsageError: It is no such text, or the range is empty.
+        UsageError: The text has another form, or the range is empty.
     """
     key, equals, spec = (part.strip() for part in text.partition("="))
     if not equals or not all(key.split(".")):
@@ -137,7 +115,7 @@ def parse_dimension(text: str) -> Dimension:
     if "|" in spec:
         options = tuple(option.strip() for option in spec.split("|"))
         if not all(options) or len(set(options)) < len(options):
-            raise _refused(text, "its values are not all different, or one is empty")
+            raise _refused(text, "two of its values are equal, or one is empty")
         return Choices(key, options)
     rest, whole = spec.removeprefix("int:"), spec.startswith("int:")
     rest, log = rest.removeprefix("log:"), rest.startswith("log:")
@@ -145,29 +123,26 @@ def parse_dimension(text: str) -> Dimension:
     if not dots:
         raise _refused(text, "it is neither a range nor a choice of several values")
     try:
-        dimension = (
-            Integers(key, int(low), int(high), log)
-            if whole
-            else Floats(key, float(low), float(high), log)
-        )
+        number = int if whole else float
+        dimension = Range(key, number(low), number(high), log, whole)
     except ValueError as error:
         raise _refused(text, str(error)) from None
     if not (math.isfinite(dimension.low) and math.isfinite(dimension.high)):
         raise _refused(text, "a bound is not finite")
     if not dimension.low < dimension.high:
-        raise _refused(text, "its lower bound is not below its upper")
+        raise _refused(text, "its lower bound is not below its upper bound")
     if log and dimension.low <= 0:
-        raise _refused(text, "a logarithmic range begins above 0")
+        raise _refused(text, "a logarithmic range must begin above 0")
     return dimension
 
 
 def suggest(trial: Trial, space: Space) -> tuple[str, ...]:
-    """The overrides `KEY=VALUE` of a trial, for `recipe.load`."""
+    """Returns a trial's overrides `KEY=VALUE`, for `recipe.load`."""
     return tuple(f"{dimension.key}={dimension.suggest(trial)}" for dimension in space)
 
 
 def corners(space: Space) -> Iterator[tuple[str, ...]]:
-    """Overrides among which each bound and each choice occurs, to check before a search begins."""
+    """Yields overrides that cover each bound and each choice, to check before a search begins."""
     columns = [dimension.bounds() for dimension in space]
     for row in range(max(map(len, columns), default=0)):
         yield tuple(

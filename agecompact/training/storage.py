@@ -1,4 +1,4 @@
-"""The database in which machines share a study, its errors, and a URL that may be shown."""
+"""The database in which machines share a study, its errors, and its URL without passwords."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 HEARTBEAT_SECONDS = 30
 GRACE_SECONDS = 180
 
-# A trial that ends the machine itself (out of memory) must not go round for ever.
+# A trial that exhausts a machine's memory must not be retried for ever.
 _RETRIES = 3
-# A sqlite file admits one writer at a time; the others wait so long.
+# Only one process can write to an sqlite file at a time; the others wait this long.
 _SQLITE_TIMEOUT_SECONDS = 60
 _OPENINGS = 5
 _HIDDEN = "***"
@@ -36,13 +36,13 @@ _FIX = (
 
 
 def shown(url: str) -> str:
-    """A storage URL without its passwords."""
+    """Returns a storage URL without its passwords."""
     url = _AUTHORITY.sub(rf"\1:{_HIDDEN}@", url)
     return _QUERY.sub(rf"\1{_HIDDEN}", url)
 
 
 def without_secrets(text: str, url: str) -> str:
-    """A text in which no password of a URL is left."""
+    """Returns a text without the passwords of a URL."""
     found = [match[2] for pattern in (_AUTHORITY, _QUERY) for match in pattern.finditer(url)]
     for secret in {url, *found, *map(unquote_plus, found)}:
         text = text.replace(secret, shown(url) if secret == url else _HIDDEN)
@@ -50,20 +50,20 @@ def without_secrets(text: str, url: str) -> str:
 
 
 def open_storage(url: str) -> RDBStorage:
-    """Opens a database, and makes its tables if it is new.
+    """Opens a database, and creates its tables if it is new.
 
-    A trial whose worker gave no sign of life for `GRACE_SECONDS`, by the database's clock, is
-    queued anew when any worker asks for its next one.
+    If a worker has not sent a heartbeat for `GRACE_SECONDS`, by the database's clock, its trial is
+    queued again when another worker requests one.
 
     Raises:
-        UsageError: The URL is none, or there is no database that can be used behind it.
+        UsageError: The URL is invalid, or its database cannot be used.
         BackendMissingError: The `train` extra or the database's driver is not installed.
     """
     optuna = import_extra("optuna", "train")
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
-    # It logs each step of a trial, and a traceback of what is told as an error or a reason here.
+    # Optuna logs each step of a trial, and tracebacks of errors that are reported here.
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         parsed = make_url(url)
@@ -85,7 +85,7 @@ def open_storage(url: str) -> RDBStorage:
                     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                     storage: RDBStorage = optuna.storages.RDBStorage(
                         url,
-                        # Between two epochs a server may close what it thinks is forgotten.
+                        # A server may close a connection that is idle during an epoch.
                         engine_kwargs={
                             "pool_pre_ping": True,
                             "connect_args": {"timeout": _SQLITE_TIMEOUT_SECONDS} if sqlite else {},
@@ -100,7 +100,7 @@ def open_storage(url: str) -> RDBStorage:
                 storage.record_heartbeat = _patient(storage.record_heartbeat, errors)
                 return storage
             except DBAPIError as error:
-                # Of workers that make the tables at the same moment, one succeeds.
+                # Of several workers that create the tables at once, only one succeeds.
                 beaten = isinstance(error, IntegrityError) or "already exists" in str(error)
                 if not beaten or opening == _OPENINGS:
                     raise
@@ -122,7 +122,7 @@ def open_storage(url: str) -> RDBStorage:
 
 @contextmanager
 def storage_errors(url: str) -> Iterator[None]:
-    """Turns the errors of a storage that was open into one that says what to do.
+    """Turns errors of an open storage into one with a fix.
 
     Raises:
         UsageError: The storage failed.
@@ -135,7 +135,7 @@ def storage_errors(url: str) -> Iterator[None]:
     except AgecompactError:
         raise
     except Exception as error:
-        # Optuna's own handling of such an error can fail over it, and hide it by another.
+        # Optuna's handling of such an error can itself fail and hide it behind another.
         chain = tuple(_chain(error))
         kinds = (SQLAlchemyError, optuna.exceptions.StorageInternalError)
         failure = next((link for link in chain if isinstance(link, kinds)), None)
@@ -144,8 +144,8 @@ def storage_errors(url: str) -> Iterator[None]:
         raise UsageError(
             f"the storage {shown(url)} failed",
             why=_reason(failure, url),
-            fix="run the same command again when it is back: finished trials and whole epochs are "
-            "kept",
+            fix="run the same command again when the database is back: finished trials and epochs "
+            "are kept",
         ) from None
 
 
@@ -156,7 +156,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _patient(beat: Callable[[int], None], errors: tuple[type[Exception], ...]) -> Any:
-    """A heartbeat that a short outage does not end: the next one may come through."""
+    """Returns a heartbeat that survives a short outage: the next one may succeed."""
 
     def patient(trial_id: int) -> None:
         with suppress(*errors):
@@ -170,7 +170,7 @@ def _unusable(error: Exception, url: str) -> UsageError:
 
 
 def _reason(error: BaseException, url: str) -> str:
-    """The first line of what the driver says, which SQLAlchemy and Optuna wrap in their own."""
+    """Returns the first line of the driver's error, which SQLAlchemy and Optuna wrap in others."""
     from sqlalchemy.exc import DBAPIError
 
     cause = error.__cause__ if isinstance(error.__cause__, DBAPIError) else error

@@ -1,4 +1,4 @@
-"""A study: trials of a recipe that machines share, prune, resume and count together."""
+"""A study: trials of a recipe that several machines share, prune and resume."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 from agecompact.errors import AgecompactError, UsageError
 from agecompact.files import canonical_json
 from agecompact.imports import import_extra
-from agecompact.training.loop import DivergedError
+from agecompact.training.divergence import DivergedError
 from agecompact.training.search import Space, suggest
 
 if TYPE_CHECKING:
@@ -30,21 +30,21 @@ _REASON = "reason"
 
 
 class UnfitError(UsageError):
-    """The values that a trial combines make no recipe."""
+    """A trial's combination of values is not a valid recipe."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A trial, as the storage has it.
+    """A trial, as stored.
 
     Attributes:
-        number: From 0, given out once in a study.
+        number: From 0, unique in a study.
         state: `complete`, `pruned`, `fail` (its worker was stopped), `running` or `waiting`.
-        value: What its training kept, or the last validation of a pruned one: MAE in years, or
-            gender accuracy; None where there is none.
-        epochs: Validations so far.
+        value: Validation of the kept epoch, or the last one of a pruned trial: MAE in years, or
+            gender accuracy; None before any.
+        epochs: Number of validations so far.
         overrides: `KEY=VALUE`, as `agecompact train --set` takes them.
-        reason: Why it was pruned.
+        reason: Why it was pruned, or None.
     """
 
     number: int
@@ -58,19 +58,19 @@ class Outcome:
 def open_study(
     storage: Any, name: str, *, direction: Direction, seed: int, epochs: int
 ) -> optuna.Study:
-    """The study of a name, made if it is new.
+    """Opens a study, and creates it if it is new.
 
-    The pruner takes the median: after an epoch, a trial whose best validation is behind the median
-    of the completed trials at that epoch is given up. Hyperband would spread the few dozen trials
-    of such a search over brackets, each too small to compare in, and gives up trials by their
-    first epochs, in which schedules with a warm-up or stages tell little.
+    Trials are pruned by the median: a trial ends early if its best validation after an epoch is
+    worse than the median of the completed trials at that epoch. Hyperband would spread a few dozen
+    trials over brackets too small to compare in, and would prune by the first epochs, which mean
+    little in schedules with a warm-up or stages.
 
     Args:
         storage: As `storage.open_storage` returns it.
-        name: Which.
-        direction: Of a new study.
-        seed: Of what is tried; trial n of equal studies is the same on any machine.
-        epochs: Length of a trial; in its first tenth none is pruned.
+        name: Name of the study.
+        direction: Direction of a new study.
+        seed: Seed of the values to try; trial n of equal studies is the same on any machine.
+        epochs: Length of a trial, of which the first tenth is never pruned.
     """
     module = import_extra("optuna", "train")
     from agecompact.training.sampler import SeededByTrial
@@ -87,11 +87,11 @@ def open_study(
 
 
 def claim(study: optuna.Study, identity: Mapping[str, Any]) -> None:
-    """Writes down what a new study searches, or checks that this worker searches the same.
+    """Stores what a new study searches, or checks that this worker searches the same.
 
     Args:
-        study: Which.
-        identity: What makes two values comparable, as JSON values.
+        study: The study.
+        identity: Everything that must be equal for trials to be comparable, as JSON values.
 
     Raises:
         UsageError: The study searches something else.
@@ -100,21 +100,21 @@ def claim(study: optuna.Study, identity: Mapping[str, Any]) -> None:
     stored = study.user_attrs.get(_IDENTITY)
     if stored is None and not study.get_trials(deepcopy=False):
         study.set_user_attr(_IDENTITY, own)
-        # Read again: another worker may have come between.
+        # Read it again: another worker may have stored its own in between.
         stored = study.user_attrs.get(_IDENTITY)
     differing = [key for key in own if (stored or {}).get(key) != own[key]]
     if differing:
         raise UsageError(
             f"the study '{study.study_name}' searches something else",
-            why=f"it was begun with another {', '.join(differing)}"
+            why=f"it was started with another {', '.join(differing)}"
             if stored
-            else "it was begun by another program",
-            fix="give this search a name of its own with --study, or the arguments of the first",
+            else "it was started by another program",
+            fix="name a new study with --study, or use the arguments of the first search",
         )
 
 
 def outcomes(study: optuna.Study) -> tuple[Outcome, ...]:
-    """All trials, in the order of their numbers."""
+    """Returns all trials, by number."""
     return tuple(_outcome(trial) for trial in study.get_trials(deepcopy=False))
 
 
@@ -130,16 +130,16 @@ def _outcome(trial: Any) -> Outcome:
 
 
 def finished(trials: Iterable[Outcome]) -> int:
-    """How many trials need no more work.
+    """Returns the number of trials that need no more work.
 
-    One that failed is not among them: its worker was stopped, and it is queued again.
+    Failed trials do: their worker was stopped, and they are queued again.
     """
     counts = Counter(trial.state for trial in trials)
     return counts["complete"] + counts["pruned"]
 
 
 def ranked(trials: Iterable[Outcome], direction: Direction) -> list[Outcome]:
-    """The completed trials, best first."""
+    """Returns the completed trials, best first."""
     sign = 1 if direction == "minimize" else -1
     complete = [(t.value, t) for t in trials if t.state == "complete" and t.value is not None]
     return [t for _, t in sorted(complete, key=lambda pair: (sign * pair[0], pair[1].number))]
@@ -153,35 +153,35 @@ def search(
     trials: int,
     ended: Callable[[Outcome], None] = lambda _: None,
 ) -> None:
-    """Runs trials until the study holds so many finished ones, by whatever worker.
+    """Runs trials until all workers together have finished enough.
 
-    Trials that other workers have begun by then are finished there, so that a study of k workers
-    may end with up to k - 1 more.
+    Other workers still finish the trials that they have begun, so k workers may finish up to k - 1
+    trials more.
 
     Args:
-        study: Which.
-        space: What to try.
-        attempt: Trains with a trial's number and overrides. It calls its third argument after each
-            epoch with all validations so far and the length in epochs, which ends the attempt if
-            the trial is pruned. It returns the value of the trial.
-        trials: Finished trials of the whole study.
-        ended: Told of each trial of this worker.
+        study: The study.
+        space: The search space.
+        attempt: Trains with a trial's number and overrides, and returns the trial's value. It calls
+            its third argument after each epoch with all validations so far and the length in
+            epochs; that call raises if the trial is pruned.
+        trials: Number of finished trials in the whole study at which to stop.
+        ended: Called after each trial of this worker.
 
     Raises:
-        AgecompactError: An attempt failed for a reason that has nothing to do with its overrides;
-            the trial is queued again.
+        AgecompactError: An attempt failed, but not because of its overrides; the trial is queued
+            again.
     """
     module = import_extra("optuna", "train")
     states = module.trial.TrialState
     lost = module.exceptions.UpdateFinishedTrialError
-    sound = False
+    expected = False
 
     def objective(trial: Any) -> float:
-        nonlocal sound
-        sound = False
+        nonlocal expected
+        expected = False
         overrides = suggest(trial, space)
         trial.set_user_attr(_OVERRIDES, overrides)
-        told = 0
+        reported = 0
 
         def pruned(reason: str) -> Exception:
             trial.set_user_attr(_REASON, reason)
@@ -189,43 +189,42 @@ def search(
             return error
 
         def report(validations: Sequence[float], length: int) -> None:
-            nonlocal told
-            for epoch, value in enumerate(validations[told:], start=told + 1):
+            nonlocal reported
+            for epoch, value in enumerate(validations[reported:], start=reported + 1):
                 trial.report(value, epoch)
-            told = len(validations)
-            # After its last epoch a trial costs nothing more, and its value is worth knowing.
-            if told < length and trial.should_prune():
-                raise pruned(f"behind the median after epoch {told} of {length}")
+            reported = len(validations)
+            # After its last epoch a trial costs nothing more, and its value is informative.
+            if reported < length and trial.should_prune():
+                raise pruned(f"behind the median after epoch {reported} of {length}")
 
         try:
             value = attempt(trial.number, overrides, report)
             if not math.isfinite(value):
                 raise pruned(f"the validation became {value}")
         except (DivergedError, UnfitError) as error:
-            sound = True
+            expected = True
             raise pruned(f"{error.what}: {error.why}" if error.why else error.what) from error
         except torch.OutOfMemoryError as error:
-            sound = True
+            expected = True
             raise pruned("the device ran out of memory") from error
         except (KeyboardInterrupt, AgecompactError):
             study.enqueue_trial(trial.params)
             raise
         except (module.TrialPruned, lost):
-            sound = True
+            expected = True
             raise
-        sound = True
+        expected = True
         return value
 
-    def tell(_study: Any, trial: Any) -> None:
+    def finish(_study: Any, trial: Any) -> None:
         ended(_outcome(trial))
 
     enough = module.study.MaxTrialsCallback(trials, states=(states.COMPLETE, states.PRUNED))
     while finished(outcomes(study)) < trials:
         try:
-            study.optimize(objective, callbacks=[tell, enough])
+            study.optimize(objective, callbacks=[finish, enough])
         except (ValueError, AssertionError, lost):
-            # A worker that was suspended cannot tell the end of its trial, which was given away
-            # meanwhile (Optuna raises any of these): it goes on with another. From the attempt
-            # itself they are bugs.
-            if not sound:
+            # Optuna raises any of these to a worker that was suspended while its trial was given to
+            # another; the worker continues with a new trial. From the attempt itself they are bugs.
+            if not expected:
                 raise

@@ -1,4 +1,4 @@
-"""How a training is followed: what it says, shows and reports."""
+"""How a training is followed: its lines, its progress and its history."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Watch:
     """How a training is followed.
 
     Attributes:
-        say: Takes a line for people, an epoch each.
-        progress: Opens a display of so many steps under a title.
+        say: Takes a line for people after each epoch.
+        progress: Opens a display, from a title and its number of steps.
         report: Takes the history after each epoch; it may raise to stop the training.
     """
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agecompact.contract import Contract, Crop, Output
 from agecompact.errors import UsageError
-from agecompact.models.registry import C3AE_CROPS, MODELS
+from agecompact.models.builtin import C3AE_CROPS, MODELS
 
 FRACTIONS = st.floats(0, 1, width=32)
 NUMBERS = st.floats(-1e6, 1e6)

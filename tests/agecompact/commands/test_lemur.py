@@ -32,7 +32,7 @@ def test_it_writes_module_weights_and_card(tmp_path: Path) -> None:
     assert written.card == {**released.card, "file": "C3AEFull.safetensors"}
     # The released weights do not have the default configuration, and the module has theirs.
     interval = released.config["interval"]
-    assert f"C3AEConfig(interval={interval}," in (tmp_path / "C3AEFull.py").read_text()
+    assert f"super().__init__(interval={interval}," in (tmp_path / "C3AEFull.py").read_text()
     assert "python -m ab.nn.train -c age-regression_utkface_mae_C3AEFull" in result.output
     assert 'net.load_state_dict(safetensors.torch.load_file("C3AEFull.safetensors"))' in (
         result.output

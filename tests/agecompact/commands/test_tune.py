@@ -173,8 +173,8 @@ def test_a_trial_with_nan_is_reported_with_its_reason(tiny_utkface: Path, tmp_pa
 @pytest.mark.parametrize(
     ("more", "what"),
     [
-        (("--search", "nosuch=1..2"), "cannot be read"),
-        (("--search", "loss=l1|nosuch"), "cannot be read"),
+        (("--search", "nosuch=1..2"), "cannot read recipe"),
+        (("--search", "loss=l1|nosuch"), "cannot read recipe"),
         (("--search", "batch=int:8..16"), "'batch' is both searched and set"),
         (("--storage", "postgresql+nosuch://me:hunter2@host/name"), "cannot open the storage"),
     ],

@@ -1,4 +1,4 @@
-"""Faces to train on for a moment."""
+"""Faces to train on."""
 
 import pytest
 

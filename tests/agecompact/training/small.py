@@ -22,21 +22,21 @@ from agecompact.files import sha256_of
 from agecompact.models import registry
 from agecompact.training import devices, loop, start
 from agecompact.training import recipe as recipes
-from agecompact.training.distillation import Teacher
-from agecompact.training.history import Epoch, Trained
+from agecompact.training.history import Epoch, TrainingResult
 from agecompact.training.recipe import Recipe
+from agecompact.training.teacher import Teacher
 from agecompact.training.watch import QUIET, Watch
 
 SIDE = 32
 EPOCHS = 4
 
-# A recipe's own sides and lengths would take minutes here.
+# A recipe's own sides and lengths would take minutes.
 _SHORT = {"epochs": EPOCHS, "batch": 8, "precision": "32-true", "distillation": None}
 _RECIPES = {"c3ae": "c3ae-study1", "mobileagenet": "mobileagenet-distilled"}
 
 
 def faces(folder: Path) -> list[Face]:
-    """Chips whose brightness tells the age and whose tint tells the gender."""
+    """Chips whose brightness encodes the age and whose tint encodes the gender."""
     random = np.random.default_rng(0)
     made = []
     for i in range(40):
@@ -56,7 +56,7 @@ def split(folder: Path) -> Split:
 
 
 def recipe(model_id: str = "c3ae-plain", **changes: Any) -> Recipe:
-    """The model's recipe, shortened; all its stages on small images, where the network allows."""
+    """The model's recipe, shortened; all its stages on small images, if the network allows."""
     full = recipes.load(_RECIPES.get(model_id, model_id))
     stages = changes.pop("stages", full.stages)
     if model_id in ("mobileagenet", *registry.TEACHERS):
@@ -77,7 +77,7 @@ def fresh(chosen: Recipe, seed: int = 0) -> nn.Module:
 
 def train(
     chosen: Recipe, parted: Split, out: Path, *, seed: int = 0, **options: Any
-) -> tuple[nn.Module, Trained]:
+) -> tuple[nn.Module, TrainingResult]:
     network = fresh(chosen, seed)
     trained = loop.train(
         network, chosen, parted, out, fabric(chosen.precision), seed=seed, **options
@@ -90,11 +90,11 @@ def without_seconds(history: Sequence[Epoch]) -> list[Epoch]:
 
 
 class KilledError(Exception):
-    """A training that was told to die."""
+    """Ends a training as if it were killed."""
 
 
-def dies_after(epochs: int) -> Watch:
-    """Kills a training once an epoch is stored."""
+def killed_after(epochs: int) -> Watch:
+    """Kills a training after it has stored an epoch."""
 
     def report(history: Sequence[Epoch]) -> None:
         if len(history) == epochs:
@@ -114,7 +114,7 @@ def header(path: Path) -> dict[str, str]:
 
 
 def assert_equal_files(first: Path, second: Path) -> None:
-    """Two files of tensors hold the same, bit for bit."""
+    """Asserts that two files hold the same tensors, bit for bit."""
     left, right = tensors(first), tensors(second)
     assert left.keys() == right.keys()
     unlike = [name for name in left if not torch.equal(left[name], right[name])]
@@ -122,7 +122,7 @@ def assert_equal_files(first: Path, second: Path) -> None:
 
 
 def teacher(model_id: str = "c3ae-plain", seed: int = 5) -> Teacher:
-    """A teacher of random weights that answers differently to different faces."""
+    """A teacher of random weights, whose predictions vary over faces."""
     torch.manual_seed(seed)
     network = registry.build(model_id).eval().requires_grad_(False)
     return Teacher(network, contract(model_id), f"{seed:064x}")

@@ -10,7 +10,7 @@ from agecompact.training.augment import Augmentation, augment
 _CHIP = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
 
 
-def test_nothing_asked_is_nothing_done() -> None:
+def test_zero_amounts_change_nothing() -> None:
     assert np.array_equal(augment(_CHIP, Augmentation(), np.random.default_rng(0)), _CHIP)
 
 
@@ -24,7 +24,7 @@ def test_flip_mirrors_exactly_and_about_half_of_the_chips() -> None:
 
 
 @pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(Augmentation)])
-def test_each_amount_changes_the_chip_and_not_its_form(field: str) -> None:
+def test_each_amount_changes_pixels_but_not_shape_or_dtype(field: str) -> None:
     amounts = Augmentation(**{field: True if field == "flip" else 1.0})
     random = np.random.default_rng(1)
     before = _CHIP.copy()

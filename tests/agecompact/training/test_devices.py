@@ -1,4 +1,4 @@
-"""One process by default, and several under torchrun that end where one does."""
+"""One process by default, and several under torchrun that train as one does."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tests.agecompact.training import small
 _RECIPE = ("epochs=2", "batch=8", "config.dropout=0.0", "norm_momentum=0.5")
 
 
-def test_it_is_one_process_unless_torchrun_says_otherwise() -> None:
+def test_without_torchrun_there_is_one_process() -> None:
     fabric = devices.fabric("cpu", "32-true")
     assert (fabric.world_size, fabric.global_rank, fabric.is_global_zero) == (1, 0, True)
     assert fabric.device == torch.device("cpu")
 
 
-def test_a_machine_without_the_extra_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_is_reported_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lightning_fabric", None)
     with pytest.raises(BackendMissingError, match=r"pip install '\.\[train\]'"):
         devices.fabric("cpu", "32-true")
@@ -48,7 +48,7 @@ def _torchrun(processes: int, cwd: Path, *arguments: object) -> subprocess.Compl
         capture_output=True,
         text=True,
         cwd=cwd,
-        # Loopback only, and a thread each, as the other run.
+        # Loopback only, and one thread per process, as in the other run.
         env={**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"},
         timeout=600,
         check=False,
@@ -62,17 +62,17 @@ def _arguments(data: Path, out: Path, parts: int) -> list[object]:
     return [*fixed, *chosen, "--out", out]
 
 
-# Constants before a norm, which takes them away again: their gradient is rounding alone, and Adam
-# makes whole steps of that.
+# Biases before a norm have no effect: their gradient is only rounding, which Adam turns into whole
+# steps.
 _WITHOUT_EFFECT = {f"trunk.{index}.conv.bias" for index in (1, 2, 3)}
 
 
-# Three parts cannot be shared by two processes: they take four, and add them up in another order.
-# Statistics of their two faces each are noise, and what is measured with them likewise.
+# Two processes cannot share three parts: they take four, and add them in another order. Statistics
+# of two faces each are noise, and so are validations with them.
 @pytest.mark.parametrize(
     ("parts", "taken", "tolerance", "noise"), [(2, 2, 1e-4, 0.1), (3, 4, 1e-3, 1.0)]
 )
-def test_two_processes_end_where_one_does(
+def test_two_processes_train_as_one_does(
     parts: int, taken: int, tolerance: float, noise: float, tiny_utkface: Path, tmp_path: Path
 ) -> None:
     alone = [str(word) for word in _arguments(tiny_utkface, tmp_path / "one", taken)]
@@ -81,7 +81,7 @@ def test_two_processes_end_where_one_does(
     words = _arguments(tiny_utkface, tmp_path / "two", parts)
     two = _torchrun(2, tmp_path, "train", *words)
     assert two.returncode == 0, two.stderr
-    # Only the first process speaks.
+    # Only the first process prints.
     assert two.stdout.count("epoch 1/2: loss") == 1
 
     cards = [json.loads((tmp_path / n / "c3ae-plain.json").read_text()) for n in ("one", "two")]
@@ -93,10 +93,10 @@ def test_two_processes_end_where_one_does(
     ours, theirs = (small.tensors(tmp_path / n / "last.safetensors") for n in ("one", "two"))
     apart = {n: ((value - theirs[n]).norm() / value.norm()).item() for n, value in ours.items()}
     statistics = {name for name in apart if "running_" in name}
-    # The mean of two gradients is the same wherever it is taken.
+    # Two processes average the same gradients as one.
     learnt = apart.keys() - statistics - _WITHOUT_EFFECT
     assert max(apart[name] for name in learnt) < tolerance
-    # Statistics are the first process's, which follow half of the faces in half as many updates:
-    # on these few steps up to 0.4 apart. They do not act on the training, only on what is measured.
+    # Statistics are those of the first process, which sees half of the faces in half as many
+    # updates: after these few steps they differ by up to 0.4. They affect only the validation.
     assert max(apart[name] for name in statistics) < 0.6
     assert validations[1] == pytest.approx(validations[0], rel=noise)

@@ -1,4 +1,4 @@
-"""FaceRes's graph becomes a network that answers as the graph does, and can learn on."""
+"""FaceRes's graph becomes a network that predicts as the graph does, and can be fine-tuned."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ from agecompact.models import registry
 from agecompact.models.mobilenetv1 import MobileNetV1
 from agecompact.training import faceres, start
 from agecompact.training.feed import sized
+from agecompact.training.start import SourceWeights
 from tests.agecompact.training import small
 
 _CHANNELS = (32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
 _STRIDED = (2, 4, 6, 12)
-# Of blue, green and red, from 0 to 255.
+# In the order blue, green, red, from 0 to 255.
 _MEAN = 255 * np.array(registry.get("faceres").contract.mean[::-1], np.float32)
 
 _Tensors = dict[str, npt.NDArray[np.float32]]
@@ -45,7 +46,7 @@ def _tensors() -> _Tensors:
         "feats/kernel": values(1024, 256, scale=0.1),
         "feats/bias": values(256, scale=0.1),
         "gender_pred/kernel": values(256, 1, scale=0.1),
-        # Levels of 0 to 255 call for small weights.
+        # Levels of 0 to 255 need small weights.
         "conv1/convolution/merged_input": values(3, 3, 3, 32, scale=0.01),
         "conv1_bn/batchnorm_1/sub": values(32, scale=0.3),
     }
@@ -81,7 +82,7 @@ def _graph(folder: Path, tensors: _Tensors, *, half: bool = False) -> Path:
 
 
 def _graphs_answers(tensors: _Tensors, chips: list[Image]) -> Tensor:
-    """The ages that the graph itself tells, computed as TensorFlow does."""
+    """The ages that the graph predicts, computed as in TensorFlow."""
     t = {name: torch.from_numpy(value) for name, value in tensors.items()}
     levels = np.stack(chips).astype(np.float32) - _MEAN
     maps = torch.from_numpy(levels).permute(0, 3, 1, 2)
@@ -111,7 +112,7 @@ def _graphs_answers(tensors: _Tensors, chips: list[Image]) -> Tensor:
 
 
 def _chips(count: int, seed: int = 0) -> list[Image]:
-    """Chips of a few patches each: noise would average to the same answer everywhere."""
+    """Chips of a few patches each: the mean of noise would be the same everywhere."""
     patches = np.random.default_rng(seed).integers(0, 256, (count, 2, 2, 3), np.uint8)
     return list(patches.repeat(32, axis=1).repeat(32, axis=2))
 
@@ -121,7 +122,7 @@ def _inputs(chips: list[Image]) -> Tensor:
 
 
 @pytest.mark.parametrize("half", [False, True])
-def test_the_network_answers_as_the_graph_does(half: bool, tmp_path: Path) -> None:
+def test_the_network_predicts_as_the_graph_does(half: bool, tmp_path: Path) -> None:
     tensors = _tensors()
     path = _graph(tmp_path, tensors, half=half)
     if half:
@@ -129,24 +130,24 @@ def test_the_network_answers_as_the_graph_does(half: bool, tmp_path: Path) -> No
     network = MobileNetV1().eval()
     sha256 = faceres.fill(network, path, _inputs(_chips(16)))
     assert sha256 == sha256_of(tmp_path / "faceres.bin")
-    # Of faces that it was not filled on.
+    # Faces that its norms were not measured on.
     others = _chips(4, seed=1)
     with torch.no_grad():
-        told = network(_inputs(others))
+        predicted = network(_inputs(others))
     expected = _graphs_answers(tensors, others)
-    assert torch.allclose(told, expected, atol=2e-3)
+    assert torch.allclose(predicted, expected, atol=2e-3)
     assert expected.std() > 0.5
 
 
-def test_its_norms_normalise_and_its_weights_are_of_one_size(tmp_path: Path) -> None:
+def test_its_norms_normalise_and_its_weights_have_one_scale(tmp_path: Path) -> None:
     path = _graph(tmp_path, _tensors())
     network, seen = MobileNetV1().eval(), _inputs(_chips(16))
     faceres.fill(network, path, seen)
     with torch.no_grad():
-        told = network(seen)
-        # In training the norms use a batch's own statistics, which are those they were given.
+        predicted = network(seen)
+        # In training mode the norms use the batch's statistics, which were also stored in them.
         network.features.train()
-        assert torch.allclose(network(seen), told, atol=1e-2)
+        assert torch.allclose(network(seen), predicted, atol=1e-2)
     for unit in network.features:
         assert isinstance(unit, nn.Sequential)
         norm = unit[2]
@@ -159,26 +160,30 @@ def test_a_training_starts_from_it(tmp_path: Path) -> None:
     path = _graph(tmp_path, _tensors())
     recipe = small.recipe("faceres", start="backbone")
     network, origin = start.network_for(
-        recipe, mean=40.0, seed=0, chips=_chips(8), backbone=str(path)
+        recipe,
+        mean=40.0,
+        seed=0,
+        chips=_chips(8),
+        sources=SourceWeights(backbone=str(path)),
     )
     assert origin == {"backbone": sha256_of(tmp_path / "faceres.bin")}
     assert isinstance(network, MobileNetV1)
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "message"),
     [
-        ("absent", "is no TensorFlow.js graph"),
-        ("no weights", "is no TensorFlow.js graph"),
-        ("cut short", "is no TensorFlow.js graph"),
-        ("no JSON", "is no TensorFlow.js graph"),
-        ("list", "is no TensorFlow.js graph"),
-        ("another net", "is no FaceRes"),
-        ("another shape", "is no FaceRes"),
+        ("absent", "is not a TensorFlow.js graph"),
+        ("no weights", "is not a TensorFlow.js graph"),
+        ("cut short", "is not a TensorFlow.js graph"),
+        ("no JSON", "is not a TensorFlow.js graph"),
+        ("list", "is not a TensorFlow.js graph"),
+        ("another net", "is not FaceRes's graph"),
+        ("another shape", "is not FaceRes's graph"),
         ("nan", "holds NaN or Inf"),
     ],
 )
-def test_a_graph_that_does_not_fit_is_refused(damage: str, told: str, tmp_path: Path) -> None:
+def test_an_invalid_graph_is_refused(damage: str, message: str, tmp_path: Path) -> None:
     tensors = _tensors()
     if damage == "another net":
         del tensors["conv_pw_13/convolution/merged_input"]
@@ -198,5 +203,5 @@ def test_a_graph_that_does_not_fit_is_refused(damage: str, told: str, tmp_path: 
         path.write_text("weights")
     elif damage == "list":
         path.write_text("[]")
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=message):
         faceres.fill(MobileNetV1(), path, _inputs(_chips(4)))

@@ -1,4 +1,4 @@
-"""What is fed follows from the seed, the epoch and the face, whoever feeds it."""
+"""Batches depend on the seed, the epoch and the face alone, not on the process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agecompact.contract import Contract
 from agecompact.data import batches
 from agecompact.models import registry
 from agecompact.training.augment import Augmentation
-from agecompact.training.feed import Batch, Plan, Views, loader, sized
+from agecompact.training.feed import Batch, BatchPlan, Views, loader, sized
 
 _RANDOM = np.random.default_rng(0)
 _CHIPS = [_RANDOM.integers(0, 256, (50, 50, 3), np.uint8) for _ in range(11)]
@@ -31,15 +31,15 @@ def _views(seed: int = 3, amounts: Augmentation = _AMOUNTS) -> Views:
 
 def _plan(
     batch: int = 4, parts: int = 1, rank: int = 0, processes: int = 1, views: int = 0
-) -> Plan:
-    return Plan(batch, parts, rank, processes, seed=3, views=views)
+) -> BatchPlan:
+    return BatchPlan(batch, parts, rank, processes, seed=3, views=views)
 
 
-def _fed(plan: Plan, epoch: int = 0, workers: int = 0) -> list[Batch]:
+def _fed(plan: BatchPlan, epoch: int = 0, workers: int = 0) -> list[Batch]:
     return list(loader(_views(), plan, len(_CHIPS), epoch, workers))
 
 
-def test_a_view_depends_on_the_seed_the_view_and_the_face_alone() -> None:
+def test_a_view_depends_only_on_seed_view_and_face() -> None:
     views, again = _views(), _views()
     for index in reversed(range(len(_CHIPS))):
         again.image(1, index)
@@ -70,33 +70,33 @@ def test_a_batch_is_the_views_through_the_contract() -> None:
     parts=st.integers(1, 4),
     epoch=st.integers(0, 5),
 )
-def test_no_face_comes_twice_an_epoch_and_all_come_in_time(
+def test_no_face_repeats_in_an_epoch_and_all_come_eventually(
     count: int, batch: int, parts: int, epoch: int
 ) -> None:
     plan = _plan(batch, parts)
     faces = [i for keys in plan.keys(count, epoch) for _, i in keys]
     assert len(faces) == len(set(faces)) == min(plan.steps(count) * batch, count)
     assert set(faces) <= set(range(count))
-    # What an epoch leaves over, others bring.
+    # Later epochs show what one leaves out.
     later = {i for e in range(60) for keys in plan.keys(count, e) for _, i in keys}
     assert later == set(range(count))
 
 
-def test_every_epoch_has_an_order_and_a_view_of_its_own() -> None:
+def test_every_epoch_has_its_own_order_and_view() -> None:
     first, second = (list(_plan().keys(11, epoch)) for epoch in (0, 1))
     assert [i for keys in first for _, i in keys] != [i for keys in second for _, i in keys]
     assert {view for keys in first for view, _ in keys} == {0}
     assert {view for keys in second for view, _ in keys} == {1}
 
 
-def test_stored_views_come_in_turn() -> None:
+def test_stored_views_take_turns() -> None:
     plan = _plan(views=3)
     shown = [{view for keys in plan.keys(11, epoch) for view, _ in keys} for epoch in range(5)]
     assert shown == [{0}, {1}, {2}, {0}, {1}]
 
 
 @pytest.mark.parametrize(("parts", "processes"), [(2, 2), (3, 3), (4, 2), (6, 3), (6, 2)])
-def test_the_processes_together_see_what_one_does(parts: int, processes: int) -> None:
+def test_several_processes_together_see_what_one_does(parts: int, processes: int) -> None:
     one = list(_plan(batch=9, parts=parts).keys(40, epoch=2))
     shared = [
         list(_plan(batch=9, parts=parts, rank=rank, processes=processes).keys(40, epoch=2))
@@ -112,7 +112,7 @@ def test_the_processes_together_see_what_one_does(parts: int, processes: int) ->
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_worker_processes_feed_what_none_does(workers: int) -> None:
+def test_worker_processes_do_not_change_the_batches(workers: int) -> None:
     plan = _plan(parts=2)
     alone, helped = _fed(plan, epoch=1), _fed(plan, epoch=1, workers=workers)
     assert len(alone) == len(helped) == 4
@@ -122,7 +122,7 @@ def test_worker_processes_feed_what_none_does(workers: int) -> None:
         assert all(torch.equal(a, b) for a, b in zip(ours.inputs, theirs.inputs, strict=True))
 
 
-def test_workers_that_are_spawned_can_be_sent_all_they_need() -> None:
+def test_spawned_workers_can_unpickle_what_they_need() -> None:
     feed = loader(_views(), _plan(), len(_CHIPS), 0, 0)
     views, collate = pickle.loads(pickle.dumps((feed.dataset, feed.collate_fn)))
     batch = collate(views.__getitems__([(0, 1)]))
@@ -137,7 +137,7 @@ def test_feeding_does_not_disturb_the_dropout() -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_another_side_changes_nothing_else_of_a_contract() -> None:
+def test_another_side_changes_nothing_else_in_a_contract() -> None:
     contract = registry.get("mobileagenet").contract
     assert sized(contract, 0) is contract
     small = sized(contract, 96)

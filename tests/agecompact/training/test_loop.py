@@ -1,4 +1,4 @@
-"""The loop learns, repeats itself, goes on after a kill where it was, and stops at NaN."""
+"""The loop learns, is reproducible, resumes where it was killed, and stops at NaN."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from agecompact.errors import OutputError, UsageError
 from agecompact.evaluation.evaluate import measure
 from agecompact.evaluation.metrics import AgeFigures, Figure
 from agecompact.models import registry
-from agecompact.training import loop, losses
+from agecompact.models.trainable import LossFeatures
+from agecompact.training import loop, losses, objective
 from agecompact.training.recipe import Distillation, Schedule, Stage
 from agecompact.training.watch import QUIET, Watch
 from agecompact.weights import checkpoints
@@ -31,7 +32,7 @@ _CONSTANT = Schedule("constant")
 
 def test_the_loss_falls_and_the_validation_with_it(split: Split, tmp_path: Path) -> None:
     stages = (Stage(1.0, 0.004, _CONSTANT),)
-    # The norms' own momentum of 0.01 would take hundreds of steps.
+    # The norms' own momentum of 0.01 would need hundreds of steps.
     recipe = small.recipe(epochs=12, keep="last", stages=stages, norm_momentum=0.3)
     _, trained = small.train(recipe, split, tmp_path)
     assert trained.history[-1].loss < 0.7 * trained.history[0].loss
@@ -59,7 +60,7 @@ def test_another_seed_is_another_training(split: Split, tmp_path: Path) -> None:
     assert losses_of[0] != losses_of[1]
 
 
-# Each as (model, changes to its recipe, epochs after which it is killed).
+# Model, changes to its recipe, and epochs after which the training is killed.
 _RESUMED: dict[str, tuple[str, dict[str, Any], int]] = {
     "plain": ("ssrnet", {}, 2),
     "three crops and the cascade loss": ("c3ae", {}, 2),
@@ -105,7 +106,7 @@ _RESUMED: dict[str, tuple[str, dict[str, Any], int]] = {
 
 
 @pytest.mark.parametrize("case", _RESUMED)
-def test_a_killed_and_resumed_training_ends_where_an_unbroken_one_does(
+def test_a_resumed_training_ends_as_an_uninterrupted_one(
     case: str, split: Split, tmp_path: Path
 ) -> None:
     model_id, changes, killed = _RESUMED[case]
@@ -115,7 +116,7 @@ def test_a_killed_and_resumed_training_ends_where_an_unbroken_one_does(
     expected, whole = small.train(recipe, split, unbroken, teacher=teacher)
 
     with pytest.raises(small.KilledError):
-        small.train(recipe, split, broken, teacher=teacher, watch=small.dies_after(killed))
+        small.train(recipe, split, broken, teacher=teacher, watch=small.killed_after(killed))
     lines: list[str] = []
     watch = dataclasses.replace(QUIET, say=lines.append)
     network, resumed = small.train(recipe, split, broken, teacher=teacher, watch=watch)
@@ -138,7 +139,7 @@ def test_a_training_with_hints_resumes_too(split: Split, tmp_path: Path) -> None
         if dies:
             with pytest.raises(small.KilledError):
                 small.train(
-                    recipe, split, tmp_path / out, teacher=teacher, watch=small.dies_after(dies)
+                    recipe, split, tmp_path / out, teacher=teacher, watch=small.killed_after(dies)
                 )
         small.train(recipe, split, tmp_path / out, teacher=teacher)
     small.assert_equal_files(
@@ -146,7 +147,7 @@ def test_a_training_with_hints_resumes_too(split: Split, tmp_path: Path) -> None
     )
 
 
-def test_a_finished_training_is_not_trained_on(split: Split, tmp_path: Path) -> None:
+def test_a_finished_training_does_not_continue(split: Split, tmp_path: Path) -> None:
     recipe = small.recipe(epochs=1)
     first, _ = small.train(recipe, split, tmp_path)
     before = (tmp_path / "state.safetensors").read_bytes()
@@ -157,10 +158,10 @@ def test_a_finished_training_is_not_trained_on(split: Split, tmp_path: Path) -> 
         assert torch.equal(tensor, second.state_dict()[name]), name
 
 
-def test_a_resumed_training_reports_what_was_not_reported(split: Split, tmp_path: Path) -> None:
+def test_a_resumed_training_reports_the_last_epoch_again(split: Split, tmp_path: Path) -> None:
     recipe = small.recipe(epochs=2)
     with pytest.raises(small.KilledError):
-        small.train(recipe, split, tmp_path, watch=small.dies_after(2))
+        small.train(recipe, split, tmp_path, watch=small.killed_after(2))
     reported: list[int] = []
     watch = dataclasses.replace(QUIET, report=lambda h: reported.append(len(h)))
     small.train(recipe, split, tmp_path, watch=watch)
@@ -202,7 +203,7 @@ def test_the_state_of_another_training_is_refused(
 
 
 @pytest.mark.parametrize("change", ["augmentation", "seed", "teacher", "split"])
-def test_a_teachers_answers_of_another_training_are_not_taken_for_this_ones(
+def test_predictions_stored_for_another_training_are_not_used(
     change: str, split: Split, tmp_path: Path
 ) -> None:
     recipe = small.recipe(epochs=1, distillation=Distillation(1.0, 1))
@@ -241,17 +242,17 @@ def test_a_broken_state_is_refused(damage: str, split: Split, tmp_path: Path) ->
 
 
 def _scripted(monkeypatch: pytest.MonkeyPatch, errors: Sequence[float]) -> None:
-    """Validations that end as told, in turn."""
-    told = iter(errors)
+    """Replaces validations by prescribed errors, in turn."""
+    remaining = iter(errors)
 
     def measured(network: nn.Module, *_: object) -> tuple[AgeFigures, int]:
         network.eval()
-        return AgeFigures(1, Figure(next(told)), Figure(0)), 0
+        return AgeFigures(1, Figure(next(remaining)), Figure(0)), 0
 
     monkeypatch.setattr(loop, "measure", measured)
 
 
-def test_an_early_stop_comes_in_time_and_keeps_the_best(
+def test_an_early_stop_waits_and_keeps_the_best_epoch(
     split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _scripted(monkeypatch, [9, 7, 8, 7, 7, 1])
@@ -264,7 +265,7 @@ def test_an_early_stop_comes_in_time_and_keeps_the_best(
     assert checkpoints.read(tmp_path / "last.safetensors").card["epoch"] == 5
 
 
-def test_a_better_stage_of_small_images_is_not_kept_and_stops_nothing(
+def test_better_epochs_of_an_earlier_stage_are_ignored(
     split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _scripted(monkeypatch, [3, 2, 9, 8, 7, 7.5])
@@ -276,7 +277,7 @@ def test_a_better_stage_of_small_images_is_not_kept_and_stops_nothing(
     assert checkpoints.read(tmp_path / "best.safetensors").card["epoch"] == 5
 
 
-def test_a_plateau_is_one_of_its_own_stage(
+def test_a_plateau_counts_only_its_own_stage(
     split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _scripted(monkeypatch, [1, 1, 9, 8, 8, 7])
@@ -287,7 +288,7 @@ def test_a_plateau_is_one_of_its_own_stage(
     assert rates == pytest.approx([4e-3, 4e-3, 1e-3, 1e-3, 1e-3, 0.5e-3])
 
 
-def test_the_last_epoch_is_kept_where_the_recipe_says_so(
+def test_a_recipe_can_keep_the_last_epoch(
     split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _scripted(monkeypatch, [1, 2])
@@ -295,7 +296,7 @@ def test_the_last_epoch_is_kept_where_the_recipe_says_so(
     assert trained.kept == 2
 
 
-def test_the_kept_weights_score_what_the_history_says(split: Split, tmp_path: Path) -> None:
+def test_the_kept_weights_score_as_in_the_history(split: Split, tmp_path: Path) -> None:
     recipe = small.recipe(epochs=4, ema=0.7)
     _, trained = small.train(recipe, split, tmp_path)
     for name, epoch in (("best", trained.kept), ("last", 4)):
@@ -321,14 +322,14 @@ def test_the_moving_average_is_the_average_of_the_steps(split: Split, tmp_path: 
         loop.train(network, recipe, split, tmp_path, small.fabric(), seed=0)
     for number, state in enumerate(steps):
         for name, value in state.items():
-            # The first step is the average so far; from there it decays.
+            # The average starts as the weights after the first step.
             average[name] = value if not number else decay * average[name] + (1 - decay) * value
     kept = small.tensors(tmp_path / "last.safetensors")
     for name, value in kept.items():
         assert torch.allclose(value, average[name], rtol=1e-4, atol=1e-5), name
 
 
-def test_what_is_frozen_keeps_its_weights_and_statistics(split: Split, tmp_path: Path) -> None:
+def test_frozen_modules_keep_weights_and_statistics(split: Split, tmp_path: Path) -> None:
     recipe = small.recipe(
         "mobileagenet", epochs=1, stages=(Stage(1.0, 1e-2, frozen=("features",)),)
     )
@@ -338,21 +339,21 @@ def test_what_is_frozen_keeps_its_weights_and_statistics(split: Split, tmp_path:
     assert changed == {name for name in before if name.startswith("head.")}
 
 
-def test_a_prefix_is_a_whole_name(split: Split, tmp_path: Path) -> None:
+def test_a_prefix_matches_whole_names(split: Split, tmp_path: Path) -> None:
     recipe = small.recipe(
         "mobileagenet", epochs=1, stages=(Stage(1.0, 1e-2, frozen=("features.1",)),)
     )
     before = {k: v.clone() for k, v in small.fresh(recipe).state_dict().items()}
     network, _ = small.train(recipe, split, tmp_path)
     same = {k for k, v in network.state_dict().items() if torch.equal(v, before[k])}
-    # Of 10 to 16, which begin alike, everything has moved.
+    # All of 10 to 16, which begin with the same text, have changed.
     assert {name for name in same if name.startswith("features.1")} == {
         name for name in before if name.startswith("features.1.")
     }
 
 
 @pytest.mark.parametrize("stage", [Stage(1.0, 1e-3, frozen=("featurs",)), {"featurs": 0.1}])
-def test_a_prefix_of_nothing_is_refused(
+def test_a_prefix_without_parameters_is_refused(
     stage: Stage | dict[str, float], split: Split, tmp_path: Path
 ) -> None:
     if isinstance(stage, dict):
@@ -386,16 +387,16 @@ def test_stages_set_the_input_side_and_validate_at_it(
 ) -> None:
     trained_at, validated_at = [], []
 
-    def spy(network: nn.Module, inputs: tuple[Tensor, ...]) -> losses.Answer:
+    def spy(network: nn.Module, inputs: tuple[Tensor, ...]) -> LossFeatures:
         trained_at.append(inputs[0].shape[2])
         value = torch.stack([p.sum() for p in network.parameters()]).sum()
-        return losses.Answer(value.expand(len(inputs[0]), 1), None)
+        return LossFeatures(value.expand(len(inputs[0]), 1))
 
     def measured(_: nn.Module, contract: Any, *__: object) -> tuple[AgeFigures, int]:
         validated_at.append(contract.height)
         return AgeFigures(1, Figure(1.0), Figure(0)), 0
 
-    monkeypatch.setattr(losses, "answer", spy)
+    monkeypatch.setattr(objective, "loss_features", spy)
     monkeypatch.setattr(loop, "measure", measured)
     stages = (Stage(0.5, 1e-9, side=64), Stage(0.5, 1e-9, side=32))
     full = small.recipe("mobileagenet", epochs=2, batch=14, clip_norm=1.0)
@@ -404,10 +405,10 @@ def test_stages_set_the_input_side_and_validate_at_it(
     assert validated_at == [64, 32]
 
 
-def _nan_loss(_network: nn.Module, answer: losses.Answer, targets: Tensor) -> Tensor:
-    """NaN for a batch that holds a face of 70 years, which one kind of faces here has."""
+def _nan_loss(features: LossFeatures, targets: Tensor) -> Tensor:
+    """NaN for a batch with a face of 70 years, as a quarter of the faces are."""
     wrong = torch.where(targets == 70, torch.nan, 0.0).sum()
-    return (answer.value - targets).abs().mean() + wrong
+    return (features.value - targets).abs().mean() + wrong
 
 
 def test_nan_stops_and_saves_the_batch_that_caused_it(
@@ -418,29 +419,29 @@ def test_nan_stops_and_saves_the_batch_that_caused_it(
     with pytest.raises(UsageError, match="loss became nan in epoch 1, step 1") as caught:
         small.train(recipe, split, tmp_path)
     assert "--set stages.0.rate" in caught.value.fix
-    saved, told = (f(tmp_path / "nan-batch.safetensors") for f in (small.tensors, small.header))
-    names = json.loads(told["faces"])
+    saved, header = (f(tmp_path / "nan-batch.safetensors") for f in (small.tensors, small.header))
+    names = json.loads(header["faces"])
     assert len(names) == recipe.batch
     ages = {face.name: face.label.age for face in split.train}
     assert saved["target"].tolist() == [ages[name] for name in names]
-    assert told["epoch"] == told["step"] == "1"
+    assert header["epoch"] == header["step"] == "1"
 
     network = registry.build(recipe.model, recipe.config)
     network.load_state_dict(
         {k.removeprefix("network."): v for k, v in saved.items() if k.startswith("network.")}
     )
-    answer = losses.answer(network.train(), (saved["input.0"],))
-    assert torch.isfinite(answer.value).all()
-    assert torch.isnan(_nan_loss(network, answer, saved["target"].unsqueeze(1)))
+    features = objective.loss_features(network.train(), (saved["input.0"],))
+    assert torch.isfinite(features.value).all()
+    assert torch.isnan(_nan_loss(features, saved["target"].unsqueeze(1)))
     assert not (tmp_path / "state.safetensors").exists()
 
 
-def test_a_gradient_that_is_no_number_stops_before_it_does_harm(
+def test_a_nan_gradient_stops_before_the_weights_change(
     split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def rooted(_network: nn.Module, answer: losses.Answer, targets: Tensor) -> Tensor:
+    def rooted(features: LossFeatures, targets: Tensor) -> Tensor:
         # Finite, but the slope of the root at zero is not.
-        return (answer.value - answer.value.detach()).abs().sqrt().sum() + 0 * targets.sum()
+        return (features.value - features.value.detach()).abs().sqrt().sum() + 0 * targets.sum()
 
     monkeypatch.setattr(losses, "LOSSES", {**losses.LOSSES, "l1": rooted})
     recipe = small.recipe(parts=2)
@@ -450,7 +451,7 @@ def test_a_gradient_that_is_no_number_stops_before_it_does_harm(
     weights = [v for k, v in saved.items() if k.startswith("network.")]
     assert weights
     assert all(torch.isfinite(value).all() for value in weights)
-    # All of the step: which part of it did the harm, the sum of the gradients does not tell.
+    # The whole step: the sum of the gradients does not show which part of it was NaN.
     assert len(saved["target"]) == len(saved["input.0"]) == recipe.batch
     assert len(json.loads(small.header(tmp_path / "nan-batch.safetensors")["faces"])) == 8
 
@@ -460,16 +461,16 @@ def test_the_epochs_before_nan_are_kept(
 ) -> None:
     calls = 0
 
-    def loss(network: nn.Module, answer: losses.Answer, targets: Tensor) -> Tensor:
+    def loss(features: LossFeatures, targets: Tensor) -> Tensor:
         nonlocal calls
         calls += 1
-        return losses.l1(network, answer, targets) * (torch.inf if calls == 4 else 1.0)
+        return losses.l1(features, targets) * (torch.inf if calls == 4 else 1.0)
 
     monkeypatch.setattr(losses, "LOSSES", {**losses.LOSSES, "l1": loss})
     recipe = small.recipe(epochs=2, batch=14)
     with pytest.raises(UsageError, match=r"loss became (inf|nan) in epoch 2, step 2"):
         small.train(recipe, split, tmp_path)
-    # What stopped it once does not the second time, and the training ends where it would have.
+    # The second run has no such loss, and ends as an uninterrupted one.
     small.train(recipe, split, tmp_path)
     small.train(recipe, split, tmp_path / "unbroken")
     small.assert_equal_files(
@@ -477,15 +478,15 @@ def test_the_epochs_before_nan_are_kept(
     )
 
 
-def test_a_full_disk_leaves_the_state_of_the_epoch_before(split: Split, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_previous_state(split: Split, tmp_path: Path) -> None:
     recipe = small.recipe(epochs=3)
     with pytest.raises(small.KilledError):
-        small.train(recipe, split, tmp_path, watch=small.dies_after(1))
+        small.train(recipe, split, tmp_path, watch=small.killed_after(1))
     state = tmp_path / "state.safetensors"
     before = state.read_bytes()
     weights = (tmp_path / "last.safetensors").stat().st_size
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    # The system itself refuses files of the state's size, and lets those of the weights pass.
+    # The system refuses files of the state's size, and accepts those of the weights.
     resource.setrlimit(resource.RLIMIT_FSIZE, (2 * weights, limits[1]))
     try:
         with pytest.raises(OutputError, match=r"state\.safetensors"):
@@ -499,12 +500,12 @@ def test_a_full_disk_leaves_the_state_of_the_epoch_before(split: Split, tmp_path
     small.assert_equal_files(state, tmp_path / "unbroken" / "state.safetensors")
 
 
-def test_a_distilling_recipe_asks_for_its_teacher(split: Split, tmp_path: Path) -> None:
+def test_a_recipe_that_distils_needs_a_teacher(split: Split, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--teacher"):
         small.train(small.recipe(distillation=Distillation()), split, tmp_path)
 
 
-def test_faces_that_are_no_images_are_counted_and_none_at_all_are_refused(
+def test_unreadable_faces_are_counted_and_no_face_at_all_is_refused(
     split: Split, tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.png"
@@ -513,7 +514,7 @@ def test_faces_that_are_no_images_are_counted_and_none_at_all_are_refused(
     some = dataclasses.replace(split, train=(*split.train, bad))
     _, trained = small.train(small.recipe(epochs=1), some, tmp_path / "some")
     assert trained.unreadable == 1
-    with pytest.raises(UsageError, match="1 files are no image"):
+    with pytest.raises(UsageError, match="1 files are not images"):
         small.train(small.recipe(epochs=1), dataclasses.replace(split, train=(bad,)), tmp_path)
 
 
@@ -529,7 +530,7 @@ def test_chips_come_from_the_cache(split: Split, tmp_path: Path) -> None:
     expected = small.train(recipe, split, tmp_path / "plain")[1]
     small.train(recipe, split, tmp_path / "first", cache=cache)
     assert list(cache.glob("chips-*.npy"))
-    # Decoding again would find another picture.
+    # Decoding again would return another picture.
     moved = []
     for face in split.train:
         path = tmp_path / face.name
@@ -540,7 +541,7 @@ def test_chips_come_from_the_cache(split: Split, tmp_path: Path) -> None:
     assert second.history[0].loss == expected.history[0].loss
 
 
-def test_a_watch_hears_of_every_step_and_epoch(split: Split, tmp_path: Path) -> None:
+def test_a_watch_follows_every_step_and_epoch(split: Split, tmp_path: Path) -> None:
     steps: list[str] = []
     lines: list[str] = []
     reports: list[int] = []
@@ -559,27 +560,27 @@ def test_a_watch_hears_of_every_step_and_epoch(split: Split, tmp_path: Path) -> 
     small.train(small.recipe(epochs=2, batch=14), split, tmp_path, watch=watch)
     assert [line.startswith("epoch ") for line in steps] == [True] * 6
     assert steps[0] == "epoch 1/2 of 2"
-    # On the bar, the best MAE so far.
+    # The progress shows the best MAE so far.
     assert "best validation MAE" in steps[4]
     assert [line.split(":")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
     assert reports == [1, 2]
 
 
-def test_norm_momentum_is_the_recipes(split: Split, tmp_path: Path) -> None:
+def test_the_recipe_sets_the_norm_momentum(split: Split, tmp_path: Path) -> None:
     recipe = small.recipe(epochs=1, norm_momentum=0.25)
     network, _ = small.train(recipe, split, tmp_path)
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     assert {norm.momentum for norm in norms} == {0.25}
 
 
-def test_weights_and_inputs_lie_in_channels_last(split: Split, tmp_path: Path) -> None:
+def test_weights_are_in_channels_last(split: Split, tmp_path: Path) -> None:
     network, _ = small.train(small.recipe("ssrnet", epochs=1), split, tmp_path)
     kernels = [p for p in network.parameters() if p.ndim == 4 and p.shape[2] > 1]
     assert kernels
     assert all(k.is_contiguous(memory_format=torch.channels_last) for k in kernels)
 
 
-def test_half_weights_are_stored_where_the_recipe_says_so(split: Split, tmp_path: Path) -> None:
+def test_a_recipe_can_store_weights_in_float16(split: Split, tmp_path: Path) -> None:
     small.train(small.recipe(epochs=1, half=True), split, tmp_path)
     best, state = (small.tensors(tmp_path / f"{n}.safetensors") for n in ("best", "state"))
     assert {v.dtype for name, v in best.items() if "running_" not in name} == {torch.float16}

@@ -1,4 +1,4 @@
-"""What stays in float32 under autocast, and why the moving average is copied first."""
+"""Which layers stay in float32 under autocast, and why the moving average is copied first."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _network() -> nn.Sequential:
 
 
 def _kinds(network: nn.Module, face: Tensor) -> dict[str, torch.dtype]:
-    """The type of each layer's output under autocast."""
+    """The dtype of each layer's output under autocast."""
     kinds = {}
 
     def record(name: str) -> object:
@@ -78,7 +78,7 @@ def test_gradients_reach_through() -> None:
 
 @pytest.mark.parametrize("copied_first", [True, False])
 def test_a_copy_must_be_made_before(copied_first: bool) -> None:
-    """A copy made after it would go on calling the layers of the network that it is a copy of."""
+    """A copy made afterwards would call the layers of the original network."""
     network = _network()
     if copied_first:
         twin = copy.deepcopy(network)
@@ -95,7 +95,7 @@ def test_a_copy_must_be_made_before(copied_first: bool) -> None:
     assert torch.equal(twin(face), before) == copied_first
 
 
-def test_an_age_is_told_more_finely_than_bfloat16_has_it() -> None:
+def test_an_age_is_finer_than_bfloat16_resolves() -> None:
     torch.manual_seed(0)
     network = registry.build("c3ae-plain").eval()
     keep_float32(network, _CPU)
@@ -103,5 +103,5 @@ def test_an_age_is_told_more_finely_than_bfloat16_has_it() -> None:
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         ages = network(faces)
     assert ages.dtype == torch.float32
-    # Of random 32-bit numbers all but 1 in 65,536 have bits that bfloat16 lacks.
+    # All but 1 in 65,536 random 32-bit numbers have bits that bfloat16 lacks.
     assert (ages != ages.bfloat16().float()).float().mean() > 0.9

@@ -1,4 +1,4 @@
-"""Recipes are data: each follows its paper, can be carried out, and takes overrides that fit."""
+"""Recipes are data: each follows its paper, can be run, and takes valid overrides."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def test_every_model_has_a_recipe() -> None:
 
 
 @pytest.mark.parametrize("name", recipes.names())
-def test_recipes_can_be_carried_out(name: str) -> None:
+def test_recipes_can_be_run(name: str) -> None:
     recipe = recipes.load(name)
     assert recipe.loss in losses.LOSSES
     assert len(recipe.source) > 20
-    assert recipe.stages[-1].side == 0, "a training ends at the size that is deployed"
+    assert recipe.stages[-1].side == 0, "a training ends at the deployed size"
     names = [key for key, _ in registry.build(recipe.model, recipe.config).named_parameters()]
     for stage in recipe.stages:
         for prefix in (*stage.frozen, *stage.rates):
@@ -46,7 +46,7 @@ def test_recipes_can_be_carried_out(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", recipes.names())
-def test_recipes_cite_what_they_follow(name: str) -> None:
+def test_recipes_cite_their_papers(name: str) -> None:
     assert any(
         work in recipes.load(name).source
         for work in ("SSR-Net", "C3AE", "MobileAgeNet", "Tan & Le", "Savchenko")
@@ -110,32 +110,32 @@ def test_an_unknown_recipe_suggests_the_nearest() -> None:
         recipes.load("ssrnett")
 
 
-def test_a_file_of_ones_own_is_a_recipe(tmp_path: Path) -> None:
+def test_a_toml_file_is_a_recipe(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(_MINIMAL)
     assert recipes.load(str(path)) == Recipe("ssrnet", "mine", 3, 4, "l1", (Stage(1.0, 0.1),))
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (None, "no recipe at"),
-        (b"model = ", "is not TOML"),
-        (b"\xff\xfe", "is not TOML"),
-        (b"model = 'ssrnet'", "cannot be read"),
-        (_MINIMAL.replace("1.0", "0.9").encode(), "shares add up to 1"),
+        (b"model = ", "cannot read recipe"),
+        (b"\xff\xfe", "cannot read recipe"),
+        (b"model = 'ssrnet'", "field 'source' is missing"),
+        (_MINIMAL.replace("1.0", "0.9").encode(), "shares must add up to 1"),
         (_MINIMAL.replace("epochs = 3", "epochs = 0").encode(), "needs an epoch"),
         (_MINIMAL.replace("batch = 4", "batch = 1").encode(), "2 faces"),
-        (f"{_MINIMAL}[x]\ny = 1".encode(), r"extra fields found \(x\)"),
+        (f"{_MINIMAL}[x]\ny = 1".encode(), "unknown fields: x"),
     ],
 )
-def test_a_file_that_is_no_recipe_is_refused(
-    content: bytes | None, told: str, tmp_path: Path
+def test_an_invalid_recipe_file_is_refused(
+    content: bytes | None, message: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "mine.toml"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=message):
         recipes.load(str(path))
 
 
@@ -171,45 +171,45 @@ def test_overrides_reach_any_depth_and_the_last_one_wins() -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "message"),
     [
         ("epochs", "cannot set 'epochs'"),
         ("stages.7.rate=1", r"cannot set 'stages\.7"),
         ("stages.first.rate=1", r"cannot set 'stages\.first"),
         ("augmentation.zoom.x=1", r"cannot set 'augmentation\.zoom\.x"),
-        ("epoch=1", r"extra fields found \(epoch\)"),
-        ("stages.0.rat=1", r"extra fields found \(rat\) @ \$\.stages\[0\]"),
-        ("epochs=2.7", r"2\.7 is no int @ \$\.epochs"),
-        ("epochs=true", r"True is no int @ \$\.epochs"),
-        ("batch=many", r"'many' is no int @ \$\.batch"),
-        ("half=1", r"1 is no bool @ \$\.half"),
-        ("augmentation.flip=no", r"'no' is no bool @ \$\.augmentation\.flip"),
-        # As Python spells it; text that is not empty would be true.
-        ("augmentation.flip=False", r"'False' is no bool @ \$\.augmentation\.flip"),
-        ("stages.0.rate='1e-3'", r"'1e-3' is no float @ \$\.stages\[0\]\.rate"),
-        ("stages.0.rate=nan", r"nan is no float @ \$\.stages\[0\]\.rate"),
-        ("stages.0.rate=inf", r"inf is no float @ \$\.stages\[0\]\.rate"),
-        ("stages.0.frozen='features'", r"'features' is no list @ \$\.stages\[0\]\.frozen"),
-        ("stages.1.rates={ features = 'slow' }", r"'slow' is no float @ \$\.stages\[1\]\.rates"),
-        ("stages=1", r"1 is no list @ \$\.stages"),
-        ("labels=[1]", r"@ \$\.labels"),
-        ("loss=l3", r"l3 not in .* @ \$\.loss"),
-        ("model=3", r"3 is no str @ \$\.model"),
-        ("labels=[95.0, 1.0]", "from low to high"),
-        ("clip_norm=0", "clip_norm is above 0"),
-        ("ema=1.0", "below 1"),
+        ("epoch=1", "unknown fields: epoch"),
+        ("stages.0.rat=1", r"unknown fields: rat at stages\[0\]"),
+        ("epochs=2.7", r"2\.7 is not an integer at epochs"),
+        ("epochs=true", r"True is not an integer at epochs"),
+        ("batch=many", r"'many' is not an integer at batch"),
+        ("half=1", r"1 is not true or false at half"),
+        ("augmentation.flip=no", r"'no' is not true or false at augmentation\.flip"),
+        # As in Python; converted, any text that is not empty would be true.
+        ("augmentation.flip=False", r"'False' is not true or false at augmentation\.flip"),
+        ("stages.0.rate='1e-3'", r"'1e-3' is not a number at stages\[0\]\.rate"),
+        ("stages.0.rate=nan", r"nan is not a number at stages\[0\]\.rate"),
+        ("stages.0.rate=inf", r"inf is not a number at stages\[0\]\.rate"),
+        ("stages.0.frozen='features'", r"'features' is not a list at stages\[0\]\.frozen"),
+        ("stages.1.rates={ features = 'slow' }", r"'slow' is not a number at stages\[1\]\.rates"),
+        ("stages=1", r"1 is not a list at stages"),
+        ("labels=[1]", "is not a list of 2 at labels"),
+        ("loss=l3", "'l3' is none of .* at loss"),
+        ("model=3", r"3 is not text at model"),
+        ("labels=[95.0, 1.0]", "low < high"),
+        ("clip_norm=0", "clip_norm > 0"),
+        ("ema=1.0", "ema < 1"),
         ("parts=0", "2 faces"),
         ("parts=33", "2 faces"),
-        ("stages.0.rate=-1.0", r"above 0.* @ \$\.stages\[0\]"),
-        ("stages.0.schedule.epochs=0", r"at least 1.* @ \$\.stages\[0\]\.schedule"),
-        ("distillation.weight=2.0", r"within 0\.\.1.* @ \$\.distillation"),
+        ("stages.0.rate=-1.0", r"above 0.* at stages\[0\]"),
+        ("stages.0.schedule.epochs=0", r"at least 1.* at stages\[0\]\.schedule"),
+        ("distillation.weight=2.0", r"within 0\.\.1.* at distillation"),
         ("stages.0.hints=1.0", "no distillation"),
         ("stages=[]", "add up to 1"),
-        ("epochs=8", "8 epochs leave a stage of 'mobileagenet' without one"),
+        ("epochs=8", "8 epochs leave a stage of 'mobileagenet' without any"),
     ],
 )
-def test_an_override_that_does_not_fit_is_refused_by_name(override: str, told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_an_invalid_override_is_refused_with_its_key(override: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         recipes.load("mobileagenet", [override])
 
 
@@ -222,16 +222,16 @@ _KINDS = {"epochs": int, "batch": int, "clip_norm": float, "half": bool, "source
         st.booleans(),
         st.integers(2, 10**6),
         st.floats(0.5, 1e6),
-        # Quoted as TOML's literal strings, which escape nothing.
+        # Quoted as TOML literal strings, which have no escapes.
         st.text(st.characters(min_codepoint=32, max_codepoint=126, exclude_characters="'")),
         st.lists(st.integers(), max_size=2),
     ),
 )
-def test_a_value_is_taken_as_it_is_or_refused_and_never_converted(key: str, value: object) -> None:
+def test_a_value_is_taken_unchanged_or_refused(key: str, value: object) -> None:
     text = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
     if isinstance(value, str):
         text = f"'{value}'"
-    # An integer is a float's value in TOML as in Python.
+    # An integer is a valid float, in TOML as in Python.
     fits = (type(value) is _KINDS[key]) or (_KINDS[key] is float and type(value) is int)
     override = f"{key}={text}"
     if fits:
@@ -239,7 +239,7 @@ def test_a_value_is_taken_as_it_is_or_refused_and_never_converted(key: str, valu
         assert taken == value
         assert type(taken) is _KINDS[key]
     else:
-        with pytest.raises(UsageError, match=rf"@ \$\.{key}"):
+        with pytest.raises(UsageError, match=f" at {key}"):
             recipes.load("ssrnet", [override])
 
 
@@ -247,7 +247,7 @@ def test_a_value_is_taken_as_it_is_or_refused_and_never_converted(key: str, valu
     epochs=st.integers(1, 200),
     weights=st.lists(st.integers(1, 20), min_size=1, max_size=5),
 )
-def test_stages_follow_each_other_without_a_gap(epochs: int, weights: list[int]) -> None:
+def test_stages_leave_no_gap(epochs: int, weights: list[int]) -> None:
     stages = tuple(Stage(weight / sum(weights), 0.1) for weight in weights)
     recipe = Recipe("ssrnet", "mine", epochs, 4, "l1", stages)
     places = [recipe.stage_at(epoch) for epoch in range(epochs)]

@@ -1,4 +1,4 @@
-"""Rates at points worked out by hand, and as torch's own schedulers have them."""
+"""Rates at points computed by hand, and as torch's own schedulers compute them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
+from agecompact.training.history import epochs_since_best
 from agecompact.training.recipe import Schedule
-from agecompact.training.schedules import relative_rate, since_best
+from agecompact.training.schedules import relative_rate
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,7 @@ def test_rates_by_hand(schedule: Schedule, progress: float, rate: float) -> None
     assert relative_rate(schedule, progress, 0, []) == pytest.approx(rate, abs=1e-12)
 
 
-def test_steps_come_every_so_many_whole_epochs() -> None:
+def test_the_rate_falls_every_n_epochs() -> None:
     schedule = Schedule("step", factor=0.1, epochs=30)
     rates = [relative_rate(schedule, 0.5, epoch, []) for epoch in (0, 29, 30, 59, 60, 89)]
     assert rates == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
@@ -59,13 +60,13 @@ def test_a_cosine_is_torchs(epochs: int, floor: float) -> None:
     validations=st.lists(st.sampled_from([3.0, 4.0, 5.0, 6.0]), max_size=40),
     patience=st.integers(1, 5),
 )
-def test_a_plateau_is_torchs_but_for_what_patience_counts(
+def test_a_plateau_is_torchs_with_another_count_of_patience(
     validations: list[float], patience: int
 ) -> None:
-    """The rate falls after `epochs` without a better one, as Keras counts and the paper writes.
+    """The rate falls after `epochs` without a better one, as in Keras and in the paper.
 
-    Torch's `patience` is how many it forgives, so that it falls after one more; and its threshold,
-    none here, would not take a validation for better that is better by less than 1e-4 of itself.
+    Torch lowers it one epoch after `patience` is used up. Its default threshold, switched off here,
+    ignores improvements of less than 1e-4.
     """
     optimiser = _optimiser()
     theirs = ReduceLROnPlateau(optimiser, factor=0.5, patience=patience - 1, threshold=0.0)
@@ -73,7 +74,7 @@ def test_a_plateau_is_torchs_but_for_what_patience_counts(
     for count, value in enumerate(validations, start=1):
         theirs.step(value)
         ours = relative_rate(schedule, 0.5, count, validations[:count])
-        # Torch leaves a rate that has all but vanished.
+        # Torch does not lower a rate that is almost 0.
         assert ours == pytest.approx(theirs.get_last_lr()[0], abs=1e-7)
 
 
@@ -89,11 +90,11 @@ def test_a_plateau_by_hand() -> None:
     [([], 0), ([3.0], 0), ([3.0, 4.0], 1), ([3.0, 3.0], 1), ([4.0, 3.0], 0)],
 )
 def test_epochs_since_the_best(validations: list[float], epochs: int) -> None:
-    assert since_best(validations) == epochs
+    assert epochs_since_best(validations) == epochs
 
 
 @given(st.lists(st.floats(0, 100), min_size=1))
 def test_an_equal_validation_is_not_a_better_one(validations: list[float]) -> None:
-    best = len(validations) - 1 - since_best(validations)
+    best = len(validations) - 1 - epochs_since_best(validations)
     assert validations[best] == min(validations)
     assert all(value > validations[best] for value in validations[:best])

@@ -17,8 +17,8 @@ from optuna.storages import InMemoryStorage
 
 from agecompact.errors import AgecompactError, BackendMissingError, OutputError, UsageError
 from agecompact.training import search, storage, study
-from agecompact.training.loop import DivergedError
-from agecompact.training.search import Choices, Floats, Integers
+from agecompact.training.divergence import DivergedError
+from agecompact.training.search import Choices, Range
 
 _KEYS = st.from_regex(r"[a-z_]+(\.([a-z_]+|[0-9]))*", fullmatch=True)
 _FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -30,10 +30,12 @@ def _pairs(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 _DIMENSIONS = st.one_of(
-    st.builds(lambda k, p: Floats(k, *p), _KEYS, _pairs(_FINITE)),
-    st.builds(lambda k, p: Floats(k, *p, log=True), _KEYS, _pairs(_POSITIVE)),
-    st.builds(lambda k, p: Integers(k, *p), _KEYS, _pairs(st.integers())),
-    st.builds(lambda k, p: Integers(k, *p, log=True), _KEYS, _pairs(st.integers(1, 10**6))),
+    st.builds(lambda k, p: Range(k, *p), _KEYS, _pairs(_FINITE)),
+    st.builds(lambda k, p: Range(k, *p, log=True), _KEYS, _pairs(_POSITIVE)),
+    st.builds(lambda k, p: Range(k, *p, whole=True), _KEYS, _pairs(st.integers())),
+    st.builds(
+        lambda k, p: Range(k, *p, log=True, whole=True), _KEYS, _pairs(st.integers(1, 10**6))
+    ),
     st.builds(
         Choices,
         _KEYS,
@@ -51,7 +53,7 @@ _DIMENSIONS = st.one_of(
 
 
 @given(_DIMENSIONS)
-def test_a_dimension_is_read_as_it_was_written(dimension: search.Dimension) -> None:
+def test_a_dimension_survives_a_round_trip(dimension: search.Dimension) -> None:
     assert search.parse_dimension(str(dimension)) == dimension
 
 
@@ -81,11 +83,11 @@ def test_a_suggestion_is_toml_within_the_bounds(dimension: search.Dimension, hig
         assert text in dimension.options
     else:
         assert value == (dimension.high if high else dimension.low)
-        assert isinstance(value, float if isinstance(dimension, Floats) else int)
+        assert isinstance(value, int if dimension.whole else float)
 
 
 @given(st.text())
-def test_any_text_is_read_or_refused(text: str) -> None:
+def test_any_text_is_parsed_or_refused(text: str) -> None:
     try:
         dimension = search.parse_dimension(text)
     except UsageError:
@@ -106,10 +108,10 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         ("rate=0..inf", "not finite"),
         ("rate=nan..1", "not finite"),
         ("loss=l1|", "empty"),
-        ("loss=l1|l1", "all different"),
+        ("loss=l1|l1", "are equal"),
     ],
 )
-def test_what_is_no_space_is_refused(text: str, why: str) -> None:
+def test_an_invalid_search_space_is_refused(text: str, why: str) -> None:
     with pytest.raises(UsageError) as caught:
         search.parse([text])
     assert why in caught.value.why
@@ -137,7 +139,7 @@ _EPOCHS = 4
 
 @pytest.fixture
 def store() -> InMemoryStorage:
-    """What workers share; a file would cost a disk's flush for each word to it."""
+    """What workers share; a file would need a flush for each change."""
     return InMemoryStorage()
 
 
@@ -155,12 +157,12 @@ def _square(_: int, overrides: tuple[str, ...], report: study.Report) -> float:
     return value
 
 
-def test_a_study_ends_after_its_trials_and_is_repeatable() -> None:
+def test_a_study_ends_after_its_trials_and_is_reproducible() -> None:
     results = []
     for name in ("a", "b"):
         store = InMemoryStorage()
         if name == "b":
-            # Started again in its midst, a worker draws what it would have drawn.
+            # A worker that restarts draws the same values.
             study.search(_open(store), _SPACE, _square, trials=5)
         shared = _open(store)
         study.search(shared, _SPACE, _square, trials=14)
@@ -212,7 +214,7 @@ def test_a_trial_at_its_end_is_not_pruned(store: InMemoryStorage) -> None:
         (None, "the validation became nan"),
     ],
 )
-def test_a_trial_that_breaks_by_its_values_is_one_of_the_finished(
+def test_a_trial_that_fails_because_of_its_values_counts_as_finished(
     store: InMemoryStorage, error: Exception | None, reason: str
 ) -> None:
     def attempt(number: int, overrides: tuple[str, ...], report: study.Report) -> float:
@@ -229,7 +231,7 @@ def test_a_trial_that_breaks_by_its_values_is_one_of_the_finished(
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OutputError("the disk is full")])
-def test_a_stopped_trial_is_the_next_workers_first(
+def test_the_next_worker_starts_with_a_stopped_trial(
     store: InMemoryStorage, error: BaseException
 ) -> None:
     def stopped(number: int, overrides: tuple[str, ...], report: study.Report) -> float:
@@ -255,9 +257,9 @@ def test_a_bug_in_an_attempt_is_not_retried(store: InMemoryStorage) -> None:
         study.search(_open(store), _SPACE, broken, trials=2)
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_a_worker_whose_trial_was_given_away_goes_on_with_another(
-    store: InMemoryStorage, told: bool
+@pytest.mark.parametrize("reports", [True, False])
+def test_a_worker_that_lost_its_trial_continues_with_another(
+    store: InMemoryStorage, reports: bool
 ) -> None:
     import optuna
 
@@ -269,7 +271,7 @@ def test_a_worker_whose_trial_was_given_away_goes_on_with_another(
             other._storage.set_trial_state_values(
                 other.get_trials()[0]._trial_id, state=optuna.trial.TrialState.FAIL
             )
-            return _square(number, overrides, report) if told else 0.0
+            return _square(number, overrides, report) if reports else 0.0
         return _square(number, overrides, report)
 
     study.search(shared, _SPACE, suspended, trials=2)
@@ -281,16 +283,16 @@ def test_a_study_is_claimed_by_what_it_searches(store: InMemoryStorage) -> None:
     study.claim(_open(store), {"recipe": {"epochs": [1, 2]}, "split": "a"})
     with pytest.raises(UsageError) as caught:
         study.claim(_open(store), {"recipe": {"epochs": [1, 3]}, "split": "b"})
-    assert caught.value.why == "it was begun with another recipe, split"
+    assert caught.value.why == "it was started with another recipe, split"
     assert "--study" in caught.value.fix
 
 
-def test_a_study_of_another_program_is_left_alone(store: InMemoryStorage) -> None:
+def test_a_study_of_another_program_is_refused(store: InMemoryStorage) -> None:
     shared = _open(store)
     study.search(shared, _SPACE, _square, trials=1)
     with pytest.raises(UsageError) as caught:
         study.claim(shared, {"split": "a"})
-    assert caught.value.why == "it was begun by another program"
+    assert caught.value.why == "it was started by another program"
 
 
 # The storage.
@@ -314,8 +316,8 @@ _SECRET = "hunter2%40x"
 )
 def test_a_shown_url_holds_no_password(url: str, shown: str) -> None:
     assert storage.shown(url) == shown
-    told = storage.without_secrets(f"cannot reach {url}, that is {unquote(url)}", url)
-    assert shown == url or "hunter2" not in told
+    text = storage.without_secrets(f"cannot reach {url}, that is {unquote(url)}", url)
+    assert shown == url or "hunter2" not in text
 
 
 def _not_a_database(folder: Path) -> str:
@@ -344,7 +346,7 @@ def _foreign_schema(folder: Path) -> str:
         (_foreign_schema, "no longer compatible with the table schema"),
     ],
 )
-def test_a_bad_storage_says_why_and_how_to_name_one(tmp_path: Path, url: Any, why: str) -> None:
+def test_an_unusable_storage_is_reported_with_a_fix(tmp_path: Path, url: Any, why: str) -> None:
     with pytest.raises(UsageError) as caught:
         storage.open_storage(url(tmp_path))
     assert why in caught.value.why
@@ -365,7 +367,7 @@ def test_a_missing_driver_is_a_missing_backend() -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def test_an_unreachable_server_is_told_without_its_password(
+def test_an_unreachable_server_is_reported_without_its_password(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import optuna
@@ -382,7 +384,7 @@ def test_an_unreachable_server_is_told_without_its_password(
     assert caught.value.why == "refused: postgresql://me:***@host/name"
 
 
-def test_a_storage_that_goes_away_is_told_in_the_midst(tmp_path: Path) -> None:
+def test_a_storage_that_fails_during_a_search_is_reported(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'study.db'}"
 
     def attempt(number: int, overrides: tuple[str, ...], report: study.Report) -> float:
@@ -396,7 +398,7 @@ def test_a_storage_that_goes_away_is_told_in_the_midst(tmp_path: Path) -> None:
     assert "run the same command again" in caught.value.fix
 
 
-def test_a_heartbeat_outlives_an_outage(tmp_path: Path) -> None:
+def test_a_heartbeat_survives_an_outage(tmp_path: Path) -> None:
     opened = storage.open_storage(f"sqlite:///{tmp_path / 'study.db'}")
     (tmp_path / "study.db").write_text("gone " * 999)
     opened.record_heartbeat(1)

@@ -1,4 +1,4 @@
-"""Where trainings start: the published state dicts fit, and nothing foreign is executed."""
+"""Where trainings start: published state dicts fit, and no code in a file is executed."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from agecompact.models import registry
 from agecompact.models.mobilenetv3 import mobilenet_v3_large_features
 from agecompact.training import recipe as recipes
 from agecompact.training import start
+from agecompact.training.start import TORCHVISION, SourceWeights
 from agecompact.weights import checkpoints
 from agecompact.weights.checkpoints import Weights
 from tests.agecompact.training import small
@@ -38,7 +39,7 @@ def published() -> dict[str, Tensor]:
     network.classifier = nn.Sequential(
         nn.Linear(960, 1280), nn.Hardswish(), nn.Dropout(), nn.Linear(1280, 1000)
     )
-    # torchvision tells this count of its weights.
+    # torchvision documents this count.
     assert sum(parameter.numel() for parameter in network.parameters()) == _PARAMETERS
     state = network.state_dict()
     assert state["features.4.block.2.fc1.weight"].shape == (24, 72, 1, 1)
@@ -59,7 +60,9 @@ def _written(path: Path, state: dict[str, Tensor]) -> Path:
 
 def _started(backbone: object, model_id: str = "mobileagenet") -> tuple[nn.Module, dict[str, Any]]:
     recipe = small.recipe(model_id, start="backbone")
-    return start.network_for(recipe, mean=40.0, seed=0, backbone=str(backbone))
+    return start.network_for(
+        recipe, mean=40.0, seed=0, sources=SourceWeights(backbone=str(backbone))
+    )
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
@@ -96,20 +99,20 @@ def test_efficientnet_lite_takes_its_published_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "message"),
     [
         ("missing", "1 tensors missing"),
         ("surplus", "1 too many"),
         ("shape", "1 of another shape"),
         ("nan", r"'features\.3\.block\.0\.0\.weight' holds NaN"),
-        ("other", "is no backbone"),
+        ("other", "is not a backbone"),
         ("headed", "6 too many"),
-        ("nested", "something else than tensors"),
-        ("list", "something else than tensors"),
+        ("nested", "something other than tensors"),
+        ("list", "something other than tensors"),
     ],
 )
-def test_a_state_dict_that_does_not_fit_is_refused(
-    damage: str, told: str, published: dict[str, Tensor], tmp_path: Path
+def test_an_unsuitable_state_dict_is_refused(
+    damage: str, message: str, published: dict[str, Tensor], tmp_path: Path
 ) -> None:
     state: Any = dict(published)
     key = "features.3.block.0.0.weight"
@@ -131,7 +134,7 @@ def test_a_state_dict_that_does_not_fit_is_refused(
         state = [state[key]]
     path = tmp_path / "weights.pth"
     torch.save(state, path)
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=message):
         _started(path)
 
 
@@ -155,10 +158,10 @@ def test_code_in_a_pickle_is_refused_and_not_executed(
         path.write_bytes(pickle.dumps(_Touches(harm)))
     else:
         torch.save(content, path, _use_new_zipfile_serialization=form == "zip")
-    with pytest.raises(UsageError, match="is no state dict"):
+    with pytest.raises(UsageError, match="is not a state dict"):
         _started(path)
     assert not harm.exists()
-    # The plant would have worked.
+    # The code would have run.
     torch.load(path, weights_only=False) if form != "plain" else pickle.loads(path.read_bytes())
     assert harm.exists()
 
@@ -172,16 +175,16 @@ def test_a_truncated_file_is_refused(
     path = _written(tmp_path / f"weights{suffix}", some)
     content = path.read_bytes()
     path.write_bytes(content[: int(length * len(content)) if length == 0.5 else int(length)])
-    with pytest.raises(UsageError, match="is no state dict"):
+    with pytest.raises(UsageError, match="is not a state dict"):
         _started(path)
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no weights at"):
         _started(tmp_path / "absent.pth")
 
 
-def test_a_recipe_that_needs_a_backbone_asks_for_it() -> None:
+def test_a_recipe_with_a_backbone_needs_one() -> None:
     with pytest.raises(UsageError, match="--backbone FILE"):
         start.network_for(recipes.load("mobileagenet"), mean=40.0, seed=0)
 
@@ -189,7 +192,7 @@ def test_a_recipe_that_needs_a_backbone_asks_for_it() -> None:
 @pytest.mark.parametrize(
     "error", [ModuleNotFoundError("torchvision"), RuntimeError("nms does not exist"), OSError("no")]
 )
-def test_torchvision_that_is_absent_broken_or_cut_off_is_told_with_advice(
+def test_an_unusable_torchvision_is_reported_with_a_fix(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Broken(types.ModuleType):
@@ -199,13 +202,13 @@ def test_torchvision_that_is_absent_broken_or_cut_off_is_told_with_advice(
     monkeypatch.setitem(sys.modules, "torchvision", types.ModuleType("torchvision"))
     monkeypatch.setitem(sys.modules, "torchvision.models", Broken("torchvision.models"))
     with pytest.raises(BackendMissingError) as caught:
-        _started(start.TORCHVISION)
+        _started(TORCHVISION)
     assert caught.value.exit_code == ExitCode.ENVIRONMENT == 3
     assert "--backbone" in caught.value.fix
     assert "mobileagenet-distilled" in caught.value.fix
 
 
-def test_torchvision_that_can_download_is_taken(
+def test_torchvision_can_download_the_backbone(
     published: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = types.SimpleNamespace(
@@ -215,7 +218,7 @@ def test_torchvision_that_can_download_is_taken(
     models.MobileNet_V3_Large_Weights = types.SimpleNamespace(IMAGENET1K_V2=weights)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "torchvision", types.ModuleType("torchvision"))
     monkeypatch.setitem(sys.modules, "torchvision.models", models)
-    network, origin = _started(start.TORCHVISION)
+    network, origin = _started(TORCHVISION)
     assert origin == {"backbone": "https://example.org/weights.pth"}
     name = "features.16.0.weight"
     assert torch.equal(network.state_dict()[name], published[name])
@@ -228,10 +231,10 @@ def _weights(folder: Path, model_id: str, seed: int = 4) -> Weights:
     return checkpoints.read(path)
 
 
-def test_weights_of_ones_own_come_before_what_the_recipe_says(tmp_path: Path) -> None:
+def test_given_weights_override_the_recipes_start(tmp_path: Path) -> None:
     own = _weights(tmp_path, "mobileagenet")
     recipe = small.recipe("mobileagenet", start="backbone")
-    network, origin = start.network_for(recipe, mean=40.0, seed=0, start=own)
+    network, origin = start.network_for(recipe, mean=40.0, seed=0, sources=SourceWeights(own))
     assert origin == {"start": own.sha256}
     for name, value in own.state.items():
         assert torch.equal(network.state_dict()[name], value)
@@ -240,10 +243,10 @@ def test_weights_of_ones_own_come_before_what_the_recipe_says(tmp_path: Path) ->
 def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     own = _weights(tmp_path, "ssrnet")
     with pytest.raises(UsageError, match="holds 'ssrnet', not 'c3ae'"):
-        start.network_for(small.recipe("c3ae"), mean=40.0, seed=0, start=own)
+        start.network_for(small.recipe("c3ae"), mean=40.0, seed=0, sources=SourceWeights(own))
 
 
-def test_random_weights_are_the_seeds() -> None:
+def test_random_weights_depend_on_the_seed() -> None:
     first, again, other = (
         start.network_for(small.recipe(), mean=40.0, seed=seed)[0].state_dict()
         for seed in (0, 0, 1)
@@ -256,10 +259,12 @@ def _chips(count: int) -> list[Image]:
     return list(np.random.default_rng(0).integers(0, 256, (count, 48, 48, 3), np.uint8))
 
 
-def test_a_teacher_gives_its_trunk(tmp_path: Path) -> None:
+def test_a_trunk_is_transplanted_from_a_teacher(tmp_path: Path) -> None:
     teacher = _weights(tmp_path, "efficientnet-lite0")
     recipe = small.recipe("mobileagenet", start="teacher")
-    network, origin = start.network_for(recipe, mean=40.0, seed=0, chips=_chips(8), teacher=teacher)
+    network, origin = start.network_for(
+        recipe, mean=40.0, seed=0, chips=_chips(8), sources=SourceWeights(teacher=teacher)
+    )
     assert origin == {"transplanted": teacher.sha256}
     # A depthwise kernel of one block is copied from its counterpart.
     kernels = network.state_dict()["features.1.block.0.0.weight"].flatten(1)
@@ -267,9 +272,10 @@ def test_a_teacher_gives_its_trunk(tmp_path: Path) -> None:
     assert all((donors == kernel).all(dim=1).any() for kernel in kernels)
 
 
-def test_a_recipe_that_starts_from_a_teacher_asks_for_one_that_fits(tmp_path: Path) -> None:
+def test_a_recipe_that_starts_from_a_teacher_needs_a_suitable_one(tmp_path: Path) -> None:
     recipe = small.recipe("mobileagenet", start="teacher")
     with pytest.raises(UsageError, match="--teacher"):
         start.network_for(recipe, mean=40.0, seed=0)
-    with pytest.raises(UsageError, match="cannot start from 'ssrnet'"):
-        start.network_for(recipe, mean=40.0, seed=0, teacher=_weights(tmp_path, "ssrnet"))
+    wrong = SourceWeights(teacher=_weights(tmp_path, "ssrnet"))
+    with pytest.raises(UsageError, match="MobileAgeNet cannot start from a SSRNet"):
+        start.network_for(recipe, mean=40.0, seed=0, chips=_chips(8), sources=wrong)

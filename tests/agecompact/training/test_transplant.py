@@ -1,4 +1,4 @@
-"""A transplanted trunk resembles its donor on faces that it was not fitted on."""
+"""A transplanted trunk resembles its teacher on faces that it was not fitted on."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from agecompact.contract import Contract
 from agecompact.models import registry
 from agecompact.models.efficientnet_lite import EfficientNetLite0
 from agecompact.models.mobileagenet import MobileAgeNet
-from agecompact.training.distillation import Hints, Teacher
 from agecompact.training.feed import sized
+from agecompact.training.hints import Hints
+from agecompact.training.teacher import Teacher
 from agecompact.training.transplant import transplant
 
 _SIDE = 64
@@ -22,7 +23,7 @@ def _contract(model_id: str) -> Contract:
 
 
 def _faces(count: int) -> tuple[Tensor, Tensor]:
-    """Smooth pictures, as the student and as the teacher take them."""
+    """Smooth pictures, as inputs of the student and of the teacher."""
     coarse = torch.rand(count, 3, 9, 9) * 255
     levels = nn.functional.interpolate(coarse, (_SIDE, _SIDE), mode="bicubic").clamp(0, 255)
     own = registry.get("mobileagenet").contract
@@ -32,7 +33,7 @@ def _faces(count: int) -> tuple[Tensor, Tensor]:
 
 @pytest.fixture(scope="module")
 def teacher() -> EfficientNetLite0:
-    """Random weights, with norms that vary and have the statistics of what they see."""
+    """Random weights, with norms that vary and have the statistics of their inputs."""
     torch.manual_seed(0)
     network = EfficientNetLite0()
     for module in network.modules():
@@ -55,7 +56,7 @@ def _distance(student: MobileAgeNet, teacher: EfficientNetLite0, seen: Tensor) -
 
 @pytest.fixture(scope="module")
 def fresh() -> MobileAgeNet:
-    """With statistics of some faces, so that it differs by its weights alone."""
+    """With statistics of some faces, so that it differs only by its weights."""
     torch.manual_seed(1)
     student = MobileAgeNet()
     for module in student.modules():
@@ -70,24 +71,24 @@ def fresh() -> MobileAgeNet:
 def transplanted(teacher: EfficientNetLite0) -> MobileAgeNet:
     torch.manual_seed(1)
     student = MobileAgeNet()
-    # The least squares have 672 unknowns where a face of this size has 16 pixels.
+    # The least squares have up to 672 unknowns, and a face of this size has 16 pixels.
     transplant(teacher, student, *_faces(128))
     return student
 
 
-def test_it_comes_far_nearer_to_the_teachers_maps_than_a_fresh_one(
+def test_it_is_far_nearer_to_the_teachers_maps_than_a_fresh_network(
     teacher: EfficientNetLite0, fresh: MobileAgeNet, transplanted: MobileAgeNet
 ) -> None:
     torch.manual_seed(2)
     seen, _ = _faces(16)
     near, far = (_distance(student, teacher, seen) for student in (transplanted, fresh))
-    # Nothing at all is at a distance of 1, and unrelated maps are farther.
+    # Zeros have a distance of 1, and unrelated maps have more.
     assert far > 0.9
     assert near < 0.9
     assert near < 0.5 * far
 
 
-def test_the_head_and_the_last_convolution_keep_what_they_had(transplanted: MobileAgeNet) -> None:
+def test_the_head_and_the_last_convolution_do_not_change(transplanted: MobileAgeNet) -> None:
     torch.manual_seed(1)
     before = MobileAgeNet().state_dict()
     after = transplanted.state_dict()
@@ -96,22 +97,22 @@ def test_the_head_and_the_last_convolution_keep_what_they_had(transplanted: Mobi
     same = {name for name in before if torch.equal(after[name], before[name])}
     kept = {name for name in before if name.startswith(("head.", "features.16."))}
     assert kept <= same
-    # Biases of the gates' first layers are none of the teacher's business.
+    # The teacher has no counterpart of the gates' first layers.
     changed = {n for n in before if n.endswith(".weight") and not n.startswith(tuple(kept))}
     gates = {name for name in changed if ".fc1." in name}
     assert not (changed - gates - kept) & same
 
 
-def test_the_networks_form_and_momentum_stay(transplanted: MobileAgeNet) -> None:
+def test_the_networks_shape_and_momentum_do_not_change(transplanted: MobileAgeNet) -> None:
     count = sum(parameter.numel() for parameter in transplanted.parameters())
-    assert count == registry.get("mobileagenet").parameters
+    assert count == 3_234_481
     norms = [m for m in transplanted.modules() if isinstance(m, nn.BatchNorm2d)]
     assert {norm.momentum for norm in norms} == {0.01}
     assert all(parameter.requires_grad for parameter in transplanted.parameters())
     assert all(parameter.grad is None for parameter in transplanted.parameters())
 
 
-def test_every_weight_is_a_number(transplanted: MobileAgeNet) -> None:
+def test_every_weight_is_finite(transplanted: MobileAgeNet) -> None:
     assert all(torch.isfinite(value).all() for value in transplanted.state_dict().values())
 
 

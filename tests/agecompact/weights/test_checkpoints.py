@@ -191,7 +191,7 @@ def test_bad_headers(path, header, message):
 def test_an_invalid_configuration(path):
     checkpoints.card_path(path).unlink()
     save(path, state_of(path), {**HEADER, "config": {"colour": "red"}})
-    with pytest.raises(UsageError, match="cannot be built so"):
+    with pytest.raises(UsageError, match="invalid configuration for model"):
         checkpoints.read(path).network()
 
 

@@ -91,7 +91,7 @@ def test_random_ssrnet(prefix, form, first, ssrnet_in_keras, randomise, tmp_path
     path = tmp_path / "random.h5"
     getattr(model, form)(path)
     imported = from_keras(path, "ssrnet")
-    assert imported.parameters == registry.get(imported.layout.model_id).parameters
+    assert imported.parameters == registry.get(imported.layout.model_id).counts.parameters
     crops = noise(1, scale=2.0)
     theirs = in_keras(model, crops) / v
     assert theirs.std() > 1e-4

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agecompact.errors import UsageError
-from agecompact.models import registry
+from agecompact.models import builtin, registry
 from agecompact.weights.importers import FAMILIES, from_keras, keras_hdf5
 
 
@@ -17,7 +17,7 @@ def test_c3ae_layouts(squeeze_excite, parameters, root, c3ae_shapes, write_h5):
     assert imported.layout.model_id == "c3ae"
     assert imported.parameters == parameters
     assert imported.layout.contract.interpolation == "linear"
-    assert imported.layout.contract.crops == registry.C3AE_CROPS
+    assert imported.layout.contract.crops == builtin.C3AE_CROPS
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,59 @@
+"""What the registry knows of a model: data that imports no torch and may come from anywhere."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from agecompact.contract import Contract
+from agecompact.errors import UsageError
+
+# Ids become file names.
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class PublishedCounts:
+    """Counts that a paper states, and that tests check the network against.
+
+    Attributes:
+        parameters: The published count.
+        counts_statistics: Whether that count includes BN running statistics, as Keras counts.
+        folded_parameters: The count with every BN folded into its convolution.
+    """
+
+    parameters: int
+    counts_statistics: bool
+    folded_parameters: int
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One model.
+
+    Attributes:
+        id: Its name on the command line and in file names.
+        title: Its name in the literature.
+        factory: `module:callable` that takes the configuration as keyword arguments and returns an
+            `nn.Module`. It is text so that listing models imports no torch.
+        contract: How images become its inputs, in PyTorch's NCHW layout.
+        source: Where its layers and counts come from; empty if unpublished.
+        counts: Its paper's counts; None if there is none.
+
+    Raises:
+        UsageError: The id cannot be part of a file name.
+    """
+
+    id: str
+    title: str
+    factory: str
+    contract: Contract
+    source: str = ""
+    counts: PublishedCounts | None = None
+
+    def __post_init__(self) -> None:
+        if not _ID.fullmatch(self.id):
+            raise UsageError(
+                f"'{self.id}' cannot be the id of a model",
+                fix="use letters, digits, '.', '_' and '-', and begin with a letter or a digit",
+            )
