@@ -117,7 +117,7 @@ def _conditions(rounds: Sequence[Conditions]) -> Conditions | None:
 def _worst(readings: Sequence[Thermal]) -> Thermal | None:
     if not readings:
         return None
-    statuses = _known(r.status for r in readings)
+    statuses = [r.status for r in readings if r.status is not None]
     return Thermal(
         status=max(statuses, key=STATUSES.index, default=None),
         battery_temperature_c=_reduced(max, (r.battery_temperature_c for r in readings)),
