@@ -55,7 +55,7 @@ class Runtime:
 
     Attributes:
         name: Its name in results.
-        backend: A `runtimes.base.Backend`, as `module` or `module:object`.
+        backend: A `runtimes.base.Backend`, as `module:object`.
         label: Its name for people.
         compute_unit: Core ML's compute unit, as Apple spells it; None for other formats.
     """
@@ -122,7 +122,7 @@ _FORMATS = (
         precisions=("float32",),
         converter=None,
         runtimes=(
-            Runtime("pytorch", "agecompact.runtimes.pytorch", "PyTorch"),
+            Runtime("pytorch", "agecompact.runtimes.pytorch:FLOAT32", "PyTorch"),
             Runtime(
                 "pytorch-float64",
                 "agecompact.runtimes.pytorch:FLOAT64",
@@ -137,7 +137,9 @@ _FORMATS = (
         extra=None,
         precisions=("float32",),
         converter=Converter("export.to_onnx:convert", None, 600),
-        runtimes=(Runtime("onnxruntime", "agecompact.runtimes.onnxruntime", "ONNX Runtime"),),
+        runtimes=(
+            Runtime("onnxruntime", "agecompact.runtimes.onnxruntime:BACKEND", "ONNX Runtime"),
+        ),
         size_reader="agecompact.bench.size:onnx_parts",
     ),
     Format(
@@ -146,7 +148,7 @@ _FORMATS = (
         extra="tflite",
         precisions=("float32", "float16"),
         converter=Converter("export.to_tflite:convert", "onnx", 1800),
-        runtimes=(Runtime("litert", "agecompact.runtimes.litert", "LiteRT"),),
+        runtimes=(Runtime("litert", "agecompact.runtimes.litert:BACKEND", "LiteRT"),),
         size_reader="agecompact.bench.size:tflite_parts",
     ),
     Format(
@@ -157,7 +159,7 @@ _FORMATS = (
         # Not from ONNX, which coremltools no longer reads.
         converter=Converter("export.to_coreml:convert", None, 1800),
         runtimes=(
-            Runtime("coreml", _CORE_ML, "Core ML, CPU", "cpuOnly"),
+            Runtime("coreml", f"{_CORE_ML}:CPU_ONLY", "Core ML, CPU", "cpuOnly"),
             Runtime("coreml-gpu", f"{_CORE_ML}:CPU_AND_GPU", "Core ML, CPU and GPU", "cpuAndGPU"),
             Runtime(
                 "coreml-ane",
@@ -166,7 +168,7 @@ _FORMATS = (
                 "cpuAndNeuralEngine",
             ),
             Runtime("coreml-all", f"{_CORE_ML}:ALL", "Core ML, all units", "all"),
-            Runtime("mil", "agecompact.runtimes.mil", "reference runtime"),
+            Runtime("mil", "agecompact.runtimes.mil:MIL", "reference runtime"),
             Runtime(
                 "mil-float32",
                 "agecompact.runtimes.mil:FLOAT32",

@@ -16,7 +16,8 @@ from agecompact.contract import Contract, Tensor
 from agecompact.evaluation.prediction import ArtifactModel
 from agecompact.formats import Runtime
 from agecompact.runtimes.base import Array, Interface, Trace
-from agecompact.runtimes.process import Opened, RuntimeFailure, RuntimeProcess
+from agecompact.runtimes.messages import Opened
+from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
 from parity_tests.compare import Answers
 from parity_tests.inputs import Sample
 from parity_tests.results import Failure

@@ -20,10 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agecompact.runtimes.base import Array
-from agecompact.runtimes.mil.constants import CONST
-from agecompact.runtimes.mil.decoded import Decoded
-from agecompact.runtimes.mil.expressions import PREFIX
-from agecompact.runtimes.mil.graph import Graph, Source, Stored, read_graph
+from agecompact.runtimes.mil import ActivationRef, ConstantRef, ConstantValue, Graph, read_graph
 
 FaultKind = Literal["given", "graph", "form", "type", "value", "step", "palette", "pruning"]
 
@@ -93,7 +90,7 @@ def compare_given(candidate: Path, given: Named) -> tuple[WeightFault, ...]:
     for node in read_graph(candidate).nodes:
         for parameter, sources in node.reads.items():
             for stored in sources:
-                if not isinstance(stored, Stored) or stored.value.type.dtype.kind != "float":
+                if not isinstance(stored, ConstantRef) or stored.value.type.dtype.kind != "float":
                     continue
                 value = stored.value.array
                 known = names.get(_hash(value), set())
@@ -154,16 +151,16 @@ def _graph_fault(mine: Graph, theirs: Graph) -> WeightFault | None:
     return None
 
 
-def _link(source: Source | Stored) -> Source | None:
+def _link(source: ActivationRef | ConstantRef) -> ActivationRef | None:
     """Where a value comes from; every constant counts the same."""
-    return source if isinstance(source, Source) else None
+    return source if isinstance(source, ActivationRef) else None
 
 
 def _faults(mine: Graph, theirs: Graph) -> Iterator[WeightFault]:
     for own, other in zip(mine.nodes, theirs.nodes, strict=True):
         for parameter, sources in own.reads.items():
             for source, wanted in zip(sources, other.reads[parameter], strict=True):
-                if isinstance(source, Stored) and isinstance(wanted, Stored):
+                if isinstance(source, ConstantRef) and isinstance(wanted, ConstantRef):
                     for kind, reason, elements in _constant_faults(source, wanted.value):
                         yield WeightFault(kind, own.name, parameter, reason, elements)
 
@@ -171,7 +168,7 @@ def _faults(mine: Graph, theirs: Graph) -> Iterator[WeightFault]:
 _Finding = tuple[FaultKind, str, int]
 
 
-def _constant_faults(stored: Stored, wanted: Decoded) -> Iterator[_Finding]:
+def _constant_faults(stored: ConstantRef, wanted: ConstantValue) -> Iterator[_Finding]:
     value = stored.value
     if isinstance(value.value, str) or isinstance(wanted.value, str):
         if value.value != wanted.value:
@@ -184,14 +181,14 @@ def _constant_faults(stored: Stored, wanted: Decoded) -> Iterator[_Finding]:
     # Too great for float16 is infinity on both sides.
     with np.errstate(over="ignore"):
         cast = wanted.value.astype(value.type.dtype.numpy)
-    yield from _CHECKS.get(stored.expression.removeprefix(PREFIX), _unknown)(stored, cast)
+    yield from _CHECKS.get(stored.compression, _unknown)(stored, cast)
 
 
-def _unknown(stored: Stored, wanted: Array) -> Iterator[_Finding]:
-    yield "form", f"no check of {stored.expression}", wanted.size
+def _unknown(stored: ConstantRef, wanted: Array) -> Iterator[_Finding]:
+    yield "form", f"no check of {stored.compression}", wanted.size
 
 
-def _plain(stored: Stored, wanted: Array) -> Iterator[_Finding]:
+def _plain(stored: ConstantRef, wanted: Array) -> Iterator[_Finding]:
     value = stored.value.array
     # Bit by bit: a negative zero, or another NaN, is another weight.
     wrong = (
@@ -212,7 +209,7 @@ def _slack(value: Array) -> float:
     return float(np.finfo(value.dtype.name).eps) if value.dtype.kind == "f" else 0.0
 
 
-def _nearness(stored: Stored, wanted: Array, step: _Floats) -> Iterator[_Finding]:
+def _nearness(stored: ConstantRef, wanted: Array, step: _Floats) -> Iterator[_Finding]:
     """That no weight is further than half a step from its quantised one."""
     dense = stored.value.array
     off = np.abs(dense.astype(np.float64) - wanted.astype(np.float64))
@@ -227,7 +224,7 @@ def _nearness(stored: Stored, wanted: Array, step: _Floats) -> Iterator[_Finding
         )
 
 
-def _affine(stored: Stored, wanted: Array) -> Iterator[_Finding]:
+def _affine(stored: ConstantRef, wanted: Array) -> Iterator[_Finding]:
     parts = stored.parts or {}
     scale = parts["scale"].array.astype(np.float64)
     shape = [1] * wanted.ndim
@@ -236,14 +233,14 @@ def _affine(stored: Stored, wanted: Array) -> Iterator[_Finding]:
     yield from _nearness(stored, wanted, np.broadcast_to(scale.reshape(shape), wanted.shape))
 
 
-def _blockwise(stored: Stored, wanted: Array) -> Iterator[_Finding]:
+def _blockwise(stored: ConstantRef, wanted: Array) -> Iterator[_Finding]:
     scale: Any = (stored.parts or {})["scale"].array.astype(np.float64)
     for axis, size in enumerate(wanted.shape):
         scale = np.repeat(scale, size // scale.shape[axis], axis)
     yield from _nearness(stored, wanted, scale)
 
 
-def _palette(stored: Stored, wanted: Array) -> Iterator[_Finding]:
+def _palette(stored: ConstantRef, wanted: Array) -> Iterator[_Finding]:
     lut = (stored.parts or {})["lut"].array.astype(np.float64)
     if lut.ndim == 1:
         # One palette, as iOS 16 has it, is a block as great as the tensor.
@@ -269,7 +266,7 @@ def _palette(stored: Stored, wanted: Array) -> Iterator[_Finding]:
         yield "palette", f"{count} of {wanted.size} are not at the nearest entry", count
 
 
-def _sparse(stored: Stored, wanted: Array) -> Iterator[_Finding]:
+def _sparse(stored: ConstantRef, wanted: Array) -> Iterator[_Finding]:
     parts = stored.parts or {}
     bits = parts["mask"].array
     if "shape" in parts:
@@ -289,7 +286,7 @@ def _sparse(stored: Stored, wanted: Array) -> Iterator[_Finding]:
 
 
 _CHECKS = {
-    CONST: _plain,
+    "": _plain,
     "affine_dequantize": _affine,
     "blockwise_shift_scale": _blockwise,
     "lut_to_dense": _palette,

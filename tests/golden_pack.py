@@ -81,7 +81,7 @@ def write_build_pack(
     tensors = {
         name: table[np.arange(3), pixels].transpose(0, 3, 1, 2) for name, pixels in images.items()
     }
-    outputs = pytorch.open_session(str(build.weights), 1).infer(tensors)
+    outputs = pytorch.FLOAT32.open_session(str(build.weights), 1).infer(tensors)
     return write_pack(
         folder or build.folder / golden.FOLDER,
         build.manifest.weights_sha256,

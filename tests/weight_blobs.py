@@ -1,7 +1,7 @@
-"""Where the weights lie in a Core ML package's blob file, for tests that harm them.
+"""Finds the weights in the blob file of a Core ML package, for tests that change them.
 
-Read by the file's layout, not by the product's reader: magic numbers as coremltools'
-`MILBlob/Blob/StorageFormat.hpp` has them.
+Does not use agecompact's reader. The magic numbers are those of coremltools'
+`MILBlob/Blob/StorageFormat.hpp`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Blob:
     bytes: int
 
     def within(self, content: bytearray) -> npt.NDArray[np.floating]:
-        """Its values, to be changed in place."""
+        """A view of its values, to change them in place."""
         view: npt.NDArray[np.floating] = np.frombuffer(
             memoryview(content)[self.start : self.start + self.bytes], self.dtype
         )
@@ -36,7 +36,7 @@ class Blob:
 
 
 def blobs(content: bytes) -> tuple[Blob, ...]:
-    """The float blobs of a blob file, in its order."""
+    """The float blobs of a blob file, in order."""
     found = []
     for at in range(_ALIGNMENT, len(content), _ALIGNMENT):
         if content[at : at + 4] == _SENTINEL:

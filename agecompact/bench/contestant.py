@@ -20,7 +20,8 @@ from agecompact.bench.validity import MIN_TIMED_RUNS
 from agecompact.contract import Contract
 from agecompact.errors import AgecompactError
 from agecompact.runtimes.base import Array
-from agecompact.runtimes.process import Opened, RuntimeFailure, RuntimeProcess
+from agecompact.runtimes.messages import Opened
+from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
 from agecompact.runtimes.registry import read_metadata
 
 # Long enough to average out the timer, short enough that rounds alternate fast.

@@ -148,7 +148,7 @@ def _pytorch(
 
     from agecompact.runtimes import pytorch
 
-    run = pytorch.open_session(path, threads).prepare(inputs)
+    run = pytorch.FLOAT32.open_session(path, threads).prepare(inputs)
     for _ in range(_WARMUP_RUNS):
         run()
     with profile(activities=[ProfilerActivity.CPU]) as profiler:

@@ -24,7 +24,8 @@ from agecompact.data import cache as chip_cache
 from agecompact.data.face import Face
 from agecompact.errors import AgecompactError, BackendMissingError, UsageError
 from agecompact.faces.files import read_chip
-from agecompact.runtimes.process import Opened, RuntimeFailure, RuntimeProcess, Staged
+from agecompact.runtimes.messages import Opened
+from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess, Staged
 
 if TYPE_CHECKING:
     from torch import Tensor as TorchTensor

@@ -1,1 +1,1 @@
-"""One file a backend, one interface (`base.Session`); `registry` knows which opens which file."""
+"""Runtimes: one module each, one interface (`base`); `registry` finds the one that opens a file."""

@@ -1,10 +1,11 @@
-"""The interface of every backend."""
+"""The interface that every runtime implements."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +16,11 @@ Arrays = Mapping[str, Array]
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a delegate put the graph's ops.
+    """Where a delegate placed the ops of a graph.
 
     Attributes:
-        partitions: How many pieces of the graph the delegate took; 1 is best.
-        fallback_ops: Ops left to the reference kernels, with how often each stands in the graph.
+        partitions: Number of pieces of the graph that the delegate runs; 1 is best.
+        fallback_ops: Number of ops, by type, that run on the reference kernels instead.
     """
 
     partitions: int
@@ -31,7 +32,7 @@ class Port:
     """One input or output, as the file declares it.
 
     Attributes:
-        shape: Batch axis included; None where an axis is open.
+        shape: Sizes, batch axis included; None for an axis of any size.
         dtype: Name of the NumPy dtype.
     """
 
@@ -41,10 +42,16 @@ class Port:
 
 @dataclass(frozen=True)
 class Interface:
-    """What a file takes and gives, by name, in the file's own order."""
+    """Inputs and outputs of a file, by name, in the file's order."""
 
     inputs: Mapping[str, Port]
     outputs: Mapping[str, Port]
+
+    @property
+    def fixed_batch(self) -> int | None:
+        """Number of images that each call takes; None if any number."""
+        first = next(iter(self.inputs.values()), None)
+        return first.shape[0] if first and first.shape else None
 
 
 @dataclass(frozen=True)
@@ -52,14 +59,13 @@ class Step:
     """One op of a model, as it ran.
 
     Attributes:
-        op: Its type in the runtime's own words: `Conv`, `CONV_2D`, `conv`, `Conv2d`.
-        output: Name of the tensor it wrote.
-        inputs: Names of the activations it read, constants left out.
+        op: Type of the op, as the runtime names it: `Conv`, `CONV_2D`, `conv`, `conv2d`.
+        output: Name of the tensor that it wrote.
+        inputs: Names of the activations that it read, without constants.
         scope: Path of the PyTorch module it comes from, such as `stage1.0.conv`; empty if unknown.
-        value: What it wrote, batch axis kept, in the runtime's own layout and dtype.
-        constants: The floats that it read and that no input changes, in its own order: weights and
-            biases, as the file stores them or, if as integers, what those stand for. Empty where
-            the runtime does not tell.
+        value: The tensor that it wrote, batch axis included, in the runtime's layout and dtype.
+        constants: The float constants that it read (weights and biases), in its own order. Those
+            stored as integers are dequantised. Empty if the runtime does not expose them.
     """
 
     op: str
@@ -70,59 +76,72 @@ class Step:
     constants: tuple[Array, ...] = ()
 
 
-# The steps of one inference, each after those it reads.
+# The steps of one inference. Each step comes after the steps whose outputs it reads.
 Trace = tuple[Step, ...]
 
 
-class Session(Protocol):
-    """A loaded model, inputs and outputs bound by name."""
+class Session(ABC):
+    """A loaded model. Inputs and outputs are bound by name."""
 
+    @abstractmethod
     def infer(self, inputs: Arrays) -> dict[str, Array]:
-        """Runs one batch: tensors by input name in, tensors by output name out."""
+        """Runs one batch.
 
-    def prepare(self, inputs: Arrays) -> Callable[[], None]:
-        """Binds the inputs once and returns the bare inference, for timing."""
+        Args:
+            inputs: Tensors by input name.
 
-    def trace(self, inputs: Arrays) -> Trace:
-        """Runs one batch and keeps what every op wrote.
-
-        The kernels are those of `infer`, as far as the runtime allows.
+        Returns:
+            Tensors by output name.
         """
 
-    def interface(self) -> Interface:
-        """What the file declares that it takes and gives."""
+    @abstractmethod
+    def prepare(self, inputs: Arrays) -> Callable[[], object]:
+        """Binds the inputs once and returns a function that only runs the model, for timing."""
 
-    def fixed_batch(self) -> int | None:
-        """How many images one call takes, or None where it takes as many as it is given."""
+    @abstractmethod
+    def trace(self, inputs: Arrays) -> Trace:
+        """Runs one batch and keeps the output of every op.
+
+        Uses the same kernels as `infer`, as far as the runtime allows.
+        """
+
+    @abstractmethod
+    def interface(self) -> Interface:
+        """Inputs and outputs that the file declares."""
 
     def placement(self) -> Placement | None:
-        """What the delegate took, or None where the runtime does not tell."""
+        """Where the delegate placed the ops; None if the runtime does not report it."""
+        return None
 
 
-class Backend(Protocol):
-    """What each module of this package provides."""
+class Backend(ABC):
+    """A runtime, which opens the files of one format."""
 
+    @abstractmethod
     def read_metadata(self, path: str) -> str | None:
-        """The agecompact JSON inside the file, or None when it holds none.
+        """The agecompact JSON embedded in the file; None if there is none.
 
         Raises:
-            UsageError: The file is not of this format, or is broken.
+            UsageError: The file is broken or has another format.
         """
 
+    @abstractmethod
     def describe(self, path: str) -> dict[str, Any]:
-        """What the file holds besides: ops, tensors, versions, as JSON values.
+        """Other content of the file, as JSON values: ops, tensors, versions.
 
         Raises:
-            UsageError: The file is not of this format, or is broken.
+            UsageError: The file is broken or has another format.
         """
 
+    @abstractmethod
     def open_session(self, path: str, threads: int) -> Session:
         """Loads the file.
 
         Raises:
-            UsageError: The file is not of this format, or is broken.
-            BackendMissingError: The runtime is not installed or not of this platform.
+            UsageError: The file is broken or has another format.
+            BackendMissingError: The runtime is not installed, or does not run on this platform.
         """
 
+    @abstractmethod
     def version(self) -> str:
-        """Version of the runtime, such as `litert 2.3.0`."""
+        """Name and version of the runtime, such as `litert 2.3.0`."""

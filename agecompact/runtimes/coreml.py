@@ -1,12 +1,12 @@
-"""Core ML, which predicts on macOS only; elsewhere its packages can still be read."""
+"""Core ML, which runs on macOS only. Its packages can be read on every platform."""
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections import Counter
 from collections.abc import Callable
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, partial
 from importlib.metadata import version as distribution_version
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +17,9 @@ import numpy as np
 
 from agecompact.artifacts import metadata
 from agecompact.errors import BackendMissingError, UsageError, missing_extra
-from agecompact.runtimes.base import Array, Arrays, Interface, Placement, Port, Trace
+from agecompact.filetypes import fix_for
+from agecompact.imports import resolve
+from agecompact.runtimes.base import Array, Arrays, Backend, Interface, Port, Session, Trace
 
 MODEL_FILE = Path("Data/com.apple.CoreML/model.mlmodel")
 
@@ -25,16 +27,18 @@ MODEL_FILE = Path("Data/com.apple.CoreML/model.mlmodel")
 _DTYPES = {65552: "float16", 65568: "float32", 65600: "float64", 131104: "int32", 131080: "int8"}
 
 
-class _Session:
+class _Session(Session):
     def __init__(self, model: Any, specification: Any) -> None:
         self._model = model
         self._interface = interface_of(specification)
-        self._image_inputs = image_inputs(specification)
+        self._image_inputs = frozenset(
+            feature.name for feature in specification.description.input if is_image(feature)
+        )
 
     def _bind(self, inputs: Arrays) -> dict[str, Any]:
         from PIL import Image
 
-        # Core ML takes an image input as an RGB picture and reorders its channels itself.
+        # Core ML takes RGB images and reorders the channels itself.
         return {
             name: Image.fromarray(np.asarray(value)[0]) if name in self._image_inputs else value
             for name, value in inputs.items()
@@ -44,31 +48,26 @@ class _Session:
         outputs: dict[str, Array] = self._model.predict(self._bind(inputs))
         return outputs
 
-    def prepare(self, inputs: Arrays) -> Callable[[], None]:
-        bound = self._bind(inputs)
-        return lambda: self._model.predict(bound)
+    def prepare(self, inputs: Arrays) -> Callable[[], object]:
+        return partial(self._model.predict, self._bind(inputs))
 
-    def trace(self, inputs: Arrays) -> Trace:  # noqa: ARG002 - nothing can be told.
+    def trace(self, inputs: Arrays) -> Trace:  # noqa: ARG002 - not supported.
         raise UsageError(
-            "Core ML does not tell what its ops write", fix="use the reference runtime"
+            "Core ML cannot be traced",
+            why="it does not expose the outputs of single ops",
+            fix="trace the package on the reference runtime, mil",
         )
 
     def interface(self) -> Interface:
         return self._interface
-
-    def fixed_batch(self) -> int | None:
-        return 1
-
-    def placement(self) -> Placement | None:
-        return None
 
 
 @cache
 def model_proto() -> ModuleType:
     """The protobuf module of Core ML's model format.
 
-    `import coremltools` pulls in torch and TensorFlow where they are installed, which takes
-    seconds. The generated modules need none of it, so they are imported under a name of their own.
+    `import coremltools` also imports torch and TensorFlow, which takes seconds. The generated
+    protobuf modules need neither, so they are imported under another package name.
 
     Raises:
         BackendMissingError: coremltools is not installed.
@@ -80,14 +79,15 @@ def model_proto() -> ModuleType:
     package = ModuleType(alias)
     package.__path__ = [str(Path(place) / "proto") for place in spec.submodule_search_locations]
     sys.modules.setdefault(alias, package)
-    return importlib.import_module(f"{alias}.Model_pb2")
+    module: ModuleType = resolve(f"{alias}.Model_pb2")
+    return module
 
 
 def read_specification(path: str) -> Any:
-    """The protobuf of an `.mlpackage`, on any platform.
+    """The `Model` message of an `.mlpackage`, on any platform.
 
     Raises:
-        UsageError: The folder is no package, or its specification is broken.
+        UsageError: The folder is not a package, or its model file is broken.
         BackendMissingError: coremltools is not installed.
     """
     proto = model_proto()
@@ -96,24 +96,27 @@ def read_specification(path: str) -> Any:
         specification = proto.Model()
         specification.ParseFromString(content)
     except Exception as error:  # protobuf's DecodeError has moved between versions.
-        raise UsageError(f"{path} is no Core ML package", why=str(error)) from None
+        raise not_a_package(path, str(error)) from None
     return specification
 
 
-def image_inputs(specification: Any) -> frozenset[str]:
-    """Names of the inputs that take pictures, not tensors."""
-    return frozenset(
-        feature.name
-        for feature in specification.description.input
-        if feature.type.WhichOneof("Type") == "imageType"
+def not_a_package(path: str | Path, why: str) -> UsageError:
+    """The error for a folder or file that is not a complete package."""
+    return UsageError(
+        f"{path} is not a Core ML package", why=why, fix=fix_for(Path(path), wanted="coreml")
     )
 
 
+def is_image(feature: Any) -> bool:
+    """Whether an input or output is an image, not a tensor."""
+    return bool(feature.type.WhichOneof("Type") == "imageType")
+
+
 def interface_of(specification: Any) -> Interface:
-    """What a package declares; a picture counts as uint8, NHWC, as the contract has it."""
+    """The inputs and outputs of a package; an image is uint8 NHWC, as in the contract."""
 
     def port(feature: Any) -> Port:
-        if feature.type.WhichOneof("Type") == "imageType":
+        if is_image(feature):
             image = feature.type.imageType
             return Port((1, int(image.height), int(image.width), 3), "uint8")
         array = feature.type.multiArrayType
@@ -126,76 +129,61 @@ def interface_of(specification: Any) -> Interface:
     )
 
 
-def read_metadata(path: str) -> str | None:
-    """The entry of the user-defined metadata."""
-    entries = read_specification(path).description.metadata.userDefined
-    return str(entries[metadata.KEY]) if metadata.KEY in entries else None
+class PackageBackend(Backend):
+    """Reads packages, on every platform."""
+
+    def read_metadata(self, path: str) -> str | None:
+        """The agecompact entry of the user-defined metadata."""
+        entries = read_specification(path).description.metadata.userDefined
+        return str(entries[metadata.KEY]) if metadata.KEY in entries else None
+
+    def describe(self, path: str) -> dict[str, Any]:
+        """Description, inputs, outputs and ops."""
+        specification = read_specification(path)
+        description = specification.description
+        main = specification.mlProgram.functions["main"]
+        block = main.block_specializations[main.opset]
+        ops = Counter(op.type for op in block.operations if op.type != "const")
+        return {
+            "specification_version": specification.specificationVersion,
+            "short_description": description.metadata.shortDescription,
+            "author": description.metadata.author,
+            "licence": description.metadata.license,
+            "version": description.metadata.versionString,
+            "inputs": {f.name: f.shortDescription for f in description.input},
+            "outputs": {f.name: f.shortDescription for f in description.output},
+            "ops": dict(ops.most_common()),
+        }
 
 
-def describe(path: str) -> dict[str, Any]:
-    """Description, interface and ops."""
-    specification = read_specification(path)
-    description = specification.description
-    main = specification.mlProgram.functions["main"]
-    block = main.block_specializations[main.opset]
-    ops = Counter(op.type for op in block.operations if op.type != "const")
-    return {
-        "specification_version": specification.specificationVersion,
-        "short_description": description.metadata.shortDescription,
-        "author": description.metadata.author,
-        "licence": description.metadata.license,
-        "version": description.metadata.versionString,
-        "inputs": {f.name: f.shortDescription for f in description.input},
-        "outputs": {f.name: f.shortDescription for f in description.output},
-        "ops": dict(ops.most_common()),
-    }
+@dataclass(frozen=True)
+class _CoreML(PackageBackend):
+    """Core ML on some compute units.
 
-
-def open_session(path: str, threads: int) -> _Session:  # noqa: ARG001 - Core ML has no such knob.
-    """Loads an `.mlpackage` on the CPU, where arithmetic is the most exact.
-
-    Raises:
-        BackendMissingError: This is no Mac.
-    """
-    return _open(path, "CPU_ONLY")
-
-
-def _open(path: str, unit: str) -> _Session:
-    if sys.platform != "darwin":
-        raise BackendMissingError(
-            "not run here",
-            why="Core ML predicts on macOS only",
-            fix="run the same command on a Mac",
-        )
-    import coremltools as ct
-
-    model = ct.models.MLModel(path, compute_units=ct.ComputeUnit[unit])
-    return _Session(model, read_specification(path))
-
-
-def version() -> str:
-    """Version of the package that drives Core ML."""
-    return f"coremltools {distribution_version('coremltools')}"
-
-
-class _OnUnit:
-    """This backend on other compute units than the CPU.
-
-    Args:
+    Attributes:
         unit: Name of a `coremltools.ComputeUnit`.
     """
 
-    read_metadata = staticmethod(read_metadata)
-    describe = staticmethod(describe)
-    version = staticmethod(version)
+    unit: str
 
-    def __init__(self, unit: str) -> None:
-        self._unit = unit
+    def open_session(self, path: str, threads: int) -> Session:  # noqa: ARG002 - no such option.
+        if sys.platform != "darwin":
+            raise BackendMissingError(
+                "Core ML cannot run here",
+                why="Core ML predicts on macOS only",
+                fix="run the same command on a Mac",
+            )
+        import coremltools as ct
 
-    def open_session(self, path: str, threads: int) -> _Session:  # noqa: ARG002 - as above.
-        return _open(path, self._unit)
+        model = ct.models.MLModel(path, compute_units=ct.ComputeUnit[self.unit])
+        return _Session(model, read_specification(path))
+
+    def version(self) -> str:
+        return f"coremltools {distribution_version('coremltools')}"
 
 
-CPU_AND_GPU = _OnUnit("CPU_AND_GPU")
-CPU_AND_NE = _OnUnit("CPU_AND_NE")
-ALL = _OnUnit("ALL")
+# The arithmetic of the CPU is the most exact.
+CPU_ONLY = _CoreML("CPU_ONLY")
+CPU_AND_GPU = _CoreML("CPU_AND_GPU")
+CPU_AND_NE = _CoreML("CPU_AND_NE")
+ALL = _CoreML("ALL")

@@ -14,39 +14,55 @@ from ai_edge_litert.interpreter import Interpreter
 
 from agecompact.artifacts import metadata
 from agecompact.errors import UsageError
-from agecompact.runtimes.base import Array, Arrays, Interface, Placement, Port, Trace
+from agecompact.filetypes import fix_for
+from agecompact.runtimes.base import (
+    Array,
+    Arrays,
+    Backend,
+    Interface,
+    Placement,
+    Port,
+    Session,
+    Trace,
+)
 
 SIGNATURE = "serving_default"
+# Names of ops by code.
+BUILTIN_OPS = {
+    code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
+}
 _FILE_IDENTIFIER = b"TFL3"
 
+# Details of tensors, as the interpreter reports them, by name.
+_Tensors = dict[str, dict[str, Any]]
 
-class _Session:
+
+class _Session(Session):
     def __init__(self, interpreter: Interpreter, path: str, threads: int) -> None:
         self._interpreter = interpreter
         self._path, self._threads = path, threads
-        details, outputs = _named(interpreter, path)
-        self._inputs = {n: d["index"] for n, d in details.items()}
-        self._batch = int(next(iter(details.values()))["shape"][0])
-        self._outputs = {n: d["index"] for n, d in outputs.items()}
+        inputs, outputs = _tensors(interpreter, path)
+        self._inputs = {name: tensor["index"] for name, tensor in inputs.items()}
+        self._outputs = {name: tensor["index"] for name, tensor in outputs.items()}
         self._interface = Interface(
-            _ports(details, interpreter.get_input_details()),
+            _ports(inputs, interpreter.get_input_details()),
             _ports(outputs, interpreter.get_output_details()),
         )
 
-    def _feed(self, inputs: Arrays) -> None:
+    def _bind(self, inputs: Arrays) -> None:
         if set(inputs) != set(self._inputs):
             raise KeyError(f"inputs {sorted(inputs)}; the signature has {sorted(self._inputs)}")
         for name, value in inputs.items():
             self._interpreter.set_tensor(self._inputs[name], value)
 
     def infer(self, inputs: Arrays) -> dict[str, Array]:
-        self._feed(inputs)
+        self._bind(inputs)
         self._interpreter.invoke()
         return {n: self._interpreter.get_tensor(i) for n, i in self._outputs.items()}
 
-    def prepare(self, inputs: Arrays) -> Callable[[], None]:
-        self._feed(inputs)
-        invoke: Callable[[], None] = self._interpreter.invoke
+    def prepare(self, inputs: Arrays) -> Callable[[], object]:
+        self._bind(inputs)
+        invoke: Callable[[], object] = self._interpreter.invoke
         return invoke
 
     def trace(self, inputs: Arrays) -> Trace:
@@ -57,18 +73,15 @@ class _Session:
     def interface(self) -> Interface:
         return self._interface
 
-    def fixed_batch(self) -> int | None:
-        return self._batch
-
     def placement(self) -> Placement | None:
         return _placement(self._interpreter._get_ops_details(), list(self._outputs.values()))
 
 
-def _named(interpreter: Interpreter, path: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Inputs and outputs by the names that the signature gives them.
+def _tensors(interpreter: Interpreter, path: str) -> tuple[_Tensors, _Tensors]:
+    """Inputs and outputs by the names in the signature.
 
-    A stranger's file may have no signature; then its tensors' own names stand in. Never their
-    positions, which converters reorder.
+    A foreign file may have no signature; its tensors' own names are used then. Positions are never
+    used, because converters reorder them.
     """
     signatures = list(interpreter.get_signature_list())
     if not signatures:
@@ -79,7 +92,8 @@ def _named(interpreter: Interpreter, path: str) -> tuple[dict[str, Any], dict[st
     if SIGNATURE not in signatures and len(signatures) > 1:
         raise UsageError(
             f"{path} has no signature '{SIGNATURE}'",
-            why=f"it has {', '.join(signatures)}: which one is meant cannot be told",
+            why=f"it has several others: {', '.join(signatures)}",
+            fix=f"convert it with one signature, or name one of them '{SIGNATURE}'",
         )
     runner = interpreter.get_signature_runner(
         SIGNATURE if SIGNATURE in signatures else signatures[0]
@@ -87,23 +101,23 @@ def _named(interpreter: Interpreter, path: str) -> tuple[dict[str, Any], dict[st
     return runner.get_input_details(), runner.get_output_details()
 
 
-def _ports(named: dict[str, Any], placed: list[dict[str, Any]]) -> dict[str, Port]:
-    """By the signature's names, in the order of the subgraph, by which others bind them."""
-    order = [int(tensor["index"]) for tensor in placed]
+def _ports(tensors: _Tensors, in_order: list[dict[str, Any]]) -> dict[str, Port]:
+    """By the signature's names, in the order of the subgraph, which other tools bind by."""
+    order = [int(tensor["index"]) for tensor in in_order]
     return {
         name: Port(tuple(int(side) for side in d["shape"]), np.dtype(d["dtype"]).name)
-        for name, d in sorted(named.items(), key=lambda item: order.index(int(item[1]["index"])))
+        for name, d in sorted(tensors.items(), key=lambda item: order.index(int(item[1]["index"])))
     }
 
 
 def _placement(ops: list[dict[str, Any]], outputs: list[int]) -> Placement:
-    """The execution plan, rebuilt from the op list, which holds delegated ops and delegates.
+    """Rebuilds the execution plan from the op list, which holds delegated ops and delegates.
 
-    Walking back from the outputs, a tensor that a delegate partition writes was computed there; the
-    original ops that are reached are those that fell back.
+    Walks back from the outputs: a tensor that a delegate partition writes was computed there, and
+    the original ops that are reached are those that were not delegated.
     """
     writers: dict[int, dict[str, Any]] = {}
-    for op in ops:  # Partitions follow the original ops, so theirs is the last word.
+    for op in ops:  # Partitions come after the original ops, so they win.
         writers.update(dict.fromkeys(op["outputs"], op))
     planned: dict[int, dict[str, Any]] = {}
     pending = list(outputs)
@@ -117,63 +131,64 @@ def _placement(ops: list[dict[str, Any]], outputs: list[int]) -> Placement:
     return Placement(partitions, dict(sorted(names.items())))
 
 
-def _content(path: str) -> bytes:
+def _unusable(what: str, path: str, why: str) -> UsageError:
+    return UsageError(what, why=why, fix=fix_for(Path(path), wanted="tflite"))
+
+
+def _read(path: str) -> bytes:
     content = Path(path).read_bytes()
     if content[4:8] != _FILE_IDENTIFIER:
-        raise UsageError(f"{path} is no TFLite file", why="it lacks the identifier 'TFL3'")
+        raise _unusable(f"{path} is not a TFLite file", path, "it lacks the identifier 'TFL3'")
     return content
 
 
 def _parse(path: str) -> Any:
     """The FlatBuffer as Python objects."""
-    content = _content(path)
+    content = _read(path)
     try:
         return schema.ModelT.InitFromPackedBuf(content, 0)
     except Exception as error:  # A truncated FlatBuffer fails in as many ways as it has fields.
-        raise UsageError(f"{path} is a broken TFLite file", why=str(error)) from None
+        raise _unusable(f"{path} is a broken TFLite file", path, str(error)) from None
 
 
-def read_metadata(path: str) -> str | None:
-    """The content of the metadata buffer of our name."""
-    model = _parse(path)
-    for entry in model.metadata or ():
-        if entry.name == metadata.KEY.encode():
-            return bytes(model.buffers[entry.buffer].data).decode("utf-8")
-    return None
+class _LiteRT(Backend):
+    """The metadata is a FlatBuffer metadata buffer. Inputs are NHWC."""
+
+    def read_metadata(self, path: str) -> str | None:
+        model = _parse(path)
+        for entry in model.metadata or ():
+            if entry.name == metadata.KEY.encode():
+                return bytes(model.buffers[entry.buffer].data).decode("utf-8")
+        return None
+
+    def describe(self, path: str) -> dict[str, Any]:
+        model = _parse(path)
+        graph = model.subgraphs[0]
+
+        def shapes(indices: Any) -> dict[str, list[int]]:
+            tensors = (graph.tensors[i] for i in indices)
+            return {t.name.decode(): [int(d) for d in t.shape] for t in tensors}
+
+        codes = (model.operatorCodes[op.opcodeIndex].builtinCode for op in graph.operators)
+        ops = Counter(BUILTIN_OPS[code] for code in codes)
+        return {
+            "signatures": [s.signatureKey.decode() for s in model.signatureDefs or ()],
+            "inputs": shapes(graph.inputs),
+            "outputs": shapes(graph.outputs),
+            "ops": dict(ops.most_common()),
+        }
+
+    def open_session(self, path: str, threads: int) -> Session:
+        _read(path)
+        try:
+            interpreter = Interpreter(model_path=path, num_threads=threads)
+            interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise _unusable(f"LiteRT cannot load {path}", path, str(error)) from None
+        return _Session(interpreter, path, threads)
+
+    def version(self) -> str:
+        return f"litert {distribution_version('ai-edge-litert')}"
 
 
-def describe(path: str) -> dict[str, Any]:
-    """Signatures, ops and tensors."""
-    model = _parse(path)
-    names = {
-        code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
-    }
-    graph = model.subgraphs[0]
-
-    def shapes(indices: Any) -> dict[str, list[int]]:
-        tensors = (graph.tensors[i] for i in indices)
-        return {t.name.decode(): [int(d) for d in t.shape] for t in tensors}
-
-    ops = Counter(names[model.operatorCodes[op.opcodeIndex].builtinCode] for op in graph.operators)
-    return {
-        "signatures": [s.signatureKey.decode() for s in model.signatureDefs or ()],
-        "inputs": shapes(graph.inputs),
-        "outputs": shapes(graph.outputs),
-        "ops": dict(ops.most_common()),
-    }
-
-
-def open_session(path: str, threads: int) -> _Session:
-    """Loads a `.tflite` file; tensors are NHWC."""
-    _content(path)
-    try:
-        interpreter = Interpreter(model_path=path, num_threads=threads)
-        interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
-        raise UsageError(f"{path} is no model that LiteRT loads", why=str(error)) from None
-    return _Session(interpreter, path, threads)
-
-
-def version() -> str:
-    """Version of LiteRT."""
-    return f"litert {distribution_version('ai-edge-litert')}"
+BACKEND = _LiteRT()

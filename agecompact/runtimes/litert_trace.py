@@ -1,12 +1,12 @@
-"""What every op of a TFLite graph gave, as `Step`s.
+"""Traces a TFLite graph: the output of every op, as `Step`s.
 
-Of the two ways to see between the ops, this rewrites the FlatBuffer, in memory, so that every
-tensor that depends on the inputs is an output of the subgraph: XNNPACK then runs the same kernels
-on the same plan and must hand each tensor out. The other, `experimental_preserve_all_tensors`,
-keeps only what the interpreter itself writes: of a graph that XNNPACK takes in one piece, nothing,
-and without the delegate other kernels with other rounding would be traced. What changes here is
-that XNNPACK fuses no ops across the tensors it hands out, which leaves the arithmetic as it is: the
-answers of all released models are the same to the last bit.
+There are two ways to see the tensors between the ops. This module rewrites the FlatBuffer, in
+memory, so that every tensor computed from the inputs is an output of the subgraph: XNNPACK then
+runs the same kernels with the same plan and must write each tensor. The other way,
+`experimental_preserve_all_tensors`, only keeps what the interpreter itself writes: nothing for a
+graph that XNNPACK takes as a whole. Without the delegate, other kernels with other rounding would
+run. Here XNNPACK only stops fusing ops across the new outputs, which does not change the
+arithmetic: the outputs change by rounding at most.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from agecompact.runtimes.base import Array, Arrays, Step, Trace
+from agecompact.runtimes.litert import BUILTIN_OPS
 
-_OPS = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
 _ACTIVATIONS = {
     code: name
     for name, code in vars(schema.ActivationFunctionType).items()
@@ -31,32 +31,31 @@ _ACTIVATIONS = {
 
 
 def trace(model: Any, threads: int, inputs: Arrays, indices: Mapping[str, int]) -> Trace:
-    """Runs a model once and keeps what every op gave.
+    """Runs a model once and keeps the output of every op.
 
     Args:
-        model: A `schema.ModelT`; its first subgraph's outputs are extended.
+        model: A `schema.ModelT`; the outputs of its first subgraph are extended.
         threads: For the interpreter.
         inputs: One batch, NHWC, by input name.
-        indices: The tensors that those names mean.
+        indices: Indices of the input tensors, by input name.
 
     Returns:
-        The steps in the order of execution. `op` names a fused activation too, `CONV_2D+RELU`.
-        A quantised tensor's value is what it stands for, float32, and its stored type is told in
-        the op: `CONV_2D[int8]`.
+        The steps in the order of execution. `op` includes a fused activation, `CONV_2D+RELU`. A
+        quantised tensor is dequantised to float32, and `op` shows its stored type: `CONV_2D[int8]`.
     """
     graph = model.subgraphs[0]
     live = {int(i) for i in graph.inputs}
     stored_at = _constants(model)
     ops = []
-    for op in graph.operators:  # In execution order, by the format's rule.
+    for op in graph.operators:  # In execution order, as the format requires.
         reads = tuple(dict.fromkeys(int(i) for i in op.inputs if int(i) in live))
         if reads:
             live.update(int(i) for i in op.outputs)
             constants = [stored_at[int(i)] for i in op.inputs if int(i) in stored_at]
             ops.append((_kind(model, op), reads, constants, [int(i) for i in op.outputs]))
-    answers = [int(i) for i in graph.outputs]
-    graph.outputs = [*answers, *(i for *_, outs in ops for i in outs if i not in answers)]
-    # The signature, where there is one, would have to name the new outputs too.
+    outputs = [int(i) for i in graph.outputs]
+    graph.outputs = [*outputs, *(i for *_, written in ops for i in written if i not in outputs)]
+    # A signature would have to name the new outputs too.
     model.signatureDefs = []
     interpreter = Interpreter(model_content=_packed(model), num_threads=threads)
     interpreter.allocate_tensors()
@@ -71,17 +70,20 @@ def trace(model: Any, threads: int, inputs: Arrays, indices: Mapping[str, int]) 
         return stored, _dequantised(stored, details[index]["quantization_parameters"])
 
     steps = []
-    for kind, reads, constants, outs in ops:
-        held = tuple(v for v in (read(i)[1] for i in constants) if v.dtype.kind == "f")
-        for index in outs:
+    for kind, reads, constants, written in ops:
+        floats = tuple(v for v in (read(i)[1] for i in constants) if v.dtype.kind == "f")
+        for index in written:
             stored, value = read(index)
             op = kind if value is stored else f"{kind}[{stored.dtype}]"
-            steps.append(Step(op, names[index], tuple(names[i] for i in reads), "", value, held))
+            steps.append(Step(op, names[index], tuple(names[i] for i in reads), "", value, floats))
     return tuple(steps)
 
 
 def _constants(model: Any) -> dict[int, int]:
-    """Tensors that the file stores, and those that are such a one dequantised: by index, which."""
+    """For each constant tensor, the index of the tensor that the file stores it in.
+
+    That is another tensor if the constant is the output of a DEQUANTIZE op.
+    """
     graph = model.subgraphs[0]
     found = {
         index: index
@@ -95,21 +97,21 @@ def _constants(model: Any) -> dict[int, int]:
 
 
 def _names(graph: Any) -> dict[int, str]:
-    """Tensors' names by index; what the format leaves free, two of one name, gets its index."""
+    """Names of the tensors by index; a name that several tensors share gets the index appended."""
     names = {index: tensor.name.decode() for index, tensor in enumerate(graph.tensors)}
-    often = Counter(names.values())
-    return {i: name if often[name] == 1 else f"{name}:{i}" for i, name in names.items()}
+    counts = Counter(names.values())
+    return {i: name if counts[name] == 1 else f"{name}:{i}" for i, name in names.items()}
 
 
 def _kind(model: Any, op: Any) -> str:
     code = model.operatorCodes[op.opcodeIndex]
-    kind = _OPS[max(code.builtinCode, code.deprecatedBuiltinCode)]
+    kind = BUILTIN_OPS[max(code.builtinCode, code.deprecatedBuiltinCode)]
     fused = _ACTIVATIONS.get(getattr(op.builtinOptions, "fusedActivationFunction", 0))
     return f"{kind}+{fused}" if fused else kind
 
 
 def _dequantised(stored: Array, parameters: Any) -> Array:
-    """What the integers of a quantised tensor stand for; any other tensor as it is."""
+    """A quantised tensor as float32; any other tensor as it is."""
     scales, zeros = parameters["scales"], parameters["zero_points"]
     if not len(scales):
         return stored

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import onnxruntime as ort
 
 from agecompact.artifacts import metadata
 from agecompact.errors import UsageError
-from agecompact.runtimes.base import Array, Arrays, Interface, Placement, Port, Trace
+from agecompact.filetypes import fix_for
+from agecompact.runtimes.base import Array, Arrays, Backend, Interface, Port, Session, Trace
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -23,7 +26,7 @@ _DTYPES = {
 }
 
 
-class _Session:
+class _Session(Session):
     def __init__(self, session: ort.InferenceSession, path: str) -> None:
         self._session = session
         self._path = path
@@ -32,13 +35,13 @@ class _Session:
     def infer(self, inputs: Arrays) -> dict[str, Array]:
         return dict(zip(self._outputs, self._session.run(None, dict(inputs)), strict=True))
 
-    def prepare(self, inputs: Arrays) -> Callable[[], None]:
+    def prepare(self, inputs: Arrays) -> Callable[[], object]:
         binding = self._session.io_binding()
         for name, value in inputs.items():
             binding.bind_cpu_input(name, value)
         for name in self._outputs:
             binding.bind_output(name)
-        return lambda: self._session.run_with_iobinding(binding)
+        return partial(self._session.run_with_iobinding, binding)
 
     def trace(self, inputs: Arrays) -> Trace:
         import onnx
@@ -49,76 +52,69 @@ class _Session:
         return onnxruntime_trace.trace(model, self._session.get_session_options(), inputs)
 
     def interface(self) -> Interface:
-        def ports(arguments: Any) -> dict[str, Port]:
-            return {
-                a.name: Port(
-                    # An open axis has a name, or nothing, in place of a number.
-                    tuple(side if isinstance(side, int) else None for side in a.shape),
-                    _DTYPES.get(a.type, a.type),
-                )
-                for a in arguments
-            }
-
-        return Interface(ports(self._session.get_inputs()), ports(self._session.get_outputs()))
-
-    def fixed_batch(self) -> int | None:
-        axis = self._session.get_inputs()[0].shape[0]
-        return axis if isinstance(axis, int) else None
-
-    def placement(self) -> Placement | None:
-        return None
+        return Interface(_ports(self._session.get_inputs()), _ports(self._session.get_outputs()))
 
 
-def _load(path: str, threads: int) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's exceptions share no base class but this one.
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"{path} is no model that ONNX Runtime loads", why=reason) from None
+def _ports(arguments: Any) -> dict[str, Port]:
+    return {
+        argument.name: Port(
+            # An axis of any size has a name, or None, instead of a number.
+            tuple(side if isinstance(side, int) else None for side in argument.shape),
+            _DTYPES.get(argument.type, argument.type),
+        )
+        for argument in arguments
+    }
+
+
+def _unusable(what: str, path: str, why: str) -> UsageError:
+    return UsageError(what, why=why, fix=fix_for(Path(path), wanted="onnx"))
 
 
 def _parse(path: str) -> Any:
-    """The protobuf, not a session: that would run graph passes on a file not yet trusted."""
+    """The protobuf. Not a session, which would run graph passes on an untrusted file."""
     import onnx
 
     try:
         return onnx.load_model(path, load_external_data=False)
     except Exception as error:  # protobuf's DecodeError has moved between versions.
-        raise UsageError(f"{path} is no ONNX file", why=str(error)) from None
+        raise _unusable(f"{path} is not an ONNX file", path, str(error)) from None
 
 
-def read_metadata(path: str) -> str | None:
-    """The entry of `metadata_props`."""
-    return next((p.value for p in _parse(path).metadata_props if p.key == metadata.KEY), None)
-
-
-def describe(path: str) -> dict[str, Any]:
-    """Opset, ops and tensors."""
-    model = _parse(path)
-
-    def shapes(values: Any) -> dict[str, list[int | str]]:
-        return {
-            v.name: [d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim]
-            for v in values
-        }
-
+def _shapes(values: Any) -> dict[str, list[int | str]]:
     return {
-        "opsets": {entry.domain or "ai.onnx": entry.version for entry in model.opset_import},
-        "inputs": shapes(model.graph.input),
-        "outputs": shapes(model.graph.output),
-        "ops": dict(Counter(node.op_type for node in model.graph.node).most_common()),
+        v.name: [d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim] for v in values
     }
 
 
-def open_session(path: str, threads: int) -> _Session:
-    """Loads an `.onnx` file on the CPU provider."""
-    return _Session(_load(path, threads), path)
+class _OnnxRuntime(Backend):
+    """The metadata is an entry of `metadata_props`. Inputs are NCHW."""
+
+    def read_metadata(self, path: str) -> str | None:
+        return next((p.value for p in _parse(path).metadata_props if p.key == metadata.KEY), None)
+
+    def describe(self, path: str) -> dict[str, Any]:
+        model = _parse(path)
+        return {
+            "opsets": {entry.domain or "ai.onnx": entry.version for entry in model.opset_import},
+            "inputs": _shapes(model.graph.input),
+            "outputs": _shapes(model.graph.output),
+            "ops": dict(Counter(node.op_type for node in model.graph.node).most_common()),
+        }
+
+    def open_session(self, path: str, threads: int) -> Session:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's exceptions share no other base class.
+            reason = str(error).splitlines()[0]
+            raise _unusable(f"ONNX Runtime cannot load {path}", path, reason) from None
+        return _Session(session, path)
+
+    def version(self) -> str:
+        return f"onnxruntime {ort.__version__}"
 
 
-def version() -> str:
-    """Version of ONNX Runtime."""
-    return f"onnxruntime {ort.__version__}"
+BACKEND = _OnnxRuntime()

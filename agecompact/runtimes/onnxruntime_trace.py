@@ -1,9 +1,9 @@
-"""What every node of an ONNX graph gave, as `Step`s.
+"""Traces an ONNX graph: the output of every node, as `Step`s.
 
-All values become graph outputs of a copy in memory. ONNX Runtime's optimisations stay on, so the
-kernels are those of `infer` but for one thing: nodes that it would fuse (Conv and the Relu after
-it) run apart, because the value between them is asked for. A fused activation is applied to the
-same sums: the answers of all released models are the same to the last bit.
+Works on a copy in memory whose outputs are all values. ONNX Runtime's optimisations stay on, so the
+kernels are those of `infer`, with one exception: nodes that would be fused (a Conv and its Relu)
+run separately, because the value between them is an output. A fused activation is applied to the
+same sums, so the outputs change by rounding at most.
 """
 
 from __future__ import annotations
@@ -20,32 +20,33 @@ from agecompact.runtimes.base import Array, Arrays, Step, Trace
 
 
 def trace(model: onnx.ModelProto, options: ort.SessionOptions, inputs: Arrays) -> Trace:
-    """Runs a model once and keeps what every node gave.
+    """Runs a model once and keeps the output of every node.
 
     Args:
         model: The model; values are added to its outputs.
-        options: Of the session that runs it.
+        options: For the session that runs it.
         inputs: One batch, by input name.
 
     Returns:
-        The steps in the graph's order. `scope` is what stands before the last `/` of a node's name,
-        where files of this package keep the module's path, without the enclosing modules that
-        other exporters repeat before it.
+        The steps in the order of the graph. `scope` is the last path component before the name of
+        the node: agecompact's exporter writes the path of the module there, other exporters repeat
+        the enclosing modules before it.
     """
     graph = model.graph
     live = _live(graph)
     nodes = [(node, [o for o in node.output if o in live]) for node in graph.node]
     stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    # Weights may be made of others as the session loads: unpacked, cast, transposed.
-    made = {i for node, outputs in nodes if outputs for i in node.input} - live - stored.keys()
-    asked = [*(name for _, outputs in nodes for name in outputs), *sorted(made - {""})]
+    # Weights may be computed from others as the session loads: unpacked, cast, transposed.
+    computed = {i for node, outputs in nodes if outputs for i in node.input} - live - stored.keys()
+    computed -= {""}
+    wanted = [*(name for _, outputs in nodes for name in outputs), *sorted(computed)]
     known = {output.name for output in graph.output}
-    graph.output.extend(onnx.ValueInfoProto(name=n) for n in asked if n not in known)
+    graph.output.extend(onnx.ValueInfoProto(name=n) for n in wanted if n not in known)
     session = ort.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    values = dict(zip(asked, session.run(asked, dict(inputs)), strict=True))
-    fixed = stored | {name: values[name] for name in made if name}
+    values = dict(zip(wanted, session.run(wanted, dict(inputs)), strict=True))
+    constants = stored | {name: values[name] for name in computed}
     return tuple(
         Step(
             node.op_type,
@@ -53,7 +54,7 @@ def trace(model: onnx.ModelProto, options: ort.SessionOptions, inputs: Arrays) -
             tuple(dict.fromkeys(i for i in node.input if i in live)),
             _scope(node.name),
             values[name],
-            _floats(fixed, node.input),
+            _floats(constants, node.input),
         )
         for node, outputs in nodes
         for name in outputs
@@ -61,7 +62,7 @@ def trace(model: onnx.ModelProto, options: ort.SessionOptions, inputs: Arrays) -
 
 
 def _live(graph: Any) -> set[str]:
-    """Names of the inputs and of the values that depend on them: neither weights nor constants."""
+    """Names of the inputs and of the values computed from them: not weights, not constants."""
     stored = {initializer.name for initializer in graph.initializer}
     live = {value.name for value in graph.input if value.name not in stored}
     for node in graph.node:
@@ -70,9 +71,9 @@ def _live(graph: Any) -> set[str]:
     return live
 
 
-def _floats(fixed: Mapping[str, Array], names: Iterable[str]) -> tuple[Array, ...]:
-    found = (fixed[name] for name in names if name in fixed)
-    # What a sequence or an optional type holds is no array.
+def _floats(constants: Mapping[str, Array], names: Iterable[str]) -> tuple[Array, ...]:
+    found = (constants[name] for name in names if name in constants)
+    # A sequence or an optional type does not give an array.
     return tuple(v for v in found if isinstance(v, np.ndarray) and v.dtype.kind == "f")
 
 

@@ -1,4 +1,4 @@
-"""Runs a model file in a process of its own, so that a runtime's crash is an answer, not an end."""
+"""Runs a model file in a separate process, so that a crash of its runtime is just a result."""
 
 from __future__ import annotations
 
@@ -19,22 +19,25 @@ import numpy as np
 
 from agecompact.errors import UsageError
 from agecompact.formats import Runtime
-from agecompact.runtimes.base import Array, Arrays, Interface, Placement, Port, Step, Trace
+from agecompact.runtimes.base import Array, Arrays, Step, Trace
+from agecompact.runtimes.messages import Memory, Opened, TracedStep
 from agecompact.runtimes.registry import runtime_of
+from agecompact.serialization import structure, unstructure
 
 FailureKind = Literal["missing", "load", "run", "crash", "timeout"]
 
 _LAST_LINES = 3
+_REPLY = "the reply of the worker process"
 
 
 class RuntimeFailure(Exception):  # noqa: N818 - a result to record, not a user's error.
-    """A runtime did not answer.
+    """A runtime failed.
 
     Attributes:
-        kind: `missing` (no such runtime here), `load`, `run`, `crash` (the process died) or
-            `timeout`.
-        reason: What the runtime, or the operating system, said of it.
-        fix: What mends it, where that is known.
+        kind: `missing` (the runtime is not installed or does not run here), `load`, `run`, `crash`
+            (the process died) or `timeout`.
+        reason: The error message of the runtime or of the operating system.
+        fix: What fixes it; empty if unknown.
     """
 
     def __init__(self, kind: FailureKind, reason: str, fix: str = "") -> None:
@@ -45,31 +48,12 @@ class RuntimeFailure(Exception):  # noqa: N818 - a result to record, not a user'
 
 
 @dataclass(frozen=True)
-class Opened:
-    """What opening a file told.
-
-    Attributes:
-        init_ms: Time to load the file and make it ready.
-        version: The runtime and its version.
-        placement: What the delegate took, or None where the runtime does not tell.
-        fixed_batch: How many images one call takes, or None where it takes any number.
-        interface: What the file takes and gives.
-    """
-
-    init_ms: float
-    version: str
-    placement: Placement | None
-    fixed_batch: int | None
-    interface: Interface
-
-
-@dataclass(frozen=True)
 class InferenceResult:
-    """What running samples gave.
+    """Outputs of a run.
 
     Attributes:
-        outputs: By output name, arrays whose leading axis counts samples.
-        model_ms: Time in the runtime, without what brought the arrays there and back.
+        outputs: Arrays by output name; the leading axis counts samples.
+        model_ms: Time spent in the runtime, without the transfer of the arrays.
     """
 
     outputs: Mapping[str, Array]
@@ -82,27 +66,10 @@ class Staged:
 
     files: Mapping[str, Path]
 
-    def to_json(self) -> dict[str, str]:
-        """The files as JSON values."""
-        return {name: str(path) for name, path in self.files.items()}
-
     def remove(self) -> None:
-        """Gives their space back."""
+        """Deletes the files."""
         for path in self.files.values():
             path.unlink(missing_ok=True)
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Resident memory of the process, bytes.
-
-    Attributes:
-        peak_rss_bytes: The most it ever held, Python and the runtime's libraries included.
-        rss_before_load_bytes: What it had held at most before the model was loaded.
-    """
-
-    peak_rss_bytes: int
-    rss_before_load_bytes: int
 
 
 class RuntimeProcess:
@@ -110,9 +77,12 @@ class RuntimeProcess:
 
     Args:
         path: The model file.
-        runtime: What opens it; the one that users mean by such a file where none is given.
+        runtime: The runtime to open it with; by default the first one of the file's format.
         threads: Threads for the runtime.
         timeout_s: Longest wait for any one reply.
+
+    Every method that sends a request raises `RuntimeFailure` if the runtime is missing, fails,
+    crashes or takes too long.
     """
 
     def __init__(
@@ -153,118 +123,89 @@ class RuntimeProcess:
         self._folder.cleanup()
 
     def open(self) -> Opened:
-        """Loads the file.
-
-        Raises:
-            RuntimeFailure: The runtime is missing, refused the file, died or took too long.
-        """
+        """Loads the file."""
         try:
             runtime = self._runtime or runtime_of(self._path)
         except UsageError as error:
             raise RuntimeFailure("load", str(error)) from None
-        reply = self._ask("open", path=str(self._path), runtime=runtime.name, threads=self._threads)
-        placement = Placement(**reply["placement"]) if reply["placement"] else None
-        return Opened(
-            reply["init_ms"],
-            reply["version"],
-            placement,
-            reply["fixed_batch"],
-            Interface(_ports(reply["interface"]["inputs"]), _ports(reply["interface"]["outputs"])),
-        )
+        result = self._request("open", path=self._path, runtime=runtime.name, threads=self._threads)
+        return structure(result, Opened, where=_REPLY)
 
     def infer(self, samples: Arrays) -> Mapping[str, Array]:
         """Runs many samples.
 
         Args:
-            samples: As `stage` takes them.
+            samples: As in `stage`.
 
         Returns:
-            By output name, arrays with the same leading axis.
-
-        Raises:
-            RuntimeFailure: The runtime failed, died or took too long.
+            Arrays by output name, with the same leading axis.
         """
         return self.run(self.stage(samples)).outputs
 
     def stage(self, samples: Arrays) -> Staged:
-        """Puts samples where `run` takes them from; any thread may, while another batch runs.
+        """Writes samples to files for `run`. Any thread may call this while another batch runs.
 
         Args:
-            samples: By input name, arrays whose leading axis counts samples and whose other axes
-                are those of the input, batch axis included.
+            samples: Arrays by input name. The leading axis counts samples; the other axes are those
+                of the input, batch axis included.
         """
         files = {}
         for name, array in samples.items():
-            # Numbered: an input's name may be no file's.
+            # Numbered, because an input's name may not be a valid file name.
             path = Path(self._folder.name) / f"{next(self._numbers)}.npy"
             np.save(path, array, allow_pickle=False)
             files[name] = path
         return Staged(files)
 
     def run(self, staged: Staged) -> InferenceResult:
-        """Runs staged samples, once.
-
-        Raises:
-            RuntimeFailure: The runtime failed, died or took too long.
-        """
+        """Runs staged samples and deletes their files."""
         outputs = Path(self._folder.name) / "outputs.npz"
-        try:
-            reply = self._ask("infer", inputs=staged.to_json(), outputs=str(outputs))
-        finally:
-            staged.remove()
+        model_ms = self._request_with(staged, "infer", outputs=outputs)
         with np.load(outputs, allow_pickle=False) as arrays:
-            return InferenceResult({name: arrays[name] for name in arrays.files}, reply["model_ms"])
+            return InferenceResult({name: arrays[name] for name in arrays.files}, model_ms)
 
     def trace(self, sample: Arrays) -> Trace:
-        """What every op wrote on the first sample (as `stage` takes it).
-
-        Raises:
-            RuntimeFailure: The runtime failed, died or took too long.
-        """
+        """The steps of one inference, on the first sample (as in `stage`)."""
         values = Path(self._folder.name) / "values.npz"
-        staged = self.stage(sample)
-        try:
-            reply = self._ask("trace", inputs=staged.to_json(), values=str(values))
-        finally:
-            staged.remove()
+        result = self._request_with(self.stage(sample), "trace", values=values)
+        steps = structure(result, list[TracedStep], where=_REPLY)
         with np.load(values, allow_pickle=False) as arrays:
             return tuple(
                 Step(
-                    op,
-                    output,
-                    tuple(inputs),
-                    scope,
+                    step.op,
+                    step.output,
+                    step.inputs,
+                    step.scope,
                     arrays[str(i)],
-                    tuple(arrays[f"{i}.{k}"] for k in range(constants)),
+                    tuple(arrays[f"{i}.{k}"] for k in range(step.constants)),
                 )
-                for i, (op, output, inputs, scope, constants) in enumerate(reply["steps"])
+                for i, step in enumerate(steps)
             )
 
     def prepare(self, sample: Arrays) -> float:
-        """Binds one sample (as `stage` takes it) for `time`; returns the first inference in ms."""
-        staged = self.stage(sample)
-        try:
-            reply = self._ask("prepare", inputs=staged.to_json())
-        finally:
-            staged.remove()
-        first_ms: float = reply["first_inference_ms"]
-        return first_ms
+        """Binds one sample (as in `stage`) for `time`; returns the first inference in ms."""
+        return float(self._request_with(self.stage(sample), "prepare"))
 
     def time(self, runs: int) -> list[float]:
         """Latencies of `runs` inferences of the bound sample, in ms."""
-        samples_ms: list[float] = self._ask("time", runs=runs)["samples_ms"]
-        return samples_ms
+        return list(self._request("time", runs=runs))
 
     def memory(self) -> Memory:
         """Resident memory so far."""
-        reply = self._ask("memory")
-        return Memory(reply["peak_rss_bytes"], reply["rss_before_load_bytes"])
+        return structure(self._request("memory"), Memory, where=_REPLY)
 
-    def _ask(self, method: str, **arguments: Any) -> dict[str, Any]:
+    def _request_with(self, staged: Staged, method: str, **arguments: Any) -> Any:
+        try:
+            return self._request(method, inputs=staged.files, **arguments)
+        finally:
+            staged.remove()
+
+    def _request(self, method: str, **arguments: Any) -> Any:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        request = json.dumps(unstructure({"method": method, **arguments}))
         try:
-            print(json.dumps({"method": method, **arguments}), file=self._process.stdin, flush=True)
+            print(request, file=self._process.stdin, flush=True)
         except BrokenPipeError:
             raise self._crash() from None
         with selectors.DefaultSelector() as selector:
@@ -274,11 +215,10 @@ class RuntimeProcess:
         line = self._process.stdout.readline()
         if not line:
             raise self._crash()
-        reply: dict[str, Any] = json.loads(line)
-        if not reply.pop("ok"):
-            reason = ": ".join(part for part in (reply["what"], reply["why"]) if part)
-            raise RuntimeFailure(reply["kind"], reason, reply["fix"])
-        return reply
+        reply = json.loads(line)
+        if "failure" in reply:
+            raise RuntimeFailure(**reply["failure"])
+        return reply["result"]
 
     def _crash(self) -> RuntimeFailure:
         code = self._process.wait()
@@ -286,7 +226,3 @@ class RuntimeProcess:
         self._log.seek(0)
         lines = [line for line in self._log.read().splitlines() if line.strip()]
         return RuntimeFailure("crash", f"{how}: {' | '.join(lines[-_LAST_LINES:])}")
-
-
-def _ports(told: Mapping[str, Any]) -> dict[str, Port]:
-    return {name: Port(tuple(port["shape"]), port["dtype"]) for name, port in told.items()}

@@ -1,9 +1,10 @@
-"""PyTorch, eager, on the CPU: float32, or float64 as the reference that artefacts are held to."""
+"""PyTorch, eager, on the CPU, in float32; or in float64, the reference for all artefacts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,37 +16,30 @@ from agecompact.artifacts.metadata import ArtifactMetadata
 from agecompact.contract import Contract
 from agecompact.models import complexity
 from agecompact.runtimes import pytorch_trace
-from agecompact.runtimes.base import Array, Arrays, Interface, Placement, Port, Trace
+from agecompact.runtimes.base import Array, Arrays, Backend, Interface, Port, Session, Trace
 from agecompact.weights import checkpoints
 
 
-class _Session:
+class _Session(Session):
     def __init__(self, network: nn.Module, contract: Contract, dtype: torch.dtype) -> None:
         self._network = network.to(dtype)
         self._contract = contract
         self._dtype = dtype
 
-    def _bind(self, inputs: Arrays) -> tuple[torch.Tensor, ...]:
-        given = (torch.from_numpy(np.asarray(inputs[n])) for n in self._contract.input_names)
-        return tuple(tensor.to(self._dtype) for tensor in given)
+    def _bind(self, inputs: Arrays) -> dict[str, torch.Tensor]:
+        names = self._contract.input_names
+        return {n: torch.from_numpy(np.asarray(inputs[n])).to(self._dtype) for n in names}
 
     def infer(self, inputs: Arrays) -> dict[str, Array]:
         with torch.inference_mode():
-            answers = self._network(*self._bind(inputs)).float()
-        return {self._contract.output.name: answers.numpy()}
+            output = self._network(*self._bind(inputs).values()).float()
+        return {self._contract.output.name: output.numpy()}
 
-    def prepare(self, inputs: Arrays) -> Callable[[], None]:
-        bound = self._bind(inputs)
-
-        def run() -> None:
-            with torch.inference_mode():
-                self._network(*bound)
-
-        return run
+    def prepare(self, inputs: Arrays) -> Callable[[], object]:
+        return torch.inference_mode()(partial(self._network, *self._bind(inputs).values()))
 
     def trace(self, inputs: Arrays) -> Trace:
-        names = self._contract.input_names
-        return pytorch_trace.trace(self._network, dict(zip(names, self._bind(inputs), strict=True)))
+        return pytorch_trace.trace(self._network, self._bind(inputs))
 
     def interface(self) -> Interface:
         contract = self._contract
@@ -55,63 +49,44 @@ class _Session:
             {contract.output.name: Port((None, 1), "float32")},
         )
 
-    def fixed_batch(self) -> int | None:
-        return None
 
-    def placement(self) -> Placement | None:
-        return None
+@dataclass(frozen=True)
+class _PyTorch(Backend):
+    """PyTorch, in evaluation mode. The metadata is the header of the weights. Inputs are NCHW.
 
-
-def read_metadata(path: str) -> str | None:
-    """A weights file's header, put as an artefact's metadata."""
-    weights = checkpoints.read(Path(path))
-    return ArtifactMetadata(
-        model=weights.model_id,
-        precision="float32",
-        contract=weights.contract,
-        weights_sha256=weights.sha256,
-        source="",
-        terms="",
-        versions={"torch": torch.__version__},
-    ).to_json()
-
-
-def describe(path: str) -> dict[str, Any]:
-    """The layout's configuration, and what the network counts."""
-    weights = checkpoints.read(Path(path))
-    measured = complexity.measure(weights.network(), weights.contract)
-    return {"config": dict(weights.config), "tensors": len(weights.state), **asdict(measured)}
-
-
-def open_session(path: str, threads: int) -> _Session:
-    """The network of a weights file, in evaluation mode, NCHW."""
-    return _open(path, threads, torch.float32)
-
-
-def _open(path: str, threads: int, dtype: torch.dtype) -> _Session:
-    torch.set_num_threads(threads)
-    weights = checkpoints.read(Path(path))
-    return _Session(weights.network(), weights.contract, dtype)
-
-
-def version() -> str:
-    """Version of PyTorch."""
-    return f"torch {torch.__version__}"
-
-
-class _Float64:
-    """This backend with float64 arithmetic: an answer is the float32 nearest to the exact one.
-
-    Float32 itself is up to 1e-4 years off on a picture of one colour, as far as the artefacts that
-    are held to it.
+    Attributes:
+        dtype: Of the arithmetic.
     """
 
-    read_metadata = staticmethod(read_metadata)
-    describe = staticmethod(describe)
-    version = staticmethod(version)
+    dtype: torch.dtype
 
-    def open_session(self, path: str, threads: int) -> _Session:
-        return _open(path, threads, torch.float64)
+    def read_metadata(self, path: str) -> str | None:
+        weights = checkpoints.read(Path(path))
+        return ArtifactMetadata(
+            model=weights.model_id,
+            precision="float32",
+            contract=weights.contract,
+            weights_sha256=weights.sha256,
+            source="",
+            terms="",
+            versions={"torch": torch.__version__},
+        ).to_json()
+
+    def describe(self, path: str) -> dict[str, Any]:
+        weights = checkpoints.read(Path(path))
+        measured = complexity.measure(weights.network(), weights.contract)
+        return {"config": dict(weights.config), "tensors": len(weights.state), **asdict(measured)}
+
+    def open_session(self, path: str, threads: int) -> Session:
+        torch.set_num_threads(threads)
+        weights = checkpoints.read(Path(path))
+        return _Session(weights.network(), weights.contract, self.dtype)
+
+    def version(self) -> str:
+        return f"torch {torch.__version__}"
 
 
-FLOAT64 = _Float64()
+FLOAT32 = _PyTorch(torch.float32)
+# Outputs are rounded once, to float32. In float32 arithmetic, PyTorch itself is up to 1e-4 years
+# off on an image of a single colour: as much as the artefacts that are compared with it.
+FLOAT64 = _PyTorch(torch.float64)

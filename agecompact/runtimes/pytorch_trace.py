@@ -1,9 +1,9 @@
-"""What every function that a PyTorch network calls gave, as `Step`s.
+"""Traces a PyTorch network: the output of every function that it calls, as `Step`s.
 
-The network itself runs, once, with the kernels of any other call: PyTorch hands each function of
-its Python interface to the active `TorchFunctionMode`, and forward hooks tell whose turn it is.
-Unlike a graph from `torch.export`, this sees `conv2d` and `batch_norm` as they are written, and a
-module that is called three times is three steps.
+The network runs once, with its usual kernels. PyTorch passes each call of its Python API to the
+active `TorchFunctionMode`, and forward hooks report which module is running. Unlike a graph from
+`torch.export`, this shows `conv2d` and `batch_norm` as they are written, and a module that is
+called three times gives three steps.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ Change = Callable[[Tensor], Tensor]
 def trace(
     network: nn.Module, inputs: Mapping[str, Tensor], change: Change = lambda value: value
 ) -> Trace:
-    """Runs a network and keeps what every function gave.
+    """Runs a network and keeps the output of every function.
 
     Args:
         network: In evaluation mode.
-        inputs: In the order of `forward`, by name.
-        change: Applied to every floating result before the network goes on with it: to a narrower
-            precision, say.
+        inputs: By name, in the order of `forward`.
+        change: Applied to every floating-point output before the network uses it, for example to
+            round it to a lower precision.
 
     Returns:
-        The steps in the order of their calls. `op` is the function, `output` its module's path, its
-        name and, from the second call on, a number; `scope` is the module's path.
+        The steps in the order of the calls. `op` is the name of the function and `scope` the path
+        of the module. `output` is both, `scope/op`, with a number from the second call on.
     """
     recorder = _Recorder(inputs, change)
-    with torch.inference_mode(), _hooked(network, recorder.path), recorder:
+    with torch.inference_mode(), _tracked_path(network, recorder.path), recorder:
         network(*inputs.values())
     return tuple(recorder.steps)
 
@@ -50,37 +50,37 @@ class _Recorder(TorchFunctionMode):
         self.path: list[str] = []
         self._change = change
         self._calls: Counter[str] = Counter()
-        # The tensors are held, or ids of those gone would be given to new ones.
+        # Holds the tensors too: the id of a deleted tensor would be reused.
         self._names = {id(tensor): (name, tensor) for name, tensor in inputs.items()}
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         arguments = dict(kwargs or {})
-        given = func(*args, **arguments)
+        result = func(*args, **arguments)
         known = (self._names.get(id(t)) for t in _tensors([*args, *arguments.values()]))
         reads = tuple(dict.fromkeys(entry[0] for entry in known if entry))
-        # What reads no activation, such as a fetched weight, is the same for every input.
+        # A function that reads no activation, such as access to a weight, gives a constant.
         if not reads:
-            return given
-        if isinstance(given, Tensor):
-            return self._keep(func, reads, given)
-        if isinstance(given, tuple | list) and all(isinstance(part, Tensor) for part in given):
-            return type(given)(self._keep(func, reads, part) for part in given)
-        return given
+            return result
+        if isinstance(result, Tensor):
+            return self._record(func, reads, result)
+        if isinstance(result, tuple | list) and all(isinstance(part, Tensor) for part in result):
+            return type(result)(self._record(func, reads, part) for part in result)
+        return result
 
-    def _keep(self, func: Any, reads: tuple[str, ...], given: Tensor) -> Tensor:
-        if given.is_floating_point():
-            given = self._change(given)
+    def _record(self, func: Any, reads: tuple[str, ...], output: Tensor) -> Tensor:
+        if output.is_floating_point():
+            output = self._change(output)
         op = func.__name__.strip("_")
         scope = self.path[-1] if self.path else ""
         name = f"{scope}/{op}" if scope else op
         self._calls[name] += 1
         if self._calls[name] > 1:
             name = f"{name}:{self._calls[name]}"
-        self._names[id(given)] = (name, given)
-        self.steps.append(Step(op, name, reads, scope, given.clone().numpy()))
-        return given
+        self._names[id(output)] = (name, output)
+        self.steps.append(Step(op, name, reads, scope, output.clone().numpy()))
+        return output
 
 
 def _tensors(values: list[Any]) -> Iterator[Tensor]:
@@ -92,11 +92,11 @@ def _tensors(values: list[Any]) -> Iterator[Tensor]:
 
 
 @contextmanager
-def _hooked(network: nn.Module, path: list[str]) -> Iterator[None]:
-    """Keeps the paths of the modules that are running, innermost last."""
+def _tracked_path(network: nn.Module, path: list[str]) -> Iterator[None]:
+    """Keeps the paths of the running modules in `path`, innermost last."""
     handles = []
     for name, module in network.named_modules():
-        # Bound now: a closure over the loop's variable would see the last name only.
+        # Bound now: a closure over the loop variable would only see the last name.
         def enter(_: nn.Module, __: Any, name: str = name) -> None:
             path.append(name)
 

@@ -1,4 +1,4 @@
-"""Which backend opens which file."""
+"""Finds the runtime that opens a file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from agecompact.runtimes.base import Backend
 
 
 def load(runtime: Runtime) -> Backend:
-    """Imports a runtime's backend.
+    """Imports the backend of a runtime.
 
     Raises:
         BackendMissingError: Its extra is not installed.
@@ -22,30 +22,30 @@ def load(runtime: Runtime) -> Backend:
 
 
 def runtime_of(path: Path) -> Runtime:
-    """The runtime that users mean by a file: of a Core ML package, Core ML itself.
+    """The default runtime for a file: the first one of its format.
 
     Raises:
-        UsageError: No such file, or no runtime opens files of that kind.
+        UsageError: The file is missing, or has an unknown suffix.
     """
     found = format_of(path)
     if not path.exists():
-        raise UsageError(f"no file at {path}")
+        raise UsageError(f"no file at {path}", fix="check the path")
     return found.runtimes[0]
 
 
 def read_metadata(path: Path) -> ArtifactMetadata:
-    """The self-description inside an artefact, by which it is run without its Python model.
+    """Reads the metadata embedded in an artefact: all that is needed to run it without its network.
 
     Raises:
         UsageError: The file is broken.
-        MetadataError: It opens, but was not written by agecompact.
-        BackendMissingError: The format's extra is not installed.
+        MetadataError: The file opens but was not written by agecompact.
+        BackendMissingError: The extra of its format is not installed.
     """
     text = load(runtime_of(path)).read_metadata(str(path))
     if text is None:
         raise MetadataError(
-            f"{path} holds no agecompact metadata",
+            f"{path} has no agecompact metadata",
             why="it was not written by agecompact export, or its metadata was stripped",
-            fix="export it again",
+            fix="export it again with `agecompact export`",
         )
     return ArtifactMetadata.from_json(text)

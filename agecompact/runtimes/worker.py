@@ -1,7 +1,7 @@
-"""The far side of `agecompact.runtimes.process`: one file, one runtime, in a process of its own.
+"""The worker process behind `agecompact.runtimes.process`: serves one file with one runtime.
 
-Requests and replies are JSON objects, one a line; arrays travel as files. The runtimes print to
-standard output as they please, so the replies go through a copy of it made before they load.
+Reads requests from standard input and writes replies to standard output; see `messages`. Runtimes
+print to standard output too, so replies go to a copy of it that is made before a runtime loads.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -21,96 +20,104 @@ import numpy as np
 from agecompact.errors import AgecompactError, BackendMissingError, UsageError
 from agecompact.formats import RUNTIMES
 from agecompact.runtimes.base import Array, Session
+from agecompact.runtimes.messages import Memory, Opened, TracedStep
 from agecompact.runtimes.registry import load
+from agecompact.serialization import unstructure
 
 _NS_PER_MS = 1e6
 _LINUX_STATUS = Path("/proc/self/status")
 
 
-def _peak_rss_bytes() -> int:
-    if not _LINUX_STATUS.exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Not ru_maxrss: on Linux that starts from the parent's size at the fork.
-    line = next(x for x in _LINUX_STATUS.read_text().splitlines() if x.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024
-
-
-class _Worker:
-    """Holds the session between requests."""
+class Worker:
+    """Holds the session between requests. Every public method is a request."""
 
     def __init__(self) -> None:
         self._session: Session | None = None
-        self._run: Callable[[], None] | None = None
+        self._run: Callable[[], object] | None = None
         self._rss_before_bytes = 0
 
-    def open(self, path: str, runtime: str, threads: int) -> dict[str, Any]:
+    def open(self, path: str, runtime: str, threads: int) -> Opened:
+        """Loads the file."""
         backend = load(RUNTIMES[runtime])
         self._rss_before_bytes = _peak_rss_bytes()
         started = time.perf_counter_ns()
         self._session = backend.open_session(path, threads)
-        init_ms = (time.perf_counter_ns() - started) / _NS_PER_MS
-        placement = self._session.placement()
-        return {
-            "init_ms": init_ms,
-            "version": backend.version(),
-            "fixed_batch": self._session.fixed_batch(),
-            "placement": asdict(placement) if placement else None,
-            "interface": asdict(self._session.interface()),
-        }
+        init_ms = _ms_since(started)
+        return Opened(
+            init_ms, backend.version(), self._session.placement(), self._session.interface()
+        )
 
-    def infer(self, inputs: Mapping[str, str], outputs: str) -> dict[str, Any]:
-        """Runs every sample of `.npy` files, whose arrays carry the samples on a leading axis."""
+    def infer(self, inputs: Mapping[str, str], outputs: str) -> float:
+        """Runs every sample and returns the time spent in the runtime, in ms.
+
+        Args:
+            inputs: `.npy` files by input name; the leading axis counts samples.
+            outputs: The `.npz` file to write.
+        """
         assert self._session is not None
         collected: dict[str, list[Array]] = {}
-        spent_ns = 0
+        model_ms = 0.0
         for sample in _samples(inputs):
             started = time.perf_counter_ns()
-            answers = self._session.infer(sample)
-            spent_ns += time.perf_counter_ns() - started
-            for name, value in answers.items():
+            results = self._session.infer(sample)
+            model_ms += _ms_since(started)
+            for name, value in results.items():
                 collected.setdefault(name, []).append(np.array(value))
-        with Path(outputs).open("wb") as stream:
-            np.savez(stream, **{name: np.stack(values) for name, values in collected.items()})  # type: ignore[arg-type]
-        return {"model_ms": spent_ns / _NS_PER_MS}
+        _save(outputs, {name: np.stack(values) for name, values in collected.items()})
+        return model_ms
 
-    def trace(self, inputs: Mapping[str, str], values: str) -> dict[str, Any]:
-        """Runs the first sample and keeps what every op wrote."""
+    def trace(self, inputs: Mapping[str, str], values: str) -> list[TracedStep]:
+        """Runs the first sample and keeps the output and the constants of every op.
+
+        Args:
+            inputs: As in `infer`.
+            values: The `.npz` file to write: output `i`, its constants `i.0`, `i.1`, ...
+        """
         assert self._session is not None
         steps = self._session.trace(next(_samples(inputs)))
         arrays = {str(i): step.value for i, step in enumerate(steps)}
         for i, step in enumerate(steps):
             arrays |= {f"{i}.{k}": constant for k, constant in enumerate(step.constants)}
-        with Path(values).open("wb") as stream:
-            np.savez(stream, **arrays)  # type: ignore[arg-type]
-        told = [(s.op, s.output, s.inputs, s.scope, len(s.constants)) for s in steps]
-        return {"steps": told}
+        _save(values, arrays)
+        return [TracedStep(s.op, s.output, s.inputs, s.scope, len(s.constants)) for s in steps]
 
-    def prepare(self, inputs: Mapping[str, str]) -> dict[str, Any]:
-        """Binds the first sample and runs it once: the first inference, with its lazy set-up."""
+    def prepare(self, inputs: Mapping[str, str]) -> float:
+        """Binds the first sample and returns the time of its first inference, in ms."""
         assert self._session is not None
         sample = next(_samples(inputs))
-        # In memory: what is timed must not read a file.
+        # Copied into memory, so that the timed runs read no file.
         self._run = self._session.prepare({name: np.array(sample[name]) for name in sample})
-        return {"first_inference_ms": self.time(1)["samples_ms"][0]}
+        return self.time(1)[0]
 
-    def time(self, runs: int) -> dict[str, Any]:
+    def time(self, runs: int) -> list[float]:
+        """Runs the bound sample and returns the time of each run, in ms."""
         assert self._run is not None
-        samples_ms = []
+        times_ms = []
         for _ in range(runs):
             started = time.perf_counter_ns()
             self._run()
-            samples_ms.append((time.perf_counter_ns() - started) / _NS_PER_MS)
-        return {"samples_ms": samples_ms}
+            times_ms.append(_ms_since(started))
+        return times_ms
 
-    def memory(self) -> dict[str, Any]:
-        return {
-            "peak_rss_bytes": _peak_rss_bytes(),
-            "rss_before_load_bytes": self._rss_before_bytes,
-        }
+    def memory(self) -> Memory:
+        """Resident memory so far."""
+        return Memory(_peak_rss_bytes(), self._rss_before_bytes)
+
+
+def _ms_since(started_ns: int) -> float:
+    return (time.perf_counter_ns() - started_ns) / _NS_PER_MS
+
+
+def _peak_rss_bytes() -> int:
+    if not _LINUX_STATUS.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Not ru_maxrss: on Linux it starts from the size of the parent at the fork.
+    line = next(x for x in _LINUX_STATUS.read_text().splitlines() if x.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
 
 
 def _samples(paths: Mapping[str, str]) -> Iterator[dict[str, Array]]:
-    # Mapped, so that no image is copied; copy on write, because PyTorch refuses what is read-only.
+    # Mapped to avoid copies; copy-on-write because PyTorch rejects read-only arrays.
     loaded = {
         name: np.load(path, mmap_mode="c", allow_pickle=False) for name, path in paths.items()
     }
@@ -118,31 +125,30 @@ def _samples(paths: Mapping[str, str]) -> Iterator[dict[str, Array]]:
         yield {name: np.ascontiguousarray(array[i]) for name, array in loaded.items()}
 
 
+def _save(path: str, arrays: Mapping[str, Array]) -> None:
+    with Path(path).open("wb") as stream:
+        np.savez(stream, **arrays)  # type: ignore[arg-type]
+
+
 def _serve(requests: TextIO, replies: TextIO) -> None:
-    worker = _Worker()
+    worker = Worker()
     for line in requests:
-        request = json.loads(line)
-        name = request.pop("method")
-        method = getattr(worker, name)
-        try:
-            reply = {"ok": True, **method(**request)}
-        except AgecompactError as error:
-            reply = {
-                "ok": False,
-                "kind": _kind_of(error, name),
-                "what": error.what,
-                "why": error.why,
-                "fix": error.fix,
-            }
-        except Exception as error:  # Runtimes raise what they like; the far side names the failure.
-            reply = {
-                "ok": False,
-                "kind": "run",
-                "what": f"{type(error).__name__}: {error}",
-                "why": "",
-                "fix": "",
-            }
-        print(json.dumps(reply), file=replies, flush=True)
+        reply = _reply(worker, json.loads(line))
+        print(json.dumps(unstructure(reply)), file=replies, flush=True)
+
+
+def _reply(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
+    method = request.pop("method")
+    try:
+        return {"result": getattr(worker, method)(**request)}
+    except AgecompactError as error:
+        return _failure(_kind_of(error, method), error.summary, error.fix)
+    except Exception as error:  # Runtimes raise exceptions of any class.
+        return _failure("run", f"{type(error).__name__}: {error}")
+
+
+def _failure(kind: str, reason: str, fix: str = "") -> dict[str, Any]:
+    return {"failure": {"kind": kind, "reason": reason, "fix": fix}}
 
 
 def _kind_of(error: AgecompactError, method: str) -> str:

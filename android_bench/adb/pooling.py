@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 from agecompact.bench import statistics
-from agecompact.bench.circumstances import Conditions, Runtime, Thermal
+from agecompact.bench.circumstances import Conditions, Runtime, Thermal, ThermalStatus
 from agecompact.bench.figures import Memory, OutputAccuracy
 from agecompact.bench.record import Record
 from agecompact.bench.timing import Latency, Startup
@@ -117,7 +117,7 @@ def _conditions(rounds: Sequence[Conditions]) -> Conditions | None:
 def _worst(readings: Sequence[Thermal]) -> Thermal | None:
     if not readings:
         return None
-    statuses = [r.status for r in readings if r.status is not None]
+    statuses: list[ThermalStatus] = _known(r.status for r in readings)
     return Thermal(
         status=max(statuses, key=STATUSES.index, default=None),
         battery_temperature_c=_reduced(max, (r.battery_temperature_c for r in readings)),

@@ -48,8 +48,8 @@ def test_images_without_contrast_have_an_error_below_1e4(build_of: BuildOf) -> N
     build = build_of("c3ae")
     path = build.folder / "c3ae_float32.tflite"
     mine, theirs = build.manifest.contract, read_metadata(path).contract
-    reference = pytorch.open_session(str(build.weights), 1)
-    candidate = litert.open_session(str(path), 1)
+    reference = pytorch.FLOAT32.open_session(str(build.weights), 1)
+    candidate = litert.BACKEND.open_session(str(path), 1)
     for sample in inputs.standard(mine):
         expected = reference.infer(mine.tensors(sample.crops))["age"]
         output = candidate.infer(theirs.tensors(sample.crops))["age"]

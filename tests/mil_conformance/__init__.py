@@ -1,4 +1,4 @@
-"""Runs Apple's own tests of MIL's ops, as coremltools ships them, on the reference runtime.
+"""Runs Apple's tests of MIL's ops, which are part of coremltools, on the reference runtime.
 
-`python -m tests.mil_conformance` runs every suite of `suites.py`; names given choose some of them.
+`python -m tests.mil_conformance` runs all suites; arguments select some of them.
 """

@@ -1,4 +1,4 @@
-"""Runs the suites; names choose some of them."""
+"""Runs all suites, or those that the arguments name."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pathlib import Path
 import pytest
 
 from tests.mil_conformance.plugin import Conformance, redirected
-from tests.mil_conformance.suites import SUITES, folder
+from tests.mil_conformance.suites import folder, suites
 
 _PER_TEST = 8
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs suites, all where none is named.
+    """Runs suites.
 
     Args:
-        arguments: Suites as `suites.py` names them, also `iOS14/test_pool.py::TestMaxPool`,
-            `--per-test=N` to draw other than 8 parameter sets of each test, `--light` to do
-            without TensorFlow and the tests that take their figures from it, and options of pytest.
+        arguments: Suites or parts of them, such as `iOS14/test_pool.py::TestMaxPool`; all by
+            default. `--per-test=N` draws N parameter sets of each test instead of 8. `--light` runs
+            without TensorFlow and the tests that need it. Other options go to pytest.
 
     Returns:
-        The exit code: 0 where every failure is explained and every explanation was needed.
+        The exit code: 0 if every failure is explained and every explanation was needed.
     """
     parser = argparse.ArgumentParser(prog="python -m tests.mil_conformance")
     parser.add_argument("--per-test", type=int, default=_PER_TEST)
@@ -32,10 +32,10 @@ def main(arguments: Sequence[str]) -> int:
     known, rest = parser.parse_known_args(arguments)
     options = [argument for argument in rest if argument.startswith("-")]
     chosen = [argument for argument in rest if not argument.startswith("-")]
-    paths = [str(folder() / suite) for suite in chosen or SUITES]
+    paths = [str(folder() / suite) for suite in chosen] or [str(path) for path in suites()]
     whole = not (rest or known.light) and known.per_test >= _PER_TEST
     if known.light:
-        # An import of it fails from here on, as where it is not installed.
+        # Importing it fails from here on, as if it were not installed.
         sys.modules["tensorflow"] = None  # type: ignore[assignment]
     plugin = Conformance(per_test=known.per_test, whole=whole)
     settings = ["-c", str(Path(__file__).parent / "pytest.ini"), "--rootdir", str(folder())]

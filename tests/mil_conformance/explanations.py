@@ -1,16 +1,17 @@
-"""Why a test of coremltools may fail on the reference runtime: a list that is kept honest.
+"""Explanations of failures of coremltools' tests on the reference runtime.
 
-An explanation is of an op without a kernel, or of certain tests. Either holds only for a failure: a
-test that is explained and passes, or an explanation that no failure needed, is a fault of the list.
+An explanation only holds for a failure: an explained test that passes, or an explanation that no
+failure needed, is an error in the list.
 """
 
 from __future__ import annotations
 
-import tomllib
 from collections import Counter
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
+
+from agecompact.serialization import read_toml, structure
 
 FILE = Path(__file__).parent / "explained.toml"
 
@@ -20,77 +21,69 @@ class Explanation:
     """Why some tests fail.
 
     Attributes:
-        tests: Patterns of test ids, `iOS14/test_pool.py::TestMaxPool::*`; `[` stands for itself.
-        error: A text that the failure must hold; empty where any will do.
-        reason: In words.
-        strict: Whether every test of the pattern must fail.
+        ids: Patterns of test ids, `iOS14/test_pool.py::TestMaxPool::*`; `[` is literal.
+        reason: For people.
+        error: Text that the failure must contain; empty for any failure.
+        strict: Whether every matching test must fail.
     """
 
-    tests: tuple[str, ...]
-    error: str
+    ids: tuple[str, ...]
     reason: str
-    strict: bool
+    error: str = ""
+    strict: bool = True
 
     def covers(self, test: str) -> bool:
-        """Whether it is about a test."""
-        return any(fnmatchcase(test, pattern.replace("[", "[[]")) for pattern in self.tests)
+        """Whether a test id matches."""
+        return any(fnmatchcase(test, pattern.replace("[", "[[]")) for pattern in self.ids)
 
 
 @dataclass
 class Ledger:
-    """The explanations, and what they explained so far.
+    """All explanations, and how often each one was used.
 
     Attributes:
         explanations: All of them.
-        used: How many failures each one explained, by its place.
+        used: Number of failures that each one explained, by its position.
     """
 
     explanations: tuple[Explanation, ...]
     used: Counter[int] = field(default_factory=Counter)
 
     def explain(self, test: str, error: str) -> str | None:
-        """The reason for a failure, or None; a reason given counts as used."""
-        for place, explanation in enumerate(self.explanations):
+        """Returns the reason for a failure, which then counts as used; None if there is none."""
+        for i, explanation in enumerate(self.explanations):
             if explanation.covers(test) and explanation.error in error:
-                self.used[place] += 1
+                self.used[i] += 1
                 return explanation.reason
         return None
 
     def should_fail(self, test: str) -> str | None:
-        """The reason why a test should have failed, or None."""
-        for explanation in self.explanations:
-            if explanation.strict and explanation.covers(test):
-                return explanation.reason
-        return None
+        """Returns the reason why a test must fail; None if it need not."""
+        return next((e.reason for e in self.explanations if e.strict and e.covers(test)), None)
 
     def unused(self) -> tuple[Explanation, ...]:
         """Explanations that no failure needed."""
-        return tuple(e for place, e in enumerate(self.explanations) if not self.used[place])
+        return tuple(e for i, e in enumerate(self.explanations) if not self.used[i])
 
     def by_reason(self) -> Counter[str]:
-        """How many failures each reason explained."""
+        """Number of explained failures by reason."""
         counts: Counter[str] = Counter()
-        for place, count in self.used.items():
-            counts[self.explanations[place].reason] += count
+        for i, count in self.used.items():
+            counts[self.explanations[i].reason] += count
         return counts
 
 
 def read(path: Path = FILE) -> Ledger:
-    """Reads the list.
+    """Reads the explanations in a TOML file.
 
     Args:
-        path: TOML with `[kernels]`, reason by tables of op names, and `[[tests]]`.
+        path: With `[[kernels]]`, ops that have no kernel by reason, and `[[tests]]`.
     """
-    content = tomllib.loads(path.read_text())
-    found = [
-        Explanation(("*",), f"no kernel for '{kind}'", group["reason"], False)
-        for group in content.get("kernels", [])
-        for kind in group["ops"]
-    ]
-    found += [
-        Explanation(
-            tuple(entry["ids"]), entry.get("error", ""), entry["reason"], entry.get("strict", True)
-        )
-        for entry in content.get("tests", [])
-    ]
-    return Ledger(tuple(found))
+    content = read_toml(path, what="explanations")
+    entries = structure(content["tests"], tuple[Explanation, ...], where=str(path))
+    missing = tuple(
+        Explanation(("*",), group["reason"], f"no kernel for '{op}'", strict=False)
+        for group in content["kernels"]
+        for op in group["ops"]
+    )
+    return Ledger(missing + entries)

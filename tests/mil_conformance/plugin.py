@@ -1,8 +1,8 @@
 """A pytest plugin that makes coremltools' tests predict on the reference runtime.
 
-Off macOS those tests convert and then compare nothing. Here `MLModel.predict` saves the package and
-runs it, and the checks for macOS say yes, so that the expected outputs which Apple wrote into the
-tests are what the kernels are held to.
+On other platforms than macOS these tests only convert and compare nothing. Here `MLModel.predict`
+saves the package and runs it, and the checks for macOS succeed, so that the tests compare the
+kernels with the expected outputs that Apple wrote into them.
 """
 
 from __future__ import annotations
@@ -21,24 +21,23 @@ from PIL import Image
 
 from agecompact.runtimes import mil
 from agecompact.runtimes.base import Array, Port
-from agecompact.runtimes.mil.dtypes import FP16
 from tests.mil_conformance import explanations
-from tests.mil_conformance.suites import LEFT_OUT
+from tests.mil_conformance.suites import EXCLUDED
 
-# The newest that any test asks for.
+# The newest version that any test requires.
 _MACOS = (26, 0)
 
-# For what is declared float16 the tests allow 0.5, which hides nearly anything, or of programs of
-# mixed types the 1e-4 of float32, which is less than a step of float16.
+# The tests allow 0.5 for float16 programs, which hides almost any error, and the 1e-4 of float32
+# for programs of mixed types, which is less than a float16 step.
 _FLOAT16_TOLERANCE = 1e-2
 
 
 class Conformance:
-    """The plugin: one a run.
+    """The plugin, for one run.
 
     Args:
-        per_test: Of the parameters of one test, how many are drawn; the draw is always the same.
-        whole: Whether every suite runs, so that an explanation that nothing needed is a fault.
+        per_test: Number of parameter sets to draw from each test; the draw is always the same.
+        whole: Whether every suite runs, so that an explanation that nothing needed is an error.
     """
 
     def __init__(self, *, per_test: int, whole: bool) -> None:
@@ -53,10 +52,10 @@ class Conformance:
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
-        """Draws from the parameters of each test: all 12,000 sets of them take hours."""
+        """Draws parameter sets of each test: all 12,000 of them take hours."""
         groups: dict[str, list[pytest.Item]] = {}
         for item in items:
-            if getattr(item, "originalname", "") in LEFT_OUT:
+            if getattr(item, "originalname", "") in EXCLUDED:
                 continue
             groups.setdefault(item.nodeid.partition("[")[0], []).append(item)
         drawn: set[pytest.Item] = set()
@@ -68,20 +67,20 @@ class Conformance:
         items[:] = [item for item in items if item in drawn]
 
     def predict(self, model: Any, data: Mapping[str, Any], state: Any = None) -> dict[str, Array]:
-        """Stands for `MLModel.predict`."""
+        """Replaces `MLModel.predict`."""
         if state is not None:
-            raise NotImplementedError("the reference runtime runs no stateful model")
+            raise NotImplementedError("the reference runtime does not run stateful models")
         self._predicted.add(self._current)
         with tempfile.TemporaryDirectory() as folder:
             path = str(Path(folder) / "model.mlpackage")
             model.save(path)
-            session = mil.open_session(path, threads=1)
+            session = mil.MIL.open_session(path, threads=1)
             ports = session.interface().inputs
             return session.infer({name: _fit(data[name], ports[name]) for name in data})
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        """Gives every test the same random numbers, whichever ran before it."""
+        """Seeds every test, so that its random numbers do not depend on the tests before it."""
         import torch
 
         self._current = _id_of(item)
@@ -92,7 +91,7 @@ class Conformance:
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Iterator[None]:
-        """Explains failures, and fails what is explained and passes."""
+        """Marks explained failures, and fails explained tests that pass."""
         outcome: Any = yield
         report = outcome.get_result()
         test = _id_of(item)
@@ -105,10 +104,10 @@ class Conformance:
                 self._unexplained.append((test, " | ".join(errors[:4])))
         elif report.when == "call" and report.passed and (why := self._ledger.should_fail(test)):
             report.outcome = "failed"
-            report.longrepr = f"passes, though explained.toml says: {why}"
+            report.longrepr = f"it passes, but explained.toml says: {why}"
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Counts what ran, by reason, and names explanations that nothing needed."""
+        """Counts the tests by result, and lists unused explanations."""
         line = terminalreporter.write_line
         stats = terminalreporter.stats
         passed = {_short(report.nodeid) for report in stats.get("passed", [])}
@@ -121,7 +120,7 @@ class Conformance:
         if self._whole:
             for explanation in self._ledger.unused():
                 self.stale += 1
-                line(f"not needed: {explanation.tests} {explanation.error}")
+                line(f"not needed: {explanation.ids} {explanation.error}")
 
 
 def _id_of(item: pytest.Item) -> str:
@@ -129,13 +128,13 @@ def _id_of(item: pytest.Item) -> str:
 
 
 def _short(node_id: str) -> str:
-    """`iOS14/test_pool.py::...`, wherever coremltools lies."""
+    """`iOS14/test_pool.py::...`, without the path of coremltools."""
     path, sep, rest = node_id.partition("::")
     return "/".join(path.split("/")[-2:]) + sep + rest
 
 
 def _fit(value: Any, port: Port) -> Array:
-    """A value as the package declares it: the tests give float32 for everything."""
+    """A value in its declared type; the tests pass float32 for every type."""
     if isinstance(value, Image.Image):
         return np.asarray(value.convert("RGB"))[np.newaxis]
     array = np.asarray(value).astype(port.dtype)
@@ -143,6 +142,8 @@ def _fit(value: Any, port: Port) -> Array:
 
 
 def _declares_float16(model: Any) -> bool:
+    from coremltools.proto import MIL_pb2
+
     main = model.get_spec().mlProgram.functions["main"]
     types = [
         output.type
@@ -150,12 +151,12 @@ def _declares_float16(model: Any) -> bool:
         for output in op.outputs
     ]
     types += [value.type for value in main.inputs]
-    return any(type_.tensorType.dataType == FP16.number for type_ in types)
+    return any(type_.tensorType.dataType == MIL_pb2.FLOAT16 for type_ in types)
 
 
 @contextlib.contextmanager
 def redirected(plugin: Conformance) -> Iterator[None]:
-    """Makes coremltools believe that it predicts on macOS, for as long as it lasts."""
+    """Makes coremltools behave as on macOS inside the block."""
     os.environ.setdefault("PYMIL_TEST_TARGETS", "mlprogram")
     os.environ.setdefault("INCLUDE_MIL_FP32_UNIT_TESTS", "1")
     import coremltools as ct
@@ -178,7 +179,7 @@ def redirected(plugin: Conformance) -> Iterator[None]:
             return plugin.predict(model, data, state)
 
         patch.setattr(testing_utils, "_IS_MACOS", True)
-        # Before any test imports it by name.
+        # Must come before any test imports it by name.
         patch.setattr(testing_utils, "compare_backend", compare_tightly)
         patch.setattr(ct.models.MLModel, "predict", predict)
         yield

@@ -1,57 +1,60 @@
-"""The reference runtime: runs Core ML's ML Programs anywhere, as MIL's documentation defines them.
+"""The reference runtime: runs Core ML's ML Programs on any platform, as MIL's documentation says.
 
-It is not Core ML, and what it finds is not verified on Core ML: it shows what a package means, not
-what a device makes of it. What an op writes is rounded to the type that the file declares of it.
+It is not Core ML, and its results are not verified on Core ML: it shows what a package computes,
+not what a device makes of it. Other packages use only the names in `__all__`; see README.md.
 """
 
 from __future__ import annotations
 
-import torch
+from dataclasses import dataclass
 
-from agecompact.runtimes.coreml import describe, read_metadata
-from agecompact.runtimes.mil.session import MilSession
+from agecompact.runtimes.base import Session
+from agecompact.runtimes.coreml import PackageBackend
+from agecompact.runtimes.mil.constants import ConstantRef
+from agecompact.runtimes.mil.graph import ActivationRef, Graph, Node, read_graph
+from agecompact.runtimes.mil.tensor_types import ConstantValue
 
-__all__ = ["FLOAT32", "VERSION", "describe", "open_session", "read_metadata", "version"]
+__all__ = [
+    "FLOAT32",
+    "MIL",
+    "ActivationRef",
+    "ConstantRef",
+    "ConstantValue",
+    "Graph",
+    "Node",
+    "read_graph",
+]
 
-# Counts up when a kernel's results change.
-VERSION = "0.1"
-
-
-def open_session(path: str, threads: int) -> MilSession:
-    """Loads an `.mlpackage` and finds a kernel for each of its ops.
-
-    Raises:
-        UsageError: It is broken, or holds what the reference runtime does not run.
-        BackendMissingError: coremltools is not installed.
-    """
-    return _open(path, threads, round_to_declared=True)
-
-
-def _open(path: str, threads: int, *, round_to_declared: bool) -> MilSession:
-    torch.set_num_threads(threads)
-    return MilSession(path, round_to_declared=round_to_declared)
+# Increased whenever the results of a kernel change.
+_VERSION = "0.1"
 
 
-def version() -> str:
-    """Version of the reference runtime."""
-    return f"reference runtime {VERSION} (MIL)"
+@dataclass(frozen=True)
+class _ReferenceRuntime(PackageBackend):
+    """The reference runtime.
 
-
-class _Float32:
-    """This runtime with float32 arithmetic throughout.
-
-    A float16 package's weights are used as they are stored, but nothing that an op writes is
-    rounded: what is left of the error is that of the weights alone.
+    Attributes:
+        round_to_declared: Whether to round the output of each op to its declared type.
+        label: The arithmetic, for people.
     """
 
-    read_metadata = staticmethod(read_metadata)
-    describe = staticmethod(describe)
+    round_to_declared: bool
+    label: str
 
-    def open_session(self, path: str, threads: int) -> MilSession:
-        return _open(path, threads, round_to_declared=False)
+    def open_session(self, path: str, threads: int) -> Session:
+        # Reading a graph needs neither torch nor the kernels.
+        import torch
+
+        from agecompact.runtimes.mil import session
+
+        torch.set_num_threads(threads)
+        return session.open_session(path, round_to_declared=self.round_to_declared)
 
     def version(self) -> str:
-        return f"reference runtime {VERSION} (MIL, float32 arithmetic)"
+        return f"reference runtime {_VERSION} ({self.label})"
 
 
-FLOAT32 = _Float32()
+MIL = _ReferenceRuntime(round_to_declared=True, label="MIL")
+# Uses the weights of a float16 package as they are stored, but rounds no output of an op. The
+# remaining error is that of the weights alone.
+FLOAT32 = _ReferenceRuntime(round_to_declared=False, label="MIL, float32 arithmetic")

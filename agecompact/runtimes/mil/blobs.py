@@ -1,7 +1,8 @@
 """Reads `weight.bin`: version 2 of MIL's blob file.
 
-A header of 64 bytes (count of blobs, version) is followed by the blobs, each a record of 64 bytes
-(sentinel, type, size, offset of the data, bits of padding) and its data, on multiples of 64 bytes.
+A header of 64 bytes (number of blobs, version) comes before the blobs. Each blob is a record of 64
+bytes (sentinel, type, size, offset of the data, bits of padding) and its data. Both start at
+multiples of 64 bytes.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 
 from agecompact.errors import UsageError
 from agecompact.runtimes.base import Array
-from agecompact.runtimes.mil.dtypes import DType
+from agecompact.runtimes.mil.tensor_types import DType
 
 _BLOCK = 64
 _VERSION = 2
@@ -24,14 +25,14 @@ _RECORD = struct.Struct("<IIQQQ")
 
 @dataclass(frozen=True)
 class BlobFile:
-    """The content of one blob file, checked as far as its header.
+    """A blob file with a valid header.
 
     Attributes:
         name: Of the file, for errors.
         content: All its bytes.
 
     Raises:
-        UsageError: The header is cut short or of another version.
+        UsageError: The header is truncated or has another version.
     """
 
     name: str
@@ -39,25 +40,25 @@ class BlobFile:
 
     def __post_init__(self) -> None:
         if len(self.content) < _BLOCK:
-            raise self._broken(f"{len(self.content)} bytes hold no header")
+            raise self._broken(f"it has {len(self.content)} bytes, too few for a header")
         _, version = _HEADER.unpack_from(self.content)
         if version != _VERSION:
             raise self._broken(f"its version is {version}, not {_VERSION}")
 
     def read(self, offset: int, dtype: DType, elements: int) -> Array:
-        """One blob, its elements unpacked.
+        """Reads and unpacks one blob.
 
         Args:
-            offset: Where its record stands.
-            dtype: What the program says it holds.
-            elements: How many.
+            offset: Of its record.
+            dtype: Element type that the program declares.
+            elements: Number of elements that the program declares.
 
         Returns:
             `dtype.numpy` of shape `(elements,)`.
 
         Raises:
-            UsageError: No record stands there, the data are not all in the file, or the record says
-                another type or size than the program.
+            UsageError: There is no record at the offset, the data are truncated, or the record has
+                another type or size than the program declares.
         """
         where = f"the blob at {offset}"
         if offset % _BLOCK or not _BLOCK <= offset <= len(self.content) - _BLOCK:
@@ -66,12 +67,12 @@ class BlobFile:
         if sentinel != _SENTINEL:
             raise self._broken(f"{where} starts with {sentinel:#x}, not {_SENTINEL:#x}")
         if code != dtype.blob:
-            raise self._broken(f"{where} has type {code}, but the program says {dtype.name}")
+            raise self._broken(f"{where} has type {code}, but the program declares {dtype.name}")
         if start % _BLOCK or start < offset + _BLOCK or start + size > len(self.content):
             raise self._broken(f"the {size} bytes of {where} are not all in the file")
         if size * 8 - padding_bits != elements * dtype.bits or padding_bits >= 8:
             raise self._broken(
-                f"{where} holds {size} bytes, but the program says {elements} of {dtype.name}"
+                f"{where} has {size} bytes, but the program declares {elements} of {dtype.name}"
             )
         return unpack(self.content[start : start + size], dtype, elements)
 
@@ -82,13 +83,13 @@ class BlobFile:
 
 
 def unpack(content: bytes, dtype: DType, elements: int) -> Array:
-    """Elements from their stored bytes.
+    """Unpacks stored elements.
 
     Args:
-        content: Little-endian; elements of less than 8 bits packed from the least significant bit,
-            across bytes where they do not divide 8. At least as long as the elements take.
+        content: Little-endian. Elements below 8 bits are packed from the least significant bit, and
+            cross byte boundaries if their size does not divide 8. Extra bytes are ignored.
         dtype: Of the elements.
-        elements: How many.
+        elements: Number of elements.
 
     Returns:
         `dtype.numpy` of shape `(elements,)`.
@@ -101,8 +102,7 @@ def unpack(content: bytes, dtype: DType, elements: int) -> Array:
     weights = (1 << np.arange(dtype.bits)).astype(np.uint8)
     values = (rows * weights).sum(axis=1, dtype=np.uint8)
     if dtype.numpy == np.int8:
-        # The top bit of a signed element tells its sign.
-        values = (
-            (values ^ (1 << (dtype.bits - 1))).astype(np.int16) - (1 << (dtype.bits - 1))
-        ).astype(np.int8)
+        # The top bit of a signed element is its sign.
+        sign = 1 << (dtype.bits - 1)
+        values = ((values ^ sign).astype(np.int16) - sign).astype(np.int8)
     return np.asarray(values, dtype.numpy)

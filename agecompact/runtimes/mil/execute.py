@@ -1,14 +1,14 @@
-"""Runs a program, op after op, and holds each result to what the file declares.
+"""Runs a program op by op, and checks each result against its declared type.
 
-Every float is computed in float32. With `round_to_declared`, what an op writes is then rounded to
-the type that the file declares of it: float16 where Core ML stores float16. A sum inside one op, as
-of a convolution, is therefore kept in float32 and rounded once, at its end; Core ML's units may add
-up in float16, in an order of their own, so a difference of several float16 steps is no fault.
+All floats are computed in float32. With `round_to_declared`, the output of each op is then rounded
+to its declared type: float16 where Core ML stores float16. Sums inside one op, as in a convolution,
+stay in float32 and are rounded once, at the end. Core ML's compute units may add in float16, in an
+order of their own, so a difference of several float16 steps is not a fault.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,186 +17,151 @@ from torch import Tensor
 
 from agecompact.errors import UsageError
 from agecompact.runtimes.base import Array
-from agecompact.runtimes.mil.constants import decode, decode_all, is_constant
-from agecompact.runtimes.mil.decoded import Decoded
-from agecompact.runtimes.mil.dtypes import DType
-from agecompact.runtimes.mil.package import Package
-from agecompact.runtimes.mil.parameters import Parameters, Value, Values
-from agecompact.runtimes.mil.program import Constant, Named, Op, Program, TensorType
+from agecompact.runtimes.mil.constants import constants_of, is_constant
+from agecompact.runtimes.mil.parameters import Parameters, Value
+from agecompact.runtimes.mil.program import Op, Program, Source, Variable
 from agecompact.runtimes.mil.registry import Kernel, kernel_of
+from agecompact.runtimes.mil.tensor_types import ConstantValue, DType, TensorType
 
-# Opset `CoreML5` is that of iOS 15, up to `CoreML8` of iOS 18.
+# Opset `CoreML5` is that of iOS 15, up to `CoreML8` for iOS 18.
 _OPSETS: Mapping[str, int] = {f"CoreML{number}": number + 10 for number in range(5, 9)}
 
-_STORED: Mapping[str, torch.dtype] = {
+_NARROW: Mapping[str, torch.dtype] = {
     "int8": torch.int8,
     "int16": torch.int16,
     "int32": torch.int32,
     "uint8": torch.uint8,
 }
 
-Watch = Callable[[Op, tuple[Tensor, ...]], None]
-
 
 @dataclass(frozen=True)
-class _Call:
-    op: Op
-    kernel: Kernel
-    fixed: Mapping[str, Values]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A program made ready: constants decoded, kernels found.
+class PreparedProgram:
+    """A program that is ready to run: constants decompressed, kernels found.
 
     Attributes:
         program: The program.
-        opset: Its version: 16 for iOS 16.
-        constants: By name.
-        calls: The ops that are no constants, in order.
+        opset: iOS version of its ops: 16 for iOS 16.
+        constants: Constants by name; those that are written in place, by themselves.
+        calls: The ops that compute, in order, with their kernels.
     """
 
     program: Program
     opset: int
-    constants: Mapping[str, Value]
-    calls: tuple[_Call, ...]
-
-    @property
-    def output_types(self) -> dict[str, TensorType]:
-        """Types of what the program gives, by name."""
-        types = {value.name: value.type for value in self.program.inputs}
-        for op in self.program.ops:
-            types.update({value.name: value.type for value in op.outputs})
-        return {name: types[name] for name in self.program.outputs}
+    constants: Mapping[Source, Value]
+    calls: tuple[tuple[Op, Kernel], ...]
 
 
-def prepare(program: Program, package: Package) -> Plan:
-    """Decodes every constant and finds every kernel, so that a run needs no more of the file.
+def prepare(program: Program) -> PreparedProgram:
+    """Decompresses every constant and finds every kernel.
 
     Raises:
-        UsageError: A constant is broken, an op has no kernel, or reads a value that no earlier op
+        UsageError: A constant is broken, or an op has no kernel or reads a value that no earlier op
             writes.
     """
     if program.opset not in _OPSETS:
         raise UsageError(
-            f"the program is of opset '{program.opset}'",
-            why=f"the reference runtime knows {', '.join(_OPSETS)}",
+            f"the reference runtime does not support opset '{program.opset}'",
+            why=f"it supports {', '.join(_OPSETS)}",
+            fix="convert with another minimum_deployment_target",
         )
-    decoded = decode_all(program, package)
-    known = {value.name for value in program.inputs} | decoded.keys()
+    constants: dict[Source, Value] = {
+        name: to_value(constant.value) for name, constant in constants_of(program).items()
+    }
+    known = {variable.name for variable in program.inputs} | constants.keys()
     calls = []
     for op in program.ops:
         if is_constant(op):
             continue
-        fixed = {name: (to_value(decode(c, package)),) for name, c in op.attributes.items()}
-        bound: dict[str, Values] = {}
-        for name, bindings in op.inputs.items():
-            for binding in bindings:
-                if isinstance(binding, str) and binding not in known:
-                    raise UsageError(f"{op} reads '{binding}', which nothing writes before it")
-            if all(isinstance(binding, Constant) for binding in bindings):
-                bound[name] = tuple(
-                    to_value(decode(b, package)) for b in bindings if isinstance(b, Constant)
-                )
-            elif any(isinstance(binding, Constant) for binding in bindings):
-                raise UsageError(f"{op} mixes names and constants in '{name}'")
-        calls.append(_Call(op, kernel_of(op), {**fixed, **bound}))
+        for source in op.sources():
+            if not isinstance(source, str):
+                constants[source] = to_value(source)
+            elif source not in known:
+                raise UsageError(f"{op} reads '{source}', which no earlier op writes")
+        calls.append((op, kernel_of(op)))
         known.update(output.name for output in op.outputs)
     if missing := [name for name in program.outputs if name not in known]:
-        raise UsageError(f"the program gives '{missing[0]}', which nothing writes")
-    constants = {name: to_value(constant) for name, constant in decoded.items()}
-    return Plan(program, _OPSETS[program.opset], constants, tuple(calls))
+        raise UsageError(f"the program outputs '{missing[0]}', which no op writes")
+    return PreparedProgram(program, _OPSETS[program.opset], constants, tuple(calls))
 
 
 def run(
-    plan: Plan, inputs: Mapping[str, Tensor], *, round_to_declared: bool, watch: Watch | None = None
-) -> dict[str, Tensor]:
+    prepared: PreparedProgram,
+    inputs: Mapping[str, Tensor],
+    *,
+    round_to_declared: bool,
+) -> dict[Source, Value]:
     """Runs a program once.
 
     Args:
-        plan: The program.
+        prepared: The program.
         inputs: By name, of the declared shapes; float32, int64 or bool.
-        round_to_declared: Whether results are rounded to the types that the file declares.
-        watch: Is told every op with what it wrote.
+        round_to_declared: Whether to round the output of each op to its declared type.
 
     Returns:
-        What the program gives, by name, in the same three types.
+        Inputs, constants and outputs of ops, by name.
 
     Raises:
-        UsageError: An op cannot run, does not read a parameter of its, or gives another shape or
-            kind of value than the file declares.
+        UsageError: An op cannot run, has a parameter that its kernel does not read, or has an
+            output of another shape or kind than the file declares.
     """
-    values: dict[str, Value] = {**plan.constants, **inputs}
+    values: dict[Source, Value] = dict(prepared.constants)
+    values.update(inputs)
     if round_to_declared:
-        for named in plan.program.inputs:
-            value = values[named.name]
-            assert isinstance(value, Tensor)
-            values[named.name] = rounded(value, named.type.dtype)
-    for call in plan.calls:
-        results = _call(call, values, plan.opset)
-        results = tuple(
-            _held(call.op, result, output, round_to_declared)
-            for result, output in zip(results, call.op.outputs, strict=True)
-        )
-        for result, output in zip(results, call.op.outputs, strict=True):
-            values[output.name] = result
-        if watch:
-            watch(call.op, results)
-    outputs = {name: values[name] for name in plan.program.outputs}
-    return {name: value for name, value in outputs.items() if isinstance(value, Tensor)}
+        for variable in prepared.program.inputs:
+            values[variable.name] = rounded(inputs[variable.name], variable.type.dtype)
+    for op, kernel in prepared.calls:
+        given = {name: tuple(values[s] for s in sources) for name, sources in op.parameters.items()}
+        results = _call(kernel, Parameters(op, given, prepared.opset), op)
+        for result, output in zip(results, op.outputs, strict=True):
+            values[output.name] = _checked(op, result, output, round_to_declared)
+    return values
 
 
-def _call(call: _Call, values: Mapping[str, Value], opset: int) -> tuple[Tensor, ...]:
-    op = call.op
-    given = dict(call.fixed)
-    for name, bindings in op.inputs.items():
-        if name not in given:
-            given[name] = tuple(values[b] for b in bindings if isinstance(b, str))
-    parameters = Parameters(op, given, opset)
+def _call(kernel: Kernel, parameters: Parameters, op: Op) -> tuple[Tensor, ...]:
     try:
-        result = call.kernel(parameters)
+        result = kernel(parameters)
     except UsageError:
         raise
-    # What torch raises for shapes that do not fit has no one class.
+    # torch has no common exception class for shapes that do not fit.
     except (RuntimeError, ValueError, IndexError, TypeError, KeyError, ArithmeticError) as error:
         reason = str(error).partition("\n")[0]
         raise UsageError(f"{op} cannot run", why=reason) from None
     if unread := parameters.unread():
         raise UsageError(
-            f"{op} has a parameter that the reference runtime does not know",
-            why=f"'{min(unread)}' would change what the op does",
-            fix=f"teach the kernel of '{op.kind}' to read it",
+            f"{op} has a parameter that the reference runtime does not support",
+            why=f"'{min(unread)}' may change what the op does",
+            fix=f"read it in the kernel of '{op.kind}'",
         )
     results = result if isinstance(result, tuple) else (result,)
     if len(results) != len(op.outputs):
-        raise UsageError(f"{op} gives {len(results)} values, but declares {len(op.outputs)}")
+        raise UsageError(f"{op} has {len(results)} outputs, but declares {len(op.outputs)}")
     return results
 
 
-def _held(op: Op, result: Tensor, output: Named, round_to_declared: bool) -> Tensor:
-    """A result as the file declares it.
+def _checked(op: Op, result: Tensor, output: Variable, round_to_declared: bool) -> Tensor:
+    """A result, rounded to its declared type if required.
 
     Raises:
-        UsageError: It has another shape or kind.
+        UsageError: It has another shape or kind than the file declares.
     """
     type_ = output.type
     kind = "bool" if result.dtype == torch.bool else "int"
     kind = "float" if result.is_floating_point() else kind
     if kind != type_.dtype.kind or not type_.admits(result.shape):
         raise UsageError(
-            f"{op} gives something else than the file declares",
+            f"the output of {op} does not have its declared type",
             why=f"declared {type_}, got {kind} of {list(result.shape)}",
-            fix="the file is broken, or the kernel is wrong: compare both with MIL's documentation",
+            fix="the file or the kernel is wrong: compare both with MIL's documentation",
         )
     return rounded(result, type_.dtype) if round_to_declared or kind != "float" else result.float()
 
 
 def rounded(value: Tensor, dtype: DType) -> Tensor:
-    """Rounds float32 to a stored type and back; integers wrap as they are stored.
+    """Rounds to a stored type and back; integers wrap around.
 
     Args:
-        value: Any shape, of the declared kind.
-        dtype: The type it is stored as.
+        value: Any shape, of the same kind as the dtype.
+        dtype: The stored type.
 
     Returns:
         float32, int64 or bool, of the same shape.
@@ -205,33 +170,32 @@ def rounded(value: Tensor, dtype: DType) -> Tensor:
         return value.half().float() if dtype.bits == 16 else value.float()
     if dtype.kind == "bool":
         return value
-    if dtype.name in _STORED:
-        return value.to(_STORED[dtype.name]).long()
-    # torch has no arithmetic of the wider unsigned types.
+    if dtype.name in _NARROW:
+        return value.to(_NARROW[dtype.name]).long()
+    # torch has no arithmetic for the wider unsigned types.
     return value & ((1 << dtype.bits) - 1) if dtype.bits < 64 else value.long()
 
 
-def to_value(constant: Decoded) -> Value:
-    """A constant as kernels take it."""
-    if isinstance(constant.value, str):
-        return constant.value
-    return to_tensor(constant.value)
+def to_value(constant: ConstantValue) -> Value:
+    """A constant in the form that kernels take."""
+    return constant.value if isinstance(constant.value, str) else to_tensor(constant.value)
 
 
 def to_tensor(array: Array) -> Tensor:
-    """An array as kernels take it: float32, int64 or bool, a copy."""
+    """A copy of an array in the form that kernels take: float32, int64 or bool."""
     dtype = np.dtype({"f": "f4", "b": "?"}.get(array.dtype.kind, "i8"))
     return torch.from_numpy(np.array(array, dtype))
 
 
-def to_array(value: Tensor, type_: TensorType, *, as_stored: bool) -> Array:
-    """A value of a run as an array.
+def to_array(value: Value, type_: TensorType, *, as_declared: bool) -> Array:
+    """The output of an op as an array.
 
     Args:
-        value: What an op wrote.
-        type_: What the file declares of it.
-        as_stored: Whether in the declared type; floats are float32 otherwise.
+        value: The output.
+        type_: Its declared type.
+        as_declared: Whether floats get their declared type; otherwise they are float32.
     """
-    kept = type_.dtype.kind == "float" and not as_stored
+    assert isinstance(value, Tensor)
+    keeps_float32 = type_.dtype.kind == "float" and not as_declared
     array: Array = value.detach().numpy()
-    return array.astype(np.float32 if kept else type_.dtype.numpy)
+    return array.astype(np.float32 if keeps_float32 else type_.dtype.numpy)

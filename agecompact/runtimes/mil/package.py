@@ -1,16 +1,16 @@
-"""Opens an `.mlpackage`: its manifest, its model's protobuf and its blob files."""
+"""Reads an `.mlpackage`: its manifest, its description, its program and its blob files."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agecompact.errors import UsageError
-from agecompact.runtimes.coreml import MODEL_FILE, read_specification
+from agecompact.runtimes.coreml import MODEL_FILE, not_a_package, read_specification
 from agecompact.runtimes.mil.blobs import BlobFile
+from agecompact.runtimes.mil.program import Program, read_program
 
 _DATA = "Data"
 _MANIFEST = "Manifest.json"
@@ -19,42 +19,23 @@ _MODEL_PATH = "@model_path/"
 
 @dataclass(frozen=True)
 class Package:
-    """An opened package.
+    """The content of a package.
 
     Attributes:
-        path: The folder.
-        specification: The `Model` message.
-        blobs: Blob files, by the name that the program calls them: `@model_path/...`.
+        description: The `ModelDescription` message: the inputs and outputs for users of the model.
+        program: The program, its constants decoded.
     """
 
-    path: Path
-    specification: Any
-    blobs: Mapping[str, BlobFile]
-
-    def blob_file(self, name: str) -> BlobFile:
-        """A blob file.
-
-        Args:
-            name: As the program says it.
-
-        Raises:
-            UsageError: The package holds no such file.
-        """
-        if name not in self.blobs:
-            raise UsageError(
-                f"{self.path} is not complete",
-                why=f"its program reads {name}, which is not there",
-                fix="export the package again, or copy the whole folder",
-            )
-        return self.blobs[name]
+    description: Any
+    program: Program
 
 
 def read_package(path: str | Path) -> Package:
-    """Opens a package.
+    """Reads a package.
 
     Raises:
-        UsageError: The folder is no package, its manifest names another model than the one inside,
-            or a file is broken.
+        UsageError: The folder is not a package, its manifest names another model than the one
+            inside, a file is missing or broken, or its program is not supported.
         BackendMissingError: coremltools is not installed.
     """
     folder = Path(path)
@@ -67,21 +48,22 @@ def read_package(path: str | Path) -> Package:
         try:
             blobs[_MODEL_PATH + inside] = BlobFile(f"{folder.name}: {inside}", file.read_bytes())
         except OSError as error:
-            raise UsageError(f"cannot read {file}", why=error.strerror or str(error)) from None
-    return Package(folder, specification, blobs)
+            raise UsageError(
+                f"cannot read {file}",
+                why=error.strerror or str(error),
+                fix="export the package again, or copy the whole folder",
+            ) from None
+    return Package(specification.description, read_program(specification, blobs))
 
 
 def _check_manifest(folder: Path) -> None:
-    def broken(why: str) -> UsageError:
-        return UsageError(f"{folder} is no Core ML package", why=why, fix="export it again")
-
     try:
         manifest = json.loads((folder / _MANIFEST).read_text())
         root = manifest["itemInfoEntries"][manifest["rootModelIdentifier"]]["path"]
     except OSError as error:
-        raise broken(f"{_MANIFEST}: {error.strerror}") from None
+        raise not_a_package(folder, f"{_MANIFEST}: {error.strerror}") from None
     # UnicodeDecodeError and JSONDecodeError are ValueErrors.
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise broken(f"{_MANIFEST} does not say which file is the model") from None
+        raise not_a_package(folder, f"{_MANIFEST} does not name the model file") from None
     if root != MODEL_FILE.relative_to(_DATA).as_posix():
-        raise broken(f"{_MANIFEST} names '{root}' as the model")
+        raise not_a_package(folder, f"{_MANIFEST} names '{root}' as the model")

@@ -1,31 +1,38 @@
-"""What a kernel reads of its op, with a record of what it read.
+"""The parameters that a kernel reads, with a record of which it has read.
 
-A parameter that a kernel does not know changes what the op means. So every parameter must be read,
-even where another one overrules it, and one left over is an error.
+A parameter that a kernel does not know would change what the op means. Therefore a kernel must read
+every parameter, even one that another overrules; an unread parameter is an error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import TypeVar
 
 from torch import Tensor
 
 from agecompact.errors import UsageError
-from agecompact.runtimes.mil.program import Op, TensorType
+from agecompact.runtimes.mil.program import Op
+from agecompact.runtimes.mil.tensor_types import TensorType
 
-# Tensors hold float32 for every float, int64 for every integer, and bool. What was rounded to a
-# narrower type is a value of that type all the same.
+# Tensors are float32 for every float type, int64 for every integer type, or bool. A value that was
+# rounded to a narrower type keeps its wide type here.
 Value = Tensor | str
 Values = tuple[Value, ...]
+
+_Scalar = TypeVar("_Scalar", bool, int, float)
 
 
 class Parameters:
     """The parameters of one op in one run.
 
+    Every method that reads a parameter raises `UsageError` if it has another type or length, or if
+    it is missing and has no default.
+
     Args:
         op: The op.
-        values: Its parameters' values.
-        opset: Of the program: 15 for iOS 15.
+        values: Values by parameter.
+        opset: iOS version of the ops in the program: 15 for iOS 15.
     """
 
     def __init__(self, op: Op, values: Mapping[str, Values], opset: int) -> None:
@@ -36,137 +43,89 @@ class Parameters:
 
     @property
     def declared(self) -> tuple[TensorType, ...]:
-        """What the program says that the op gives."""
+        """Types of the outputs that the program declares."""
         return tuple(output.type for output in self._op.outputs)
 
     def unread(self) -> frozenset[str]:
-        """Parameters that the kernel did not ask for."""
+        """Parameters that the kernel has not read."""
         return frozenset(self._values) - self._read
 
-    def has(self, name: str) -> bool:
-        """Whether a parameter is given; asking does not count as reading."""
-        return name in self._values
-
     def tensors(self, name: str) -> tuple[Tensor, ...]:
-        """The tensors of a parameter that takes several.
-
-        Raises:
-            UsageError: It is missing, or one is a text.
-        """
-        self._read.add(name)
-        if name not in self._values:
-            raise UsageError(f"{self._op} has no parameter '{name}'", why="it cannot do without")
-        found = []
-        for value in self._values[name]:
-            if isinstance(value, str):
-                raise UsageError(f"{self._op} has the text '{value}' for '{name}'")
-            found.append(value)
-        return tuple(found)
+        """The tensors of a parameter that takes several."""
+        found = tuple(value for value in self._get(name) if not isinstance(value, str))
+        if len(found) != len(self._values[name]):
+            raise UsageError(f"{self._op}: '{name}' must be a tensor, not a string")
+        return found
 
     def tensor(self, name: str) -> Tensor:
-        """The tensor of a parameter.
-
-        Raises:
-            UsageError: It is missing, a text, or several tensors.
-        """
+        """The tensor of a parameter."""
         found = self.tensors(name)
         if len(found) != 1:
-            raise UsageError(f"{self._op} has {len(found)} values for '{name}'")
+            raise UsageError(f"{self._op} has {len(found)} values for '{name}', not one")
         return found[0]
 
     def optional(self, name: str) -> Tensor | None:
-        """The tensor of a parameter, or None where it is not given."""
-        return self.tensor(name) if self.has(name) else None
+        """The tensor of a parameter; None if it is missing."""
+        return self.tensor(name) if name in self._values else None
 
     def ints(self, name: str, default: Sequence[int] | None = None) -> list[int]:
-        """A vector of integers; a scalar is a vector of one.
-
-        Raises:
-            UsageError: It is missing and has no default, or is not whole.
-        """
-        if default is not None and not self.has(name):
+        """A vector of integers; a scalar counts as a vector of one."""
+        if default is not None and name not in self._values:
             return list(default)
-        return [int(value) for value in self._whole(name).reshape(-1).tolist()]
+        found = self.tensor(name)
+        if found.is_floating_point():
+            raise UsageError(f"{self._op}: '{name}' must be integers")
+        return [int(value) for value in found.reshape(-1).tolist()]
 
     def integer(self, name: str, default: int | None = None) -> int:
-        """One integer.
-
-        Raises:
-            UsageError: It is missing and has no default, or is not one whole number.
-        """
-        if default is not None and not self.has(name):
-            return default
-        return int(self._single(name, self._whole(name)).item())
+        """An integer."""
+        return self._scalar(name, default, int)
 
     def number(self, name: str, default: float | None = None) -> float:
-        """One number.
-
-        Raises:
-            UsageError: It is missing and has no default, or is not one number.
-        """
-        if default is not None and not self.has(name):
-            return default
-        return float(self._single(name, self.tensor(name)).item())
+        """A number."""
+        return self._scalar(name, default, float)
 
     def flag(self, name: str, default: bool | None = None) -> bool:
-        """One truth value.
-
-        Raises:
-            UsageError: It is missing and has no default, or is not one value.
-        """
-        if default is not None and not self.has(name):
-            return default
-        return bool(self._single(name, self.tensor(name)).item())
+        """A bool."""
+        return self._scalar(name, default, bool)
 
     def flags(self, name: str, length: int) -> list[bool]:
-        """A vector of truth values, all false where it is not given.
-
-        Raises:
-            UsageError: It has another length.
-        """
-        if not self.has(name):
+        """A vector of bools of a given length; all False by default."""
+        if name not in self._values:
             return [False] * length
         found = [bool(value) for value in self.tensor(name).reshape(-1).tolist()]
         if len(found) != length:
             raise UsageError(f"{self._op} has {len(found)} values for '{name}', not {length}")
         return found
 
-    def raw_text(self, name: str) -> str:
-        """One text, whatever it says.
-
-        Raises:
-            UsageError: It is missing or no text.
-        """
-        self._read.add(name)
-        values = self._values.get(name, ())
-        if len(values) != 1 or not isinstance(values[0], str):
-            raise UsageError(f"{self._op} has no text for '{name}'")
-        return values[0]
-
-    def text(self, name: str, choices: Sequence[str], default: str | None = None) -> str:
-        """One of several texts.
-
-        Raises:
-            UsageError: It is missing and has no default, or is none of them.
-        """
-        self._read.add(name)
-        if default is not None and not self.has(name):
+    def text(
+        self, name: str, choices: Collection[str] | None = None, default: str | None = None
+    ) -> str:
+        """A string, one of the choices if there are any."""
+        if default is not None and name not in self._values:
             return default
-        values = self._values.get(name, ())
-        if len(values) != 1 or values[0] not in choices:
+        values = self._get(name)
+        if len(values) != 1 or not isinstance(value := values[0], str):
+            raise UsageError(f"{self._op}: '{name}' must be a string")
+        if choices is not None and value not in choices:
             raise UsageError(
                 f"{self._op} has an unknown '{name}'",
-                why=f"it is {list(values)}, known are {', '.join(choices)}",
+                why=f"it is '{value}'; supported: {', '.join(choices)}",
             )
-        return str(values[0])
+        return value
 
-    def _whole(self, name: str) -> Tensor:
+    def _get(self, name: str) -> Values:
+        self._read.add(name)
+        if name not in self._values:
+            raise UsageError(f"{self._op} lacks the required parameter '{name}'")
+        return self._values[name]
+
+    def _scalar(self, name: str, default: _Scalar | None, kind: type[_Scalar]) -> _Scalar:
+        if default is not None and name not in self._values:
+            return default
         found = self.tensor(name)
-        if found.is_floating_point():
-            raise UsageError(f"{self._op} has fractions for '{name}', which counts")
-        return found
-
-    def _single(self, name: str, found: Tensor) -> Tensor:
         if found.numel() != 1:
             raise UsageError(f"{self._op} has {found.numel()} values for '{name}', not one")
-        return found
+        if kind is int and found.is_floating_point():
+            raise UsageError(f"{self._op}: '{name}' must be an integer")
+        return kind(found.item())

@@ -1,115 +1,60 @@
-"""The program of a package as frozen values: functions' types, ops, constants not yet decoded."""
+"""Reads the program of a package: functions, ops and constants."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from agecompact.errors import UsageError
-from agecompact.runtimes.mil.dtypes import DType, by_number
+from agecompact.runtimes.mil.blobs import BlobFile, unpack
+from agecompact.runtimes.mil.tensor_types import BY_NUMBER, ConstantValue, TensorType
 
 _MAIN = "main"
-# What a function or a block may say of itself that changes nothing here: the shapes of flexible
-# inputs are told by the types of its inputs as well.
+# Attributes of functions and blocks that change nothing here: the shapes of flexible inputs are
+# also in the types of the inputs.
 _KNOWN_ATTRIBUTES = frozenset({"FlexibleShapeInformation"})
 
 
 @dataclass(frozen=True)
-class TensorType:
-    """Type of a tensor.
-
-    Attributes:
-        dtype: Of its elements.
-        shape: None in place of a number where only the run tells; None altogether where not even
-            the rank is known.
-    """
-
-    dtype: DType
-    shape: tuple[int | None, ...] | None
-
-    @property
-    def static_shape(self) -> tuple[int, ...]:
-        """The shape of a constant.
-
-        Raises:
-            UsageError: It is not all known.
-        """
-        if self.shape is None or any(size is None for size in self.shape):
-            raise UsageError("a constant has no fixed shape", why=f"its type says {self}")
-        return tuple(size for size in self.shape if size is not None)
-
-    @property
-    def elements(self) -> int:
-        """How many elements a constant has; 1 for a scalar."""
-        return math.prod(self.static_shape)
-
-    def admits(self, shape: Sequence[int]) -> bool:
-        """Whether a tensor of that shape has this type."""
-        if self.shape is None:
-            return True
-        return len(shape) == len(self.shape) and all(
-            known is None or known == size for known, size in zip(self.shape, shape, strict=True)
-        )
-
-    def __str__(self) -> str:
-        if self.shape is None:
-            return f"{self.dtype.name}[...]"
-        sizes = ", ".join("?" if size is None else str(size) for size in self.shape)
-        return f"{self.dtype.name}[{sizes}]"
-
-
-@dataclass(frozen=True)
-class Named:
-    """A name with its type: an input of the program, or what an op writes."""
+class Variable:
+    """An input of the program, or an output of an op."""
 
     name: str
     type: TensorType
 
 
-@dataclass(frozen=True)
-class BlobPlace:
-    """Where a constant's data stand: file as the program calls it, offset of the record."""
-
-    file: str
-    offset: int
-
-
-@dataclass(frozen=True)
-class Constant:
-    """A constant, not yet decoded.
-
-    Attributes:
-        type: Its type.
-        data: A place in a blob file, packed bytes, or the elements themselves.
-    """
-
-    type: TensorType
-    data: BlobPlace | bytes | tuple[Any, ...]
+# What an op reads: a variable by name, or a constant.
+Source = str | ConstantValue
 
 
 @dataclass(frozen=True)
 class Op:
-    """One operation.
+    """An operation.
 
     Attributes:
-        kind: Its type in MIL: `conv`.
-        name: Its own name; that of what it writes where it has none.
-        inputs: By parameter, in the order of their names: names of values, or constants written in
-            place.
-        outputs: What it writes.
-        attributes: Constants by name, the op's own name left out.
+        kind: Its type in MIL, such as `conv`.
+        name: Its name; the name of its first output if it has none.
+        parameters: What it reads, by sorted parameter name. Includes MIL's attributes, which are
+            constants, except the name of the op.
+        outputs: The variables that it writes.
     """
 
     kind: str
     name: str
-    inputs: Mapping[str, tuple[str | Constant, ...]]
-    outputs: tuple[Named, ...]
-    attributes: Mapping[str, Constant]
+    parameters: Mapping[str, tuple[Source, ...]]
+    outputs: tuple[Variable, ...]
 
     def __str__(self) -> str:
         return f"op '{self.name}' ({self.kind})"
+
+    def sources(self) -> Iterator[Source]:
+        """All that it reads, in the order of its parameters."""
+        for sources in self.parameters.values():
+            yield from sources
 
 
 @dataclass(frozen=True)
@@ -117,30 +62,39 @@ class Program:
     """The main function of a package.
 
     Attributes:
-        opset: The version of the ops, `CoreML6` for iOS 16.
+        opset: Version of the ops, such as `CoreML6` for iOS 16.
         inputs: In order.
-        ops: Each after those it reads.
-        outputs: Names of what it gives.
+        ops: In order of execution.
+        outputs: Names of the outputs.
     """
 
     opset: str
-    inputs: tuple[Named, ...]
+    inputs: tuple[Variable, ...]
     ops: tuple[Op, ...]
     outputs: tuple[str, ...]
 
+    def types(self) -> Mapping[str, TensorType]:
+        """Types of all inputs and of all outputs of ops, by name."""
+        variables = [*self.inputs, *(output for op in self.ops for output in op.outputs)]
+        return {variable.name: variable.type for variable in variables}
 
-def read_program(specification: Any) -> Program:
+
+def read_program(specification: Any, blobs: Mapping[str, BlobFile]) -> Program:
     """The program inside a `Model` message.
 
+    Args:
+        specification: The message.
+        blobs: Blob files by the name that the program uses: `@model_path/...`.
+
     Raises:
-        UsageError: The model is no ML Program, has no main function, or uses what is not supported:
-            nested blocks, or values that are no tensors.
+        UsageError: The model is not an ML Program, has no main function, has a broken constant, or
+            uses something that is not supported: nested blocks, or values that are not tensors.
     """
     kind = specification.WhichOneof("Type")
     if kind != "mlProgram":
         raise UsageError(
-            "the package holds no ML Program",
-            why=f"it holds '{kind}'",
+            "the package does not contain an ML Program",
+            why=f"it contains '{kind}'",
             fix="convert with convert_to='mlprogram'",
         )
     functions = specification.mlProgram.functions
@@ -148,53 +102,57 @@ def read_program(specification: Any) -> Program:
         raise UsageError(f"the program has no function '{_MAIN}'")
     main = functions[_MAIN]
     if main.opset not in main.block_specializations:
-        raise UsageError(f"the program holds no block of its own opset '{main.opset}'")
+        raise UsageError(f"the program has no block for its opset '{main.opset}'")
     block = main.block_specializations[main.opset]
     unknown = {*main.attributes, *block.attributes} - _KNOWN_ATTRIBUTES
     if unknown or block.inputs:
         raise UsageError(
-            "the program says more than the reference runtime understands",
-            why=f"of its main function: {', '.join(sorted(unknown)) or 'inputs of a block'}",
+            "the reference runtime does not support this program",
+            why=f"its main function has {', '.join(sorted(unknown)) or 'inputs of a block'}",
         )
     return Program(
         main.opset,
-        tuple(_named(value, f"input '{value.name}'") for value in main.inputs),
-        tuple(_op(op) for op in block.operations),
+        tuple(_variable(value, f"input '{value.name}'") for value in main.inputs),
+        tuple(_op(op, blobs) for op in block.operations),
         tuple(block.outputs),
     )
 
 
-def _op(op: Any) -> Op:
-    first = op.outputs[0].name if op.outputs else ""
-    attributes = {name: _constant(value, op.type) for name, value in sorted(op.attributes.items())}
-    own = attributes.pop("name", None)
-    name = own.data[0] if own is not None and isinstance(own.data, tuple) and own.data else first
+def _op(op: Any, blobs: Mapping[str, BlobFile]) -> Op:
+    name = op.outputs[0].name if op.outputs else ""
+    constants = {
+        parameter: _constant(value, f"op '{name}' ({op.type})", blobs)
+        for parameter, value in op.attributes.items()
+    }
+    if "name" in constants:
+        name = str(constants.pop("name").value)
     where = f"op '{name}' ({op.type})"
     if op.blocks:
         raise UsageError(
             f"{where} cannot run",
-            why="it holds blocks of its own, which the reference runtime does not run",
+            why="it contains nested blocks, which the reference runtime does not support",
         )
-    # A protobuf map has no order of its own.
-    inputs = {
-        parameter: tuple(_binding(binding, where) for binding in argument.arguments)
-        for parameter, argument in sorted(op.inputs.items())
-    }
-    outputs = tuple(_named(value, where) for value in op.outputs)
-    return Op(op.type, str(name), inputs, outputs, attributes)
+    if twice := constants.keys() & op.inputs.keys():
+        raise UsageError(f"{where} has several values for '{min(twice)}'")
+    parameters: dict[str, tuple[Source, ...]] = {n: (c,) for n, c in constants.items()}
+    for parameter, argument in op.inputs.items():
+        parameters[parameter] = tuple(_source(each, where, blobs) for each in argument.arguments)
+    outputs = tuple(_variable(value, where) for value in op.outputs)
+    # Sorted, because a protobuf map has no order.
+    return Op(op.type, name, dict(sorted(parameters.items())), outputs)
 
 
-def _binding(binding: Any, where: str) -> str | Constant:
+def _source(binding: Any, where: str, blobs: Mapping[str, BlobFile]) -> Source:
     kind = binding.WhichOneof("binding")
     if kind == "name":
         return str(binding.name)
     if kind == "value":
-        return _constant(binding.value, where)
+        return _constant(binding.value, where, blobs)
     raise UsageError(f"{where} has a parameter without a value")
 
 
-def _named(value: Any, where: str) -> Named:
-    return Named(value.name, _tensor_type(value.type, where))
+def _variable(value: Any, where: str) -> Variable:
+    return Variable(value.name, _tensor_type(value.type, where))
 
 
 def _tensor_type(type_: Any, where: str) -> TensorType:
@@ -202,10 +160,16 @@ def _tensor_type(type_: Any, where: str) -> TensorType:
     if kind != "tensorType":
         raise UsageError(
             f"{where} is not supported",
-            why=f"it handles a {str(kind).removesuffix('Type')}, not a tensor",
+            why=f"its type is a {str(kind).removesuffix('Type')}, not a tensor",
         )
     tensor = type_.tensorType
-    dtype = by_number(tensor.dataType, where)
+    if tensor.dataType not in BY_NUMBER:
+        raise UsageError(
+            f"{where} has an unknown element type",
+            why=f"number {tensor.dataType} of MIL's DataType",
+            fix="convert it to float32 or float16",
+        )
+    dtype = BY_NUMBER[tensor.dataType]
     shape: list[int | None] = []
     for dimension in tensor.dimensions:
         if dimension.WhichOneof("dimension") == "constant":
@@ -215,19 +179,42 @@ def _tensor_type(type_: Any, where: str) -> TensorType:
         else:
             shape.append(None)
     if tensor.rank not in (-1, len(shape)):
-        raise UsageError(f"{where} is broken", why=f"rank {tensor.rank}, {len(shape)} dimensions")
+        raise UsageError(
+            f"{where} is broken", why=f"its rank is {tensor.rank}, but it has {len(shape)} sizes"
+        )
     return TensorType(dtype, tuple(shape))
 
 
-def _constant(value: Any, where: str) -> Constant:
+def _constant(value: Any, where: str, blobs: Mapping[str, BlobFile]) -> ConstantValue:
     type_ = _tensor_type(value.type, where)
+    dtype, elements = type_.dtype, type_.elements
     if value.WhichOneof("value") == "blobFileValue":
-        blob = value.blobFileValue
-        return Constant(type_, BlobPlace(blob.fileName, int(blob.offset)))
-    immediate = value.immediateValue
-    kind = immediate.tensor.WhichOneof("value")
-    if immediate.WhichOneof("value") != "tensor" or kind is None:
-        # An empty tensor is written as one without a value.
-        return Constant(type_, ())
-    values = getattr(immediate.tensor, kind).values
-    return Constant(type_, bytes(values) if kind == "bytes" else tuple(values))
+        flat = _blob_file(value.blobFileValue.fileName, blobs).read(
+            value.blobFileValue.offset, dtype, elements
+        )
+        return ConstantValue(type_, flat.reshape(type_.static_shape))
+    tensor = value.immediateValue.tensor
+    kind = tensor.WhichOneof("value")
+    # An empty tensor is written without a value.
+    data: Any = getattr(tensor, kind).values if kind else ()
+    if dtype.kind == "string" and kind == "strings" and len(data) == 1:
+        return ConstantValue(type_, str(data[0]))
+    size = math.ceil(elements * dtype.bits / 8) if kind == "bytes" else elements
+    if dtype.kind == "string" or len(data) != size:
+        raise UsageError(
+            f"{where} has a broken constant of type {type_}",
+            why=f"it has {len(data)} {'bytes' if kind == 'bytes' else 'elements'}",
+            fix="export the package again, or copy it again",
+        )
+    flat = unpack(data, dtype, elements) if kind == "bytes" else np.array(data, dtype.numpy)
+    return ConstantValue(type_, flat.reshape(type_.static_shape))
+
+
+def _blob_file(name: str, blobs: Mapping[str, BlobFile]) -> BlobFile:
+    if name not in blobs:
+        raise UsageError(
+            "the package is not complete",
+            why=f"its program reads {name}, which is missing",
+            fix="export the package again, or copy the whole folder",
+        )
+    return blobs[name]

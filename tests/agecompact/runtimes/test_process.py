@@ -1,32 +1,45 @@
-"""A runtime may refuse, die or hang; each is an answer, told apart from the others."""
+"""A runtime may fail, crash or hang; each is a failed result of its own kind."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from agecompact.formats import Runtime
+from agecompact.formats import RUNTIMES, Runtime
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
+from agecompact.runtimes.registry import read_metadata
 from parity_tests import side
 from tests.support import BuildOf, CopyBuild, verdicts_on
 
 # Enough for a busy machine to start Python.
-PATIENCE_S = 5
+TIMEOUT_S = 5
 
-DIES = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
+CRASHES = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
 HANGS = "import time; time.sleep(600)"
-RAISES = "raise RuntimeError('the kernel is not there')"
+RAISES = "raise RuntimeError('the kernel is missing')"
 
 
-def stand_in(folder: Path, action: str) -> str:
-    """A package of ONNX Runtime's name that acts up when a session is opened."""
-    folder.mkdir()
-    lines = ["class SessionOptions: pass", "def InferenceSession(*_, **__):", f"    {action}"]
-    (folder / "onnxruntime.py").write_text("\n".join(lines) + "\n")
-    return os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
+@pytest.fixture
+def replace_onnxruntime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Makes workers import other code under the name of ONNX Runtime."""
+
+    def replace(code: str) -> None:
+        folder = tmp_path / "fake"
+        folder.mkdir()
+        (folder / "onnxruntime.py").write_text(code)
+        path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
+        monkeypatch.setenv("PYTHONPATH", path)
+
+    return replace
+
+
+def when_opening(action: str) -> str:
+    """Code that runs an action when a session is opened."""
+    return f"class SessionOptions: pass\ndef InferenceSession(*_, **__):\n    {action}\n"
 
 
 @pytest.fixture
@@ -34,7 +47,7 @@ def artifact(build_of: BuildOf) -> Path:
     return build_of("ssrnet").folder / "ssrnet_float32.onnx"
 
 
-def test_samples_come_back_by_name_in_order(artifact: Path) -> None:
+def test_samples_are_run_in_order_and_outputs_named(artifact: Path) -> None:
     random = np.random.default_rng(0)
     faces = random.uniform(0, 255, (5, 1, 3, 64, 64)).astype(np.float32)
     with RuntimeProcess(artifact) as process:
@@ -53,40 +66,39 @@ def test_samples_come_back_by_name_in_order(artifact: Path) -> None:
 @pytest.mark.parametrize(
     ("action", "kind", "reason"),
     [
-        (DIES, "crash", "SIGSEGV"),
+        (CRASHES, "crash", "SIGSEGV"),
         (HANGS, "timeout", "no answer within"),
         (RAISES, "load", "kernel"),
     ],
 )
-def test_a_runtime_that_acts_up_is_told_from_one_that_works(
+def test_a_failing_runtime_is_a_failure_with_its_kind(
     action: str,
     kind: str,
     reason: str,
     artifact: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    replace_onnxruntime: Callable[[str], None],
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", stand_in(tmp_path / "stand-in", action))
-    process = RuntimeProcess(artifact, timeout_s=PATIENCE_S)
+    replace_onnxruntime(when_opening(action))
+    process = RuntimeProcess(artifact, timeout_s=TIMEOUT_S)
     with process, pytest.raises(RuntimeFailure, match=reason) as failure:
         process.open()
     assert failure.value.kind == kind
-    assert process._process.poll() is not None, "the worker outlives its context"
+    assert process._process.poll() is not None, "the worker still runs"
 
 
-@pytest.mark.parametrize(("action", "kind"), [(DIES, "crash"), (HANGS, "timeout")])
-def test_parity_fails_it_with_its_kind(
+@pytest.mark.parametrize(("action", "kind"), [(CRASHES, "crash"), (HANGS, "timeout")])
+def test_parity_reports_the_kind_of_failure(
     action: str,
     kind: str,
     copy_build: CopyBuild,
-    tmp_path: Path,
+    replace_onnxruntime: Callable[[str], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def impatient(path: Path, runtime: Runtime, **_: object) -> RuntimeProcess:
-        patience_s = PATIENCE_S if path.suffix == ".onnx" else 120
-        return RuntimeProcess(path, runtime, timeout_s=patience_s)
+        timeout_s = TIMEOUT_S if path.suffix == ".onnx" else 120
+        return RuntimeProcess(path, runtime, timeout_s=timeout_s)
 
-    monkeypatch.setenv("PYTHONPATH", stand_in(tmp_path / "stand-in", action))
+    replace_onnxruntime(when_opening(action))
     monkeypatch.setattr(side, "RuntimeProcess", impatient)
     (result,) = verdicts_on(copy_build("ssrnet", ".onnx"))
     assert (result.status, result.kind) == ("failed", kind)
@@ -99,28 +111,30 @@ def test_a_wrong_input_name_is_a_failed_run(artifact: Path) -> None:
         with pytest.raises(RuntimeFailure) as failure:
             process.infer({"visage": face})
         assert failure.value.kind == "run"
-        # It survives its caller's mistake.
+        # The worker still runs.
         assert process.infer({"face": face})["age"].shape == (1, 1, 1)
 
 
-def test_tflite_binds_by_name_whatever_the_order(build_of: BuildOf) -> None:
-    pytest.importorskip("ai_edge_litert")
+@pytest.mark.parametrize(("suffix", "runtime"), [(".tflite", "litert"), (".mlpackage", "mil")])
+def test_inputs_are_bound_by_name_in_any_order(
+    suffix: str, runtime: str, build_of: BuildOf
+) -> None:
+    pytest.importorskip("coremltools" if runtime == "mil" else "ai_edge_litert")
+    path = build_of("c3ae").folder / f"c3ae_float32{suffix}"
+    contract = read_metadata(path).contract
     random = np.random.default_rng(0)
-    names = ("outer", "middle", "inner")
-    crops = {n: random.uniform(0, 255, (1, 1, 64, 64, 3)).astype(np.float32) for n in names}
-    with RuntimeProcess(build_of("c3ae").folder / "c3ae_float32.tflite") as process:
+    shape = (1, *contract.input_shape)
+    crops = {n: random.uniform(0, 255, shape).astype(np.float32) for n in contract.input_names}
+    with RuntimeProcess(path, RUNTIMES[runtime]) as process:
         process.open()
-        answers = [
-            process.infer({name: crops[name] for name in order})["age"].item()
-            for order in (names, names[::-1])
-        ]
-        mixed = process.infer(dict(zip(names, reversed(crops.values()), strict=True)))["age"]
-    assert answers[0] == answers[1]
-    assert abs(mixed.item() - answers[0]) > 0.1
+        ages = [process.infer(i)["age"].item() for i in (crops, dict(reversed(crops.items())))]
+        mixed = process.infer(dict(zip(crops, reversed(crops.values()), strict=True)))["age"]
+    assert ages[0] == ages[1]
+    assert abs(mixed.item() - ages[0]) > 0.1
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
-def test_an_artifact_tells_how_many_images_a_call_takes(suffix: str, build_of: BuildOf) -> None:
+def test_artifacts_have_a_fixed_batch_and_weights_have_none(suffix: str, build_of: BuildOf) -> None:
     if suffix == ".tflite":
         pytest.importorskip("ai_edge_litert")
     folder = build_of("ssrnet").folder
@@ -135,21 +149,21 @@ def test_batches_are_staged_while_another_runs(artifact: Path) -> None:
     batches = [random.uniform(0, 255, (4, 1, 3, 64, 64)).astype(np.float32) for _ in range(3)]
     with RuntimeProcess(artifact) as process:
         process.open()
-        # An input may be named as no file can be.
-        assert process.stage({"../face": batches[0]}).to_json().keys() == {"../face"}
+        # The name of an input need not be a valid file name.
+        assert process.stage({"../face": batches[0]}).files.keys() == {"../face"}
         staged = [process.stage({"face": batch}) for batch in batches]
-        ran = [process.run(one) for one in staged]
-        for batch, one in zip(batches, ran, strict=True):
-            assert one.model_ms > 0
-            np.testing.assert_array_equal(one.outputs["age"], process.infer({"face": batch})["age"])
+        results = [process.run(one) for one in staged]
+        for batch, result in zip(batches, results, strict=True):
+            assert result.model_ms > 0
+            expected = process.infer({"face": batch})["age"]
+            np.testing.assert_array_equal(result.outputs["age"], expected)
         assert not any(path.exists() for one in staged for path in one.files.values())
 
 
-def test_a_failure_tells_what_mends_it(
-    artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_missing_runtime_has_a_fix(
+    artifact: Path, replace_onnxruntime: Callable[[str], None]
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", stand_in(tmp_path / "stand-in", "pass"))
-    (tmp_path / "stand-in" / "onnxruntime.py").write_text("import a_package_that_is_not_there\n")
+    replace_onnxruntime("import a_package_that_is_not_there\n")
     with RuntimeProcess(artifact) as process, pytest.raises(RuntimeFailure) as failure:
         process.open()
     assert failure.value.kind == "missing"

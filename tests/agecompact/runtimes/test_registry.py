@@ -1,4 +1,4 @@
-"""Which file goes to which runtime, and what each says of itself."""
+"""The runtime of a file, and the metadata inside it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from parity_tests.check import candidates
 from parity_tests.plan import Plan
 from tests.support import BuildOf
 
-SUFFIXES = {
+RUNTIME_OF = {
     ".safetensors": "pytorch",
     ".onnx": "onnxruntime",
     ".tflite": "litert",
@@ -23,17 +23,17 @@ SUFFIXES = {
 }
 
 
-@pytest.mark.parametrize(("suffix", "name"), SUFFIXES.items())
-def test_the_suffix_tells_the_runtime(suffix: str, name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("suffix", "name"), RUNTIME_OF.items())
+def test_the_suffix_decides_the_runtime(suffix: str, name: str, tmp_path: Path) -> None:
     path = tmp_path / f"a{suffix}"
     path.touch()
     assert runtime_of(path).name == name
 
 
-def test_a_file_of_another_kind_is_refused_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(UsageError) as refusal:
+def test_an_unknown_suffix_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as error:
         runtime_of(tmp_path / "face.jpg")
-    assert all(suffix in refusal.value.why for suffix in SUFFIXES)
+    assert all(suffix in error.value.why for suffix in RUNTIME_OF)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -41,16 +41,17 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         runtime_of(tmp_path / "gone.onnx")
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
-def test_text_in_an_artefacts_clothes_is_refused(suffix: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", RUNTIME_OF)
+def test_a_text_file_named_as_an_artefact_is_refused(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"a{suffix}"
     path.write_text("a contract, and metadata of no kind\n")
-    with pytest.raises(UsageError, match="a" + suffix) as refusal:
+    with pytest.raises(UsageError, match="a" + suffix) as error:
         read_metadata(path)
-    assert not isinstance(refusal.value, MetadataError)
+    assert not isinstance(error.value, MetadataError)
+    assert error.value.fix
 
 
-def test_every_artefact_of_a_build_tells_the_same(build_of: BuildOf) -> None:
+def test_all_artefacts_of_a_build_have_the_same_metadata(build_of: BuildOf) -> None:
     build = build_of("ssrnet")
     described = [read_metadata(build.path(entry)) for entry in build.manifest.artifacts]
     described.append(read_metadata(build.weights))
@@ -65,7 +66,7 @@ def test_every_artefact_of_a_build_tells_the_same(build_of: BuildOf) -> None:
     assert layouts == {"onnx": "NCHW", "tflite": "NHWC", "coreml": "NCHW"}
 
 
-def test_each_compute_unit_is_a_runtime_that_reads_on_every_platform(build_of: BuildOf) -> None:
+def test_every_compute_unit_is_a_runtime_that_reads_on_every_platform(build_of: BuildOf) -> None:
     package = build_of("ssrnet").folder / "ssrnet_float32.mlpackage"
     for runtime in COMPUTE_UNITS.values():
         backend = load(runtime)
@@ -75,11 +76,11 @@ def test_each_compute_unit_is_a_runtime_that_reads_on_every_platform(build_of: B
                 backend.open_session(str(package), 1)
 
 
-def test_parity_asks_the_compute_units_that_it_is_told(build_of: BuildOf) -> None:
-    def asked(*units: str) -> set[str]:
+def test_parity_runs_the_requested_compute_units(build_of: BuildOf) -> None:
+    def runtimes(*units: str) -> set[str]:
         plan = Plan(compute_units=units)
         return {each.runtime.name for each in candidates(build_of("ssrnet"), plan)}
 
-    assert asked("cpuOnly") & {unit.name for unit in COMPUTE_UNITS.values()} == {"coreml"}
-    assert asked("cpuOnly", "all") - asked("cpuOnly") == {"coreml-all"}
-    assert {"mil", "mil-float32"} <= asked()
+    assert runtimes("cpuOnly") & {unit.name for unit in COMPUTE_UNITS.values()} == {"coreml"}
+    assert runtimes("cpuOnly", "all") - runtimes("cpuOnly") == {"coreml-all"}
+    assert {"mil", "mil-float32"} <= runtimes()

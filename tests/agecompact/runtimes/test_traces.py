@@ -1,4 +1,4 @@
-"""A trace is what the model did: its last value is the answer, its scopes are the modules."""
+"""Traces: the last value is the output, and the scopes are the modules."""
 
 from __future__ import annotations
 
@@ -11,32 +11,29 @@ import torch
 from onnx import helper
 from torch import Tensor, nn
 
-from agecompact.formats import RUNTIMES
 from agecompact.runtimes import pytorch_trace
 from agecompact.runtimes.base import Trace
-from agecompact.runtimes.registry import load, read_metadata
+from agecompact.runtimes.registry import load, read_metadata, runtime_of
 from parity_tests import inputs
 from tests.support import BuildOf
 
-NAMES = {"safetensors": "pytorch", "onnx": "onnxruntime", "tflite": "litert"}
 
-
-def traced_and_answered(path: Path) -> tuple[Trace, np.ndarray]:
-    session = load(RUNTIMES[NAMES[path.suffix[1:]]]).open_session(str(path), 1)
+def trace_and_output(path: Path) -> tuple[Trace, np.ndarray]:
+    session = load(runtime_of(path)).open_session(str(path), 1)
     contract = read_metadata(path).contract
     sample = next(s for s in inputs.standard(contract) if s.name == "face")
-    fed = contract.tensors(sample.crops)
-    return session.trace(fed), session.infer(fed)[contract.output.name]
+    batch = contract.tensors(sample.crops)
+    return session.trace(batch), session.infer(batch)[contract.output.name]
 
 
 @pytest.mark.parametrize("model_id", ["ssrnet", "c3ae", "mobileagenet"])
 @pytest.mark.parametrize("file", [".safetensors", "_float32.onnx", "_float32.tflite"])
-def test_it_ends_with_the_answer_within_rounding(
+def test_the_last_step_is_the_output_within_rounding(
     model_id: str, file: str, build_of: BuildOf
 ) -> None:
-    steps, answer = traced_and_answered(build_of(model_id).folder / f"{model_id}{file}")
-    # A graph with other outputs is optimised otherwise: other kernels may round the last bits.
-    np.testing.assert_array_max_ulp(steps[-1].value.reshape(1, 1), answer, maxulp=4)
+    steps, output = trace_and_output(build_of(model_id).folder / f"{model_id}{file}")
+    # A graph with more outputs is optimised differently: other kernels may round the last bits.
+    np.testing.assert_array_max_ulp(steps[-1].value.reshape(1, 1), output, maxulp=4)
     known = {"face", "outer", "middle", "inner"}
     for step in steps:
         assert step.inputs, step.output
@@ -45,29 +42,29 @@ def test_it_ends_with_the_answer_within_rounding(
     assert len({step.output for step in steps}) == len(steps)
 
 
-def test_pytorchs_steps_are_functions_by_module(build_of: BuildOf) -> None:
+def test_steps_of_pytorch_are_functions_in_modules(build_of: BuildOf) -> None:
     build = build_of("ssrnet")
-    steps, _ = traced_and_answered(build.weights)
-    told = {(step.scope, step.op) for step in steps}
+    steps, _ = trace_and_output(build.weights)
+    found = {(step.scope, step.op) for step in steps}
     assert {
         ("x_stream.blocks.0.0", "conv2d"),
         ("x_stream.blocks.0.1", "batch_norm"),
         ("stages.1.s", "flatten"),
         ("stages.2", "tanh"),
         ("", "div"),
-    } <= told
+    } <= found
     pools = [step for step in steps if step.scope == "x_stream.pool"]
     assert [step.value.shape[-1] for step in pools] == [31, 14, 6]
 
 
 def test_onnx_nodes_keep_their_modules(build_of: BuildOf) -> None:
-    steps, _ = traced_and_answered(build_of("c3ae").folder / "c3ae_float32.onnx")
-    told = {(step.scope, step.op) for step in steps}
-    assert {("trunk.0.bn", "Conv"), ("trunk.0.se.squeeze", "Conv"), ("", "Concat")} <= told
+    steps, _ = trace_and_output(build_of("c3ae").folder / "c3ae_float32.onnx")
+    found = {(step.scope, step.op) for step in steps}
+    assert {("trunk.0.bn", "Conv"), ("trunk.0.se.squeeze", "Conv"), ("", "Concat")} <= found
 
 
-def test_tflites_fused_activations_are_told(build_of: BuildOf) -> None:
-    steps, _ = traced_and_answered(build_of("c3ae").folder / "c3ae_float32.tflite")
+def test_steps_of_tflite_include_fused_activations(build_of: BuildOf) -> None:
+    steps, _ = trace_and_output(build_of("c3ae").folder / "c3ae_float32.tflite")
     assert {"CONV_2D", "CONV_2D+RELU", "MEAN"} <= {step.op for step in steps}
 
 
@@ -90,13 +87,13 @@ def test_a_module_called_twice_is_two_steps() -> None:
     ]
 
 
-def test_a_change_reaches_what_follows() -> None:
+def test_a_change_affects_later_steps() -> None:
     given = {"one": torch.ones(1, 2), "other": torch.zeros(1, 2)}
     steps = pytorch_trace.trace(_Shared().eval(), given, lambda value: value * 0 + 3)
     assert all((step.value == 3).all() for step in steps)
 
 
-def test_constants_are_no_inputs(tmp_path: Path) -> None:
+def test_constants_are_not_inputs(tmp_path: Path) -> None:
     from agecompact.runtimes import onnxruntime
 
     one = helper.make_tensor("one", onnx.TensorProto.FLOAT, [1], [1.0])
@@ -113,7 +110,7 @@ def test_constants_are_no_inputs(tmp_path: Path) -> None:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     onnx.save(model, tmp_path / "m.onnx")
-    session = onnxruntime.open_session(str(tmp_path / "m.onnx"), 1)
+    session = onnxruntime.BACKEND.open_session(str(tmp_path / "m.onnx"), 1)
     (step,) = session.trace({"x": np.float32([2.0])})
     assert (step.op, step.inputs, step.scope) == ("Mul", ("x",), "head.0")
     assert step.value == 6.0

@@ -8,48 +8,46 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from agecompact.runtimes.mil.kernels.axes import CHANNELS, along
 from agecompact.runtimes.mil.parameters import Parameters
-from agecompact.runtimes.mil.registry import kernel
+from agecompact.runtimes.mil.registry import function_of, kernel
+
+
+def _softplus(x: Tensor) -> Tensor:
+    # The form that does not overflow.
+    return torch.log1p(torch.exp(-x.abs())) + x.clamp(min=0)
+
 
 _PLAIN: Mapping[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
     "relu6": lambda x: x.clamp(0, 6),
     "sigmoid": torch.sigmoid,
     "silu": lambda x: x * torch.sigmoid(x),
-    # The form that does not overflow.
-    "softplus": lambda x: torch.log1p(torch.exp(-x.abs())) + x.clamp(min=0),
+    "softplus": _softplus,
     "softsign": lambda x: x / (1 + x.abs()),
 }
 
 
-def _register_plain(kind: str, function: Callable[[Tensor], Tensor]) -> None:
-    @kernel(kind)
-    def run(p: Parameters) -> Tensor:
-        return function(p.tensor("x"))
-
-
-for _kind, _plain in _PLAIN.items():
-    _register_plain(_kind, _plain)
+for _kind, _function in _PLAIN.items():
+    kernel(_kind)(function_of("x")(_function))
 
 
 @kernel("clamped_relu")
 def clamped_relu(p: Parameters) -> Tensor:
-    """`clamped_relu`: min(beta, x) from 0 on, min(beta, alpha * x) below."""
-    x = p.tensor("x")
-    sloped = torch.where(x >= 0, x, p.number("alpha") * x)
-    return sloped.clamp(max=p.number("beta"))
+    """`clamped_relu`: `leaky_relu`, at most beta."""
+    return leaky_relu(p).clamp(max=p.number("beta"))
 
 
 @kernel("elu")
 def elu(p: Parameters) -> Tensor:
-    """`elu`: x above 0, alpha * (e^x - 1) below."""
+    """`elu`: x if x > 0, else alpha * (e^x - 1)."""
     x = p.tensor("x")
     return torch.where(x > 0, x, p.number("alpha") * torch.expm1(x.clamp(max=0)))
 
 
 @kernel("gelu")
 def gelu(p: Parameters) -> Tensor:
-    """`gelu`: exact, or by the tanh or the sigmoid formula."""
+    """`gelu`: exact, or by the tanh or the sigmoid approximation."""
     x = p.tensor("x")
     modes = ("EXACT", "TANH_APPROXIMATION", "SIGMOID_APPROXIMATION")
     mode = p.text("mode", modes, "EXACT")
@@ -62,7 +60,7 @@ def gelu(p: Parameters) -> Tensor:
 
 @kernel("leaky_relu")
 def leaky_relu(p: Parameters) -> Tensor:
-    """`leaky_relu`: x from 0 on, alpha * x below."""
+    """`leaky_relu`: x if x >= 0, else alpha * x."""
     x = p.tensor("x")
     return torch.where(x >= 0, x, p.number("alpha") * x)
 
@@ -73,15 +71,11 @@ def linear_activation(p: Parameters) -> Tensor:
     return p.tensor("x") * p.number("alpha") + p.number("beta")
 
 
-def _per_channel(value: Tensor, x: Tensor) -> Tensor:
-    return value.reshape([-1 if axis == 1 else 1 for axis in range(x.ndim)])
-
-
 @kernel("prelu")
 def prelu(p: Parameters) -> Tensor:
-    """`prelu`: x above 0, alpha of its channel times x below; `(N, C, ...)`."""
+    """`prelu`: x if x > 0, else alpha * x, with one alpha per channel; `(N, C, ...)`."""
     x = p.tensor("x")
-    return torch.where(x > 0, x, _per_channel(p.tensor("alpha"), x) * x)
+    return torch.where(x > 0, x, along(p.tensor("alpha"), CHANNELS, x.ndim) * x)
 
 
 @kernel("scaled_tanh")
@@ -92,27 +86,26 @@ def scaled_tanh(p: Parameters) -> Tensor:
 
 @kernel("sigmoid_hard")
 def sigmoid_hard(p: Parameters) -> Tensor:
-    """`sigmoid_hard`: alpha * x + beta, kept between 0 and 1."""
+    """`sigmoid_hard`: alpha * x + beta, clamped to 0 to 1."""
     return (p.number("alpha") * p.tensor("x") + p.number("beta")).clamp(0, 1)
 
 
 @kernel("softplus_parametric")
 def softplus_parametric(p: Parameters) -> Tensor:
-    """`softplus_parametric`: alpha * log(1 + e^(beta * x)), both of the channel; `(N, C, ...)`."""
+    """`softplus_parametric`: alpha * log(1 + e^(beta * x)), both per channel; `(N, C, ...)`."""
     x = p.tensor("x")
-    scaled = x * _per_channel(p.tensor("beta"), x)
-    plus = torch.log1p(torch.exp(-scaled.abs())) + scaled.clamp(min=0)
-    return _per_channel(p.tensor("alpha"), x) * plus
+    alpha, beta = (along(p.tensor(name), CHANNELS, x.ndim) for name in ("alpha", "beta"))
+    return alpha * _softplus(x * beta)
 
 
 @kernel("softmax")
 def softmax(p: Parameters) -> Tensor:
-    """`softmax` along an axis; exponents and their sum are float32 whatever the stored type."""
+    """`softmax` along an axis; exponentials and their sum are float32 for every stored type."""
     return torch.softmax(p.tensor("x"), p.integer("axis", -1))
 
 
 @kernel("thresholded_relu")
 def thresholded_relu(p: Parameters) -> Tensor:
-    """`thresholded_relu`: x from alpha on, else 0."""
+    """`thresholded_relu`: x if x >= alpha, else 0."""
     x = p.tensor("x")
     return torch.where(x >= p.number("alpha"), x, 0.0)

@@ -1,4 +1,4 @@
-"""Convolutions, as MIL's `conv` and `conv_transpose` define them. Sums are kept in float32."""
+"""Convolutions: MIL's `conv` and `conv_transpose`. Sums stay in float32."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from agecompact.errors import UsageError
+from agecompact.runtimes.mil.kernels.axes import CHANNELS, along
 from agecompact.runtimes.mil.kernels.windows import PAD_TYPES, flat, padding
 from agecompact.runtimes.mil.parameters import Parameters
 from agecompact.runtimes.mil.registry import kernel
@@ -42,8 +43,8 @@ def conv(p: Parameters) -> Tensor:
 def conv_transpose(p: Parameters) -> Tensor:
     """`conv_transpose`: x `(N, C, ...)`, weight `(C, C_out / groups, ...)`.
 
-    The full result is computed and then cut: by `pad` for `custom`, to stride times the size, from
-    the middle, for `same`; zeros follow where `output_shape` is larger.
+    The full result is computed and then cropped: by `pad` for `custom`, around the centre to stride
+    times the input size for `same`. Zeros are appended if `output_shape` is larger.
     """
     x, weight = p.tensor("x"), p.tensor("weight")
     spatial = x.ndim - 2
@@ -64,15 +65,8 @@ def conv_transpose(p: Parameters) -> Tensor:
             before, after = total // 2, total - total // 2
         length = wanted[axis] if wanted else size - before - after
         if length <= 0:
-            raise UsageError("a transposed convolution would give nothing", why=f"axis {axis}")
-        missing = before + length - size
-        if missing > 0:
-            around = [(0, missing) if i == axis else (0, 0) for i in range(spatial)]
-            full = F.pad(full, flat(around))
-        if before < 0:
-            around = [(-before, 0) if i == axis else (0, 0) for i in range(spatial)]
-            full, before = F.pad(full, flat(around)), 0
-        full = full.narrow(axis + 2, before, length)
-    if bias is None:
-        return full
-    return full + bias.reshape([1, -1] + [1] * spatial)
+            raise UsageError(f"the output of a transposed convolution is empty along axis {axis}")
+        around = [(0, 0)] * spatial
+        around[axis] = (max(0, -before), max(0, before + length - size))
+        full = F.pad(full, flat(around)).narrow(axis + 2, max(0, before), length)
+    return full if bias is None else full + along(bias, CHANNELS, full.ndim)

@@ -1,7 +1,7 @@
-"""Element by element: arithmetic, comparison, logic, and the functions of one number.
+"""Elementwise arithmetic, comparison, logic and functions.
 
 Sources: MIL's `elementwise_binary`, `elementwise_unary` and `select`. Epsilons are added where MIL
-says so, which is not where PyTorch has them.
+adds them, which is not where PyTorch does.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from agecompact.runtimes.mil.dtypes import BY_NAME
 from agecompact.runtimes.mil.parameters import Parameters
-from agecompact.runtimes.mil.registry import kernel
+from agecompact.runtimes.mil.registry import function_of, kernel
+from agecompact.runtimes.mil.tensor_types import BY_NAME
 
 
 def _real_div(x: Tensor, y: Tensor) -> Tensor:
-    # Of integers the program declares an integer, and Core ML cuts the quotient towards zero.
+    # The quotient of integers is declared an integer, and Core ML truncates it towards zero.
     if not x.is_floating_point():
         return torch.div(x, y, rounding_mode="trunc")
     return x / y
@@ -29,7 +29,7 @@ def _floor_div(x: Tensor, y: Tensor) -> Tensor:
 
 def _pow(x: Tensor, y: Tensor) -> Tensor:
     if not x.is_floating_point():
-        # torch refuses negative integer exponents, whose answer is cut to a whole number.
+        # torch rejects negative integer exponents; their result is truncated to an integer.
         return torch.pow(x.double(), y.double()).trunc().long()
     return torch.pow(x, y)
 
@@ -69,7 +69,7 @@ _UNARY: Mapping[str, Callable[[Tensor], Tensor]] = {
     "floor": torch.floor,
     "identity": torch.clone,
     "logical_not": torch.logical_not,
-    # Both round halves to even.
+    # MIL and torch both round halves to even.
     "round": torch.round,
     "sign": torch.sign,
     "sin": torch.sin,
@@ -81,64 +81,47 @@ _UNARY: Mapping[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def _register_binary(kind: str, function: Callable[[Tensor, Tensor], Tensor]) -> None:
-    @kernel(kind)
-    def run(p: Parameters) -> Tensor:
-        return function(p.tensor("x"), p.tensor("y"))
-
-
-def _register_unary(kind: str, function: Callable[[Tensor], Tensor]) -> None:
-    @kernel(kind)
-    def run(p: Parameters) -> Tensor:
-        return function(p.tensor("x"))
-
-
 for _kind, _binary in _BINARY.items():
-    _register_binary(_kind, _binary)
+    kernel(_kind)(function_of("x", "y")(_binary))
 for _kind, _unary in _UNARY.items():
-    _register_unary(_kind, _unary)
+    kernel(_kind)(function_of("x")(_unary))
+kernel("threshold")(function_of("x", "alpha")(torch.maximum))
 
 
 @kernel("exp2")
 def exp2(p: Parameters) -> Tensor:
-    """`exp2`: 2^x, of integers too."""
+    """`exp2`: 2^x, also for integers."""
     x = p.tensor("x")
     return torch.exp2(x) if x.is_floating_point() else torch.exp2(x.double()).trunc().long()
 
 
 @kernel("inverse")
 def inverse(p: Parameters) -> Tensor:
-    """`inverse`: 1 / (x + epsilon), epsilon 1e-4 unless told."""
+    """`inverse`: 1 / (x + epsilon), epsilon 1e-4 by default."""
     return 1.0 / (p.tensor("x") + p.number("epsilon", 1e-4))
 
 
 @kernel("log")
 def log(p: Parameters) -> Tensor:
-    """Natural logarithm of x + epsilon, which is 1e-45 unless told: `log`."""
+    """`log`: natural logarithm of x + epsilon, epsilon 1e-45 by default."""
     return torch.log(p.tensor("x") + p.number("epsilon", 1e-45))
 
 
 @kernel("rsqrt")
 def rsqrt(p: Parameters) -> Tensor:
-    """`rsqrt`: 1 / sqrt(x + epsilon), epsilon 1e-12 unless told."""
+    """`rsqrt`: 1 / sqrt(x + epsilon), epsilon 1e-12 by default."""
     return 1.0 / torch.sqrt(p.tensor("x") + p.number("epsilon", 1e-12))
 
 
 @kernel("clip")
 def clip(p: Parameters) -> Tensor:
-    """`clip`: x kept between alpha and beta."""
+    """`clip`: x clamped to alpha to beta."""
     return torch.clamp(p.tensor("x"), p.number("alpha"), p.number("beta"))
-
-
-@kernel("threshold")
-def threshold(p: Parameters) -> Tensor:
-    """`threshold`: max(x, alpha)."""
-    return torch.maximum(p.tensor("x"), p.tensor("alpha"))
 
 
 @kernel("cast")
 def cast(p: Parameters) -> Tensor:
-    """`cast`: to another type; floats are cut towards zero on the way to integers."""
+    """`cast`: to another type; floats are truncated towards zero to give integers."""
     x = p.tensor("x")
     kind = BY_NAME[p.text("dtype", tuple(BY_NAME))].kind
     if kind == "float":
@@ -148,8 +131,5 @@ def cast(p: Parameters) -> Tensor:
 
 @kernel("select")
 def select(p: Parameters) -> Tensor:
-    """`select`: a where cond is true, else b."""
-    cond = p.tensor("cond")
-    return torch.where(
-        cond if cond.dtype == torch.bool else cond != 0, p.tensor("a"), p.tensor("b")
-    )
+    """`select`: a if cond is true, else b."""
+    return torch.where(p.tensor("cond") != 0, p.tensor("a"), p.tensor("b"))

@@ -1,7 +1,7 @@
-"""Gathers and scatters, as MIL's `scatter_gather` says.
+"""Gathers and scatters: MIL's `scatter_gather`.
 
-Indices may be negative before iOS 17. Since then they may not, and what one outside does is not
-defined unless `validate_indices` makes it an error; here it is an error in any case.
+Before iOS 17, indices may be negative. Since then they may not, and the effect of an index out of
+range is undefined unless `validate_indices` makes it an error. Here it is always an error.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from agecompact.errors import UsageError
+from agecompact.runtimes.mil.kernels.axes import along
 from agecompact.runtimes.mil.parameters import Parameters
 from agecompact.runtimes.mil.registry import kernel
 
@@ -27,78 +28,76 @@ _MODES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def _indices(p: Parameters, size: int) -> Tensor:
-    """Indices into an axis, none negative."""
-    indices = p.tensor("indices")
+def _mode(p: Parameters, default: str) -> Callable[[Tensor, Tensor], Tensor]:
+    return _MODES[p.text("mode", _MODES, default)]
+
+
+def _indices(p: Parameters) -> Tensor:
     p.flag("validate_indices", False)
+    return p.tensor("indices")
+
+
+def _wrapped(p: Parameters, indices: Tensor, size: int) -> Tensor:
+    """Indices into an axis of a size, with negative ones replaced."""
     least = 0 if p.opset >= _IOS17 else -size
     if indices.numel() and not least <= int(indices.min()) <= int(indices.max()) < size:
         raise UsageError(
-            "an index is outside its tensor",
-            why=f"{int(indices.min())} to {int(indices.max())} into an axis of {size}",
+            "an index is out of range",
+            why=f"{int(indices.min())} to {int(indices.max())} for an axis of {size}",
         )
     return torch.where(indices < 0, indices + size, indices)
 
 
 @kernel("gather")
 def gather(p: Parameters) -> Tensor:
-    """`gather`: slices of x along an axis, for each of the batch axes on their own."""
+    """`gather`: slices of x along an axis, separately for each element of the batch axes."""
     x, axis, batch = p.tensor("x"), p.integer("axis", 0), p.integer("batch_dims", 0)
     axis %= x.ndim
-    indices = _indices(p, x.shape[axis])
+    indices = _wrapped(p, _indices(p), x.shape[axis])
     if batch == 0:
         flat = x.index_select(axis, indices.reshape(-1))
         return flat.reshape(x.shape[:axis] + indices.shape + x.shape[axis + 1 :])
-    lead = x.shape[:batch]
     rows = x.reshape(-1, *x.shape[batch:])
     places = indices.reshape(rows.shape[0], -1)
-    inner = axis - batch
     found = torch.stack(
-        [row.index_select(inner, place) for row, place in zip(rows, places, strict=True)]
+        [row.index_select(axis - batch, place) for row, place in zip(rows, places, strict=True)]
     )
     sizes = x.shape[batch:axis] + indices.shape[batch:] + x.shape[axis + 1 :]
-    return found.reshape(lead + sizes)
+    return found.reshape(x.shape[:batch] + sizes)
 
 
 @kernel("gather_along_axis")
 def gather_along_axis(p: Parameters) -> Tensor:
-    """`gather_along_axis`: one element for each index, the other axes its own."""
+    """`gather_along_axis`: one element per index; the other axes are those of the index."""
     x, axis = p.tensor("x"), p.integer("axis", 0)
-    return torch.take_along_dim(x, _indices(p, x.shape[axis]), axis)
+    return torch.take_along_dim(x, _wrapped(p, _indices(p), x.shape[axis]), axis)
 
 
-def _tuples(p: Parameters, x: Tensor, batch: int) -> tuple[Tensor, ...]:
-    """Index tuples of the last axis as one index tensor an axis of x."""
-    indices = p.tensor("indices")
-    p.flag("validate_indices", False)
-    places: list[Tensor] = []
-    for axis in range(batch):
-        shape = [-1 if i == axis else 1 for i in range(indices.ndim - 1)]
-        places.append(torch.arange(x.shape[axis]).reshape(shape))
-    for column in range(indices.shape[-1]):
-        size, place = x.shape[batch + column], indices[..., column]
-        least = 0 if p.opset >= _IOS17 else -size
-        if place.numel() and not least <= int(place.min()) <= int(place.max()) < size:
-            raise UsageError("an index is outside its tensor", why=f"into an axis of {size}")
-        places.append(torch.where(place < 0, place + size, place))
+def _index_tuples(p: Parameters, x: Tensor, batch: int) -> tuple[Tensor, ...]:
+    """The index tuples in the last axis, as one index tensor per axis of x."""
+    indices = _indices(p)
+    rank = indices.ndim - 1
+    places = [along(torch.arange(x.shape[axis]), axis, rank) for axis in range(batch)]
+    for column, size in enumerate(x.shape[batch : batch + indices.shape[-1]]):
+        places.append(_wrapped(p, indices[..., column], size))
     return tuple(places)
 
 
 @kernel("gather_nd")
 def gather_nd(p: Parameters) -> Tensor:
-    """`gather_nd`: slices of x named by index tuples."""
+    """`gather_nd`: slices of x at index tuples."""
     x, batch = p.tensor("x"), p.integer("batch_dims", 0)
-    return x[_tuples(p, x, batch)]
+    return x[_index_tuples(p, x, batch)]
 
 
 @kernel("scatter")
 def scatter(p: Parameters) -> Tensor:
-    """`scatter`: updates slices along an axis, one after another."""
+    """`scatter`: updates slices along an axis, in order."""
     data = p.tensor("data").clone()
     axis = p.integer("axis", 0) % data.ndim
-    mode = _MODES[p.text("mode", tuple(_MODES), "update")]
-    indices = _indices(p, data.shape[axis]).reshape(-1).tolist()
-    # In the place of the axis, updates have the axes of the indices.
+    mode = _mode(p, "update")
+    indices = _wrapped(p, _indices(p), data.shape[axis]).reshape(-1).tolist()
+    # Updates have the axes of the indices in place of this axis.
     sizes = (*data.shape[:axis], len(indices), *data.shape[axis + 1 :])
     updates = p.tensor("updates").reshape(sizes)
     for place, index in enumerate(indices):
@@ -109,19 +108,15 @@ def scatter(p: Parameters) -> Tensor:
 
 @kernel("scatter_along_axis")
 def scatter_along_axis(p: Parameters) -> Tensor:
-    """`scatter_along_axis`: updates one element for each index, in order."""
+    """`scatter_along_axis`: updates one element per index, in order."""
     data, updates = p.tensor("data").clone(), p.tensor("updates")
-    axis = p.integer("axis", 0)
-    mode = _MODES[p.text("mode", tuple(_MODES), "add")]
-    indices = _indices(p, data.shape[axis])
+    axis = p.integer("axis", 0) % data.ndim
+    mode = _mode(p, "add")
+    indices = _wrapped(p, _indices(p), data.shape[axis])
+    sizes = [None if i == axis else n for i, n in enumerate(indices.shape)]
+    window = data[tuple(slice(size) for size in sizes)]
     for place in range(indices.shape[axis]):
         index = indices.narrow(axis, place, 1)
-        window = data[
-            tuple(
-                slice(0, n) if i != axis % data.ndim else slice(None)
-                for i, n in enumerate(indices.shape)
-            )
-        ]
         old = torch.gather(window, axis, index)
         window.scatter_(axis, index, mode(old, updates.narrow(axis, place, 1)))
     return data
@@ -129,12 +124,11 @@ def scatter_along_axis(p: Parameters) -> Tensor:
 
 @kernel("scatter_nd")
 def scatter_nd(p: Parameters) -> Tensor:
-    """`scatter_nd`: updates slices named by index tuples, one after another."""
+    """`scatter_nd`: updates slices at index tuples, in order."""
     data, updates = p.tensor("data").clone(), p.tensor("updates")
-    mode = _MODES[p.text("mode", tuple(_MODES), "add")]
-    places = [place.reshape(-1).tolist() for place in _tuples(p, data, 0)]
-    depth = len(places)
-    rows = updates.reshape(-1, *data.shape[depth:])
+    mode = _mode(p, "add")
+    places = [place.reshape(-1).tolist() for place in _index_tuples(p, data, 0)]
+    rows = updates.reshape(-1, *data.shape[len(places) :])
     for row, index in enumerate(zip(*places, strict=True)):
         data[index] = mode(data[index].clone(), rows[row])
     return data

@@ -1,4 +1,4 @@
-"""Matrix products, as MIL's `linear` family defines them. Sums are kept in float32."""
+"""Matrix products: MIL's `linear` family. Sums stay in float32."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from agecompact.runtimes.mil.registry import kernel
 def linear(p: Parameters) -> Tensor:
     """`linear`: x `(..., D_in)` times weight `(D_out, D_in)` transposed, plus bias."""
     x, bias = p.tensor("x"), p.optional("bias")
-    # Since iOS 17 weights may be of another type than x, whose type the result has.
+    # Since iOS 17 the weights may have another type than x. The result has the type of x.
     product = x @ p.tensor("weight").T.to(x.dtype)
     return product if bias is None else product + bias.to(x.dtype)
 
 
 @kernel("matmul")
 def matmul(p: Parameters) -> Tensor:
-    """`matmul`: NumPy's, either side transposed in its last two axes first."""
+    """`matmul`: as in NumPy; the last two axes of either operand can be transposed first."""
     x, y = p.tensor("x"), p.tensor("y")
     if p.flag("transpose_x", False) and x.ndim > 1:
         x = x.transpose(-1, -2)
@@ -29,19 +29,21 @@ def matmul(p: Parameters) -> Tensor:
         y = y.transpose(-1, -2)
     wide = torch.promote_types(x.dtype, y.dtype)
     product = torch.matmul(x.to(wide), y.to(wide))
-    # Since iOS 17 a constant may be of another type; the result has that of the one that is none.
+    # Since iOS 17 one operand may be a constant of another type. The result has the other's type.
     return product.long() if p.declared[0].dtype.kind == "int" else product
 
 
 @kernel("einsum")
 def einsum(p: Parameters) -> Tensor:
-    """`einsum`: two tensors; `nchw,nwhu->nchu` or `chw,whr->chr`, whatever the letters."""
+    """`einsum` of two tensors: `nchw,nwhu->nchu` or `chw,whr->chr`, in any letters."""
     values = p.tensors("values")
     equations = ("nchw,nwhu->nchu", "chw,whr->chr")
-    given = p.raw_text("equation").replace(" ", "")
-    if _pattern(given) not in {_pattern(equation) for equation in equations}:
-        raise UsageError(f"einsum of '{given}'", why=f"MIL knows {' and '.join(equations)}")
-    return torch.einsum(given, *values)
+    equation = p.text("equation").replace(" ", "")
+    if _pattern(equation) not in {_pattern(known) for known in equations}:
+        raise UsageError(
+            f"einsum of '{equation}' is not supported", why=f"MIL has {' and '.join(equations)}"
+        )
+    return torch.einsum(equation, *values)
 
 
 def _pattern(equation: str) -> tuple[int | str, ...]:
@@ -58,7 +60,7 @@ def attention(p: Parameters) -> Tensor:
     mask = p.optional("attn_mask")
     scores = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
     if mask is not None:
-        # A true entry takes part.
+        # True entries take part.
         scores = (
             scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
         )

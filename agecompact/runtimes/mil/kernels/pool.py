@@ -1,7 +1,7 @@
-"""Pooling, as MIL's `avg_pool`, `max_pool` and `l2_pool` define it.
+"""Pooling: MIL's `avg_pool`, `max_pool` and `l2_pool`.
 
-A window that `ceil_mode` lets reach beyond the padding counts what it finds there as padding: MIL
-divides by the whole kernel where PyTorch does not (coremltools issue 2772).
+With `ceil_mode`, a window may extend beyond the padding. What it covers there counts as padding:
+MIL divides by the size of the whole kernel, PyTorch does not (coremltools issue 2772).
 """
 
 from __future__ import annotations
@@ -14,13 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from agecompact.runtimes.mil.kernels.windows import (
-    PAD_TYPES,
-    Padding,
-    flat,
-    padding,
-    pooled_size,
-)
+from agecompact.runtimes.mil.kernels.windows import PAD_TYPES, Padding, flat, padding, pooled_size
 from agecompact.runtimes.mil.parameters import Parameters
 from agecompact.runtimes.mil.registry import kernel
 
@@ -30,22 +24,22 @@ _MAXIMUM: Mapping[int, Callable[..., Tensor]] = {1: F.max_pool1d, 2: F.max_pool2
 
 @dataclass(frozen=True)
 class _Windows:
+    """The common parameters, with padding that is wide enough for every window."""
+
     x: Tensor
     kernel: list[int]
     strides: list[int]
     around: Padding
 
-    @property
-    def spatial(self) -> int:
-        return len(self.kernel)
-
-    def mean(self, x: Tensor) -> Tensor:
-        """Sums of the windows over the whole kernel's size, zeros put around."""
-        return _AVERAGE[self.spatial](F.pad(x, flat(self.around)), self.kernel, self.strides)
+    def pool(
+        self, functions: Mapping[int, Callable[..., Tensor]], x: Tensor, fill: float
+    ) -> Tensor:
+        """Pools x, padded with a value. An average is over the whole kernel."""
+        padded = F.pad(x, flat(self.around), value=fill)
+        return functions[len(self.kernel)](padded, self.kernel, self.strides)
 
 
 def _windows(p: Parameters) -> _Windows:
-    """Reads what the three have in common; padding is made wide enough for every window."""
     x, sizes = p.tensor("x"), p.ints("kernel_sizes")
     spatial = x.ndim - 2
     strides = p.ints("strides", [1] * spatial)
@@ -63,24 +57,24 @@ def _windows(p: Parameters) -> _Windows:
 
 @kernel("avg_pool")
 def avg_pool(p: Parameters) -> Tensor:
-    """`avg_pool`: mean over the kernel, or over what of it lies inside the input."""
+    """`avg_pool`: mean over the kernel, or over the part of it that is inside the input."""
     windows = _windows(p)
-    mean = windows.mean(windows.x)
+    mean = windows.pool(_AVERAGE, windows.x, 0)
     if not p.flag("exclude_padding_from_average", False):
         return mean
-    return mean / windows.mean(torch.ones_like(windows.x))
+    return mean / windows.pool(_AVERAGE, torch.ones_like(windows.x), 0)
 
 
 @kernel("l2_pool")
 def l2_pool(p: Parameters) -> Tensor:
     """`l2_pool`: root of the sum of squares over the kernel."""
     windows = _windows(p)
-    return torch.sqrt(windows.mean(windows.x.square()) * math.prod(windows.kernel))
+    mean = windows.pool(_AVERAGE, windows.x.square(), 0)
+    return torch.sqrt(mean * math.prod(windows.kernel))
 
 
 @kernel("max_pool")
 def max_pool(p: Parameters) -> Tensor:
-    """`max_pool`: greatest of the kernel; padding is never it."""
+    """`max_pool`: maximum over the kernel; padding never wins."""
     windows = _windows(p)
-    padded = F.pad(windows.x, flat(windows.around), value=-math.inf)
-    return _MAXIMUM[windows.spatial](padded, windows.kernel, windows.strides)
+    return windows.pool(_MAXIMUM, windows.x, -math.inf)

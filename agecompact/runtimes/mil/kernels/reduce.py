@@ -1,8 +1,9 @@
-"""Reductions along axes, as MIL's `reduction` defines them. Sums are kept in float32."""
+"""Reductions along axes: MIL's `reduction`. Sums stay in float32."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -10,7 +11,10 @@ from torch import Tensor
 from agecompact.runtimes.mil.parameters import Parameters
 from agecompact.runtimes.mil.registry import kernel
 
-# Each takes a tensor and the axes to reduce, which it keeps with length 1.
+# The types of `output_dtype`, of indices.
+INDEX_TYPES = ("int32", "uint16")
+
+# Takes a tensor and the axes to reduce, which keep length 1.
 _Reduction = Callable[[Tensor, list[int]], Tensor]
 
 
@@ -21,7 +25,7 @@ def _product(x: Tensor, axes: list[int]) -> Tensor:
 
 
 def _whole(x: Tensor, value: Tensor) -> Tensor:
-    """Cuts a mean or root of integers to the integer that the program declares."""
+    """Truncates a mean or root of integers to the integer that the program declares."""
     return value if x.is_floating_point() else value.long()
 
 
@@ -39,28 +43,21 @@ _REDUCTIONS: Mapping[str, _Reduction] = {
 }
 
 
-def _register(kind: str, reduction: _Reduction) -> None:
-    @kernel(kind)
-    def run(p: Parameters) -> Tensor:
-        x = p.tensor("x")
-        axes = sorted({axis % x.ndim for axis in p.ints("axes", range(x.ndim))})
-        kept = reduction(x, axes)
-        if p.flag("keep_dims", False):
-            return kept
-        return kept.reshape([size for axis, size in enumerate(x.shape) if axis not in axes])
+def _reduced(reduction: _Reduction, p: Parameters) -> Tensor:
+    x = p.tensor("x")
+    axes = sorted({axis % x.ndim for axis in p.ints("axes", range(x.ndim))})
+    kept = reduction(x, axes)
+    if p.flag("keep_dims", False):
+        return kept
+    return kept.reshape([size for axis, size in enumerate(x.shape) if axis not in axes])
+
+
+def _index(find: Callable[..., Tensor], p: Parameters) -> Tensor:
+    p.text("output_dtype", INDEX_TYPES, "int32")
+    return find(p.tensor("x"), p.integer("axis", -1), keepdim=p.flag("keep_dims", False))
 
 
 for _kind, _reduction in _REDUCTIONS.items():
-    _register(_kind, _reduction)
-
-
-def _register_place(kind: str, find: Callable[..., Tensor]) -> None:
-    @kernel(kind)
-    def run(p: Parameters) -> Tensor:
-        if p.has("output_dtype"):
-            p.text("output_dtype", ("int32", "uint16"))
-        return find(p.tensor("x"), p.integer("axis", -1), keepdim=p.flag("keep_dims", False))
-
-
-_register_place("reduce_argmax", torch.argmax)
-_register_place("reduce_argmin", torch.argmin)
+    kernel(_kind)(partial(_reduced, _reduction))
+kernel("reduce_argmax")(partial(_index, torch.argmax))
+kernel("reduce_argmin")(partial(_index, torch.argmin))

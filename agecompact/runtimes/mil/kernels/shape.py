@@ -1,14 +1,14 @@
-"""Moves values without changing them: shapes, axes, slices, as `tensor_transformation` says."""
+"""Shapes, axes and slices: MIL's `tensor_transformation`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from agecompact.errors import UsageError
+from agecompact.runtimes.mil.kernels.axes import along
 from agecompact.runtimes.mil.parameters import Parameters
 from agecompact.runtimes.mil.registry import kernel
 
@@ -17,28 +17,30 @@ _IOS17 = 17
 
 @kernel("shape")
 def shape(p: Parameters) -> Tensor:
-    """`shape`: sizes of the axes."""
+    """`shape`: the sizes of the axes."""
     return torch.tensor(p.tensor("x").shape)
 
 
 @kernel("reshape")
 def reshape(p: Parameters) -> Tensor:
-    """`reshape`: -1 is what is left; 0 the input's own size, counted from the end since iOS 17."""
+    """`reshape`: -1 is the rest; 0 keeps the input's size, counted from the end since iOS 17."""
     x, wanted = p.tensor("x"), p.ints("shape")
     shift = x.ndim - len(wanted) if p.opset >= _IOS17 else 0
     if p.opset < _IOS17 and 0 in wanted and len(wanted) != x.ndim:
-        raise UsageError("a reshape to 0 keeps a size, so the ranks must be equal before iOS 17")
+        raise UsageError(
+            "a reshape with a size of 0 must keep the rank",
+            why=f"the ranks are {x.ndim} and {len(wanted)}; only iOS 17 lets them differ",
+        )
     sizes = []
-    for place, size in enumerate(wanted):
-        own = place + shift
-        inherited = x.shape[own] if 0 <= own < x.ndim else 1
+    for axis, size in enumerate(wanted, shift):
+        inherited = x.shape[axis] if 0 <= axis < x.ndim else 1
         sizes.append(inherited if size == 0 else size)
     return x.reshape(sizes)
 
 
 @kernel("reshape_like")
 def reshape_like(p: Parameters) -> Tensor:
-    """`reshape_like`: to parts of other tensors' shapes, one after another."""
+    """`reshape_like`: to the concatenation of parts of other tensors' shapes."""
     x, references = p.tensor("x"), p.tensors("ref_tensors")
     begins, ends, masks = p.tensors("begins"), p.tensors("ends"), p.tensors("end_masks")
     sizes: list[int] = []
@@ -50,7 +52,7 @@ def reshape_like(p: Parameters) -> Tensor:
 
 @kernel("expand_dims")
 def expand_dims(p: Parameters) -> Tensor:
-    """`expand_dims`: axes of length 1, counted in the result."""
+    """`expand_dims`: new axes of length 1, at positions in the result."""
     x, axes = p.tensor("x"), p.ints("axes")
     for axis in sorted(axis % (x.ndim + len(axes)) for axis in axes):
         x = x.unsqueeze(axis)
@@ -59,7 +61,7 @@ def expand_dims(p: Parameters) -> Tensor:
 
 @kernel("squeeze")
 def squeeze(p: Parameters) -> Tensor:
-    """`squeeze`: without axes of length 1, all or those told; longer ones stay."""
+    """`squeeze`: drops axes of length 1, by default all; longer ones stay."""
     x = p.tensor("x")
     axes = {axis % x.ndim for axis in p.ints("axes", range(x.ndim))}
     return x.reshape([n for axis, n in enumerate(x.shape) if axis not in axes or n != 1])
@@ -67,20 +69,20 @@ def squeeze(p: Parameters) -> Tensor:
 
 @kernel("transpose")
 def transpose(p: Parameters) -> Tensor:
-    """`transpose`: axes in another order."""
+    """`transpose`: reorders the axes."""
     return p.tensor("x").permute(p.ints("perm"))
 
 
 @kernel("reverse")
 def reverse(p: Parameters) -> Tensor:
-    """`reverse`: along axes, all unless told."""
+    """`reverse`: along axes, by default all."""
     x = p.tensor("x")
     return x.flip(p.ints("axes", range(x.ndim)))
 
 
 @kernel("reverse_sequence")
 def reverse_sequence(p: Parameters) -> Tensor:
-    """`reverse_sequence`: the first elements of each sample, as many as its length says."""
+    """`reverse_sequence`: reverses the first elements of each sample, by its length."""
     x, lengths = p.tensor("x").clone(), p.ints("lengths")
     axis, batch = p.integer("seq_axis", 0), p.integer("batch_axis", 0)
     for sample, length in enumerate(lengths):
@@ -90,7 +92,7 @@ def reverse_sequence(p: Parameters) -> Tensor:
 
 
 def _slices(p: Parameters, x: Tensor) -> tuple[Tensor, ...]:
-    """The indices that a slice names on each axis, and whether it drops the axis."""
+    """Indices of a slice, as one tensor per axis, which broadcast to a grid."""
     rank = x.ndim
     begins, ends = p.ints("begin"), p.ints("end")
     strides = p.ints("stride", [1] * rank)
@@ -99,44 +101,36 @@ def _slices(p: Parameters, x: Tensor) -> tuple[Tensor, ...]:
     places = []
     for axis, size in enumerate(x.shape):
         if squeezed[axis]:
-            places.append(torch.tensor([begins[axis] % size if size else 0]))
-            continue
-        begin = None if begin_mask[axis] else begins[axis]
-        end = None if end_mask[axis] else ends[axis]
-        reach = range(*slice(begin, end, strides[axis]).indices(size))
-        places.append(torch.tensor(list(reach), dtype=torch.long))
+            indices = [begins[axis] % size if size else 0]
+        else:
+            begin = None if begin_mask[axis] else begins[axis]
+            end = None if end_mask[axis] else ends[axis]
+            indices = list(range(*slice(begin, end, strides[axis]).indices(size)))
+        places.append(along(torch.tensor(indices, dtype=torch.long), axis, rank))
     return tuple(places)
-
-
-def _grid(places: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    rank = len(places)
-    return tuple(
-        place.reshape([-1 if axis == i else 1 for axis in range(rank)])
-        for i, place in enumerate(places)
-    )
 
 
 @kernel("slice_by_index")
 def slice_by_index(p: Parameters) -> Tensor:
-    """`slice_by_index`: begin to end by stride; a masked begin or end is the axis' own."""
+    """`slice_by_index`: begin to end by stride; a masked begin or end is that of the axis."""
     x = p.tensor("x")
-    found = x[_grid(_slices(p, x))]
+    found = x[_slices(p, x)]
     squeezed = p.flags("squeeze_mask", x.ndim)
     return found.reshape([n for n, drop in zip(found.shape, squeezed, strict=True) if not drop])
 
 
 @kernel("slice_update")
 def slice_update(p: Parameters) -> Tensor:
-    """`slice_update` of iOS 18: x with a slice, as `slice_by_index` names it, replaced."""
+    """`slice_update` of iOS 18: x with a slice, as in `slice_by_index`, replaced."""
     x, update = p.tensor("x").clone(), p.tensor("update")
     places = _slices(p, x)
-    x[_grid(places)] = update.reshape([place.numel() for place in places])
+    x[places] = update.reshape([place.numel() for place in places])
     return x
 
 
 @kernel("slice_by_size")
 def slice_by_size(p: Parameters) -> Tensor:
-    """`slice_by_size`: from begin on; size -1 is all that is left."""
+    """`slice_by_size`: from begin; size -1 is the rest."""
     x = p.tensor("x")
     for axis, (begin, size) in enumerate(zip(p.ints("begin"), p.ints("size"), strict=True)):
         start = begin % x.shape[axis]
@@ -146,7 +140,7 @@ def slice_by_size(p: Parameters) -> Tensor:
 
 @kernel("concat")
 def concat(p: Parameters) -> Tensor:
-    """`concat` along an axis; interleaved, the first elements of all come first."""
+    """`concat` along an axis; interleaving takes one element of each tensor in turn."""
     values = [value.reshape(1) if value.ndim == 0 else value for value in p.tensors("values")]
     axis, interleave = p.integer("axis"), p.flag("interleave", False)
     if not interleave:
@@ -166,7 +160,7 @@ def stack(p: Parameters) -> Tensor:
 
 @kernel("split")
 def split(p: Parameters) -> tuple[Tensor, ...]:
-    """`split` along an axis, into sizes or into a number of equal parts."""
+    """`split` along an axis, into given sizes or a number of equal parts."""
     x, axis = p.tensor("x"), p.integer("axis")
     count, sizes = p.integer("num_splits", 0), p.ints("split_sizes", [])
     if not sizes:
@@ -174,13 +168,13 @@ def split(p: Parameters) -> tuple[Tensor, ...]:
             raise UsageError(f"{x.shape[axis]} elements cannot be split into {count} equal parts")
         sizes = [x.shape[axis] // count] * count
     if count not in (0, len(sizes)):
-        raise UsageError(f"{len(sizes)} sizes for {count} parts")
+        raise UsageError(f"a split into {count} parts has {len(sizes)} sizes")
     return torch.split(x, sizes, axis)
 
 
 @kernel("flatten2d")
 def flatten2d(p: Parameters) -> Tensor:
-    """`flatten2d`: the axes before one, and those from it on."""
+    """`flatten2d`: the axes before one become the rows, the others the columns."""
     x, axis = p.tensor("x"), p.integer("axis", 1)
     before = math.prod(x.shape[:axis])
     return x.reshape(before, math.prod(x.shape[axis:]))
@@ -188,7 +182,7 @@ def flatten2d(p: Parameters) -> Tensor:
 
 @kernel("sliding_windows")
 def sliding_windows(p: Parameters) -> Tensor:
-    """`sliding_windows`: every window of an axis; the window's own axis comes right after it."""
+    """`sliding_windows`: windows of an axis; the axis inside a window follows it."""
     x, axis = p.tensor("x"), p.integer("axis")
     axis %= x.ndim
     windows = x.unfold(axis, p.integer("size"), p.integer("stride", 1))

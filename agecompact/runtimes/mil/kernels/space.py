@@ -1,4 +1,4 @@
-"""Moves values between channels, space and batch: `tensor_transformation` of `(N, C, H, W)`."""
+"""Between channels, space and batch of `(N, C, H, W)`: MIL's `tensor_transformation`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from agecompact.runtimes.mil.registry import kernel
 
 @kernel("depth_to_space")
 def depth_to_space(p: Parameters) -> Tensor:
-    """`depth_to_space`: the place in the block is the slow part of the channel."""
+    """`depth_to_space`: the position in the block is the slow part of the channel."""
     x, block = p.tensor("x"), p.integer("block_size")
     n, c, h, w = x.shape
     parts = x.reshape(n, block, block, c // block**2, h, w)
@@ -20,7 +20,7 @@ def depth_to_space(p: Parameters) -> Tensor:
 
 @kernel("space_to_depth")
 def space_to_depth(p: Parameters) -> Tensor:
-    """`space_to_depth`: the place in the block becomes the slow part of the channel."""
+    """`space_to_depth`: the position in the block becomes the slow part of the channel."""
     x, block = p.tensor("x"), p.integer("block_size")
     n, c, h, w = x.shape
     parts = x.reshape(n, c, h // block, block, w // block, block)
@@ -29,19 +29,19 @@ def space_to_depth(p: Parameters) -> Tensor:
 
 @kernel("pixel_shuffle")
 def pixel_shuffle(p: Parameters) -> Tensor:
-    """`pixel_shuffle`: the place in the block is the fast part of the channel."""
+    """`pixel_shuffle`: the position in the block is the fast part of the channel."""
     return F.pixel_shuffle(p.tensor("x"), p.integer("upscale_factor"))
 
 
 @kernel("pixel_unshuffle")
 def pixel_unshuffle(p: Parameters) -> Tensor:
-    """`pixel_unshuffle`: the place in the block becomes the fast part of the channel."""
+    """`pixel_unshuffle`: the position in the block becomes the fast part of the channel."""
     return F.pixel_unshuffle(p.tensor("x"), p.integer("downscale_factor"))
 
 
 @kernel("space_to_batch")
 def space_to_batch(p: Parameters) -> Tensor:
-    """`space_to_batch`: the place in the block becomes the slow part of the batch."""
+    """`space_to_batch`: the position in the block becomes the slow part of the batch."""
     x, (high, wide) = p.tensor("x"), p.ints("block_shape")
     top, bottom, left, right = p.ints("paddings")
     x = F.pad(x, (left, right, top, bottom))
@@ -52,7 +52,7 @@ def space_to_batch(p: Parameters) -> Tensor:
 
 @kernel("batch_to_space")
 def batch_to_space(p: Parameters) -> Tensor:
-    """`batch_to_space`: the place in the block is the slow part of the batch."""
+    """`batch_to_space`: the position in the block is the slow part of the batch."""
     x, (high, wide) = p.tensor("x"), p.ints("block_shape")
     top, bottom, left, right = p.ints("crops")
     n, c, h, w = x.shape

@@ -1,4 +1,4 @@
-"""Makes, repeats, orders and pads tensors, as MIL's `tensor_operation` says."""
+"""Makes, repeats, sorts and pads tensors: MIL's `tensor_operation`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from agecompact.errors import UsageError
+from agecompact.runtimes.mil.kernels.reduce import INDEX_TYPES
 from agecompact.runtimes.mil.parameters import Parameters
 from agecompact.runtimes.mil.registry import kernel
-
-_INDEX_TYPES = ("int32", "uint16")
 
 
 @kernel("band_part")
 def band_part(p: Parameters) -> Tensor:
-    """`band_part`: zeros outside a band of the last two axes; a negative width keeps that side."""
+    """`band_part`: zeros outside a band of the last two axes; a negative width keeps its side."""
     x, lower, upper = p.tensor("x"), p.integer("lower", -1), p.integer("upper", -1)
     below = torch.arange(x.shape[-2])[:, None] - torch.arange(x.shape[-1])
     inside = ((lower < 0) | (below <= lower)) & ((upper < 0) | (-below <= upper))
@@ -24,7 +23,7 @@ def band_part(p: Parameters) -> Tensor:
 
 @kernel("cumsum")
 def cumsum(p: Parameters) -> Tensor:
-    """`cumsum`: each element with those before it, without itself where exclusive."""
+    """`cumsum`: sums of the elements before each one; includes it unless exclusive."""
     x, axis = p.tensor("x"), p.integer("axis", 0)
     exclusive, backwards = p.flag("exclusive", False), p.flag("reverse", False)
     if backwards:
@@ -36,91 +35,90 @@ def cumsum(p: Parameters) -> Tensor:
     return total.flip(axis) if backwards else total
 
 
-def _like_declared(p: Parameters, value: Tensor) -> Tensor:
-    # A missing value is 0.0 whatever the declared type.
-    kind = p.declared[0].dtype.kind
-    return value.float() if kind == "float" else value.bool() if kind == "bool" else value.long()
+_OF_KIND = {"float": torch.float32, "bool": torch.bool}
+
+
+def _scalar(p: Parameters, name: str, default: int) -> Tensor:
+    """A scalar parameter; its default has the declared type of the output."""
+    value = p.optional(name)
+    if value is not None:
+        return value
+    return torch.tensor(default, dtype=_OF_KIND.get(p.declared[0].dtype.kind, torch.long))
 
 
 @kernel("fill")
 def fill(p: Parameters) -> Tensor:
-    """`fill`: a shape of one value, 0 unless told."""
-    value = p.optional("value")
-    value = _like_declared(p, torch.zeros(())) if value is None else value
-    return value.reshape(()).expand(p.ints("shape")).clone()
+    """`fill`: a tensor with one value everywhere, by default 0."""
+    return _scalar(p, "value", 0).reshape(()).expand(p.ints("shape")).clone()
 
 
 @kernel("fill_like")
 def fill_like(p: Parameters) -> Tensor:
-    """`fill_like`: another tensor's shape of one value, 0 unless told."""
-    value = p.optional("value")
-    value = _like_declared(p, torch.zeros(())) if value is None else value
-    return value.reshape(()).expand(p.tensor("ref_tensor").shape).clone()
+    """`fill_like`: `fill` in the shape of another tensor."""
+    return _scalar(p, "value", 0).reshape(()).expand(p.tensor("ref_tensor").shape).clone()
 
 
 @kernel("non_zero")
 def non_zero(p: Parameters) -> Tensor:
-    """`non_zero`: indices of the elements that are not 0, one a row."""
+    """`non_zero`: indices of the elements that are not 0, one per row."""
     return torch.nonzero(p.tensor("x"))
 
 
 @kernel("one_hot")
 def one_hot(p: Parameters) -> Tensor:
-    """`one_hot`: `on_value` at the index along a new axis, else `off_value`."""
+    """`one_hot`: `on_value` at each index along a new axis, `off_value` elsewhere."""
     indices, size = p.tensor("indices"), p.integer("one_hot_vector_size")
-    axis = p.integer("axis", -1)
-    one, zero = torch.ones((), dtype=torch.long), torch.zeros((), dtype=torch.long)
-    on, off = p.optional("on_value"), p.optional("off_value")
-    on = _like_declared(p, one) if on is None else on
-    off = _like_declared(p, zero) if off is None else off
-    # An index outside names no element: all are off.
+    on, off = _scalar(p, "on_value", 1), _scalar(p, "off_value", 0)
+    # All elements are off for an index out of range.
     hot = indices[..., None] == torch.arange(size)
-    return torch.where(hot, on, off).movedim(-1, axis)
+    return torch.where(hot, on, off).movedim(-1, p.integer("axis", -1))
 
 
 @kernel("pad")
 def pad(p: Parameters) -> Tensor:
-    """`pad`: the last axes, by a constant, by reflection or by repeating the edge."""
+    """`pad`: the last axes, with a constant, by reflection or by repeating the edge."""
     x, amounts = p.tensor("x"), p.ints("pad")
     mode = p.text("mode", ("constant", "reflect", "replicate"), "constant")
     value = p.optional("constant_val")
     if len(amounts) % 2 or len(amounts) > 2 * x.ndim or min(amounts, default=0) < 0:
-        raise UsageError(f"a padding of {amounts} for a tensor of rank {x.ndim}")
+        raise UsageError(f"a padding of {amounts} does not fit a tensor of rank {x.ndim}")
     pairs = [(amounts[i], amounts[i + 1]) for i in range(0, len(amounts), 2)]
     if mode == "constant":
         flat = [amount for pair in reversed(pairs) for amount in pair]
         return F.pad(x, flat, value=0 if value is None else value.item())
     for axis, (before, after) in enumerate(pairs, x.ndim - len(pairs)):
-        x = _edge(x, axis, before, after, reflected=mode == "reflect")
+        x = _extended(x, axis, before, after, reflected=mode == "reflect")
     return x
 
 
-def _edge(x: Tensor, axis: int, before: int, after: int, *, reflected: bool) -> Tensor:
+def _extended(x: Tensor, axis: int, before: int, after: int, *, reflected: bool) -> Tensor:
     last = x.shape[axis] - 1
     places = torch.arange(-before, last + after + 1)
     if reflected:
         if max(before, after) > last:
-            raise UsageError(f"a reflection of {max(before, after)} on an axis of {last + 1}")
+            raise UsageError(
+                f"a reflection of {max(before, after)} does not fit an axis of {last + 1}"
+            )
         places = last - (last - places.abs()).abs()
     return x.index_select(axis, places.clamp(0, last))
 
 
 @kernel("range_1d")
 def range_1d(p: Parameters) -> Tensor:
-    """`range_1d`: from start on, by step, before end."""
+    """`range_1d`: from start, by step, up to but without end."""
     start, end, step = p.tensor("start"), p.tensor("end"), p.tensor("step")
     return torch.arange(start.item(), end.item(), step.item(), dtype=start.dtype)
 
 
 @kernel("tile")
 def tile(p: Parameters) -> Tensor:
-    """`tile`: each axis repeated."""
+    """`tile`: repeats each axis."""
     return p.tensor("x").repeat(p.ints("reps"))
 
 
 @kernel("argsort")
 def argsort(p: Parameters) -> Tensor:
-    """`argsort`: descending unless told; equal elements keep their order."""
+    """`argsort`: descending by default; equal elements keep their order."""
     ascending = p.flag("ascending", False)
     axis = p.integer("axis", -1)
     return torch.argsort(p.tensor("x"), dim=axis, descending=not ascending, stable=True)
@@ -128,12 +126,11 @@ def argsort(p: Parameters) -> Tensor:
 
 @kernel("topk")
 def topk(p: Parameters) -> Tensor | tuple[Tensor, ...]:
-    """`topk`: greatest elements, or least ones, and their indices; always sorted."""
+    """`topk`: the largest or smallest elements and their indices; always sorted."""
     x, k, axis = p.tensor("x"), p.integer("k", 1), p.integer("axis", -1)
     ascending = p.flag("ascending", False)
     p.flag("sort", True)
-    if p.has("output_indices_dtype"):
-        p.text("output_indices_dtype", _INDEX_TYPES)
+    p.text("output_indices_dtype", INDEX_TYPES, "int32")
     with_indices = p.flag("return_indices", True)
     values, indices = torch.sort(x, dim=axis, descending=not ascending, stable=True)
     k = x.shape[axis] if k == -1 else k

@@ -1,4 +1,4 @@
-"""How far a window moves over an image: padding and sizes that convolution and pooling share.
+"""Padding and output sizes of sliding windows, for convolution and pooling.
 
 Source: MIL's `conv` and `pool`, and their type inference.
 """
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 PAD_TYPES = ("valid", "custom", "same", "same_lower")
 
-# One before and one after, an axis.
+# Elements before and after, per spatial axis.
 Padding = list[tuple[int, int]]
 
 
@@ -21,13 +21,13 @@ def padding(
     windows: Sequence[int],
     strides: Sequence[int],
 ) -> Padding:
-    """What is put around each spatial axis.
+    """The padding of each spatial axis.
 
     Args:
         pad_type: One of `PAD_TYPES`.
-        custom: Before and after, axis by axis; read for `custom` only.
+        custom: Before and after, axis by axis; used for `custom` only.
         sizes: Of the spatial axes of the input.
-        windows: Of the kernel, dilation included.
+        windows: Sizes of the kernel, dilation included.
         strides: Steps.
     """
     if pad_type == "valid":
@@ -38,21 +38,21 @@ def padding(
     for size, window, stride in zip(sizes, windows, strides, strict=True):
         total = max(0, (math.ceil(size / stride) - 1) * stride + window - size)
         less, more = total // 2, total - total // 2
-        # An odd element goes behind for `same`, in front for `same_lower`.
+        # An odd element goes after for `same`, before for `same_lower`.
         found.append((more, less) if pad_type == "same_lower" else (less, more))
     return found
 
 
 def pooled_size(size: int, window: int, stride: int, around: tuple[int, int], ceil: bool) -> int:
-    """Length of a pooled axis.
+    """Size of a pooled axis.
 
     Args:
         size: Of the input.
-        window: Of the kernel.
+        window: Size of the kernel.
         stride: Step.
         around: Padding.
-        ceil: Whether a last window may reach beyond the padding; it must start inside the input or
-            the padding before it.
+        ceil: Whether the last window may extend beyond the padding. It must start inside the input
+            or the padding before it.
     """
     before, after = around
     room = size + before + after - window
@@ -65,5 +65,5 @@ def pooled_size(size: int, window: int, stride: int, around: tuple[int, int], ce
 
 
 def flat(around: Padding) -> list[int]:
-    """Padding as torch takes it: last axis first."""
+    """Padding in the order of torch: last axis first."""
     return [amount for pair in reversed(around) for amount in pair]

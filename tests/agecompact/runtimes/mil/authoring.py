@@ -1,4 +1,4 @@
-"""Writes packages op by op, so that one kernel or one fault can be tested without a converter."""
+"""Writes packages op by op, to test one kernel or one fault without a converter."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from agecompact.runtimes.base import Array
+from agecompact.runtimes import mil
+from agecompact.runtimes.base import Array, Session
 from agecompact.runtimes.coreml import MODEL_FILE, model_proto, read_specification
-from agecompact.runtimes.mil.dtypes import BY_NAME, DType
+from agecompact.runtimes.mil.tensor_types import BY_NAME, DType
+from tests.weight_blobs import WEIGHT_FILE
 
-NAMES = {
-    "float32": "fp32",
-    "float16": "fp16",
-    "int32": "int32",
-    "int8": "int8",
-    "uint8": "uint8",
-    "bool": "bool",
-}
+# MIL's names of element types by NumPy's.
+NAMES = {dtype.numpy.name: dtype.name for dtype in BY_NAME.values() if dtype.bits >= 8}
 _FEATURE = {"fp32": 65568, "fp16": 65552, "int32": 131104}
+# NumPy's default types are too wide.
+_NARROWED = {"float64": np.float32, "int64": np.int32}
+# The fields of immediate values that have one; the others are packed bytes.
+_FIELDS = {"fp32": "floats", "int32": "ints", "bool": "bools"}
 
 Size = int | None
 
@@ -68,11 +68,11 @@ class Author:
         return value
 
     def constant(self, value: Any, name: str | None = None, *, blob: bool = False) -> Value:
-        """Adds a constant: a text, or what NumPy makes an array of."""
+        """Adds a constant: a string, or a value that NumPy makes an array of."""
         op = self.block.operations.add()
         op.type = "const"
-        told = self._fill_value(op.attributes["val"], value, blob=blob)
-        return self._write(op, Value(name or self._fresh("const"), told.dtype, told.shape))
+        dtype, shape = self._fill_value(op.attributes["val"], value, blob=blob)
+        return self._write(op, Value(name or self._fresh("const"), dtype, shape))
 
     def op(
         self,
@@ -83,7 +83,7 @@ class Author:
         /,
         **parameters: Any,
     ) -> Value:
-        """Adds an op of one output; parameters are values, lists of them, or constants."""
+        """Adds an op with one output. Parameters are values, lists of them, or constants."""
         bound = {
             parameter: [v if isinstance(v, Value) else self.constant(v) for v in _listed(given)]
             for parameter, given in parameters.items()
@@ -96,7 +96,7 @@ class Author:
         return self._write(op, Value(name or self._fresh(kind), dtype, tuple(shape)))
 
     def output(self, *values: Value) -> None:
-        """Says what the program gives."""
+        """Adds outputs of the program."""
         for value in values:
             self.block.outputs.append(value.name)
             feature = self.specification.description.output.add()
@@ -105,52 +105,45 @@ class Author:
 
     def save(self, path: Path) -> Path:
         """Writes the package."""
-        model = path / MODEL_FILE
-        (model.parent / "weights").mkdir(parents=True)
-        model.write_bytes(self.specification.SerializeToString())
-        (model.parent / "weights" / "weight.bin").write_bytes(bytes(self.blobs))
+        (path / WEIGHT_FILE).parent.mkdir(parents=True)
+        (path / MODEL_FILE).write_bytes(self.specification.SerializeToString())
+        (path / WEIGHT_FILE).write_bytes(bytes(self.blobs))
         items = {"a": {"path": "com.apple.CoreML/model.mlmodel"}}
         manifest = {"itemInfoEntries": items, "rootModelIdentifier": "a"}
         (path / "Manifest.json").write_text(json.dumps(manifest))
         return path
 
+    def open(self, folder: Path) -> Session:
+        """Writes the package into a folder and loads it."""
+        return mil.MIL.open_session(str(self.save(folder / "a.mlpackage")), 1)
+
     def add_blob(self, content: bytes, dtype: DType, padding_bits: int = 0) -> int:
         """Appends a blob; returns the offset of its record."""
         self.blobs.extend(b"\0" * (-len(self.blobs) % 64))
         offset = len(self.blobs)
-        code = dtype.blob or 0
-        record = struct.pack(
-            "<IIQQQ", 0xDEADBEEF, code, len(content), offset + 64, padding_bits
-        ).ljust(64, b"\0")
-        self.blobs.extend(record + content)
+        fields = (0xDEADBEEF, dtype.blob or 0, len(content), offset + 64, padding_bits)
+        self.blobs.extend(struct.pack("<IIQQQ", *fields).ljust(64, b"\0") + content)
         return offset
 
-    def _fill_value(self, place: Any, value: Any, *, blob: bool) -> Value:
-        if isinstance(value, str):
-            told = Value("", "string", ())
-            _fill_type(place.type, told)
-            place.immediateValue.tensor.strings.values.append(value)
-            return told
-        array = np.asarray(value)
-        if array.dtype == np.float64:
-            array = array.astype(np.float32)
-        if array.dtype == np.int64:
-            array = array.astype(np.int32)
-        told = Value("", NAMES[array.dtype.name], array.shape)
-        _fill_type(place.type, told)
+    def _fill_value(self, place: Any, value: Any, *, blob: bool) -> tuple[str, tuple[int, ...]]:
+        """Writes a constant; returns its type."""
         tensor = place.immediateValue.tensor
+        if isinstance(value, str):
+            _fill_type(place.type, Value("", "string", ()))
+            tensor.strings.values.append(value)
+            return "string", ()
+        array = np.asarray(value)
+        array = array.astype(_NARROWED.get(array.dtype.name, array.dtype))
+        dtype = NAMES[array.dtype.name]
+        _fill_type(place.type, Value("", dtype, array.shape))
         if blob:
             place.blobFileValue.fileName = "@model_path/weights/weight.bin"
-            place.blobFileValue.offset = self.add_blob(array.tobytes(), BY_NAME[told.dtype])
-        elif told.dtype == "fp32":
-            tensor.floats.values.extend(array.reshape(-1).tolist())
-        elif told.dtype == "int32":
-            tensor.ints.values.extend(array.reshape(-1).tolist())
-        elif told.dtype == "bool":
-            tensor.bools.values.extend(array.reshape(-1).tolist())
+            place.blobFileValue.offset = self.add_blob(array.tobytes(), BY_NAME[dtype])
+        elif dtype in _FIELDS:
+            getattr(tensor, _FIELDS[dtype]).values.extend(array.reshape(-1).tolist())
         else:
             tensor.bytes.values = array.tobytes()
-        return told
+        return dtype, array.shape
 
     def _write(self, op: Any, value: Value) -> Value:
         named = op.outputs.add()
@@ -183,7 +176,7 @@ def _fill_type(place: Any, value: Value) -> None:
 
 
 def edited(package: Path, folder: Path, change: Callable[[Any], None]) -> Path:
-    """A copy of a package, its protobuf changed."""
+    """A copy of a package with a changed protobuf."""
     copy = folder / "edited.mlpackage"
     shutil.copytree(package, copy)
     specification = read_specification(str(copy))
@@ -192,8 +185,13 @@ def edited(package: Path, folder: Path, change: Callable[[Any], None]) -> Path:
     return copy
 
 
+def ops_of(specification: Any, kind: str) -> list[Any]:
+    """The ops of a type in a `Model` message."""
+    return [op for op in operations(specification) if op.type == kind]
+
+
 def operations(specification: Any) -> Any:
-    """The ops of a `Model` message."""
+    """All ops of a `Model` message."""
     main = specification.mlProgram.functions["main"]
     return main.block_specializations[main.opset].operations
 

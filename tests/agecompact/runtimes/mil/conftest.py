@@ -1,8 +1,10 @@
-"""Small networks converted and compressed by coremltools, once a run."""
+"""Small networks, converted and compressed by coremltools once per run."""
 
 from __future__ import annotations
 
+import itertools
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +31,11 @@ class _Small(nn.Module):
 
 
 def _palette(bits: int) -> Any:
-    """Lloyd's algorithm in one dimension: scikit-learn's k-means is not needed."""
+    """A palette of quantiles: coremltools' own, k-means, needs scikit-learn."""
 
     def table(weight: Any) -> Any:
         flat = np.asarray(weight, np.float64).reshape(-1)
-        entries = np.quantile(flat, (np.arange(1 << bits) + 0.5) / (1 << bits))
-        for _ in range(10):
-            indices = np.abs(flat[:, None] - entries).argmin(1)
-            entries = np.array(
-                [
-                    flat[indices == i].mean() if (indices == i).any() else e
-                    for i, e in enumerate(entries)
-                ]
-            )
-        lut = entries.astype(weight.dtype)
+        lut = np.quantile(flat, (np.arange(1 << bits) + 0.5) / (1 << bits)).astype(weight.dtype)
         nearest = np.abs(flat[:, None] - lut.astype(np.float64)).argmin(1)
         return lut, nearest.astype(np.uint8)
 
@@ -68,27 +61,29 @@ def _convert(ct: Any, target: Any, precision: Any) -> Any:
 
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Packages by name: target, precision, compression, as `16-float32-int8`. Read only."""
+    """Packages by target, precision and compression, such as `16-float32-int8`. Read only."""
     ct = pytest.importorskip("coremltools")
     import coremltools.optimize.coreml as cto
 
     folder = tmp_path_factory.mktemp("mil")
     targets = {"16": ct.target.iOS16, "18": ct.target.iOS18}
     precisions = {"float32": ct.precision.FLOAT32, "float16": ct.precision.FLOAT16}
-    common = {"weight_threshold": 256}
-
-    def quantized(model: Any, **options: Any) -> Any:
-        config = cto.OpLinearQuantizerConfig(**options, **common)
-        return cto.linear_quantize_weights(model, cto.OptimizationConfig(config))
-
-    def palettized(model: Any, **options: Any) -> Any:
-        config = cto.OpPalettizerConfig(**options, **common)
-        return cto.palettize_weights(model, cto.OptimizationConfig(config))
-
-    def pruned(model: Any) -> Any:
-        config = cto.OpMagnitudePrunerConfig(target_sparsity=0.6, **common)
-        return cto.prune_weights(model, cto.OptimizationConfig(config))
-
+    quantize = partial(cto.OpLinearQuantizerConfig, weight_threshold=256)
+    palettize = partial(cto.OpPalettizerConfig, weight_threshold=256)
+    prune = partial(cto.OpMagnitudePrunerConfig, weight_threshold=256)
+    block = {"granularity": "per_block", "block_size": 8}
+    compressions = {
+        "int8": (cto.linear_quantize_weights, quantize(mode="linear_symmetric")),
+        "uint8": (cto.linear_quantize_weights, quantize(mode="linear", dtype="uint8")),
+        "lut4": (cto.palettize_weights, palettize(mode="custom", lut_function=_palette(4))),
+        "lut6": (cto.palettize_weights, palettize(mode="custom", lut_function=_palette(6))),
+        "uniform6": (cto.palettize_weights, palettize(mode="uniform", nbits=6)),
+        "pruned": (cto.prune_weights, prune(target_sparsity=0.6)),
+        "int4": (
+            cto.linear_quantize_weights,
+            quantize(mode="linear_symmetric", dtype="int4", **block),
+        ),
+    }
     found: dict[str, Path] = {}
 
     def keep(name: str, model: Any) -> None:
@@ -97,20 +92,12 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for target, level in targets.items():
-            for precision, arithmetic in precisions.items():
-                plain = _convert(ct, level, arithmetic)
-                name = f"{target}-{precision}"
-                keep(name, plain)
-                keep(f"{name}-int8", quantized(plain, mode="linear_symmetric"))
-                keep(f"{name}-uint8", quantized(plain, mode="linear", dtype="uint8"))
-                for bits in (4, 6):
-                    table = _palette(bits)
-                    keep(f"{name}-lut{bits}", palettized(plain, mode="custom", lut_function=table))
-                keep(f"{name}-uniform6", palettized(plain, mode="uniform", nbits=6))
-                keep(f"{name}-pruned", pruned(plain))
-                if target == "18":
-                    block = {"granularity": "per_block", "block_size": 8}
-                    mode = {"mode": "linear_symmetric", "dtype": "int4"}
-                    keep(f"{name}-int4", quantized(plain, **mode, **block))
+        for target, precision in itertools.product(targets, precisions):
+            plain = _convert(ct, targets[target], precisions[precision])
+            keep(f"{target}-{precision}", plain)
+            for name, (compress, config) in compressions.items():
+                # Blocks and types below 8 bits need iOS 18.
+                if name != "int4" or target == "18":
+                    compressed = compress(plain, cto.OptimizationConfig(config))
+                    keep(f"{target}-{precision}-{name}", compressed)
     return found

@@ -1,4 +1,4 @@
-"""Blob files: what is written comes back; what is broken is a `UsageError` and nothing else."""
+"""Blob files are read back as written; a broken file raises `UsageError` and nothing else."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 
 from agecompact.errors import UsageError
 from agecompact.runtimes.mil.blobs import BlobFile, unpack
-from agecompact.runtimes.mil.dtypes import BY_NAME, DType
+from agecompact.runtimes.mil.tensor_types import BY_NAME, DType
 from tests.agecompact.runtimes.mil.authoring import Author
 
 STORED = [dtype for dtype in BY_NAME.values() if dtype.blob is not None]
+FP32 = BY_NAME["fp32"]
 
 
-def packed(values: list[int], bits: int) -> tuple[bytes, int]:
-    """Elements of some bits as stored, and how many bits of padding follow."""
+def packed(values: list[int], bits: int) -> bytes:
+    """Elements of a number of bits as stored."""
     rows = [[value >> bit & 1 for bit in range(bits)] for value in values]
-    flat = np.array(rows, np.uint8).reshape(-1)
-    return np.packbits(flat, bitorder="little").tobytes(), -flat.size % 8
+    return np.packbits(np.array(rows, np.uint8), bitorder="little").tobytes()
 
 
 def one_blob(content: bytes, dtype: DType, padding_bits: int = 0) -> tuple[bytes, int]:
@@ -31,7 +31,7 @@ def one_blob(content: bytes, dtype: DType, padding_bits: int = 0) -> tuple[bytes
 
 
 @pytest.mark.parametrize("dtype", STORED, ids=lambda dtype: dtype.name)
-def test_every_type_comes_back(dtype: DType) -> None:
+def test_every_type_is_read_back(dtype: DType) -> None:
     random = np.random.default_rng(0)
     bits = random.integers(0, 2, 37 * dtype.bits, dtype=np.uint8)
     content, offset = one_blob(
@@ -47,15 +47,17 @@ def test_every_type_comes_back(dtype: DType) -> None:
         assert (values.astype(np.int64) % (1 << dtype.bits) == unsigned.astype(np.int64)).all()
 
 
-def test_int4_has_a_sign() -> None:
-    content, padding = packed([0x7, 0x8, 0xF, 0x0, 0x1], 4)
-    assert padding == 4
-    assert unpack(content, BY_NAME["int4"], 5).tolist() == [7, -8, -1, 0, 1]
-
-
-def test_an_index_may_lie_across_bytes() -> None:
-    content, _ = packed([1, 2, 3, 4, 5, 6, 7, 0, 5], 3)
-    assert unpack(content, BY_NAME["uint3"], 9).tolist() == [1, 2, 3, 4, 5, 6, 7, 0, 5]
+@pytest.mark.parametrize(
+    ("dtype", "stored", "expected"),
+    [
+        ("int4", [0x7, 0x8, 0xF, 0x0, 0x1], [7, -8, -1, 0, 1]),
+        # Three bits cross the boundaries of bytes.
+        ("uint3", [1, 2, 3, 4, 5, 6, 7, 0, 5], [1, 2, 3, 4, 5, 6, 7, 0, 5]),
+    ],
+)
+def test_packed_elements_are_unpacked(dtype: str, stored: list[int], expected: list[int]) -> None:
+    content = packed(stored, BY_NAME[dtype].bits)
+    assert unpack(content, BY_NAME[dtype], len(stored)).tolist() == expected
 
 
 def test_it_reads_what_coremltools_writes(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -72,33 +74,32 @@ def test_it_reads_what_coremltools_writes(tmp_path_factory: pytest.TempPathFacto
     ]
     del writer
     file = BlobFile("weight.bin", path.read_bytes())
-    np.testing.assert_array_equal(file.read(places[0], BY_NAME["fp32"], 11), floats)
+    np.testing.assert_array_equal(file.read(places[0], FP32, 11), floats)
     np.testing.assert_array_equal(file.read(places[1], BY_NAME["fp16"], 11), halves)
     np.testing.assert_array_equal(file.read(places[2], BY_NAME["int4"], 5), nibbles)
 
 
-def test_what_is_broken_is_told() -> None:
-    content, offset = one_blob(np.zeros(4, np.float32).tobytes(), BY_NAME["fp32"])
-    fp32 = BY_NAME["fp32"]
+def test_errors_say_what_is_broken() -> None:
+    content, offset = one_blob(np.zeros(4, np.float32).tobytes(), FP32)
 
-    def read(data: bytes, place: int = offset, dtype: DType = fp32, elements: int = 4) -> None:
+    def read(data: bytes, place: int = offset, dtype: DType = FP32, elements: int = 4) -> None:
         BlobFile("weight.bin", data).read(place, dtype, elements)
 
     read(content)
     for broken, why in (
-        ((content[:32],), "no header"),
+        ((content[:32],), "too few for a header"),
         ((b"\x01" + b"\0" * 63,), "version"),
         ((content[:-1],), "not all in the file"),
         ((content, offset + 1), "not inside"),
         ((content, 1 << 40), "not inside"),
         ((content, 0), "not inside"),
         ((content, offset, BY_NAME["fp16"], 8), "has type 2"),
-        ((content, offset, fp32, 5), "the program says 5"),
+        ((content, offset, FP32, 5), "the program declares 5"),
         ((content[:64] + b"\0" * 4 + content[68:],), "starts with 0x0"),
     ):
-        with pytest.raises(UsageError) as refusal:
+        with pytest.raises(UsageError) as error:
             read(*broken)
-        assert why in refusal.value.why
+        assert why in error.value.why
 
 
 @settings(max_examples=300, deadline=None)
@@ -109,10 +110,10 @@ def test_what_is_broken_is_told() -> None:
     elements=st.integers(0, 1 << 64),
     dtype=st.sampled_from(list(BY_NAME.values())),
 )
-def test_no_bytes_crash_it(
+def test_no_corruption_crashes_it(
     edits: list[tuple[int, int]], cut: int, offset: int, elements: int, dtype: DType
 ) -> None:
-    whole, place = one_blob(np.arange(16, dtype=np.float32).tobytes(), BY_NAME["fp32"])
+    whole, place = one_blob(np.arange(16, dtype=np.float32).tobytes(), FP32)
     content = bytearray(whole)
     for at, byte in edits:
         content[at] = byte
@@ -123,9 +124,9 @@ def test_no_bytes_crash_it(
 
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=300))
-def test_noise_is_no_blob_file(content: bytes) -> None:
+def test_random_bytes_do_not_crash_it(content: bytes) -> None:
     with suppress(UsageError):
         file = BlobFile("weight.bin", content)
         for offset in range(0, len(content) + 64, 64):
             with suppress(UsageError):
-                file.read(offset, BY_NAME["fp32"], 1)
+                file.read(offset, FP32, 1)
