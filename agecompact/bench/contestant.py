@@ -115,9 +115,9 @@ def load_contestant(
         started = time.perf_counter()
         process = stack.enter_context(RuntimeProcess(file.path, threads=threads))
         opened = process.open()
-        if opened.fixed_batch not in (None, batch):
+        if opened.interface.fixed_batch not in (None, batch):
             runtime = _with_placement(blank.runtime, opened)
-            reason = _batch_refusal(file, opened.fixed_batch, batch)
+            reason = _batch_refusal(file, opened.interface.fixed_batch, batch)
             return replace(blank, runtime=runtime, failure=reason)
         first_ms = process.prepare({name: tensor[np.newaxis] for name, tensor in inputs.items()})
         cold_start_ms = (time.perf_counter() - started) * _MS_PER_S

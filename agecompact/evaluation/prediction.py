@@ -224,7 +224,7 @@ class ArtifactModel:
 
     def __init__(self, process: RuntimeProcess, opened: Opened, contract: Contract) -> None:
         self._process = process
-        self._batch = opened.fixed_batch
+        self._batch = opened.interface.fixed_batch
         self._output = contract.output.name
 
     def stage(self, inputs: Mapping[str, Tensor]) -> Staged:

@@ -28,11 +28,6 @@ class Opened:
     placement: Placement | None
     interface: Interface
 
-    @property
-    def fixed_batch(self) -> int | None:
-        """Number of images that each call takes; None if any number."""
-        return self.interface.fixed_batch
-
 
 @dataclass(frozen=True)
 class TracedStep:

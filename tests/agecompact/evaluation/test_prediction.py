@@ -167,7 +167,7 @@ def test_an_artifact_predicts_one_by_one_and_in_batches(
 ) -> None:
     path = brightness_onnx(tmp_path / "model.onnx", contract, batch)
     with open_artifact(path, contract, 1) as (model, opened):
-        assert opened.fixed_batch == (1 if batch == 1 else None)
+        assert opened.interface.fixed_batch == (1 if batch == 1 else None)
         predictions = predict(model, contract, faces)
         folder = Path(model._process._folder.name)
         assert not list(folder.glob("*.npy")), "staged batches are removed"

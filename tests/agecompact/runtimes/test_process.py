@@ -139,9 +139,9 @@ def test_artifacts_have_a_fixed_batch_and_weights_have_none(suffix: str, build_o
         pytest.importorskip("ai_edge_litert")
     folder = build_of("ssrnet").folder
     with RuntimeProcess(folder / f"ssrnet_float32{suffix}") as process:
-        assert process.open().fixed_batch == 1
+        assert process.open().interface.fixed_batch == 1
     with RuntimeProcess(build_of("ssrnet").weights) as process:
-        assert process.open().fixed_batch is None
+        assert process.open().interface.fixed_batch is None
 
 
 def test_batches_are_staged_while_another_runs(artifact: Path) -> None:

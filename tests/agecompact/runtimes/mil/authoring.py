@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 import struct
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +13,9 @@ import numpy as np
 
 from agecompact.runtimes import mil
 from agecompact.runtimes.base import Array, Session
-from agecompact.runtimes.coreml import MODEL_FILE, model_proto, read_specification
+from agecompact.runtimes.coreml import MODEL_FILE, model_proto
 from agecompact.runtimes.mil.tensor_types import BY_NAME, DType
+from tests.parity_tests.editing import mil_block
 from tests.weight_blobs import WEIGHT_FILE
 
 # MIL's names of element types by NumPy's.
@@ -175,30 +174,9 @@ def _fill_type(place: Any, value: Value) -> None:
             dimension.constant.size = size
 
 
-def edited(package: Path, folder: Path, change: Callable[[Any], None]) -> Path:
-    """A copy of a package with a changed protobuf."""
-    copy = folder / "edited.mlpackage"
-    shutil.copytree(package, copy)
-    specification = read_specification(str(copy))
-    change(specification)
-    (copy / MODEL_FILE).write_bytes(specification.SerializeToString())
-    return copy
-
-
 def ops_of(specification: Any, kind: str) -> list[Any]:
     """The ops of a type in a `Model` message."""
-    return [op for op in operations(specification) if op.type == kind]
-
-
-def operations(specification: Any) -> Any:
-    """All ops of a `Model` message."""
-    main = specification.mlProgram.functions["main"]
-    return main.block_specializations[main.opset].operations
-
-
-def mil_proto() -> Any:
-    """The protobuf module of MIL."""
-    return sys.modules[model_proto().__name__.replace("Model_pb2", "MIL_pb2")]
+    return [op for op in mil_block(specification).operations if op.type == kind]
 
 
 def ramp(*shape: int) -> Array:
