@@ -45,10 +45,10 @@ class _ReferenceRuntime(PackageBackend):
         # Reading a graph needs neither torch nor the kernels.
         import torch
 
-        from agecompact.runtimes.mil.session import ReferenceSession
+        from agecompact.runtimes.mil import session
 
         torch.set_num_threads(threads)
-        return ReferenceSession(path, round_to_declared=self.round_to_declared)
+        return session.open_session(path, round_to_declared=self.round_to_declared)
 
     def version(self) -> str:
         return f"reference runtime {_VERSION} ({self.label})"

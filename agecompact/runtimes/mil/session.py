@@ -23,8 +23,8 @@ from agecompact.runtimes.mil.tensor_types import TensorType
 _RGB, _BGR = 20, 30
 
 
-class ReferenceSession(Session):
-    """A loaded package.
+def open_session(path: str, *, round_to_declared: bool) -> Session:
+    """Loads a package.
 
     Args:
         path: The package.
@@ -34,7 +34,10 @@ class ReferenceSession(Session):
         UsageError: The package is broken, or not supported.
         BackendMissingError: coremltools is not installed.
     """
+    return _Session(path, round_to_declared=round_to_declared)
 
+
+class _Session(Session):
     def __init__(self, path: str, *, round_to_declared: bool) -> None:
         package = read_package(path)
         program, types = package.program, package.program.types()

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 
 from agecompact.runtimes import pytorch
-from agecompact.runtimes.registry import runtime_of
 from agecompact.weights import checkpoints
 from tests.support import BuildOf
 
@@ -21,7 +20,3 @@ def test_float64_outputs_are_rounded_to_the_nearest_float32(build_of: BuildOf) -
     np.testing.assert_array_equal(age, exact.float().numpy())
     (rounded,) = pytorch.FLOAT32.open_session(str(weights), 1).infer({"face": face}).values()
     assert 0 < np.abs(rounded - exact.numpy()).max() < 1e-3
-
-
-def test_weights_are_opened_in_float32_by_default(build_of: BuildOf) -> None:
-    assert runtime_of(build_of("c3ae-plain").weights).name == "pytorch"

@@ -20,7 +20,6 @@ from tests.weight_blobs import WEIGHT_FILE
 
 # MIL's names of element types by NumPy's.
 NAMES = {dtype.numpy.name: dtype.name for dtype in BY_NAME.values() if dtype.bits >= 8}
-_FEATURE = {"fp32": 65568, "fp16": 65552, "int32": 131104}
 # NumPy's default types are too wide.
 _NARROWED = {"float64": np.float32, "int64": np.int32}
 # The fields of immediate values that have one; the others are packed bytes.
@@ -62,8 +61,7 @@ class Author:
         _fill_type(named.type, value)
         feature = self.specification.description.input.add()
         feature.name = name
-        feature.type.multiArrayType.dataType = _FEATURE[dtype]
-        feature.type.multiArrayType.shape.extend(size or 1 for size in shape)
+        feature.type.multiArrayType.SetInParent()
         return value
 
     def constant(self, value: Any, name: str | None = None, *, blob: bool = False) -> Value:
@@ -100,7 +98,7 @@ class Author:
             self.block.outputs.append(value.name)
             feature = self.specification.description.output.add()
             feature.name = value.name
-            feature.type.multiArrayType.dataType = _FEATURE.get(value.dtype, 65568)
+            feature.type.multiArrayType.SetInParent()
 
     def save(self, path: Path) -> Path:
         """Writes the package."""
