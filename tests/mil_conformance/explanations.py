@@ -43,17 +43,17 @@ class Ledger:
 
     Attributes:
         explanations: All of them.
-        used: Number of failures that each one explained, by its position.
+        used: Number of failures that each one explained.
     """
 
     explanations: tuple[Explanation, ...]
-    used: Counter[int] = field(default_factory=Counter)
+    used: Counter[Explanation] = field(default_factory=Counter)
 
     def explain(self, test: str, error: str) -> str | None:
         """Returns the reason for a failure, which then counts as used; None if there is none."""
-        for i, explanation in enumerate(self.explanations):
+        for explanation in self.explanations:
             if explanation.covers(test) and explanation.error in error:
-                self.used[i] += 1
+                self.used[explanation] += 1
                 return explanation.reason
         return None
 
@@ -63,13 +63,13 @@ class Ledger:
 
     def unused(self) -> tuple[Explanation, ...]:
         """Explanations that no failure needed."""
-        return tuple(e for i, e in enumerate(self.explanations) if not self.used[i])
+        return tuple(e for e in self.explanations if e not in self.used)
 
     def by_reason(self) -> Counter[str]:
         """Number of explained failures by reason."""
         counts: Counter[str] = Counter()
-        for i, count in self.used.items():
-            counts[self.explanations[i].reason] += count
+        for explanation, count in self.used.items():
+            counts[explanation.reason] += count
         return counts
 
 
