@@ -31,7 +31,7 @@ SIGNATURE = "serving_default"
 BUILTIN_OPS = {
     code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
 }
-_FILE_IDENTIFIER = b"TFL3"
+FILE_IDENTIFIER = b"TFL3"
 
 # Details of tensors, as the interpreter reports them, by name.
 _Tensors = dict[str, dict[str, Any]]
@@ -137,7 +137,7 @@ def _unusable(what: str, path: str, why: str) -> UsageError:
 
 def _read(path: str) -> bytes:
     content = Path(path).read_bytes()
-    if content[4:8] != _FILE_IDENTIFIER:
+    if content[4:8] != FILE_IDENTIFIER:
         raise _unusable(f"{path} is not a TFLite file", path, "it lacks the identifier 'TFL3'")
     return content
 

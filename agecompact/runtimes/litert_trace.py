@@ -21,7 +21,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from agecompact.runtimes.base import Array, Arrays, Step, Trace
-from agecompact.runtimes.litert import BUILTIN_OPS
+from agecompact.runtimes.litert import BUILTIN_OPS, FILE_IDENTIFIER
 
 _ACTIVATIONS = {
     code: name
@@ -57,7 +57,9 @@ def trace(model: Any, threads: int, inputs: Arrays, indices: Mapping[str, int]) 
     graph.outputs = [*outputs, *(i for *_, written in ops for i in written if i not in outputs)]
     # A signature would have to name the new outputs too.
     model.signatureDefs = []
-    interpreter = Interpreter(model_content=_packed(model), num_threads=threads)
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), file_identifier=FILE_IDENTIFIER)
+    interpreter = Interpreter(model_content=bytes(builder.Output()), num_threads=threads)
     interpreter.allocate_tensors()
     for name, index in indices.items():
         interpreter.set_tensor(index, inputs[name])
@@ -121,9 +123,3 @@ def _dequantised(stored: Array, parameters: Any) -> Array:
     centred = stored.astype(np.float32) - zeros.astype(np.float32).reshape(shape)
     value: Array = centred * scales.astype(np.float32).reshape(shape)
     return value
-
-
-def _packed(model: Any) -> bytes:
-    builder = flatbuffers.Builder(1 << 20)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())

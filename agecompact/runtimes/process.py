@@ -24,6 +24,9 @@ from agecompact.runtimes.messages import Memory, Opened, TracedStep
 from agecompact.runtimes.registry import runtime_of
 from agecompact.serialization import structure, unstructure
 
+# Samples in files that a worker maps, by input name.
+Staged = Mapping[str, Path]
+
 FailureKind = Literal["missing", "load", "run", "crash", "timeout"]
 
 _LAST_LINES = 3
@@ -58,18 +61,6 @@ class InferenceResult:
 
     outputs: Mapping[str, Array]
     model_ms: float
-
-
-@dataclass(frozen=True)
-class Staged:
-    """Samples in files that a worker maps, by input name."""
-
-    files: Mapping[str, Path]
-
-    def remove(self) -> None:
-        """Deletes the files."""
-        for path in self.files.values():
-            path.unlink(missing_ok=True)
 
 
 class RuntimeProcess:
@@ -155,7 +146,7 @@ class RuntimeProcess:
             path = Path(self._folder.name) / f"{next(self._numbers)}.npy"
             np.save(path, array, allow_pickle=False)
             files[name] = path
-        return Staged(files)
+        return files
 
     def run(self, staged: Staged) -> InferenceResult:
         """Runs staged samples and deletes their files."""
@@ -196,9 +187,10 @@ class RuntimeProcess:
 
     def _request_with(self, staged: Staged, method: str, **arguments: Any) -> Any:
         try:
-            return self._request(method, inputs=staged.files, **arguments)
+            return self._request(method, inputs=staged, **arguments)
         finally:
-            staged.remove()
+            for path in staged.values():
+                path.unlink(missing_ok=True)
 
     def _request(self, method: str, **arguments: Any) -> Any:
         assert self._process.stdin is not None

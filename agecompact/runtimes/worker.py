@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
@@ -130,19 +130,15 @@ def _save(path: str, arrays: Mapping[str, Array]) -> None:
         np.savez(stream, **arrays)  # type: ignore[arg-type]
 
 
-def _serve(requests: TextIO, replies: TextIO) -> None:
-    worker = Worker()
-    for line in requests:
-        reply = _reply(worker, json.loads(line))
-        print(json.dumps(unstructure(reply)), file=replies, flush=True)
-
-
 def _reply(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
     method = request.pop("method")
     try:
         return {"result": getattr(worker, method)(**request)}
+    except BackendMissingError as error:
+        return _failure("missing", error.summary, error.fix)
     except AgecompactError as error:
-        return _failure(_kind_of(error, method), error.summary, error.fix)
+        kind = "load" if isinstance(error, UsageError) and method == "open" else "run"
+        return _failure(kind, error.summary, error.fix)
     except Exception as error:  # Runtimes raise exceptions of any class.
         return _failure("run", f"{type(error).__name__}: {error}")
 
@@ -151,17 +147,14 @@ def _failure(kind: str, reason: str, fix: str = "") -> dict[str, Any]:
     return {"failure": {"kind": kind, "reason": reason, "fix": fix}}
 
 
-def _kind_of(error: AgecompactError, method: str) -> str:
-    if isinstance(error, BackendMissingError):
-        return "missing"
-    return "load" if isinstance(error, UsageError) and method == "open" else "run"
-
-
 def main() -> None:
     """Serves requests from standard input until it closes."""
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    _serve(sys.stdin, replies)
+    worker = Worker()
+    for line in sys.stdin:
+        reply = _reply(worker, json.loads(line))
+        print(json.dumps(unstructure(reply)), file=replies, flush=True)
 
 
 if __name__ == "__main__":

@@ -209,10 +209,8 @@ def lut_to_sparse(p: Parts) -> tuple[ConstantValue, ConstantValue]:
     mask = p["indices_mask"]
     indices = _fill_mask(mask.array, p["indices_nonzero_data"]).array
     dense = _look_up(indices, p["lut"].array, _axis(p))
-    wide = mask.array
     axis, length = _axis(p), p["lut"].array.shape[-1]
-    if axis is not None:
-        wide = np.repeat(wide, length, axis)
+    wide = mask.array if axis is None else np.repeat(mask.array, length, axis)
     return _dense(mask.type.dtype, wide), _dense(p["lut"].type.dtype, dense[wide != 0])
 
 

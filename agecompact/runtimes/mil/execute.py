@@ -26,13 +26,6 @@ from agecompact.runtimes.mil.tensor_types import ConstantValue, DType, TensorTyp
 # Opset `CoreML5` is that of iOS 15, up to `CoreML8` for iOS 18.
 _OPSETS: Mapping[str, int] = {f"CoreML{number}": number + 10 for number in range(5, 9)}
 
-_NARROW: Mapping[str, torch.dtype] = {
-    "int8": torch.int8,
-    "int16": torch.int16,
-    "int32": torch.int32,
-    "uint8": torch.uint8,
-}
-
 
 @dataclass(frozen=True)
 class PreparedProgram:
@@ -170,10 +163,7 @@ def rounded(value: Tensor, dtype: DType) -> Tensor:
         return value.half().float() if dtype.bits == 16 else value.float()
     if dtype.kind == "bool":
         return value
-    if dtype.name in _NARROW:
-        return value.to(_NARROW[dtype.name]).long()
-    # torch has no arithmetic for the wider unsigned types.
-    return value & ((1 << dtype.bits) - 1) if dtype.bits < 64 else value.long()
+    return torch.from_numpy(value.numpy().astype(dtype.numpy).astype(np.int64))
 
 
 def to_value(constant: ConstantValue) -> Value:

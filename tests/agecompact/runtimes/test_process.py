@@ -150,14 +150,14 @@ def test_batches_are_staged_while_another_runs(artifact: Path) -> None:
     with RuntimeProcess(artifact) as process:
         process.open()
         # The name of an input need not be a valid file name.
-        assert process.stage({"../face": batches[0]}).files.keys() == {"../face"}
+        assert process.stage({"../face": batches[0]}).keys() == {"../face"}
         staged = [process.stage({"face": batch}) for batch in batches]
         results = [process.run(one) for one in staged]
         for batch, result in zip(batches, results, strict=True):
             assert result.model_ms > 0
             expected = process.infer({"face": batch})["age"]
             np.testing.assert_array_equal(result.outputs["age"], expected)
-        assert not any(path.exists() for one in staged for path in one.files.values())
+        assert not any(path.exists() for one in staged for path in one.values())
 
 
 def test_a_missing_runtime_has_a_fix(
