@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TypeVar
 
 import numpy as np
 
@@ -25,7 +24,6 @@ PREFIX = "constexpr_"
 Parts = Mapping[str, ConstantValue]
 
 _Decompressor = Callable[[Parts], tuple[ConstantValue, ...]]
-_AnyDecompressor = TypeVar("_AnyDecompressor", bound=_Decompressor)
 # By op and by names of its parameters.
 _DECOMPRESSORS: dict[tuple[str, frozenset[str]], _Decompressor] = {}
 
@@ -58,11 +56,11 @@ def decompress(op: Op, parts: Parts) -> tuple[ConstantValue, ...]:
 
 def _decompresses(
     kind: str, required: str, optional: str = ""
-) -> Callable[[_AnyDecompressor], _AnyDecompressor]:
+) -> Callable[[_Decompressor], _Decompressor]:
     """Registers the function for an op with these parameters."""
     names = frozenset(required.split())
 
-    def register(function: _AnyDecompressor) -> _AnyDecompressor:
+    def register(function: _Decompressor) -> _Decompressor:
         for each in (names, names | {*optional.split()}):
             _DECOMPRESSORS[PREFIX + kind, each] = function
         return function

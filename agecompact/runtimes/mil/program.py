@@ -189,9 +189,14 @@ def _constant(value: Any, where: str, blobs: Mapping[str, BlobFile]) -> Constant
     type_ = _tensor_type(value.type, where)
     dtype, elements = type_.dtype, type_.elements
     if value.WhichOneof("value") == "blobFileValue":
-        flat = _blob_file(value.blobFileValue.fileName, blobs).read(
-            value.blobFileValue.offset, dtype, elements
-        )
+        name = value.blobFileValue.fileName
+        if name not in blobs:
+            raise UsageError(
+                "the package is not complete",
+                why=f"its program reads {name}, which is missing",
+                fix="export the package again, or copy the whole folder",
+            )
+        flat = blobs[name].read(value.blobFileValue.offset, dtype, elements)
         return ConstantValue(type_, flat.reshape(type_.static_shape))
     tensor = value.immediateValue.tensor
     kind = tensor.WhichOneof("value")
@@ -208,13 +213,3 @@ def _constant(value: Any, where: str, blobs: Mapping[str, BlobFile]) -> Constant
         )
     flat = unpack(data, dtype, elements) if kind == "bytes" else np.array(data, dtype.numpy)
     return ConstantValue(type_, flat.reshape(type_.static_shape))
-
-
-def _blob_file(name: str, blobs: Mapping[str, BlobFile]) -> BlobFile:
-    if name not in blobs:
-        raise UsageError(
-            "the package is not complete",
-            why=f"its program reads {name}, which is missing",
-            fix="export the package again, or copy the whole folder",
-        )
-    return blobs[name]

@@ -77,9 +77,11 @@ class _Shared(nn.Module):
         return self.trunk(one) - self.trunk(other)  # type: ignore[no-any-return]
 
 
+INPUTS = {"one": torch.ones(1, 2), "other": torch.zeros(1, 2)}
+
+
 def test_a_module_called_twice_is_two_steps() -> None:
-    given = {"one": torch.ones(1, 2), "other": torch.zeros(1, 2)}
-    steps = pytorch_trace.trace(_Shared().eval(), given)
+    steps = pytorch_trace.trace(_Shared().eval(), INPUTS)
     assert [(step.output, step.inputs) for step in steps] == [
         ("trunk/linear", ("one",)),
         ("trunk/linear:2", ("other",)),
@@ -88,8 +90,7 @@ def test_a_module_called_twice_is_two_steps() -> None:
 
 
 def test_a_change_affects_later_steps() -> None:
-    given = {"one": torch.ones(1, 2), "other": torch.zeros(1, 2)}
-    steps = pytorch_trace.trace(_Shared().eval(), given, lambda value: value * 0 + 3)
+    steps = pytorch_trace.trace(_Shared().eval(), INPUTS, lambda value: value * 0 + 3)
     assert all((step.value == 3).all() for step in steps)
 
 

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from agecompact.errors import UsageError
 from agecompact.runtimes.mil.kernels.reduce import INDEX_TYPES
+from agecompact.runtimes.mil.kernels.windows import flat
 from agecompact.runtimes.mil.parameters import Parameters
 from agecompact.runtimes.mil.registry import kernel
 
@@ -84,8 +85,7 @@ def pad(p: Parameters) -> Tensor:
         raise UsageError(f"a padding of {amounts} does not fit a tensor of rank {x.ndim}")
     pairs = [(amounts[i], amounts[i + 1]) for i in range(0, len(amounts), 2)]
     if mode == "constant":
-        flat = [amount for pair in reversed(pairs) for amount in pair]
-        return F.pad(x, flat, value=0 if value is None else value.item())
+        return F.pad(x, flat(pairs), value=0 if value is None else value.item())
     for axis, (before, after) in enumerate(pairs, x.ndim - len(pairs)):
         x = _extended(x, axis, before, after, reflected=mode == "reflect")
     return x
