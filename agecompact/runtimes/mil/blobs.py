@@ -99,10 +99,7 @@ def unpack(content: bytes, dtype: DType, elements: int) -> Array:
         return stored.astype(dtype.numpy)
     bits = np.unpackbits(np.frombuffer(content, np.uint8), bitorder="little")
     rows = bits[: elements * dtype.bits].reshape(elements, dtype.bits)
-    weights = (1 << np.arange(dtype.bits)).astype(np.uint8)
-    values = (rows * weights).sum(axis=1, dtype=np.uint8)
-    if dtype.numpy == np.int8:
-        # The top bit of a signed element is its sign.
-        sign = 1 << (dtype.bits - 1)
-        values = ((values ^ sign).astype(np.int16) - sign).astype(np.int8)
-    return np.asarray(values, dtype.numpy)
+    # Each element becomes the high bits of a byte; shifting it down then keeps its sign.
+    unused = 8 - dtype.bits
+    values = np.packbits(np.pad(rows, ((0, 0), (unused, 0))), bitorder="little")
+    return values.view(dtype.numpy) >> unused

@@ -63,8 +63,7 @@ def expand_dims(p: Parameters) -> Tensor:
 def squeeze(p: Parameters) -> Tensor:
     """`squeeze`: drops axes of length 1, by default all; longer ones stay."""
     x = p.tensor("x")
-    axes = {axis % x.ndim for axis in p.ints("axes", range(x.ndim))}
-    return x.reshape([n for axis, n in enumerate(x.shape) if axis not in axes or n != 1])
+    return x.squeeze(tuple(p.ints("axes", range(x.ndim))))
 
 
 @kernel("transpose")

@@ -42,7 +42,7 @@ def _palette(bits: int) -> Any:
     return table
 
 
-def _convert(ct: Any, target: Any, precision: Any) -> Any:
+def _convert(ct: Any, target: str, precision: str) -> Any:
     torch.manual_seed(0)
     network = _Small().eval()
     for buffer in (network.norm.running_mean, network.norm.running_var):
@@ -53,8 +53,8 @@ def _convert(ct: Any, target: Any, precision: Any) -> Any:
         traced,
         inputs=[ct.TensorType(name="face", shape=(1, 3, 24, 24), dtype=np.float32)],
         outputs=[ct.TensorType(name="age", dtype=np.float32)],
-        minimum_deployment_target=target,
-        compute_precision=precision,
+        minimum_deployment_target=ct.target[f"iOS{target}"],
+        compute_precision=ct.precision[precision.upper()],
         skip_model_load=True,
     )
 
@@ -66,8 +66,6 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     import coremltools.optimize.coreml as cto
 
     folder = tmp_path_factory.mktemp("mil")
-    targets = {"16": ct.target.iOS16, "18": ct.target.iOS18}
-    precisions = {"float32": ct.precision.FLOAT32, "float16": ct.precision.FLOAT16}
     quantize = partial(cto.OpLinearQuantizerConfig, weight_threshold=256)
     palettize = partial(cto.OpPalettizerConfig, weight_threshold=256)
     prune = partial(cto.OpMagnitudePrunerConfig, weight_threshold=256)
@@ -92,8 +90,8 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for target, precision in itertools.product(targets, precisions):
-            plain = _convert(ct, targets[target], precisions[precision])
+        for target, precision in itertools.product(("16", "18"), ("float32", "float16")):
+            plain = _convert(ct, target, precision)
             keep(f"{target}-{precision}", plain)
             for name, (compress, config) in compressions.items():
                 # Blocks and types below 8 bits need iOS 18.

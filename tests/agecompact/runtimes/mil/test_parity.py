@@ -26,19 +26,15 @@ def outputs(backend: Backend, path: Path, build: Build) -> Outputs:
     return np.asarray(found, np.float64)
 
 
-def packages_of(build: Build) -> dict[str, Path]:
+def package(build: Build, precision: str) -> Path:
     pytest.importorskip("coremltools")
-    return {
-        entry.precision: build.path(entry)
-        for entry in build.manifest.artifacts
-        if entry.format == "coreml"
-    }
+    return build.folder / f"{build.manifest.model}_{precision}.mlpackage"
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_float32_packages_give_the_outputs_of_pytorch(model: str, build_of: BuildOf) -> None:
     build = build_of(model)
-    path = packages_of(build)["float32"]
+    path = package(build, "float32")
     reference = outputs(pytorch.FLOAT32, build.weights, build)
     for backend in (mil.MIL, mil.FLOAT32):
         assert np.abs(outputs(backend, path, build) - reference).max() <= 1e-3
@@ -48,7 +44,7 @@ def test_float32_packages_give_the_outputs_of_pytorch(model: str, build_of: Buil
 def test_float16_packages_stay_close_to_pytorch(model: str, build_of: BuildOf) -> None:
     """Random networks are not as well conditioned as trained ones."""
     build = build_of(model)
-    path = packages_of(build)["float16"]
+    path = package(build, "float16")
     reference = outputs(pytorch.FLOAT32, build.weights, build)
     rounded, exact = (np.abs(outputs(b, path, build) - reference) for b in (mil.MIL, mil.FLOAT32))
     assert 0 < rounded.max() < 1
@@ -58,13 +54,13 @@ def test_float16_packages_stay_close_to_pytorch(model: str, build_of: BuildOf) -
 
 @pytest.mark.parametrize("model", MODELS)
 def test_float16_packages_have_the_float32_weights(model: str, build_of: BuildOf) -> None:
-    paths = packages_of(build_of(model))
-    assert compare_weights(paths["float16"], paths["float32"]) == ()
+    build = build_of(model)
+    assert compare_weights(package(build, "float16"), package(build, "float32")) == ()
 
 
 def test_the_last_step_of_a_trace_is_the_output(build_of: BuildOf) -> None:
     build = build_of("ssrnet")
-    path = packages_of(build)["float32"]
+    path = package(build, "float32")
     contract = build.manifest.contract
     batch = contract.tensors(inputs.standard(contract)[0].crops)
     session = mil.MIL.open_session(str(path), 1)
