@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from agecompact.runtimes import mil
+
 _ROOT = Path(__file__).parent.parent
 _MAY_IMPORT = {
     "agecompact": {"agecompact"},
@@ -85,6 +87,14 @@ def test_a_package_imports_only_lower_ones() -> None:
             assert _LEVEL[package] <= _LEVEL[own], f"{path} imports {name}"
             if package != own and _LEVEL[package] == _LEVEL[own]:
                 assert _LEVEL[own] in (0, 1, 2, _LEVEL["cli"]), f"{path} imports {name}"
+
+
+def test_only_public_names_of_the_reference_runtime_are_imported() -> None:
+    inside = f"{mil.__name__}."
+    for path in [path for stage in _MAY_IMPORT for path in _files(stage)]:
+        if not path.is_relative_to("agecompact/runtimes/mil"):
+            names = {name.removeprefix(inside) for name in _modules(path) if inside in name}
+            assert names <= set(mil.__all__), path
 
 
 def test_every_package_has_a_level() -> None:

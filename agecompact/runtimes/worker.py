@@ -31,10 +31,9 @@ _LINUX_STATUS = Path("/proc/self/status")
 class Worker:
     """Holds the session between requests. Every public method is a request."""
 
-    def __init__(self) -> None:
-        self._session: Session | None = None
-        self._run: Callable[[], object] | None = None
-        self._rss_before_bytes = 0
+    _session: Session
+    _run: Callable[[], object]
+    _rss_before_bytes: int
 
     def open(self, path: str, runtime: str, threads: int) -> Opened:
         """Loads the file."""
@@ -54,7 +53,6 @@ class Worker:
             inputs: `.npy` files by input name; the leading axis counts samples.
             outputs: The `.npz` file to write.
         """
-        assert self._session is not None
         collected: dict[str, list[Array]] = {}
         model_ms = 0.0
         for sample in _samples(inputs):
@@ -73,7 +71,6 @@ class Worker:
             inputs: As in `infer`.
             values: The `.npz` file to write: output `i`, its constants `i.0`, `i.1`, ...
         """
-        assert self._session is not None
         steps = self._session.trace(next(_samples(inputs)))
         arrays = {str(i): step.value for i, step in enumerate(steps)}
         for i, step in enumerate(steps):
@@ -83,7 +80,6 @@ class Worker:
 
     def prepare(self, inputs: Mapping[str, str]) -> float:
         """Binds the first sample and returns the time of its first inference, in ms."""
-        assert self._session is not None
         sample = next(_samples(inputs))
         # Copied into memory, so that the timed runs read no file.
         self._run = self._session.prepare({name: np.array(sample[name]) for name in sample})
@@ -91,7 +87,6 @@ class Worker:
 
     def time(self, runs: int) -> list[float]:
         """Runs the bound sample and returns the time of each run, in ms."""
-        assert self._run is not None
         times_ms = []
         for _ in range(runs):
             started = time.perf_counter_ns()

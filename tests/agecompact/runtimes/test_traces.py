@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx.parser
 import pytest
 import torch
-from onnx import helper
 from torch import Tensor, nn
 
 from agecompact.runtimes import pytorch_trace
@@ -97,19 +97,15 @@ def test_a_change_affects_later_steps() -> None:
 def test_constants_are_not_inputs(tmp_path: Path) -> None:
     from agecompact.runtimes import onnxruntime
 
-    one = helper.make_tensor("one", onnx.TensorProto.FLOAT, [1], [1.0])
-    graph = helper.make_graph(
-        [
-            helper.make_node("Constant", [], ["two"], value_float=2.0),
-            helper.make_node("Add", ["two", "one"], ["three"]),
-            helper.make_node("Mul", ["x", "three"], ["y"], "/head/head.0/Mul"),
-        ],
-        "g",
-        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])],
-        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])],
-        [one],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    model = onnx.parser.parse_model("""
+        <ir_version: 9, opset_import: ["": 18]>
+        g (float[1] x) => (float[1] y) <float[1] one = {1}> {
+            two = Constant <value_float = 2.0> ()
+            three = Add(two, one)
+            y = Mul(x, three)
+        }
+    """)
+    model.graph.node[-1].name = "/head/head.0/Mul"
     onnx.save(model, tmp_path / "m.onnx")
     session = onnxruntime.BACKEND.open_session(str(tmp_path / "m.onnx"), 1)
     (step,) = session.trace({"x": np.float32([2.0])})
