@@ -91,9 +91,7 @@ class Parameters:
 
     def flags(self, name: str, length: int) -> list[bool]:
         """A vector of bools of a given length; all False by default."""
-        if name not in self._values:
-            return [False] * length
-        found = [bool(value) for value in self.tensor(name).reshape(-1).tolist()]
+        found = [bool(value) for value in self.ints(name, [False] * length)]
         if len(found) != length:
             raise UsageError(f"{self._op} has {len(found)} values for '{name}', not {length}")
         return found
