@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from agecompact.evaluation.evaluate import Evaluation
     from agecompact.evaluation.prediction import Model, Predictions
 
-SCHEMA_VERSION = 1
-
 _ALL = "all"
 
 
@@ -119,7 +117,7 @@ def command(
         evaluation, dataset=choice.dataset, part=part, split_sha256=split.sha256
     )
     record = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": 1,
         "measured": dict(opened.summary),
         "split": {"seed": choice.split_seed, "protocol": choice.protocol, "fold": choice.fold},
         "limit": limit,

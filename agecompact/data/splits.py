@@ -40,8 +40,7 @@ class Split:
 
     def part(self, name: Part) -> tuple[Face, ...]:
         """The faces of a part."""
-        parts = {"train": self.train, "val": self.val, "test": self.test}
-        return parts[name]
+        return {"train": self.train, "val": self.val, "test": self.test}[name]
 
     @property
     def sha256(self) -> str:

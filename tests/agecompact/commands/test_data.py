@@ -74,12 +74,6 @@ def test_check_json_adds_up_and_names_all(folder: Path, tmp_path: Path) -> None:
     assert (record["ages"]["youngest"], record["ages"]["oldest"]) == (20, 58)
 
 
-def test_check_by_gender_finds_other_conflicts(folder: Path, tmp_path: Path) -> None:
-    target = tmp_path / "check.json"
-    run("check", "--data", folder, "--target", "gender", "--json", target)
-    assert json.loads(target.read_text())["target"] == "gender"
-
-
 def test_dropped_files_are_not_a_failure_but_no_usable_file_is(
     folder: Path, tmp_path: Path, agecompact: Agecompact
 ) -> None:
@@ -91,14 +85,6 @@ def test_dropped_files_are_not_a_failure_but_no_usable_file_is(
     assert refused.returncode == 2
     assert "no age to learn in the utkface data" in refused.stderr
     assert "Traceback" not in refused.stderr
-
-
-def test_for_an_unknown_data_set_the_nearest_is_suggested(
-    folder: Path, agecompact: Agecompact
-) -> None:
-    result = agecompact("data", "check", "--dataset", "megage", "--data", folder)
-    assert result.returncode == 2
-    assert "did you mean 'megaage'?" in result.stderr
 
 
 def test_the_survey_adds_few_lines_to_a_log(folder: Path) -> None:

@@ -19,8 +19,6 @@ from agecompact.errors import UsageError
 from agecompact.evaluation.prediction import (
     BATCH,
     BatchPredictions,
-    cached,
-    decode_face,
     open_artifact,
     predict,
 )
@@ -129,15 +127,6 @@ def test_another_number_of_predictions_is_refused(faces: list[Face]) -> None:
 
     with pytest.raises(UsageError, match="1 values for 64 faces"):
         predict(Short(), CONTRACT, faces)
-
-
-def test_cached_chips_are_those_of_the_files(faces: list[Face], tmp_path: Path) -> None:
-    source = cached(faces, tmp_path / "cache")
-    for one in (faces[3], faces[70]):
-        chip, expected = source(one), decode_face(one)
-        assert (chip is None) == (expected is None)
-        if chip is not None:
-            np.testing.assert_array_equal(chip, expected)
 
 
 def brightness_onnx(path: Path, contract: Contract, batch: int | str, output: str = "age") -> Path:

@@ -301,7 +301,7 @@ def test_the_kept_weights_score_as_in_the_history(split: Split, tmp_path: Path) 
     _, trained = small.train(recipe, split, tmp_path)
     for name, epoch in (("best", trained.kept), ("last", 4)):
         weights = checkpoints.read(tmp_path / f"{name}.safetensors")
-        metrics, _ = measure(weights.network(), weights.contract, split.val)
+        metrics = measure(weights.network(), weights.contract, split.val)
         assert metrics.headline.value == pytest.approx(trained.history[epoch - 1].val, abs=1e-4)
 
 

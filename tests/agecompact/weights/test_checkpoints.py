@@ -10,13 +10,14 @@ from safetensors.torch import save_file
 
 from agecompact.errors import UsageError
 from agecompact.models import registry
+from agecompact.serialization import unstructure
 from agecompact.weights import checkpoints
 
 HEADER = {
     "schema_version": 1,
     "model": "ssrnet",
     "config": {},
-    "contract": json.loads(registry.get("ssrnet").contract.to_json()),
+    "contract": unstructure(registry.get("ssrnet").contract),
 }
 
 
