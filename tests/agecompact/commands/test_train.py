@@ -33,6 +33,12 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(train.command, [str(a) for a in (*arguments, *fixed)])
 
 
+def succeeded(*arguments: object) -> Result:
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    return result
+
+
 @pytest.fixture(scope="module")
 def split(tiny_utkface: Path) -> Split:
     return splits.split(survey(registry.read("utkface", tiny_utkface), "age").faces)
@@ -41,11 +47,10 @@ def split(tiny_utkface: Path) -> Split:
 @pytest.fixture(scope="module")
 def trained(tiny_utkface: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     out = tmp_path_factory.mktemp("out")
-    result = run(
+    result = succeeded(
         *("--recipe", "c3ae-study1", "--data", tiny_utkface, "--out", out, "--epochs", _EPOCHS),
         *("--set", "batch=8", "--seed", 7, "--json", "-"),
     )
-    assert result.exit_code == 0, result.output
     return out, result
 
 
@@ -160,8 +165,7 @@ def _short(data: Path, out: Path, recipe: str = "c3ae-plain", epochs: int = 1) -
 
 
 def test_a_gender_model_is_measured_by_accuracy(tiny_utkface: Path, tmp_path: Path) -> None:
-    result = run(*_short(tiny_utkface, tmp_path, "ssrnet-gender"))
-    assert result.exit_code == 0, result.output
+    result = succeeded(*_short(tiny_utkface, tmp_path, "ssrnet-gender"))
     card = checkpoints.read(tmp_path / "ssrnet-gender.safetensors").card
     assert 0 <= card["evaluation"]["accuracy"] <= 1
     assert "validation accuracy" in result.output
@@ -171,8 +175,7 @@ def test_it_starts_from_given_weights_and_records_their_origin(
     trained: tuple[Path, Result], tiny_utkface: Path, tmp_path: Path
 ) -> None:
     first = checkpoints.read(trained[0] / "c3ae.safetensors")
-    result = run(*_short(tiny_utkface, tmp_path, "c3ae-study2"), "--start", first.path)
-    assert result.exit_code == 0, result.output
+    result = succeeded(*_short(tiny_utkface, tmp_path, "c3ae-study2"), "--start", first.path)
     second = checkpoints.read(tmp_path / "c3ae.safetensors")
     # The configuration of the weights, not of the recipe.
     assert second.config == first.config
@@ -192,8 +195,7 @@ def test_it_learns_from_a_teacher_and_records_its_origin(
 ) -> None:
     teacher = checkpoints.read(trained[0] / "c3ae.safetensors")
     chosen = _short(tiny_utkface, tmp_path, "c3ae-plain-distilled")
-    result = run(*chosen, "--teacher", teacher.path, "--workers", 1)
-    assert result.exit_code == 0, result.output
+    succeeded(*chosen, "--teacher", teacher.path, "--workers", 1)
     training = checkpoints.read(tmp_path / "c3ae-plain.safetensors").card["training"]
     assert training["teacher"]["sha256"] == teacher.sha256
     assert training["teacher"]["model"] == "c3ae"
@@ -219,11 +221,10 @@ def test_the_error_names_the_option_that_a_recipe_needs(
 
 
 def test_restart_removes_the_state(tiny_utkface: Path, tmp_path: Path) -> None:
-    assert run(*_short(tiny_utkface, tmp_path)).exit_code == 0
+    succeeded(*_short(tiny_utkface, tmp_path))
     other = [*_short(tiny_utkface, tmp_path), "--set", "clip_norm=1.0"]
     assert "--restart" in getattr(run(*other).exception, "fix", "")
-    result = run(*other, "--restart")
-    assert result.exit_code == 0, result.output
+    succeeded(*other, "--restart")
 
 
 # Kills itself in the middle of the third epoch, so that nothing is cleaned up.
@@ -245,7 +246,7 @@ main()
 def test_a_killed_training_resumes_to_the_same_result(tiny_utkface: Path, tmp_path: Path) -> None:
     chosen = ["--recipe", "ssrnet", "--data", tiny_utkface, "--epochs", 4, "--set", "batch=8"]
     chosen += ["--set", "ema=0.9", "--set", "keep='best'"]
-    assert run(*chosen, "--out", tmp_path / "unbroken").exit_code == 0
+    succeeded(*chosen, "--out", tmp_path / "unbroken")
 
     words = ["train", *chosen, "--out", tmp_path / "broken", "--accelerator", "cpu", "--threads", 1]
     command = [sys.executable, "-c", _KILLED, *map(str, words)]
@@ -254,8 +255,7 @@ def test_a_killed_training_resumes_to_the_same_result(tiny_utkface: Path, tmp_pa
     with (tmp_path / "broken" / "history.csv").open() as stream:
         assert len(stream.readlines()) == 1 + 2
 
-    result = run(*chosen, "--out", tmp_path / "broken")
-    assert result.exit_code == 0, result.output
+    result = succeeded(*chosen, "--out", tmp_path / "broken")
     assert "resuming after epoch 2" in result.output
     for file in ("state", "best", "last", "ssrnet"):
         small.assert_equal_files(

@@ -71,6 +71,21 @@ def test_the_bound_misses_no_pair(threshold: float, monkeypatch: pytest.MonkeyPa
     assert len(found) > 100
 
 
+@given(st.integers(0, 2**32), st.floats(0, 3), st.sampled_from([0.3, 0.9, THRESHOLD]))
+def test_the_bound_misses_no_random_pair(seed: int, fine: float, threshold: float) -> None:
+    random = np.random.default_rng(seed)
+    coarse = np.kron(random.normal(size=(12, 4, 4)), np.ones((8, 8)))
+    values = coarse + fine * random.normal(size=(12, SIDE, SIDE))
+    values[6:] = values[:6] + 0.2 * random.normal(size=(6, SIDE, SIDE))
+    prints = values.reshape(12, -1).astype(np.float32)
+    prints -= prints.mean(1, keepdims=True)
+    prints /= np.linalg.norm(prints, axis=1, keepdims=True)
+    found = {(i, j) for i, j, _ in similar_pairs(prints, threshold)}
+    # Pairs on the threshold itself may fall either way in float32.
+    assert found <= set(_all_pairs(prints, threshold - 1e-5))
+    assert found >= set(_all_pairs(prints, threshold + 1e-5))
+
+
 @given(
     st.integers(1, 30).flatmap(
         lambda n: st.tuples(
