@@ -19,16 +19,9 @@ def command() -> None:
 
 @command.command("export")
 @click.argument("model")
+@click.option("--weights", type=PATH, help="A weights file, instead of MODEL's released weights.")
 @click.option(
-    "--weights",
-    type=PATH,
-    help="A weights file, instead of MODEL's released weights.",
-)
-@click.option(
-    "--out",
-    type=PATH,
-    required=True,
-    help="Folder for the module, its weights and their card.",
+    "--out", type=PATH, required=True, help="Folder for the module, its weights and their card."
 )
 @json_option
 def export(model: str, weights: Path | None, out: Path, json_target: str | None) -> None:

@@ -19,7 +19,6 @@ from agecompact.errors import UsageError
 from agecompact.faces.framing import WHOLE
 from tests.agecompact.data import synthetic
 from tests.agecompact.data.synthetic import picture
-from tests.support import Agecompact
 
 
 def run(*arguments: object) -> Result:
@@ -72,19 +71,6 @@ def test_check_json_adds_up_and_names_all(folder: Path, tmp_path: Path) -> None:
     assert record["conflicts"] == [["22_1_0_1.jpg", "50_0_0_conflict.jpg"]]
     assert sum(record["ages"]["decades"].values()) == sum(record["genders"].values()) == 19
     assert (record["ages"]["youngest"], record["ages"]["oldest"]) == (20, 58)
-
-
-def test_dropped_files_are_not_a_failure_but_no_usable_file_is(
-    folder: Path, tmp_path: Path, agecompact: Agecompact
-) -> None:
-    found = agecompact("data", "check", "--data", folder, "--json", "-")
-    assert found.returncode == 0, found.stderr
-    assert json.loads(found.stdout)["counts"]["kept"] == 19
-    synthetic.utkface(tmp_path, {"20_0_0_a.jpg": b"no image"})
-    refused = agecompact("data", "check", "--data", tmp_path)
-    assert refused.returncode == 2
-    assert "no age to learn in the utkface data" in refused.stderr
-    assert "Traceback" not in refused.stderr
 
 
 def test_the_survey_adds_few_lines_to_a_log(folder: Path) -> None:
@@ -162,12 +148,6 @@ def test_people_are_counted(people: Path) -> None:
     result = run("check", "--dataset", "fgnet", "--data", people)
     assert "people 4" in result.output
     assert "unknown 16" in result.output
-
-
-def test_a_data_set_without_genders_is_refused_for_gender(people: Path) -> None:
-    result = run("check", "--dataset", "fgnet", "--data", people, "--target", "gender")
-    assert isinstance(result.exception, UsageError)
-    assert "no gender to learn" in str(result.exception)
 
 
 def test_a_verb_gets_its_data_options_as_one_object(tmp_path: Path) -> None:

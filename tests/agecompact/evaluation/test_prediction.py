@@ -16,12 +16,7 @@ from onnx import TensorProto, helper
 from agecompact.contract import Contract, Crop, Image, Output
 from agecompact.data.face import Face, Label
 from agecompact.errors import UsageError
-from agecompact.evaluation.prediction import (
-    BATCH,
-    BatchPredictions,
-    open_artifact,
-    predict,
-)
+from agecompact.evaluation.prediction import BATCH, BatchPredictions, open_artifact, predict
 
 CONTRACT = Contract((Crop("face"),), 8, 8, "BGR", Output("age", "years"))
 NHWC_UINT8 = Contract(
