@@ -15,8 +15,6 @@ from typing import Any
 
 from agecompact.errors import OutputError, UsageError
 
-_CHUNK_BYTES = 1 << 20
-
 
 def canonical_json(value: Any) -> str:
     """Canonical JSON: sorted keys, no spaces, no NaN. Equal values give equal bytes."""
@@ -83,11 +81,8 @@ def sha256_of(path: Path) -> str:
             if child.is_file()
         ]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
-    digest = hashlib.sha256()
     with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def size_of(path: Path) -> int:

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -140,7 +140,8 @@ def _write_shard(folder: Path, faces: Sequence[Face]) -> dict[_Key, Image | None
     path = folder / f"chips-{framing}-{key}.npy"
     rows: list[tuple[str, int | None]] = []
     with cache_path(path) as temporary, temporary.open("wb") as stream:
-        _write_header(stream, len(faces))
+        header = {"descr": "|u1", "fortran_order": False, "shape": (len(faces), *_SHAPE)}
+        np.lib.format.write_array_header_1_0(stream, header)
         for file in read_faces(faces):
             # Written, not mapped: on a full disk a mapped file kills the process silently.
             content = np.zeros(_SHAPE, np.uint8) if file.chip is None else file.chip
@@ -160,11 +161,6 @@ def _write_shard(folder: Path, faces: Sequence[Face]) -> dict[_Key, Image | None
 def _map(path: Path) -> Rows:
     # As a plain array: indexing a memmap object is slow.
     return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-
-
-def _write_header(stream: IO[bytes], count: int) -> None:
-    header = {"descr": "|u1", "fortran_order": False, "shape": (count, *_SHAPE)}
-    np.lib.format.write_array_header_1_0(stream, header)
 
 
 @contextmanager

@@ -171,7 +171,7 @@ def test_a_full_disk_names_the_option_and_leaves_nothing(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(cache, "_write_header", full)
+    monkeypatch.setattr(np.lib.format, "write_array_header_1_0", full)
     with pytest.raises(OutputError, match="No space left") as failed:
         batches.load(faces, folder)
     assert "--cache" in failed.value.fix
