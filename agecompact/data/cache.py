@@ -69,13 +69,12 @@ def read_faces(faces: Sequence[Face]) -> Iterator[ChipFile]:
             yield from pool.map(lambda face: read_chip(face.path, face.framing), batch)
 
 
-def chips(faces: Sequence[Face], folder: Path, *, say: Say = to_stderr) -> list[Image | None]:
-    """The chips of faces, from the cache or decoded into it.
+def chips(faces: Sequence[Face], folder: Path) -> list[Image | None]:
+    """The chips of faces, from the cache or decoded into it; reports damaged shards.
 
     Args:
         faces: The faces.
         folder: The cache; created if missing.
-        say: Reports damaged shards, which are decoded again.
 
     Returns:
         For each face read-only uint8 `(200, 200, 3)` BGR, mapped from the file and loaded when it
@@ -85,7 +84,7 @@ def chips(faces: Sequence[Face], folder: Path, *, say: Say = to_stderr) -> list[
         OutputError: The folder cannot be written to, or the disk is full.
     """
     wanted = {_key(face): face for face in faces}
-    found = _read_shards(folder, wanted.keys(), say)
+    found = _read_shards(folder, wanted.keys())
     missing = [face for key, face in wanted.items() if key not in found]
     by_framing: dict[str, list[Face]] = {}
     for face in missing:
@@ -99,14 +98,15 @@ def _key(face: Face) -> _Key:
     return face.framing.key, face.sha256
 
 
-def _read_shards(folder: Path, wanted: Set[_Key], say: Say) -> dict[_Key, Image | None]:
+def _read_shards(folder: Path, wanted: Set[_Key]) -> dict[_Key, Image | None]:
     found: dict[_Key, Image | None] = {}
     for index in sorted(folder.glob("chips-*.json")):
         try:
             found |= _read_shard(index, wanted)
         except (UsageError, OSError, ValueError, EOFError) as error:
-            say(f"cached chips {index.with_suffix('.npy')} are damaged, decoding again: {error}")
-            for path in (index, index.with_suffix(".npy")):
+            rows = index.with_suffix(".npy")
+            to_stderr(f"cached chips {rows} are damaged, decoding again: {error}")
+            for path in (index, rows):
                 with cache_errors(), output_errors(path):
                     path.unlink(missing_ok=True)
     return found

@@ -41,21 +41,17 @@ def _assert_same(left: Chips, right: Chips) -> None:
         assert np.array_equal(one, other)
 
 
-def _load(faces: tuple[Face, ...], folder: Path) -> tuple[Chips, list[str]]:
-    lines: list[str] = []
-    return batches.load(faces, folder, say=lines.append), lines
-
-
 def _shards(folder: Path) -> list[str]:
     return sorted(path.suffix for path in folder.iterdir())
 
 
-def test_the_cache_changes_nothing(faces: tuple[Face, ...], folder: Path) -> None:
+def test_the_cache_changes_nothing(
+    faces: tuple[Face, ...], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     plain = batches.load(faces)
     for _ in range(2):
-        cached, lines = _load(faces, folder)
-        _assert_same(cached, plain)
-        assert lines == []
+        _assert_same(batches.load(faces, folder), plain)
+    assert capsys.readouterr().err == ""
     assert _shards(folder) == [".json", ".npy"]
 
 
@@ -143,26 +139,28 @@ _DAMAGES: list[tuple[str, Callable[[Path], object]]] = [
 
 @pytest.mark.parametrize(("suffix", "damage"), _DAMAGES)
 def test_a_damaged_shard_is_reported_and_made_again(
-    suffix: str, damage: Callable[[Path], object], faces: tuple[Face, ...], folder: Path
+    suffix: str,
+    damage: Callable[[Path], object],
+    faces: tuple[Face, ...],
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     plain = batches.load(faces)
     batches.load(faces, folder)
     damage(next(folder.glob(f"*{suffix}")))
-    repaired, lines = _load(faces, folder)
-    _assert_same(repaired, plain)
-    assert len(lines) == 1
-    assert "are damaged, decoding again" in lines[0]
-    again, lines = _load(faces, folder)
-    _assert_same(again, plain)
-    assert lines == []
+    _assert_same(batches.load(faces, folder), plain)
+    assert capsys.readouterr().err.count("are damaged, decoding again") == 1
+    _assert_same(batches.load(faces, folder), plain)
+    assert capsys.readouterr().err == ""
 
 
-def test_a_shard_without_an_index_is_ignored(faces: tuple[Face, ...], folder: Path) -> None:
+def test_a_shard_without_an_index_is_ignored(
+    faces: tuple[Face, ...], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     batches.load(faces, folder)
     next(folder.glob("*.json")).unlink()
-    cached, lines = _load(faces, folder)
-    _assert_same(cached, batches.load(faces))
-    assert lines == []
+    _assert_same(batches.load(faces, folder), batches.load(faces))
+    assert capsys.readouterr().err == ""
 
 
 def test_a_full_disk_names_the_option_and_leaves_nothing(
