@@ -85,18 +85,12 @@ class Contestant:
             RuntimeFailure: The runtime failed.
             OutputMismatch: An output is missing.
         """
-        inputs = pack.tensors(self.contract.layout) if self._takes_floats else _images(pack)
+        inputs: Mapping[str, Array] = pack.tensors(self.contract.layout)
+        if self.contract.dtype == "uint8":
+            inputs = {name: images[:, np.newaxis] for name, images in pack.images.items()}
         batch = self.record.runtime.batch
         samples = {name: np.repeat(array, batch, axis=1) for name, array in inputs.items()}
         return output_accuracy(self.process.infer(samples), pack, self.record.artifact.file)
-
-    @property
-    def _takes_floats(self) -> bool:
-        return self.contract.dtype == "float32"
-
-
-def _images(pack: GoldenPack) -> dict[str, Array]:
-    return {name: images[:, np.newaxis] for name, images in pack.images.items()}
 
 
 def load_contestant(
