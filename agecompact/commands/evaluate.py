@@ -18,6 +18,10 @@ from agecompact.console.datasets import DataChoice, data_options, load
 from agecompact.console.groups import PATH, count_option
 from agecompact.data.splits import PARTS
 from agecompact.errors import UsageError
+from agecompact.files import sha256_of
+from agecompact.formats import format_of
+from agecompact.runtimes import registry
+from agecompact.weights import cards, checkpoints
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -88,9 +92,6 @@ def command(
     from agecompact.evaluation import card_sections
     from agecompact.evaluation.evaluate import evaluate, target_of_contract
     from agecompact.evaluation.prediction import cached, decode_face
-    from agecompact.formats import format_of
-    from agecompact.runtimes import registry
-    from agecompact.weights import cards
 
     path = model_file(model, weights, artifact)
     registry.runtime_of(path)
@@ -154,10 +155,6 @@ def _open(path: Path, threads: int) -> Iterator[_OpenModel]:
     import torch
 
     from agecompact.evaluation.prediction import NetworkModel, open_artifact
-    from agecompact.files import sha256_of
-    from agecompact.formats import format_of
-    from agecompact.runtimes import registry
-    from agecompact.weights import cards, checkpoints
 
     metadata = registry.read_metadata(path)
     contract = metadata.contract

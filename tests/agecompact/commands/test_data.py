@@ -14,7 +14,9 @@ from agecompact.commands import data
 from agecompact.console import datasets as dataset
 from agecompact.console.datasets import DataChoice
 from agecompact.data import registry, splits, utkface
-from agecompact.data.survey import survey
+from agecompact.data.face import Target
+from agecompact.data.splits import Split
+from agecompact.data.survey import Survey, survey
 from agecompact.errors import UsageError
 from agecompact.faces.framing import WHOLE
 from tests.agecompact.data import synthetic
@@ -23,6 +25,10 @@ from tests.agecompact.data.synthetic import picture
 
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(data.command, [str(a) for a in arguments])
+
+
+def load(choice: DataChoice, target: Target = "age") -> tuple[Survey, Split]:
+    return dataset.load(choice, target, Console(quiet=True))
 
 
 @pytest.fixture(scope="module")
@@ -90,17 +96,15 @@ def test_split_writes_what_load_reads(folder: Path, tmp_path: Path) -> None:
     record = json.loads(out.read_text())
     assert record["sha256"] == expected.sha256
     assert record["counts"]["kept"] == 19
-    surveyed, split = dataset.load(DataChoice("utkface", folder, split_file=out), "age")
+    surveyed, split = load(DataChoice("utkface", folder, split_file=out))
     assert split == expected
     assert surveyed.faces
-    assert dataset.load(DataChoice("utkface", folder), "age")[1] == expected
+    assert load(DataChoice("utkface", folder))[1] == expected
     assert str(folder) not in out.read_text()
 
 
 def test_another_seed_gives_another_split(folder: Path) -> None:
-    made = [
-        dataset.load(DataChoice("utkface", folder, split_seed=seed), "age")[1] for seed in (1, 2)
-    ]
+    made = [load(DataChoice("utkface", folder, split_seed=seed))[1] for seed in (1, 2)]
     assert made[0].sha256 != made[1].sha256
 
 
@@ -109,11 +113,11 @@ def test_a_split_file_is_refused_on_other_files(folder: Path, tmp_path: Path) ->
     run("split", "--data", folder, "--out", out)
     other = synthetic.utkface(tmp_path / "other", {"20_0_0_0.jpg": 0})
     with pytest.raises(UsageError, match="are not in the data"):
-        dataset.load(DataChoice("utkface", other, split_file=out), "age")
+        load(DataChoice("utkface", other, split_file=out))
     with pytest.raises(UsageError, match="its target is 'age', not 'gender'"):
-        dataset.load(DataChoice("utkface", folder, split_file=out), "gender")
+        load(DataChoice("utkface", folder, split_file=out), "gender")
     with pytest.raises(UsageError, match="leave out --protocol"):
-        dataset.load(DataChoice("utkface", folder, "stratified", split_file=out), "age")
+        load(DataChoice("utkface", folder, "stratified", split_file=out))
 
 
 @pytest.fixture
@@ -126,18 +130,18 @@ def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_protocol_with_several_folds_needs_the_name_of_one(people: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="has 4 folds") as several:
-        dataset.load(DataChoice("fgnet", people), "age")
+        load(DataChoice("fgnet", people))
     assert several.value.fix == "choose one, such as --fold 001"
-    _, split = dataset.load(DataChoice("fgnet", people, fold="003"), "age")
+    _, split = load(DataChoice("fgnet", people, fold="003"))
     assert {face.label.subject for face in split.test} == {"003"}
     with pytest.raises(UsageError, match="unknown fold '3'"):
-        dataset.load(DataChoice("fgnet", people, fold="3"), "age")
+        load(DataChoice("fgnet", people, fold="3"))
 
     arguments = ("split", "--dataset", "fgnet", "--data", people)
     assert run(*arguments, "--all-folds", "--out", tmp_path / "folds").exit_code == 0
     written = sorted((tmp_path / "folds").iterdir())
     assert [path.name for path in written] == ["001.json", "002.json", "003.json", "004.json"]
-    again = dataset.load(DataChoice("fgnet", people, split_file=written[2]), "age")[1]
+    again = load(DataChoice("fgnet", people, split_file=written[2]))[1]
     assert again == split
     out = tmp_path / "one.json"
     assert run(*arguments, "--protocol", "random", "--out", out).exit_code == 0

@@ -132,6 +132,13 @@ def imdb_wiki(folder: Path, tables: Mapping[str, list[dict[str, Any]]]) -> Path:
     return folder
 
 
+def grey(folder: Path, name: str, level: int, label: Label) -> Face:
+    """A face with a file of one grey level."""
+    path = folder / name
+    cv2.imwrite(str(path), np.full((16, 16, 3), level, np.uint8))
+    return Face(name, path, name, label)
+
+
 def faces(
     ages: Iterable[int], subjects: Iterable[str | None] | None = None, folder: str = ""
 ) -> list[Face]:

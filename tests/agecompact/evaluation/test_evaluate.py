@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 import torch
 
@@ -15,6 +13,7 @@ from agecompact.evaluation.bootstrap import Bootstrap
 from agecompact.evaluation.metrics import AgeMetrics, GenderMetrics, values_json
 from agecompact.evaluation.prediction import NetworkModel
 from agecompact.models import registry
+from tests.agecompact.data.synthetic import grey
 
 AGE = registry.get("ssrnet").contract
 GENDER = registry.get("ssrnet-gender").contract
@@ -25,12 +24,6 @@ class _Brightness(torch.nn.Module):
 
     def forward(self, face: torch.Tensor) -> torch.Tensor:
         return face.mean(dim=(1, 2, 3), keepdim=True).flatten(1)
-
-
-def grey(folder: Path, name: str, level: int, label: Label) -> Face:
-    path = folder / name
-    cv2.imwrite(str(path), np.full((16, 16, 3), level, np.uint8))
-    return Face(name, path, name, label)
 
 
 @pytest.fixture
