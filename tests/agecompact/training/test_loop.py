@@ -245,9 +245,9 @@ def _scripted(monkeypatch: pytest.MonkeyPatch, errors: Sequence[float]) -> None:
     """Replaces validations by prescribed errors, in turn."""
     remaining = iter(errors)
 
-    def measured(network: nn.Module, *_: object) -> tuple[AgeFigures, int]:
+    def measured(network: nn.Module, *_: object) -> AgeFigures:
         network.eval()
-        return AgeFigures(1, Figure(next(remaining)), Figure(0)), 0
+        return AgeFigures(1, Figure(next(remaining)), Figure(0))
 
     monkeypatch.setattr(loop, "measure", measured)
 
@@ -392,9 +392,9 @@ def test_stages_set_the_input_side_and_validate_at_it(
         value = torch.stack([p.sum() for p in network.parameters()]).sum()
         return LossFeatures(value.expand(len(inputs[0]), 1))
 
-    def measured(_: nn.Module, contract: Any, *__: object) -> tuple[AgeFigures, int]:
+    def measured(_: nn.Module, contract: Any, *__: object) -> AgeFigures:
         validated_at.append(contract.height)
-        return AgeFigures(1, Figure(1.0), Figure(0)), 0
+        return AgeFigures(1, Figure(1.0), Figure(0))
 
     monkeypatch.setattr(objective, "loss_features", spy)
     monkeypatch.setattr(loop, "measure", measured)
