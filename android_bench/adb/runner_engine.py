@@ -80,11 +80,7 @@ class RunnerEngine:
 
 
 def _pack_files(folder: Path) -> tuple[str, ...]:
-    """Files of a golden pack that the runner reads, as listed in its `golden.txt`.
-
-    Raises:
-        MeasurementFailure: The pack has no `golden.txt`.
-    """
+    """Files of a golden pack that the runner reads, as listed in its `golden.txt`."""
     index = folder / "golden.txt"
     if not index.is_file():
         raise MeasurementFailure(
@@ -115,11 +111,7 @@ def _command(file: Path, remote_pack: str, runtime: Runtime, options: Options) -
 
 
 def _exit_code(result: ProgramResult) -> int:
-    """The runner's exit code.
-
-    Raises:
-        MeasurementFailure: A signal ended it, which the shell reports as a code above 128.
-    """
+    # The shell reports a signal as a code above 128.
     if result.exit_code > _FIRST_SIGNAL:
         number = result.exit_code - _FIRST_SIGNAL
         raise MeasurementFailure("crash", f"signal {number}: {last_lines(result.stderr)}")

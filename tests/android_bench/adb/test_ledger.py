@@ -10,7 +10,8 @@ from agecompact.bench import store
 from agecompact.bench.circumstances import Machine
 from agecompact.bench.validity import validated
 from agecompact.errors import UsageError
-from android_bench.adb import ai_benchmark, command, delegates
+from android_bench.adb import ai_benchmark, command
+from android_bench.adb.delegates import DELEGATES, runner_refusal
 from android_bench.adb.engine import timed_part_s
 from android_bench.adb.ledger import Ledger, LedgerKey
 from android_bench.adb.options import Options
@@ -40,10 +41,10 @@ def test_the_environment_names_the_serial_if_no_option_does():
 
 @pytest.mark.parametrize("name", ["none", "gpu", "nnapi"])
 def test_the_runner_refuses_the_delegates_that_it_cannot_use(name):
-    refusal = delegates.runner_refusal(name)
+    refusal = runner_refusal(name)
     assert "cannot use it" in refusal
     assert f"--engine benchmark-model --benchmark-model PATH --delegate {name}" in refusal
-    assert delegates.runner_refusal("xnnpack") is None
+    assert runner_refusal("xnnpack") is None
 
 
 def test_the_timed_part_of_a_run_is_what_its_start_and_warm_up_leave():
@@ -53,8 +54,8 @@ def test_the_timed_part_of_a_run_is_what_its_start_and_warm_up_leave():
 
 
 def test_flags_that_turn_a_delegate_off_do_not_request_one():
-    assert delegates.named("gpu").flag_names("litert") == ("use_gpu",)
-    assert delegates.named("none").flag_names("tflite") == ()
+    assert DELEGATES["gpu"].flag_names("litert") == ("use_gpu",)
+    assert DELEGATES["none"].flag_names("tflite") == ()
 
 
 def test_the_ledger_remembers(tmp_path):
