@@ -110,9 +110,9 @@ class Phone:
                 # An app that was killed leaves no record, and how it ended says more.
                 if not (completed.timed_out or completed.returncode):
                     raise
-            record = results.of_run(blank, out, completed, request.timeout_s)
+            result = results.of_run(blank, out, completed, request.timeout_s)
             # The machine as devicectl names it, so that failures and results are of one device.
-            return replace(record, machine=self.machine)
+            return replace(result, machine=self.machine)
 
 
 def measure_build(
