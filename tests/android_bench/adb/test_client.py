@@ -82,7 +82,7 @@ def test_no_device_at_all():
         (_UNAUTHORIZED, "unauthorised"),
         ("error: insufficient permissions for device: user in plugdev group", "no-permission"),
         (
-            "adb: error: failed to copy 'a' to 'b': remote write failed: No space left on device",
+            "adb: error: failed to copy 'a': remote write failed: No space left on device",
             "no-space",
         ),
         ("adb: error: failed to copy 'a' to 'b': couldn't read from device", "gone"),

@@ -94,22 +94,24 @@ def test_an_incomplete_line_does_not_affect_the_others(tmp_path):
     assert Ledger(tmp_path, "F00").find(other) == DEVICE
 
 
-@pytest.mark.parametrize("part", ["record", "key"])
-def test_a_ledger_with_an_unknown_field_is_refused(tmp_path, part):
-    ledger = Ledger(tmp_path, "F00")
+def _write_edited(folder, edit):
+    """Writes a ledger of one line that was edited."""
+    ledger = Ledger(folder, "F00")
     ledger.add(_KEY, DEVICE)
     content = json.loads(ledger.path.read_text())
-    content[part]["surprise"] = 1
+    edit(content)
     ledger.path.write_text(json.dumps(content) + "\n")
+
+
+@pytest.mark.parametrize("part", ["record", "key"])
+def test_a_ledger_with_an_unknown_field_is_refused(tmp_path, part):
+    _write_edited(tmp_path, lambda content: content[part].update(surprise=1))
     with pytest.raises(UsageError, match="line 1"):
         Ledger(tmp_path, "F00")
 
 
 def test_a_ledger_of_another_schema_version_is_ignored(tmp_path):
-    ledger = Ledger(tmp_path, "F00")
-    ledger.add(_KEY, DEVICE)
-    content = json.loads(ledger.path.read_text())
-    ledger.path.write_text(json.dumps({**content, "schema_version": 1}) + "\n")
+    _write_edited(tmp_path, lambda content: content.update(schema_version=1))
     assert Ledger(tmp_path, "F00").find(_KEY) is None
 
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from agecompact.bench.circumstances import Delegate
-from agecompact.bench.drivers import DRIVERS, Settings
+from agecompact.bench.drivers import Settings
 from agecompact.bench.figures import Instructions
 from agecompact.bench.record import Record
 from agecompact.bench.validity import validated
-from agecompact.errors import BackendMissingError, UsageError
+from agecompact.errors import UsageError
 from agecompact.serialization import structure, unstructure
 from android_bench.emulated import bundle, driver, emulator
 from android_bench.emulated.bundle import Bundle, BundleIndex
@@ -59,10 +59,6 @@ def emulated(monkeypatch, tmp_path):
     return set_run
 
 
-def test_bench_knows_the_harness():
-    assert DRIVERS["emulated"].load() is driver.measure_build
-
-
 def test_a_record_has_instructions_and_no_time(build, emulated):
     emulated(RUN)
     names = []
@@ -109,10 +105,3 @@ def test_a_build_without_a_golden_pack_is_refused(copy_build, emulated):
     emulated(RUN)
     with pytest.raises(UsageError, match="golden pack"):
         driver.measure_build(copy_build("ssrnet"), Settings())
-
-
-def test_without_a_bundle_the_fix_makes_one(build, monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with pytest.raises(BackendMissingError) as missing:
-        driver.measure_build(build, Settings())
-    assert missing.value.fix == "make arm-bundle"
