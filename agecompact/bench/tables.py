@@ -40,6 +40,13 @@ def where(machine: Machine) -> str:
     return ", ".join(text for text in parts if text)
 
 
+def error_text(error: float | None, unit: str) -> str:
+    """Returns an error with its unit; a dash for None."""
+    if error is None:
+        return DASH
+    return f"{error:.1e} y" if unit == "years" else f"{error:.1e}"
+
+
 def known_columns(
     title: str, caption: str, columns: Sequence[Column], rows: Sequence[tuple[str, ...]]
 ) -> Table:
@@ -254,10 +261,9 @@ def _interval(ratio: Ratio | None) -> str:
 
 def _error(record: Record) -> str:
     error = record.output_error
-    if error is None:
-        return DASH
-    unit = "y" if error.unit == "years" else ""
-    return "NaN" if error.max_error is None else f"{error.max_error:.1e} {unit}".strip()
+    if error is not None and error.max_error is None:
+        return "NaN"
+    return error_text(error.max_error, error.unit) if error else DASH
 
 
 def _number(value: float | int | None, form: str) -> str:

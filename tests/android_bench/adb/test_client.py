@@ -50,9 +50,10 @@ def test_the_only_ready_device_is_chosen():
         ("192.168.0.7:5555", "offline"),
     ],
 )
-def test_a_device_that_is_not_ready_has_a_reason_and_a_fix(serial, kind):
+def test_a_device_that_is_not_ready_has_a_reason_and_a_fix(folder_adb, serial, kind):
+    folder_adb.set_devices(*_LISTED.splitlines())
     with pytest.raises(AdbFailure) as caught:
-        device_list.choose(device_list.parse(_LISTED), serial)
+        connect(folder_adb.program, serial)
     assert caught.value.kind == kind
     assert caught.value.fix
     assert caught.value.exit_code == 3
@@ -106,14 +107,6 @@ def test_without_adb_the_fix_is_a_command(monkeypatch):
     with pytest.raises(BackendMissingError) as caught:
         program.find({"PATH": "/nowhere"})
     assert "apt-get install adb" in caught.value.fix
-
-
-def test_an_unauthorised_device_fails_before_anything_is_pushed(folder_adb):
-    folder_adb.set_devices("F00 unauthorized usb:1-1")
-    with pytest.raises(AdbFailure) as caught:
-        connect(folder_adb.program, None)
-    assert caught.value.kind == "unauthorised"
-    assert "Allow USB debugging" in caught.value.fix
 
 
 def test_a_device_that_becomes_unauthorised_is_not_a_failed_command(folder_adb):
