@@ -99,13 +99,13 @@ class Phone:
             arguments = request.arguments(
                 package, unit, out=record, golden=f"{job}/{golden.FOLDER}" if pack else None
             )
-            self.devicectl.copy_to(identifier, bundle, staged, job)
+            self.devicectl.copy("to", identifier, bundle, staged, job)
             completed = self.devicectl.launch(
                 identifier, bundle, arguments, request.timeout_s + _GRACE_S
             )
             out = Path(scratch) / "record.json"
             try:
-                self.devicectl.copy_from(identifier, bundle, record, out)
+                self.devicectl.copy("from", identifier, bundle, record, out)
             except DeviceError:
                 # An app that was killed leaves no record, and how it ended says more.
                 if not (completed.timed_out or completed.returncode):
