@@ -1,10 +1,6 @@
 """Finding adb, choosing the device, and adb's messages, with a fake adb."""
 
-import subprocess
-
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from agecompact.errors import BackendMissingError, UsageError
 from android_bench.adb import client, device_list, program
@@ -151,14 +147,3 @@ def test_a_command_that_does_not_end_is_a_timeout(folder_adb):
     with pytest.raises(AdbFailure) as caught:
         folder_adb.client().shell("exec sleep 30", timeout_s=0.3)
     assert caught.value.kind == "timeout"
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.text(st.characters(codec="ascii", exclude_characters="\0\n\r"), min_size=1))
-def test_quoted_words_reach_the_devices_shell_unchanged(word):
-    printed = subprocess.run(
-        ["sh", "-c", client.quoted(["printf", "%s", word])],
-        capture_output=True,
-        check=True,
-    )
-    assert printed.stdout == word.encode()
