@@ -105,3 +105,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
         why=f"known: {', '.join(names)}",
         fix=f"did you mean '{near[0]}'?" if near else f"use one of the known {kind}s",
     )
+
+
+def first_line(error: BaseException) -> str:
+    """Returns the first line of an exception's message, or its type if it has none."""
+    return (str(error).strip().splitlines() or [repr(error)])[0]

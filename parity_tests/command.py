@@ -5,30 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from agecompact.artifacts.manifest import read_builds
 from agecompact.console.common import emit, json_option, progress, screen
-from agecompact.console.groups import DefaultGroup
+from agecompact.console.groups import PATH, DefaultGroup
 from agecompact.errors import GateError
 from agecompact.files import size_of, write_text
 from agecompact.formats import PRECISIONS
 from parity_tests.options import (
+    LabelledChoice,
     labelled_faces,
     labelled_options,
     settings_options,
     tolerances_option,
 )
+from parity_tests.settings import CheckSettings
+from parity_tests.tolerances import Tolerances
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from parity_tests.results import Result
-    from parity_tests.settings import CheckSettings
-
-_PATH = click.Path(path_type=Path)
 
 
 @click.group(cls=DefaultGroup, default="check", implied={"--reference": "pair"})
@@ -41,23 +41,23 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("build", type=_PATH, default=Path("build"))
+@click.argument("build", type=PATH, default=Path("build"))
 @settings_options
 @labelled_options
 @click.option(
-    "--baseline", type=_PATH, metavar="FILE", help="A parity.json: an error grown since then fails."
+    "--baseline", type=PATH, metavar="FILE", help="A parity.json: an error grown since then fails."
 )
 @click.option(
-    "--markdown", type=_PATH, metavar="FILE", help="Also write a summary for a pull request."
+    "--markdown", type=PATH, metavar="FILE", help="Also write a summary for a pull request."
 )
 @json_option
 def check(
     build: Path,
     settings: CheckSettings,
+    labelled: LabelledChoice,
     baseline: Path | None,
     markdown: Path | None,
     json_target: str | None,
-    **data: Any,
 ) -> None:
     """Check every artefact of a build against PyTorch.
 
@@ -74,7 +74,7 @@ def check(
     before = records.read(baseline) if baseline else ()
     console = screen(json_target)
     targets = {target_of_contract(each.manifest.contract) for each in builds}
-    settings = replace(settings, labelled=labelled_faces(targets, console, **data))
+    settings = replace(settings, labelled=labelled_faces(labelled, targets, console))
     total = sum(len(candidates(b, settings)) + len(b.manifest.not_made) for b in builds)
     with progress(console, "parity", total) as stages:
         results = check_builds(
@@ -94,11 +94,11 @@ def check(
 
 
 @command.command()
-@click.option("--reference", type=_PATH, required=True, metavar="FILE", help="The correct model.")
-@click.option("--candidate", type=_PATH, required=True, metavar="FILE", help="The model to check.")
+@click.option("--reference", type=PATH, required=True, metavar="FILE", help="The correct model.")
+@click.option("--candidate", type=PATH, required=True, metavar="FILE", help="The model to check.")
 @click.option(
     "--contract",
-    type=_PATH,
+    type=PATH,
     metavar="FILE",
     help="JSON contract of both; needed if the files do not contain one.",
 )
@@ -135,20 +135,18 @@ def pair(
 
 
 @command.command()
-@click.argument("build", type=_PATH, default=Path("build"))
+@click.argument("build", type=PATH, default=Path("build"))
 @tolerances_option
 @json_option
-def freeze(build: Path, tolerances: Path | None, json_target: str | None) -> None:
+def freeze(build: Path, tolerances: Tolerances, json_target: str | None) -> None:
     """Write a golden pack beside the artefacts: inputs and PyTorch's outputs.
 
     Any device can replay it without Python: bench does, on emulated ARM, Android and iOS.
     """
     from parity_tests import golden
-    from parity_tests.settings import CheckSettings
-    from parity_tests.tolerances import load
 
     builds = read_builds(build)
-    settings = CheckSettings(tolerances=load(tolerances))
+    settings = CheckSettings(tolerances=tolerances)
     console = screen(json_target)
     written = []
     with progress(console, "freeze", len(builds)) as stages:
@@ -177,7 +175,7 @@ def _show(results: Sequence[Result], console: Console, *, reference: str) -> Non
     console.print(table(results, reference))
     skipped = {result.label: result.reason for result in results if result.status == "skipped"}
     for label, reason in skipped.items():
-        console.print(f"not run here: {label}: {reason}", markup=False, soft_wrap=True)
+        console.print(f"skipped: {label}: {reason}", markup=False, soft_wrap=True)
     for result in results:
         if result.localisation:
             for line in (f"\n{result.name}", result.localisation["summary"]):

@@ -65,5 +65,5 @@ def result(candidate: Candidate, reference_of: ReferenceOf, settings: CheckSetti
     """The result for one artefact in one runtime, which all of its tests share."""
     found = check(candidate, reference_of(candidate.build), settings)
     if found.status == "skipped":
-        pytest.skip(f"not run here: {found.label}: {found.reason}")
+        pytest.skip(f"{found.label}: {found.reason}")
     return found

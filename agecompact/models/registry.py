@@ -152,7 +152,7 @@ def _load(point: EntryPoint) -> ModelSpec:
     try:
         spec = point.load()
     except Exception as error:  # The module may raise anything while it is imported.
-        reason = error.what if isinstance(error, AgecompactError) else repr(error)
+        reason = error.summary if isinstance(error, AgecompactError) else repr(error)
         raise UsageError(what, why=f"{point.value}: {reason}", fix=fix) from None
     if not isinstance(spec, ModelSpec):
         why = f"{point.value} is a {type(spec).__name__}, not a ModelSpec"

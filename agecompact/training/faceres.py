@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agecompact.errors import UsageError
+from agecompact.errors import UsageError, first_line
 from agecompact.files import sha256_of
 from agecompact.models import registry
 from agecompact.models.mobilenetv1 import MobileNetV1
@@ -68,7 +68,7 @@ def fill(network: nn.Module, path: Path, seen: Tensor) -> str:
     except (KeyError, RuntimeError) as error:
         raise UsageError(
             f"{path} is not FaceRes's graph",
-            why=(str(error).splitlines() or [repr(error)])[0],
+            why=first_line(error),
             fix=_FIX,
         ) from None
     return sha256
@@ -128,7 +128,7 @@ def _tensors(path: Path) -> tuple[dict[str, Tensor], str]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
             f"{path} is not a TensorFlow.js graph with its weights",
-            why=(str(error).splitlines() or [repr(error)])[0],
+            why=first_line(error),
             fix=_FIX,
         ) from None
     return tensors, sha256_of(path.parent / Path(name).name)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from agecompact.contract import Image
 from agecompact.data import batches
-from agecompact.errors import BackendMissingError, UsageError
+from agecompact.errors import BackendMissingError, UsageError, first_line
 from agecompact.files import sha256_of
 from agecompact.models import registry
 from agecompact.models.trainable import HasOutputStart, HasTrunk, Heads
@@ -209,7 +209,7 @@ def _state_dict(path: Path) -> tuple[dict[str, Tensor], str]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         # torch raises whatever the archive, the unpickler or the storage runs into.
-        why = (str(error).splitlines() or [repr(error)])[0]
+        why = first_line(error)
         raise UsageError(what, why=why, fix=fix) from None
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise UsageError(what, why="it holds something other than tensors", fix=fix)
@@ -231,7 +231,7 @@ def _torchvision() -> tuple[dict[str, Tensor], str]:
     except (ImportError, RuntimeError, OSError) as error:
         raise BackendMissingError(
             "torchvision's weights are unavailable",
-            why=(str(error).splitlines() or [repr(error)])[0],
+            why=first_line(error),
             fix="name a downloaded mobilenet_v3_large-*.pth with --backbone, or distil: "
             "--recipe mobileagenet-distilled --teacher FILE",
         ) from None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
-from agecompact.errors import AgecompactError, BackendMissingError, UsageError
+from agecompact.errors import AgecompactError, BackendMissingError, UsageError, first_line
 from agecompact.imports import import_extra
 
 if TYPE_CHECKING:
@@ -175,4 +175,4 @@ def _reason(error: BaseException, url: str) -> str:
 
     cause = error.__cause__ if isinstance(error.__cause__, DBAPIError) else error
     inner = (cause.orig if isinstance(cause, DBAPIError) else None) or cause
-    return without_secrets((str(inner).strip().splitlines() or [repr(inner)])[0], url)
+    return without_secrets(first_line(inner), url)

@@ -203,7 +203,7 @@ def search(
                 raise pruned(f"the validation became {value}")
         except (DivergedError, UnfitError) as error:
             expected = True
-            raise pruned(f"{error.what}: {error.why}" if error.why else error.what) from error
+            raise pruned(error.summary) from error
         except torch.OutOfMemoryError as error:
             expected = True
             raise pruned("the device ran out of memory") from error
