@@ -97,7 +97,8 @@ def run(
         UsageError: An op cannot run, has a parameter that its kernel does not read, or has an
             output of another shape or kind than the file declares.
     """
-    values: dict[Source, Value] = {**prepared.constants, **inputs}
+    values: dict[Source, Value] = dict(prepared.constants)
+    values.update(inputs)
     if round_to_declared:
         for variable in prepared.program.inputs:
             values[variable.name] = rounded(inputs[variable.name], variable.type.dtype)
