@@ -24,6 +24,7 @@ from agecompact.training import devices, loop, start
 from agecompact.training import recipe as recipes
 from agecompact.training.history import Epoch, TrainingResult
 from agecompact.training.recipe import Recipe
+from agecompact.training.run import Run
 from agecompact.training.teacher import Teacher
 from agecompact.training.watch import QUIET, Watch
 
@@ -76,13 +77,18 @@ def fresh(chosen: Recipe, seed: int = 0) -> nn.Module:
 
 
 def train(
-    chosen: Recipe, parted: Split, out: Path, *, seed: int = 0, **options: Any
+    chosen: Recipe,
+    parted: Split,
+    out: Path,
+    *,
+    seed: int = 0,
+    watch: Watch = QUIET,
+    cache: Path | None = None,
+    **options: Any,
 ) -> tuple[nn.Module, TrainingResult]:
     network = fresh(chosen, seed)
-    trained = loop.train(
-        network, chosen, parted, out, fabric(chosen.precision), seed=seed, **options
-    )
-    return network, trained
+    run = Run(chosen, parted, out, fabric(chosen.precision), seed, watch=watch, cache=cache)
+    return network, loop.train(network, run, **options)
 
 
 def without_seconds(history: Sequence[Epoch]) -> list[Epoch]:

@@ -23,6 +23,7 @@ from agecompact.models import registry
 from agecompact.models.trainable import LossFeatures
 from agecompact.training import loop, losses, objective
 from agecompact.training.recipe import Distillation, Schedule, Stage
+from agecompact.training.run import Run
 from agecompact.training.watch import QUIET, Watch
 from agecompact.weights import checkpoints
 from tests.agecompact.training import small
@@ -319,7 +320,7 @@ def test_the_moving_average_is_the_average_of_the_steps(split: Split, tmp_path: 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.optim.AdamW, "step", step)
-        loop.train(network, recipe, split, tmp_path, small.fabric(), seed=0)
+        loop.train(network, Run(recipe, split, tmp_path, small.fabric(), 0))
     for number, state in enumerate(steps):
         for name, value in state.items():
             # The average starts as the weights after the first step.
