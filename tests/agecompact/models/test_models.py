@@ -15,6 +15,8 @@ MACS = {
     "ssrnet": 17_080_000,
     "ssrnet-gender": 17_080_000,
     "c3ae-plain": 12_562_816 + 512 * 12 + 12,
+    # The trunk once per crop, with three squeeze-and-excitation modules.
+    "c3ae": 3 * (12_562_816 + 3 * 2 * 32 * 16 + 512 * 12) + 36 * 8 + 8,
     "mobileagenet": 214_340_000,
 }
 
@@ -51,20 +53,6 @@ def test_counts_are_the_published_ones(model_id):
     assert cost.folded_parameters == spec.counts.folded_parameters
 
 
-def test_the_registry_holds_the_published_counts():
-    specs = [*registry.MODELS.values(), *registry.TEACHERS.values()]
-    counts = {spec.id: (spec.counts.parameters, spec.counts.folded_parameters) for spec in specs}
-    assert counts == {
-        "ssrnet": (40_915, 40_147),
-        "ssrnet-gender": (40_915, 40_147),
-        "c3ae-plain": (36_345, 35_865),
-        "c3ae": (39_709, 39_229),
-        "mobileagenet": (3_234_481, 3_222_281),
-        "efficientnet-lite0": (3_372_289, 3_351_281),
-        "faceres": (3_495_076, 3_484_132),
-    }
-
-
 @pytest.mark.parametrize(
     ("config", "parameters"),
     [
@@ -80,14 +68,7 @@ def test_counts_of_the_public_c3ae_layouts(config, parameters):
 @pytest.mark.parametrize(("model_id", "macs"), MACS.items())
 def test_macs(model_id, macs):
     counted = measure(build(model_id), registry.get(model_id).contract).macs
-    assert counted == pytest.approx(macs, rel=0 if model_id == "c3ae-plain" else 5e-4)
-
-
-def test_the_full_c3ae_runs_its_trunk_once_per_crop():
-    contract = registry.get("c3ae").contract
-    squeeze_excite = 3 * 2 * 32 * 16
-    trunk = 12_562_816 + squeeze_excite + 512 * 12
-    assert measure(build("c3ae"), contract).macs == 3 * trunk + 36 * 8 + 8
+    assert counted == pytest.approx(macs, rel=0 if model_id.startswith("c3ae") else 5e-4)
 
 
 def test_measuring_does_not_change_the_network():
@@ -172,17 +153,6 @@ def test_gender_is_ssrnet_with_a_range_of_1():
     face = noise("ssrnet")[0]
     with torch.no_grad():
         torch.testing.assert_close(gender(face) * 101, age(face))
-
-
-def test_ssrnets_guard_keeps_the_division_finite():
-    face = noise("ssrnet")[0]
-    for guard, finite in ((None, False), (0.05, True)):
-        network = build("ssrnet", min_stretch=guard)
-        for stage in network.stages:
-            nn.init.constant_(stage.delta.bias, -100.0)
-            nn.init.constant_(stage.p.bias, 1.0)
-        with torch.no_grad():
-            assert torch.isfinite(network(face)).all().item() is finite
 
 
 @pytest.mark.parametrize(
