@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import cv2
 import numpy as np
+import pytest
 import torch
 from lightning_fabric import Fabric
 from safetensors import safe_open
@@ -99,14 +100,15 @@ class KilledError(Exception):
     """Ends a training as if it were killed."""
 
 
-def killed_after(epochs: int) -> Watch:
-    """Kills a training after it has stored an epoch."""
+def train_until_killed(epochs: int, *arguments: Any, **options: Any) -> None:
+    """Trains, and kills the training after it has stored an epoch."""
 
     def report(history: Sequence[Epoch]) -> None:
         if len(history) == epochs:
             raise KilledError
 
-    return dataclasses.replace(QUIET, report=report)
+    with pytest.raises(KilledError):
+        train(*arguments, **options, watch=dataclasses.replace(QUIET, report=report))
 
 
 def tensors(path: Path) -> dict[str, Tensor]:
@@ -117,6 +119,12 @@ def tensors(path: Path) -> dict[str, Tensor]:
 def header(path: Path) -> dict[str, str]:
     with safe_open(path, framework="pt") as stream:
         return cast(dict[str, str], stream.metadata())
+
+
+def assert_equal_trainings(first: Path, second: Path) -> None:
+    """Asserts that two output folders hold the same state and weights, bit for bit."""
+    for name in ("state", "best", "last"):
+        assert_equal_files(*(folder / f"{name}.safetensors" for folder in (first, second)))
 
 
 def assert_equal_files(first: Path, second: Path) -> None:

@@ -29,6 +29,7 @@ from agecompact.training.schedules import relative_rate
         (Schedule("cosine", warm_up=0.2, floor=0.5), 0.6, 0.75),
         (Schedule("constant", warm_up=0.5), 0.25, 0.5),
         (Schedule("constant", warm_up=0.5), 0.75, 1.0),
+        (Schedule("plateau"), 0.5, 1.0),
     ],
 )
 def test_rates_by_hand(schedule: Schedule, progress: float, rate: float) -> None:
