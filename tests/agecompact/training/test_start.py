@@ -6,6 +6,7 @@ import os
 import pickle
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -98,42 +99,33 @@ def test_efficientnet_lite_takes_its_published_names(tmp_path: Path) -> None:
         assert torch.equal(network.state_dict()[name], donor[name])
 
 
+_KEY = "features.3.block.0.0.weight"
+
+
 @pytest.mark.parametrize(
-    ("damage", "message"),
+    ("damaged", "message"),
     [
-        ("missing", "1 tensors missing"),
-        ("surplus", "1 too many"),
-        ("shape", "1 of another shape"),
-        ("nan", r"'features\.3\.block\.0\.0\.weight' holds NaN"),
-        ("other", "is not a backbone"),
-        ("headed", "6 too many"),
-        ("nested", "something other than tensors"),
-        ("list", "something other than tensors"),
+        (lambda state: {k: v for k, v in state.items() if k != _KEY}, "1 tensors missing"),
+        (lambda state: {**state, "features.17.0.weight": torch.zeros(1)}, "1 too many"),
+        (lambda state: {**state, _KEY: state[_KEY][:-1]}, "1 of another shape"),
+        (
+            lambda state: {**state, _KEY: state[_KEY] * torch.nan},
+            r"'features\.3\.block\.0\.0\.weight' holds NaN",
+        ),
+        (lambda _: registry.build("ssrnet").state_dict(), "is not a backbone"),
+        (lambda _: registry.build("mobileagenet").state_dict(), "6 too many"),
+        (lambda state: {"state_dict": state}, "something other than tensors"),
+        (lambda state: [state[_KEY]], "something other than tensors"),
     ],
 )
 def test_an_unsuitable_state_dict_is_refused(
-    damage: str, message: str, published: dict[str, Tensor], tmp_path: Path
+    damaged: Callable[[dict[str, Tensor]], object],
+    message: str,
+    published: dict[str, Tensor],
+    tmp_path: Path,
 ) -> None:
-    state: Any = dict(published)
-    key = "features.3.block.0.0.weight"
-    if damage == "missing":
-        del state[key]
-    elif damage == "surplus":
-        state["features.17.0.weight"] = torch.zeros(1)
-    elif damage == "shape":
-        state[key] = state[key][:-1]
-    elif damage == "nan":
-        state[key] = state[key] * torch.nan
-    elif damage == "other":
-        state = registry.build("ssrnet").state_dict()
-    elif damage == "headed":
-        state = registry.build("mobileagenet").state_dict()
-    elif damage == "nested":
-        state = {"state_dict": state}
-    elif damage == "list":
-        state = [state[key]]
     path = tmp_path / "weights.pth"
-    torch.save(state, path)
+    torch.save(damaged(published), path)
     with pytest.raises(UsageError, match=message):
         _started(path)
 
