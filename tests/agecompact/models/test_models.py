@@ -225,6 +225,21 @@ def test_mobileagenets_bounds_are_configurable():
         assert network(noise("mobileagenet")[0]).flatten().tolist() == [15.0] * 4
 
 
+@pytest.mark.parametrize(
+    ("model_id", "config", "low", "high"),
+    [
+        ("efficientnet-lite0", {"minimum": 10.0, "maximum": 20.0}, 10, 20),
+        ("faceres", {}, 0, 99),
+    ],
+)
+@pytest.mark.parametrize("side", [32, 64, 96])
+def test_teachers_are_bounded_at_any_side_that_32_divides(model_id, config, low, high, side):
+    with torch.no_grad():
+        ages = build(model_id, **config)(torch.randn(3, 3, side, side) * 3)
+    assert ages.shape == (3, 1)
+    assert ((ages > low) & (ages < high)).all()
+
+
 def torchvision_features():
     """Names and shapes of torchvision's `mobilenet_v3_large().features`, by its published rules.
 

@@ -98,11 +98,6 @@ def test_mobileagenet_follows_its_paper() -> None:
     assert network.head[5].p == pytest.approx(0.1807 / 2)
 
 
-def test_an_unknown_recipe_suggests_the_nearest() -> None:
-    with pytest.raises(UsageError, match="did you mean 'ssrnet'"):
-        recipes.load("ssrnett")
-
-
 def test_a_toml_file_is_a_recipe(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(_MINIMAL)
