@@ -37,8 +37,11 @@ _SHORT = {"epochs": EPOCHS, "batch": 8, "precision": "32-true", "distillation": 
 _RECIPES = {"c3ae": "c3ae-study1", "mobileagenet": "mobileagenet-distilled"}
 
 
-def faces(folder: Path) -> list[Face]:
-    """Chips whose brightness encodes the age and whose tint encodes the gender."""
+def split(folder: Path) -> Split:
+    """28 faces to train on, 4 to validate on and 8 to test on, of all ages and both genders.
+
+    The brightness of a chip encodes the age, and its tint the gender.
+    """
     random = np.random.default_rng(0)
     made = []
     for i in range(40):
@@ -48,12 +51,6 @@ def faces(folder: Path) -> list[Face]:
         path = folder / f"{i:03}.png"
         cv2.imwrite(str(path), chip.astype(np.uint8))
         made.append(Face(path.name, path, sha256_of(path), Label(age, gender)))
-    return made
-
-
-def split(folder: Path) -> Split:
-    """28 faces to train on, 4 to validate on and 8 to test on, of all ages and both genders."""
-    made = faces(folder)
     return splits.of_parts({"train": made[:28], "val": made[28:32], "test": made[32:]})
 
 

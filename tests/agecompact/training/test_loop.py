@@ -162,7 +162,8 @@ def test_a_resumed_training_reports_the_last_epoch_again(split: Split, tmp_path:
 
 
 def _other(split: Split) -> Split:
-    return dataclasses.replace(split, train=split.train[1:], val=(*split.val, split.train[0]))
+    """A split with as many training faces."""
+    return dataclasses.replace(split, train=(split.val[0], *split.train[1:]))
 
 
 @pytest.mark.parametrize(
@@ -206,9 +207,7 @@ def test_predictions_stored_for_another_training_are_not_used(
         chosen = recipe
         if change == "augmentation":
             chosen = dataclasses.replace(recipe, augmentation=lighter)
-        # As many faces as before.
-        train = (split.val[0], *split.train[1:])
-        parted = dataclasses.replace(split, train=train) if change == "split" else split
+        parted = _other(split) if change == "split" else split
         teacher = small.teacher(seed=6 if change == "teacher" else 5)
         seed = 1 if change == "seed" else 0
         return small.train(chosen, parted, out, teacher=teacher, seed=seed)[1].history[0].loss
