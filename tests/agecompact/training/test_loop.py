@@ -42,14 +42,6 @@ def test_the_loss_falls_and_the_validation_with_it(split: Split, tmp_path: Path)
     assert trained.seconds == sum(epoch.seconds for epoch in trained.history)
 
 
-def test_two_trainings_of_one_seed_agree_bit_for_bit(split: Split, tmp_path: Path) -> None:
-    recipe = small.recipe("mobileagenet", epochs=2, ema=0.9)
-    runs = [small.train(recipe, split, tmp_path / name) for name in ("first", "second")]
-    histories = [small.without_seconds(trained.history) for _, trained in runs]
-    assert histories[0] == histories[1]
-    small.assert_equal_trainings(tmp_path / "first", tmp_path / "second")
-
-
 def test_another_seed_is_another_training(split: Split, tmp_path: Path) -> None:
     recipe = small.recipe(epochs=1)
     losses_of = [
