@@ -178,7 +178,7 @@ def _train_epochs(trainer: EpochTrainer, checkpoints: Checkpoints) -> TrainingRe
         if fabric.is_global_zero:
             # At the size of the stage: trained on small images, a network fails on larger ones.
             contract = sized(run.contract, stage.side)
-            val = measure(trainer.kept_network, contract, run.split.val)[0].headline.value
+            val = measure(trainer.kept_network, contract, run.split.val).headline.value
         val = float(fabric.broadcast(val))
         history.append(Epoch(loss, val, rate, time.perf_counter() - started))
         if fabric.is_global_zero:
