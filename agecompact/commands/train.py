@@ -67,6 +67,7 @@ def command(
     from agecompact.serialization import write_versioned
     from agecompact.training import devices, logs, session
     from agecompact.training import recipe as recipes
+    from agecompact.training.run import Run
     from agecompact.training.start import SourceWeights
     from agecompact.weights import cards, checkpoints
 
@@ -94,17 +95,17 @@ def command(
         if fabric.is_global_zero:
             logs.write(out, history)
 
-    trained, origin = session.train(
+    run = Run(
         chosen,
         split,
         out,
         fabric,
-        sources=sources,
+        training.seed,
         watch=watch(console, report),
-        seed=training.seed,
         workers=training.workers,
         cache=choice.cache,
     )
+    trained, origin = session.train(run, sources)
     if not fabric.is_global_zero:
         return
     words = ["agecompact", "train", "--recipe", Path(recipe).name]

@@ -144,6 +144,7 @@ def command(
 
             def attempt(number: int, settings: tuple[str, ...], report: Report) -> float:
                 from agecompact.training import devices, logs, session
+                from agecompact.training.run import Run
 
                 try:
                     tried = sources.applied(recipes.load(recipe, (*training.settings, *settings)))
@@ -156,17 +157,17 @@ def command(
                     logs.write(folder, history)
                     report([epoch.val for epoch in history], tried.epochs)
 
-                trained, _ = session.train(
+                run = Run(
                     tried,
                     split,
                     folder,
                     devices.fabric(training.accelerator, tried.precision),
-                    sources=sources,
+                    training.seed,
                     watch=watch(console, after, f"trial {number}, "),
-                    seed=training.seed,
                     workers=training.workers,
                     cache=choice.cache,
                 )
+                trained, _ = session.train(run, sources)
                 validations = [epoch.val for epoch in trained.history]
                 # A training that was already complete has not reported anything.
                 report(validations, len(validations))

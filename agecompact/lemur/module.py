@@ -33,6 +33,8 @@ from agecompact.models import (
 )
 from agecompact.models.spec import ModelSpec
 from agecompact.training import losses
+from agecompact.training import recipe as recipes
+from agecompact.training.recipe import Recipe
 
 # Adam's first decay, the number of the optimiser that LEMUR's searches can call momentum.
 _MOMENTUM = 0.9
@@ -79,41 +81,25 @@ $setting
 
 @dataclass(frozen=True)
 class _Export:
-    """A model's source and its paper's training, as far as LEMUR has a place for it.
+    """What a module is made of.
 
     Attributes:
         modules: The network's source, each module after those that it imports.
-        rate: Learning rate; LEMUR has no schedule.
-        batch: Faces per step.
-        loss: Name of the training loss.
+        recipe: The paper's training. LEMUR has no stages, so the last one is used, and no schedule.
         error: Name of the test loss.
-        weight_decay: Decoupled; 0 is Adam.
-        clip_norm: Bound on the gradient's norm.
     """
 
     modules: tuple[ModuleType, ...]
-    rate: float
-    batch: int
-    loss: str
+    recipe: str
     error: str = "l1"
-    weight_decay: float = 0.0
-    clip_norm: float = 10.0
 
 
 _EXPORTS = {
-    "ssrnet": _Export((ssrnet,), 2e-3, 50, "l1"),
-    "ssrnet-gender": _Export((ssrnet,), 2e-3, 50, "l1"),
-    "c3ae-plain": _Export((c3ae,), 2e-3, 50, "l1", weight_decay=1e-4),
-    "c3ae": _Export((c3ae,), 2e-3, 50, "cascade", weight_decay=1e-4),
-    "mobileagenet": _Export(
-        (bounded, mobilenetv3, mobileagenet),
-        1.4162e-3,
-        64,
-        "smooth_l1",
-        "smooth_l1",
-        weight_decay=5e-5,
-        clip_norm=2.0,
-    ),
+    "ssrnet": _Export((ssrnet,), "ssrnet"),
+    "ssrnet-gender": _Export((ssrnet,), "ssrnet-gender"),
+    "c3ae-plain": _Export((c3ae,), "c3ae-plain"),
+    "c3ae": _Export((c3ae,), "c3ae-study1"),
+    "mobileagenet": _Export((bounded, mobilenetv3, mobileagenet), "mobileagenet", "smooth_l1"),
 }
 
 
@@ -157,6 +143,7 @@ def lemur_module(
     if model_id not in _EXPORTS:
         raise unknown_name("model for LEMUR", model_id, _EXPORTS)
     spec, export = registry.get(model_id), _EXPORTS[model_id]
+    recipe = recipes.load(export.recipe)
     config = dict(config or {})
     contract = contract or spec.contract
     network = registry.build(model_id, config)
@@ -175,7 +162,7 @@ def lemur_module(
             if score
             else "Not used: the output is one age, although LEMUR's check passes 10 classes."
         ),
-        setting=textwrap.indent(_setting(contract, export), " " * 8),
+        setting=textwrap.indent(_setting(contract, recipe, export.error), " " * 8),
     )
     return LemurModule(
         name=name,
@@ -183,15 +170,15 @@ def lemur_module(
         task="img-classification_celeba-gender_acc" if score else "age-regression_utkface_mae",
         transform="norm_224" if contract.height == 224 else "norm_256",
         hyperparameters={
-            "lr": export.rate,
+            "lr": recipe.stages[-1].rate,
             "momentum": _MOMENTUM,
-            "dropout": _dropout(network),
-            "batch": export.batch,
+            "dropout": next(m.p for m in network.modules() if isinstance(m, nn.Dropout)),
+            "batch": recipe.batch,
         },
     )
 
 
-def _setting(contract: Contract, export: _Export) -> str:
+def _setting(contract: Contract, recipe: Recipe, error: str) -> str:
     """Returns the arguments of `adapter.Setting`, one a line."""
     low, high = contract.value_range
     bounds = (contract.output.minimum, contract.output.maximum)
@@ -207,15 +194,11 @@ def _setting(contract: Contract, export: _Export) -> str:
         ),
         "bounds": None if None in bounds else bounds,
         "score": contract.output.unit == "score",
-        "weight_decay": export.weight_decay,
-        "clip_norm": export.clip_norm,
+        "weight_decay": recipe.stages[-1].weight_decay,
+        "clip_norm": recipe.clip_norm,
     }
     lines = [f"{key}={value!r}," for key, value in values.items()]
-    return "\n".join([*lines, f"loss={export.loss},", f"error={export.error},"])
-
-
-def _dropout(network: nn.Module) -> float:
-    return next(module.p for module in network.modules() if isinstance(module, nn.Dropout))
+    return "\n".join([*lines, f"loss={recipe.loss},", f"error={error},"])
 
 
 def _description(spec: ModelSpec, config: Mapping[str, Any], contract: Contract) -> str:

@@ -64,15 +64,7 @@ def _conv_norm(
     groups: int = 1,
 ) -> nn.Sequential:
     layers: list[nn.Module] = [
-        nn.Conv2d(
-            inputs,
-            outputs,
-            kernel,
-            stride=stride,
-            padding=(kernel - 1) // 2,
-            groups=groups,
-            bias=False,
-        ),
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(outputs, eps=_BN_EPSILON, momentum=_BN_MOMENTUM),
     ]
     if activation is not None:
@@ -112,22 +104,16 @@ class _InvertedResidual(nn.Module):
     def __init__(self, inputs: int, row: _Row) -> None:
         super().__init__()
         activation = nn.Hardswish if row.hardswish else nn.ReLU
+        width = row.expanded
         layers: list[nn.Module] = []
-        if row.expanded != inputs:
-            layers.append(_conv_norm(inputs, row.expanded, 1, activation))
+        if width != inputs:
+            layers.append(_conv_norm(inputs, width, 1, activation))
         layers.append(
-            _conv_norm(
-                row.expanded,
-                row.expanded,
-                row.kernel,
-                activation,
-                stride=row.stride,
-                groups=row.expanded,
-            )
+            _conv_norm(width, width, row.kernel, activation, stride=row.stride, groups=width)
         )
         if row.squeeze_excite:
-            layers.append(_SqueezeExcitation(row.expanded, _divisible(row.expanded / 4)))
-        layers.append(_conv_norm(row.expanded, row.outputs, 1, None))
+            layers.append(_SqueezeExcitation(width, _divisible(width / 4)))
+        layers.append(_conv_norm(width, row.outputs, 1, None))
         self.block = nn.Sequential(*layers)
         self.use_residual = row.stride == 1 and inputs == row.outputs
 

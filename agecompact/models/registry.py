@@ -13,9 +13,7 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
@@ -31,31 +29,27 @@ if TYPE_CHECKING:
 GROUP = "agecompact.models"
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    """A model that has not been loaded yet.
-
-    Attributes:
-        id: The model's id.
-        origin: Where it comes from, for error messages.
-        load: Returns its spec.
-    """
-
-    id: str
-    origin: str
-    load: Callable[[], ModelSpec]
-
-
 def get(model_id: str) -> ModelSpec:
     """Returns the spec of a model.
 
     Raises:
         UsageError: No model or several models have this id, or its entry point is broken.
     """
-    candidates = [*_builtin(), *_from_entry_points()]
-    if model_id not in {candidate.id for candidate in candidates}:
-        raise unknown_name("model", model_id, {candidate.id for candidate in candidates})
-    return _only(model_id, candidates).load()
+    builtin = {**MODELS, **TEACHERS}
+    points = entry_points(group=GROUP)
+    named = [point for point in points if point.name == model_id]
+    origins = [f"package {_package(point)}" for point in named]
+    if model_id in builtin:
+        origins.insert(0, "agecompact")
+    if not origins:
+        raise unknown_name("model", model_id, {*builtin, *points.names})
+    if len(origins) > 1:
+        raise UsageError(
+            f"several models are named '{model_id}'",
+            why=f"they come from {', '.join(origins)}",
+            fix="uninstall a package, or rename the model's entry point and id",
+        )
+    return _load(named[0]) if named else builtin[model_id]
 
 
 def models() -> tuple[ModelSpec, ...]:
@@ -64,10 +58,8 @@ def models() -> tuple[ModelSpec, ...]:
     Raises:
         UsageError: Two models have one id, or an entry point is broken.
     """
-    outside = sorted(_from_entry_points(), key=lambda candidate: candidate.id)
-    candidates = [*_builtin(), *outside]
-    specs = [_only(candidate.id, candidates).load() for candidate in candidates]
-    return tuple(spec for spec in specs if spec.id not in TEACHERS)
+    outside = sorted(point.name for point in entry_points(group=GROUP))
+    return tuple(get(model_id) for model_id in (*MODELS, *outside))
 
 
 def build(model_id: str, config: Mapping[str, Any] | None = None) -> nn.Module:
@@ -109,36 +101,6 @@ def build(model_id: str, config: Mapping[str, Any] | None = None) -> nn.Module:
             fix="correct the factory of its ModelSpec",
         )
     return network
-
-
-def _only(model_id: str, candidates: list[_Candidate]) -> _Candidate:
-    """Returns the one candidate with an id.
-
-    Raises:
-        UsageError: Several have it.
-    """
-    chosen, *others = [candidate for candidate in candidates if candidate.id == model_id]
-    if others:
-        raise UsageError(
-            f"several models are named '{model_id}'",
-            why=f"they come from {', '.join(each.origin for each in (chosen, *others))}",
-            fix="uninstall a package, or rename the model's entry point and id",
-        )
-    return chosen
-
-
-def _builtin() -> Iterator[_Candidate]:
-    for spec in (*MODELS.values(), *TEACHERS.values()):
-        yield _loaded(spec, "agecompact")
-
-
-def _loaded(spec: ModelSpec, origin: str) -> _Candidate:
-    return _Candidate(spec.id, origin, lambda: spec)
-
-
-def _from_entry_points() -> Iterator[_Candidate]:
-    for point in entry_points(group=GROUP):
-        yield _Candidate(point.name, f"package {_package(point)}", partial(_load, point))
 
 
 def _load(point: EntryPoint) -> ModelSpec:

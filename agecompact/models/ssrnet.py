@@ -100,8 +100,6 @@ class SSRNet(nn.Module):
         v: The range V of the output: 101 for age, 1 for gender.
         lambda_local: Weight of the bin index shift eta.
         lambda_d: Weight of the interval stretch delta.
-        min_stretch: Lower bound of 1 + lambda_d * delta, which divides the output and may be 0 in
-            the paper. None, as in the reference weights, leaves it unbounded.
         dropout: Dropout before each stream's projection.
     """
 
@@ -111,14 +109,12 @@ class SSRNet(nn.Module):
         v: float = 101.0,
         lambda_local: float = 1.0,
         lambda_d: float = 1.0,
-        min_stretch: float | None = None,
         dropout: float = 0.2,
     ) -> None:
         super().__init__()
         self.v = v
         self.lambda_local = lambda_local
         self.lambda_d = lambda_d
-        self.min_stretch = min_stretch
         self.x_stream = _Stream(32, nn.ReLU, nn.AvgPool2d)
         self.s_stream = _Stream(16, nn.Tanh, nn.MaxPool2d)
         # Sides of the fused maps, deepest first, and the pool that brings each to 4x4 or 3x3.
@@ -138,10 +134,7 @@ class SSRNet(nn.Module):
         for k, stage in enumerate(self.stages):
             p, eta, delta = stage(x_maps[k], s_maps[k])
             index = self.get_buffer(f"_index{k}")
-            stretch = 1.0 + self.lambda_d * delta
-            if self.min_stretch is not None:
-                stretch = stretch.clamp(min=self.min_stretch)
-            widths.append(index.numel() * stretch)
+            widths.append(index.numel() * (1.0 + self.lambda_d * delta))
             expected.append((p * (index + self.lambda_local * eta)).sum(dim=1, keepdim=True))
         products = accumulate(widths, operator.mul)
         terms = (e / width for e, width in zip(expected, products, strict=True))

@@ -41,10 +41,7 @@ class Restored:
 
     def load_moments(self, optimiser: Any) -> None:
         """Loads the moments into a new optimiser of the same stage, in place."""
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in self.moments.items():
-            index, _, name = key.partition(".")
-            state.setdefault(int(index), {})[name] = tensor
+        state = {int(index): values for index, values in _nested(self.moments).items()}
         groups = optimiser.state_dict()["param_groups"]
         optimiser.load_state_dict({"state": state, "param_groups": groups})
 
@@ -93,14 +90,11 @@ class Checkpoints:
                 card={"epoch": len(history), **asdict(history[-1])},
                 half=self.recipe.half,
             )
-        groups = {"network": network.state_dict(), "optimiser": _moments(optimiser)}
+        moments = _flat(optimiser.state_dict()["state"])
+        groups = {"network": network.state_dict(), "optimiser": moments}
         if average:
             groups["average"] = average.state_dict()
-        tensors = {
-            f"{group}.{name}": value.detach().cpu().contiguous()
-            for group, values in groups.items()
-            for name, value in values.items()
-        }
+        tensors = {name: value.detach().cpu().contiguous() for name, value in _flat(groups).items()}
         header = {
             _METADATA_KEY: canonical_json(dict(self.identity)),
             _HISTORY_KEY: canonical_json(unstructure(tuple(history))),
@@ -130,10 +124,7 @@ class Checkpoints:
                 "start",
                 fix=_FIX,
             )
-        groups: dict[str, dict[str, Tensor]] = {}
-        for key, tensor in tensors.items():
-            group, _, name = key.partition(".")
-            groups.setdefault(group, {})[name] = tensor
+        groups = _nested(tensors)
         network.load_state_dict(groups["network"])
         if average:
             average.load_state_dict(groups["average"])
@@ -146,9 +137,17 @@ class Checkpoints:
         return self.folder / "state.safetensors"
 
 
-def _moments(optimiser: Any) -> dict[str, Tensor]:
+def _flat(groups: Mapping[Any, Mapping[str, Tensor]]) -> dict[str, Tensor]:
     return {
-        f"{index}.{name}": value
-        for index, values in optimiser.state_dict()["state"].items()
+        f"{group}.{name}": value
+        for group, values in groups.items()
         for name, value in values.items()
     }
+
+
+def _nested(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    groups: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        group, _, name = key.partition(".")
+        groups.setdefault(group, {})[name] = tensor
+    return groups

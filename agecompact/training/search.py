@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 from agecompact.errors import UsageError
+
+if TYPE_CHECKING:
+    from optuna import Trial
 
 _FIX = (
     "write KEY=LOW..HIGH, KEY=log:LOW..HIGH, KEY=int:LOW..HIGH, KEY=int:log:LOW..HIGH or KEY=A|B|C"
 )
-
-
-class Trial(Protocol):
-    """The part of an Optuna trial that suggests values."""
-
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool) -> float: ...  # noqa: D102
-    def suggest_int(self, name: str, low: int, high: int, *, log: bool) -> int: ...  # noqa: D102
-    def suggest_categorical(self, name: str, choices: Sequence[str]) -> Any: ...  # noqa: D102
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ def _fill_from_backbone(
             "the recipe starts from published weights",
             fix=f"name them with --backbone FILE, or ImageNet's with --backbone {TORCHVISION}",
         )
-    if faceres.is_graph(backbone):
+    if backbone.endswith(".json"):
         contract = sized(registry.get(recipe.model).contract, recipe.stages[0].side)
         return faceres.fill(network, Path(backbone), batches.inputs(contract, chips)[0])
     if not isinstance(network, HasTrunk):

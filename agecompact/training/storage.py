@@ -117,7 +117,9 @@ def open_storage(url: str) -> RDBStorage:
         ) from None
     except Exception as error:
         # Drivers raise whatever they run into.
-        raise _unusable(error, url) from None
+        raise UsageError(
+            f"cannot open the storage {shown(url)}", why=_reason(error, url), fix=_FIX
+        ) from None
 
 
 @contextmanager
@@ -163,10 +165,6 @@ def _patient(beat: Callable[[int], None], errors: tuple[type[Exception], ...]) -
             beat(trial_id)
 
     return patient
-
-
-def _unusable(error: Exception, url: str) -> UsageError:
-    return UsageError(f"cannot open the storage {shown(url)}", why=_reason(error, url), fix=_FIX)
 
 
 def _reason(error: BaseException, url: str) -> str:

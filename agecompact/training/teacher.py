@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +23,8 @@ from agecompact.data import batches
 from agecompact.files import atomic_path, canonical_json
 from agecompact.training.augment import Augmentation
 from agecompact.training.feed import Views
-from agecompact.training.watch import Watch
+from agecompact.training.run import Run
 from agecompact.weights.checkpoints import Weights
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 _BATCH = 64
 
@@ -62,51 +58,41 @@ class TeacherTargets:
     """The teacher's predictions for the faces of each epoch, computed once and stored as files.
 
     Attributes:
+        run: The student's training.
         teacher: The teacher.
         chips: The training faces.
-        contract: The student's contract.
         view_count: Number of augmented views that take turns; 0 if each epoch has a new view, whose
             target is then the prediction for the unchanged face.
-        split_sha256: Hash of the split.
-        seed: Seed of the augmentation.
-        folder: Where the files are stored.
-        fabric: Where to compute.
-        watch: Shows progress.
     """
 
+    run: Run
     teacher: Teacher
     chips: batches.Chips
-    contract: Contract
     view_count: int
-    split_sha256: str
-    seed: int
-    folder: Path
-    fabric: Fabric
-    watch: Watch
 
     def of_epoch(self, views: Views, epoch: int) -> npt.NDArray[np.float32]:
         """Returns the predictions for what an epoch shows of every face, `(faces,)`."""
         view = epoch % self.view_count if self.view_count else 0
         if not self.view_count:
-            views = Views(self.chips.images, self.contract, Augmentation(), self.seed)
+            views = Views(self.chips.images, self.run.contract, Augmentation(), self.run.seed)
         key = {
             "teacher": self.teacher.sha256,
-            "split": self.split_sha256,
+            "split": self.run.split.sha256,
             "augmentation": asdict(views.amounts),
-            "seed": self.seed,
+            "seed": self.run.seed,
             "view": view,
         }
         digest = hashlib.sha256(canonical_json(key).encode()).hexdigest()[:12]
-        store = self.folder / f"teacher-{digest}.npy"
+        store = self.run.out / f"teacher-{digest}.npy"
         predict = partial(
-            predictions, self.teacher, views, len(self.chips), view, store, self.fabric.device
+            predictions, self.teacher, views, len(self.chips), view, store, self.run.fabric.device
         )
         # One process computes the file, and the others read it.
-        if self.fabric.is_global_zero:
+        if self.run.fabric.is_global_zero:
             title = f"teacher, view {view + 1}"
-            with self.watch.progress(title, math.ceil(len(self.chips) / _BATCH)) as step:
+            with self.run.watch.progress(title, math.ceil(len(self.chips) / _BATCH)) as step:
                 predict(partial(step, title))
-        self.fabric.barrier()
+        self.run.fabric.barrier()
         return predict(lambda: None)
 
 

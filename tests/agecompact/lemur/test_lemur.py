@@ -22,7 +22,6 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from agecompact.contract import Contract, Crop, Image, Output
-from agecompact.errors import UsageError
 from agecompact.lemur.adapter import MEAN, STD
 from agecompact.lemur.module import LemurModule, lemur_module
 from agecompact.models import registry
@@ -105,10 +104,10 @@ def ours(network: nn.Module, contract: Contract, image: Image) -> float:
     return float(answer)
 
 
-def batches(count: int = 2, side: int = 64) -> list[tuple[Tensor, Tensor]]:
+def batches(count: int = 2) -> list[tuple[Tensor, Tensor]]:
     random = torch.Generator().manual_seed(0)
     return [
-        (torch.randn(4, 3, side, side, generator=random), torch.tensor([[5.0], [20], [40], [99]]))
+        (torch.randn(4, 3, 64, 64, generator=random), torch.tensor([[5.0], [20], [40], [99]]))
         for _ in range(count)
     ]
 
@@ -349,25 +348,14 @@ def test_a_nan_loss_stops_before_the_weights_change(tmp_path: Path) -> None:
     assert torch.equal(net.age.weight, before)
 
 
-@pytest.mark.parametrize("fault", ["channels", "normalisation"])
-def test_planted_faults_change_the_age(fault: str, tmp_path: Path) -> None:
-    """So the comparison with our networks would detect them."""
+def test_images_without_normalisation_change_the_age(tmp_path: Path) -> None:
+    """So the comparison with our networks would detect the fault."""
     weights, net = weights_of("c3ae"), net_of("c3ae", tmp_path)
     net.load_state_dict(dict(weights.state))
     image = as_lemur_loads(chip(64))
-    wrong = (
-        image.flip(1)
-        if fault == "channels"
-        else image * torch.tensor(STD)[:, None, None] + torch.tensor(MEAN)[:, None, None]
-    )
+    wrong = image * torch.tensor(STD)[:, None, None] + torch.tensor(MEAN)[:, None, None]
     with torch.no_grad():
         assert abs(float(net.eval()(image)) - float(net(wrong))) > 1
-
-
-def test_a_model_that_lemur_cannot_train_is_refused() -> None:
-    with pytest.raises(UsageError, match="unknown model for LEMUR 'mobilagenet'") as caught:
-        lemur_module("mobilagenet")
-    assert "did you mean 'mobileagenet'" in caught.value.fix
 
 
 def interface(root: Path) -> dict[str, Any]:
@@ -399,7 +387,6 @@ def interface(root: Path) -> dict[str, Any]:
         }
     transforms = sorted(p.name for p in (root / "ab" / "nn" / "transform").glob("norm*.py"))
     return {
-        "package": "nn-dataset",
         "version": re.findall(r"^Version: (.*)$", metadata, re.M)[0],
         "config_splitter": re.findall(r"^config_splitter = '(.*)'$", constants, re.M)[0],
         "net_arguments": calls["ModelClass"],
@@ -408,8 +395,6 @@ def interface(root: Path) -> dict[str, Any]:
             "in_shape": list(values["in_shape"]),
             "out_shape": list(values["out_shape"]),
             "prm": values["prm"],
-            "batch_size": values["batch_size"],
-            "num_batches": values["num_batches"],
         },
         "loaders": loaders,
         "transforms": transforms,

@@ -19,16 +19,6 @@ def test_its_trunk_has_the_published_count() -> None:
     assert trunk + 2 * sum(norm.num_features for norm in norms) == _KERAS_TRUNK
 
 
-def test_its_output_is_bounded_at_any_side_that_32_divides() -> None:
-    torch.manual_seed(0)
-    network = MobileNetV1().eval()
-    with torch.no_grad():
-        for side in (32, 64, 96):
-            ages = network(torch.randn(3, 3, side, side))
-            assert ages.shape == (3, 1)
-            assert ((ages >= 0) & (ages <= 99)).all()
-
-
 def test_its_maps_are_those_of_the_paper() -> None:
     network = MobileNetV1().eval()
     maps, sides = torch.randn(1, 3, 224, 224), []

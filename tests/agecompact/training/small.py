@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import cv2
 import numpy as np
+import pytest
 import torch
 from lightning_fabric import Fabric
 from safetensors import safe_open
@@ -24,6 +25,7 @@ from agecompact.training import devices, loop, start
 from agecompact.training import recipe as recipes
 from agecompact.training.history import Epoch, TrainingResult
 from agecompact.training.recipe import Recipe
+from agecompact.training.run import Run
 from agecompact.training.teacher import Teacher
 from agecompact.training.watch import QUIET, Watch
 
@@ -35,8 +37,11 @@ _SHORT = {"epochs": EPOCHS, "batch": 8, "precision": "32-true", "distillation": 
 _RECIPES = {"c3ae": "c3ae-study1", "mobileagenet": "mobileagenet-distilled"}
 
 
-def faces(folder: Path) -> list[Face]:
-    """Chips whose brightness encodes the age and whose tint encodes the gender."""
+def split(folder: Path) -> Split:
+    """28 faces to train on, 4 to validate on and 8 to test on, of all ages and both genders.
+
+    The brightness of a chip encodes the age, and its tint the gender.
+    """
     random = np.random.default_rng(0)
     made = []
     for i in range(40):
@@ -46,12 +51,6 @@ def faces(folder: Path) -> list[Face]:
         path = folder / f"{i:03}.png"
         cv2.imwrite(str(path), chip.astype(np.uint8))
         made.append(Face(path.name, path, sha256_of(path), Label(age, gender)))
-    return made
-
-
-def split(folder: Path) -> Split:
-    """28 faces to train on, 4 to validate on and 8 to test on, of all ages and both genders."""
-    made = faces(folder)
     return splits.of_parts({"train": made[:28], "val": made[28:32], "test": made[32:]})
 
 
@@ -76,13 +75,18 @@ def fresh(chosen: Recipe, seed: int = 0) -> nn.Module:
 
 
 def train(
-    chosen: Recipe, parted: Split, out: Path, *, seed: int = 0, **options: Any
+    chosen: Recipe,
+    parted: Split,
+    out: Path,
+    *,
+    seed: int = 0,
+    watch: Watch = QUIET,
+    cache: Path | None = None,
+    **options: Any,
 ) -> tuple[nn.Module, TrainingResult]:
     network = fresh(chosen, seed)
-    trained = loop.train(
-        network, chosen, parted, out, fabric(chosen.precision), seed=seed, **options
-    )
-    return network, trained
+    run = Run(chosen, parted, out, fabric(chosen.precision), seed, watch=watch, cache=cache)
+    return network, loop.train(network, run, **options)
 
 
 def without_seconds(history: Sequence[Epoch]) -> list[Epoch]:
@@ -93,14 +97,15 @@ class KilledError(Exception):
     """Ends a training as if it were killed."""
 
 
-def killed_after(epochs: int) -> Watch:
-    """Kills a training after it has stored an epoch."""
+def train_until_killed(epochs: int, *arguments: Any, **options: Any) -> None:
+    """Trains, and kills the training after it has stored an epoch."""
 
     def report(history: Sequence[Epoch]) -> None:
         if len(history) == epochs:
             raise KilledError
 
-    return dataclasses.replace(QUIET, report=report)
+    with pytest.raises(KilledError):
+        train(*arguments, **options, watch=dataclasses.replace(QUIET, report=report))
 
 
 def tensors(path: Path) -> dict[str, Tensor]:
@@ -111,6 +116,12 @@ def tensors(path: Path) -> dict[str, Tensor]:
 def header(path: Path) -> dict[str, str]:
     with safe_open(path, framework="pt") as stream:
         return cast(dict[str, str], stream.metadata())
+
+
+def assert_equal_trainings(first: Path, second: Path) -> None:
+    """Asserts that two output folders hold the same state and weights, bit for bit."""
+    for name in ("state", "best", "last"):
+        assert_equal_files(*(folder / f"{name}.safetensors" for folder in (first, second)))
 
 
 def assert_equal_files(first: Path, second: Path) -> None:

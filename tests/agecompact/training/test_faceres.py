@@ -170,38 +170,41 @@ def test_a_training_starts_from_it(tmp_path: Path) -> None:
     assert isinstance(network, MobileNetV1)
 
 
+def _fill(path: Path) -> None:
+    faceres.fill(MobileNetV1(), path, _inputs(_chips(4)))
+
+
 @pytest.mark.parametrize(
-    ("damage", "message"),
+    ("file", "content"),
     [
-        ("absent", "is not a TensorFlow.js graph"),
-        ("no weights", "is not a TensorFlow.js graph"),
-        ("cut short", "is not a TensorFlow.js graph"),
-        ("no JSON", "is not a TensorFlow.js graph"),
-        ("list", "is not a TensorFlow.js graph"),
-        ("another net", "is not FaceRes's graph"),
-        ("another shape", "is not FaceRes's graph"),
-        ("nan", "holds NaN or Inf"),
+        ("faceres.json", None),
+        ("faceres.json", b"weights"),
+        ("faceres.json", b"[]"),
+        ("faceres.bin", None),
+        ("faceres.bin", b"cut short"),
     ],
 )
-def test_an_invalid_graph_is_refused(damage: str, message: str, tmp_path: Path) -> None:
-    tensors = _tensors()
-    if damage == "another net":
-        del tensors["conv_pw_13/convolution/merged_input"]
-    elif damage == "another shape":
-        tensors["feats/kernel"] = tensors["feats/kernel"][:-1]
-    elif damage == "nan":
-        tensors["feats/bias"][3] = np.nan
-    path = _graph(tmp_path, tensors)
-    weights = tmp_path / "faceres.bin"
-    if damage == "absent":
-        path.unlink()
-    elif damage == "no weights":
-        weights.unlink()
-    elif damage == "cut short":
-        weights.write_bytes(weights.read_bytes()[:-5])
-    elif damage == "no JSON":
-        path.write_text("weights")
-    elif damage == "list":
-        path.write_text("[]")
+def test_an_invalid_file_is_refused(file: str, content: bytes | None, tmp_path: Path) -> None:
+    path = _graph(tmp_path, _tensors())
+    (tmp_path / file).unlink()
+    if content is not None:
+        (tmp_path / file).write_bytes(content)
+    with pytest.raises(UsageError, match=r"is not a TensorFlow\.js graph"):
+        _fill(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("conv_pw_13/convolution/merged_input", None, "is not FaceRes's graph"),
+        ("feats/kernel", np.zeros((1023, 256)), "is not FaceRes's graph"),
+        ("feats/bias", np.full(256, np.nan), "holds NaN or Inf"),
+    ],
+)
+def test_unsuitable_tensors_are_refused(
+    name: str, value: Any, message: str, tmp_path: Path
+) -> None:
+    tensors = {**_tensors(), name: value}
+    path = _graph(tmp_path, {k: v for k, v in tensors.items() if v is not None})
     with pytest.raises(UsageError, match=message):
-        faceres.fill(MobileNetV1(), path, _inputs(_chips(4)))
+        _fill(path)

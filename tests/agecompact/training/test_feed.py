@@ -55,7 +55,6 @@ def test_a_batch_is_the_views_through_the_contract() -> None:
     views = _views()
     batch = views.__getitems__([(7, 4), (7, 9)])
     expected = batches.inputs(_contract(), [views.image(7, 4), views.image(7, 9)])
-    assert batch.view == 7
     assert batch.indices.tolist() == [4, 9]
     assert len(batch.inputs) == 3
     for ours, theirs in zip(batch.inputs, expected, strict=True):
@@ -117,7 +116,6 @@ def test_worker_processes_do_not_change_the_batches(workers: int) -> None:
     alone, helped = _fed(plan, epoch=1), _fed(plan, epoch=1, workers=workers)
     assert len(alone) == len(helped) == 4
     for ours, theirs in zip(alone, helped, strict=True):
-        assert ours.view == theirs.view
         assert np.array_equal(ours.indices, theirs.indices)
         assert all(torch.equal(a, b) for a, b in zip(ours.inputs, theirs.inputs, strict=True))
 

@@ -23,6 +23,8 @@ from agecompact.models import registry
 from agecompact.models.trainable import LossFeatures
 from agecompact.training import loop, losses, objective
 from agecompact.training.recipe import Distillation, Schedule, Stage
+from agecompact.training.run import Run
+from agecompact.training.teacher import Teacher
 from agecompact.training.watch import QUIET, Watch
 from agecompact.weights import checkpoints
 from tests.agecompact.training import small
@@ -38,17 +40,6 @@ def test_the_loss_falls_and_the_validation_with_it(split: Split, tmp_path: Path)
     assert trained.history[-1].loss < 0.7 * trained.history[0].loss
     assert trained.history[-1].val < trained.history[0].val
     assert trained.seconds == sum(epoch.seconds for epoch in trained.history)
-
-
-def test_two_trainings_of_one_seed_agree_bit_for_bit(split: Split, tmp_path: Path) -> None:
-    recipe = small.recipe("mobileagenet", epochs=2, ema=0.9)
-    runs = [small.train(recipe, split, tmp_path / name) for name in ("first", "second")]
-    histories = [small.without_seconds(trained.history) for _, trained in runs]
-    assert histories[0] == histories[1]
-    for file in ("state", "best", "last"):
-        small.assert_equal_files(
-            *(tmp_path / name / f"{file}.safetensors" for name in ("first", "second"))
-        )
 
 
 def test_another_seed_is_another_training(split: Split, tmp_path: Path) -> None:
@@ -95,8 +86,17 @@ _RESUMED: dict[str, tuple[str, dict[str, Any], int]] = {
     ),
     "bfloat16": ("c3ae-plain", {"precision": "bf16-mixed", "ema": 0.9}, 2),
     "several parts a step": ("c3ae-plain", {"parts": 2}, 2),
-    "a teacher's answers": ("c3ae-plain", {"distillation": Distillation(0.5)}, 2),
-    "a teacher's answers to views": ("c3ae-plain", {"distillation": Distillation(0.5, 3)}, 2),
+    "a teacher's predictions": ("c3ae-plain", {"distillation": Distillation(0.5)}, 2),
+    "a teacher's predictions for views": ("c3ae-plain", {"distillation": Distillation(0.5, 3)}, 2),
+    "hints": (
+        "mobileagenet",
+        {
+            "stages": (Stage(0.5, 1e-3, hints=10.0), Stage(0.5, 1e-3)),
+            "epochs": 2,
+            "distillation": Distillation(),
+        },
+        1,
+    ),
     "an early stop": (
         "c3ae-plain",
         {"early_stop": 2, "epochs": 30, "stages": (Stage(1.0, 0.3, _CONSTANT),)},
@@ -111,15 +111,18 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(
 ) -> None:
     model_id, changes, killed = _RESUMED[case]
     recipe = small.recipe(model_id, **changes)
-    teacher = small.teacher() if recipe.distillation else None
-    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
-    expected, whole = small.train(recipe, split, unbroken, teacher=teacher)
+    teacher_id = "efficientnet-lite0" if case == "hints" else "c3ae-plain"
 
-    with pytest.raises(small.KilledError):
-        small.train(recipe, split, broken, teacher=teacher, watch=small.killed_after(killed))
+    def teacher() -> Teacher | None:
+        return small.teacher(teacher_id) if recipe.distillation else None
+
+    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
+    expected, whole = small.train(recipe, split, unbroken, teacher=teacher())
+
+    small.train_until_killed(killed, recipe, split, broken, teacher=teacher())
     lines: list[str] = []
     watch = dataclasses.replace(QUIET, say=lines.append)
-    network, resumed = small.train(recipe, split, broken, teacher=teacher, watch=watch)
+    network, resumed = small.train(recipe, split, broken, teacher=teacher(), watch=watch)
 
     assert lines[0] == f"resuming after epoch {killed}"
     assert len(lines) == 1 + len(whole.history) - killed
@@ -127,24 +130,7 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(
     assert resumed.kept == whole.kept
     for name, tensor in expected.state_dict().items():
         assert torch.equal(tensor, network.state_dict()[name]), name
-    for file in ("state", "best", "last"):
-        small.assert_equal_files(*(at / f"{file}.safetensors" for at in (unbroken, broken)))
-
-
-def test_a_training_with_hints_resumes_too(split: Split, tmp_path: Path) -> None:
-    stages = (Stage(0.5, 1e-3, hints=10.0), Stage(0.5, 1e-3))
-    recipe = small.recipe("mobileagenet", epochs=2, stages=stages, distillation=Distillation())
-    for out, dies in (("unbroken", None), ("broken", 1)):
-        teacher = small.teacher("efficientnet-lite0")
-        if dies:
-            with pytest.raises(small.KilledError):
-                small.train(
-                    recipe, split, tmp_path / out, teacher=teacher, watch=small.killed_after(dies)
-                )
-        small.train(recipe, split, tmp_path / out, teacher=teacher)
-    small.assert_equal_files(
-        tmp_path / "unbroken" / "state.safetensors", tmp_path / "broken" / "state.safetensors"
-    )
+    small.assert_equal_trainings(unbroken, broken)
 
 
 def test_a_finished_training_does_not_continue(split: Split, tmp_path: Path) -> None:
@@ -160,8 +146,7 @@ def test_a_finished_training_does_not_continue(split: Split, tmp_path: Path) -> 
 
 def test_a_resumed_training_reports_the_last_epoch_again(split: Split, tmp_path: Path) -> None:
     recipe = small.recipe(epochs=2)
-    with pytest.raises(small.KilledError):
-        small.train(recipe, split, tmp_path, watch=small.killed_after(2))
+    small.train_until_killed(2, recipe, split, tmp_path)
     reported: list[int] = []
     watch = dataclasses.replace(QUIET, report=lambda h: reported.append(len(h)))
     small.train(recipe, split, tmp_path, watch=watch)
@@ -169,7 +154,8 @@ def test_a_resumed_training_reports_the_last_epoch_again(split: Split, tmp_path:
 
 
 def _other(split: Split) -> Split:
-    return dataclasses.replace(split, train=split.train[1:], val=(*split.val, split.train[0]))
+    """A split with as many training faces."""
+    return dataclasses.replace(split, train=(split.val[0], *split.train[1:]))
 
 
 @pytest.mark.parametrize(
@@ -213,9 +199,7 @@ def test_predictions_stored_for_another_training_are_not_used(
         chosen = recipe
         if change == "augmentation":
             chosen = dataclasses.replace(recipe, augmentation=lighter)
-        # As many faces as before.
-        train = (split.val[0], *split.train[1:])
-        parted = dataclasses.replace(split, train=train) if change == "split" else split
+        parted = _other(split) if change == "split" else split
         teacher = small.teacher(seed=6 if change == "teacher" else 5)
         seed = 1 if change == "seed" else 0
         return small.train(chosen, parted, out, teacher=teacher, seed=seed)[1].history[0].loss
@@ -252,29 +236,37 @@ def _scripted(monkeypatch: pytest.MonkeyPatch, errors: Sequence[float]) -> None:
     monkeypatch.setattr(loop, "measure", measured)
 
 
-def test_an_early_stop_waits_and_keeps_the_best_epoch(
-    split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("changes", "errors", "epochs", "kept"),
+    [
+        ({"early_stop": 3}, [9, 7, 8, 7, 7, 1], 5, 2),
+        # Better epochs of an earlier stage are ignored.
+        (
+            {"early_stop": 2, "stages": (Stage(1 / 3, 1e-3), Stage(2 / 3, 1e-3))},
+            [3, 2, 9, 8, 7, 7.5],
+            6,
+            5,
+        ),
+        ({"keep": "last"}, [1, 2, 3, 4, 5, 6], 6, 6),
+    ],
+    ids=["early stop", "two stages", "last"],
+)
+def test_the_recipe_chooses_the_epoch_to_stop_at_and_to_keep(
+    changes: dict[str, Any],
+    errors: list[float],
+    epochs: int,
+    kept: int,
+    split: Split,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    _scripted(monkeypatch, [9, 7, 8, 7, 7, 1])
-    recipe = small.recipe(epochs=6, early_stop=3)
-    _, trained = small.train(recipe, split, tmp_path)
-    assert len(trained.history) == 5
-    assert trained.kept == 2
-    card = checkpoints.read(tmp_path / "best.safetensors").card
-    assert (card["epoch"], card["val"]) == (2, 7)
-    assert checkpoints.read(tmp_path / "last.safetensors").card["epoch"] == 5
-
-
-def test_better_epochs_of_an_earlier_stage_are_ignored(
-    split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _scripted(monkeypatch, [3, 2, 9, 8, 7, 7.5])
-    stages = (Stage(1 / 3, 1e-3), Stage(2 / 3, 1e-3))
-    recipe = small.recipe(epochs=6, stages=stages, early_stop=2)
-    _, trained = small.train(recipe, split, tmp_path)
-    assert len(trained.history) == 6
-    assert trained.kept == 5
-    assert checkpoints.read(tmp_path / "best.safetensors").card["epoch"] == 5
+    _scripted(monkeypatch, errors)
+    _, trained = small.train(small.recipe(epochs=6, **changes), split, tmp_path)
+    assert len(trained.history) == epochs
+    assert trained.kept == kept
+    best, last = (checkpoints.read(tmp_path / f"{n}.safetensors").card for n in ("best", "last"))
+    assert (best["epoch"], best["val"]) == (kept, errors[kept - 1])
+    assert last["epoch"] == epochs
 
 
 def test_a_plateau_counts_only_its_own_stage(
@@ -288,14 +280,6 @@ def test_a_plateau_counts_only_its_own_stage(
     assert rates == pytest.approx([4e-3, 4e-3, 1e-3, 1e-3, 1e-3, 0.5e-3])
 
 
-def test_a_recipe_can_keep_the_last_epoch(
-    split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _scripted(monkeypatch, [1, 2])
-    _, trained = small.train(small.recipe(epochs=2, keep="last"), split, tmp_path)
-    assert trained.kept == 2
-
-
 def test_the_kept_weights_score_as_in_the_history(split: Split, tmp_path: Path) -> None:
     recipe = small.recipe(epochs=4, ema=0.7)
     _, trained = small.train(recipe, split, tmp_path)
@@ -305,21 +289,32 @@ def test_the_kept_weights_score_as_in_the_history(split: Split, tmp_path: Path) 
         assert metrics.headline.value == pytest.approx(trained.history[epoch - 1].val, abs=1e-4)
 
 
-def test_the_moving_average_is_the_average_of_the_steps(split: Split, tmp_path: Path) -> None:
-    decay, steps = 0.6, []
-    recipe = small.recipe(epochs=2, ema=decay)
-    network = small.fresh(recipe)
-    average = {k: v.clone() for k, v in network.state_dict().items()}
+def _after_each_step(
+    monkeypatch: pytest.MonkeyPatch, call: Callable[[torch.optim.AdamW], None]
+) -> None:
     old = torch.optim.AdamW.step
 
     def step(self: torch.optim.AdamW, *arguments: Any) -> Any:
         done = old(self, *arguments)
-        steps.append({k: v.clone() for k, v in network.state_dict().items()})
+        call(self)
         return done
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.optim.AdamW, "step", step)
-        loop.train(network, recipe, split, tmp_path, small.fabric(), seed=0)
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+
+
+def test_the_moving_average_is_the_average_of_the_steps(
+    split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decay = 0.6
+    steps: list[dict[str, Tensor]] = []
+    recipe = small.recipe(epochs=2, ema=decay)
+    network = small.fresh(recipe)
+    average: dict[str, Tensor] = {}
+    _after_each_step(
+        monkeypatch,
+        lambda _: steps.append({k: v.clone() for k, v in network.state_dict().items()}),
+    )
+    loop.train(network, Run(recipe, split, tmp_path, small.fabric(), 0))
     for number, state in enumerate(steps):
         for name, value in state.items():
             # The average starts as the weights after the first step.
@@ -329,35 +324,27 @@ def test_the_moving_average_is_the_average_of_the_steps(split: Split, tmp_path: 
         assert torch.allclose(value, average[name], rtol=1e-4, atol=1e-5), name
 
 
-def test_frozen_modules_keep_weights_and_statistics(split: Split, tmp_path: Path) -> None:
-    recipe = small.recipe(
-        "mobileagenet", epochs=1, stages=(Stage(1.0, 1e-2, frozen=("features",)),)
-    )
-    before = {k: v.clone() for k, v in small.fresh(recipe).state_dict().items()}
-    network, _ = small.train(recipe, split, tmp_path)
-    changed = {k for k, v in network.state_dict().items() if not torch.equal(v, before[k])}
-    assert changed == {name for name in before if name.startswith("head.")}
-
-
-def test_a_prefix_matches_whole_names(split: Split, tmp_path: Path) -> None:
-    recipe = small.recipe(
-        "mobileagenet", epochs=1, stages=(Stage(1.0, 1e-2, frozen=("features.1",)),)
-    )
+@pytest.mark.parametrize("frozen", ["features", "features.1"])
+def test_frozen_modules_keep_weights_and_statistics(
+    frozen: str, split: Split, tmp_path: Path
+) -> None:
+    stages = (Stage(1.0, 1e-2, frozen=(frozen,)),)
+    recipe = small.recipe("mobileagenet", epochs=1, stages=stages)
     before = {k: v.clone() for k, v in small.fresh(recipe).state_dict().items()}
     network, _ = small.train(recipe, split, tmp_path)
     same = {k for k, v in network.state_dict().items() if torch.equal(v, before[k])}
-    # All of 10 to 16, which begin with the same text, have changed.
-    assert {name for name in same if name.startswith("features.1")} == {
-        name for name in before if name.startswith("features.1.")
+    assert not any(name.startswith("head.") for name in same)
+    # All of features.10 to features.16, whose names begin with the same text, have changed.
+    assert {name for name in same if name.startswith(frozen)} == {
+        name for name in before if name.startswith(f"{frozen}.")
     }
 
 
-@pytest.mark.parametrize("stage", [Stage(1.0, 1e-3, frozen=("featurs",)), {"featurs": 0.1}])
+@pytest.mark.parametrize("setting", [{"frozen": ("featurs",)}, {"rates": {"featurs": 0.1}}])
 def test_a_prefix_without_parameters_is_refused(
-    stage: Stage | dict[str, float], split: Split, tmp_path: Path
+    setting: dict[str, Any], split: Split, tmp_path: Path
 ) -> None:
-    if isinstance(stage, dict):
-        stage = Stage(1.0, 1e-3, rates=stage)
+    stage = Stage(1.0, 1e-3, **setting)
     with pytest.raises(UsageError, match="featurs"):
         small.train(small.recipe("mobileagenet", stages=(stage,)), split, tmp_path)
 
@@ -365,20 +352,15 @@ def test_a_prefix_without_parameters_is_refused(
 def test_rates_are_relative_and_follow_the_schedule(
     split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[tuple[float, ...]] = []
-    old = torch.optim.AdamW.step
-
-    def step(self: torch.optim.AdamW, *arguments: Any) -> Any:
-        seen.append(tuple(group["lr"] for group in self.param_groups))
-        return old(self, *arguments)
-
-    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    seen: list[list[float]] = []
+    _after_each_step(
+        monkeypatch, lambda adam: seen.append(sorted(group["lr"] for group in adam.param_groups))
+    )
     schedule = Schedule("step", factor=0.5, epochs=1)
     stages = (Stage(1.0, 0.01, schedule, rates={"trunk": 0.1}),)
     recipe = small.recipe(epochs=2, batch=14, stages=stages)
     _, trained = small.train(recipe, split, tmp_path)
-    rates = [sorted(rates) for rates in seen]
-    assert rates == [pytest.approx([r / 10, r]) for r in (0.01, 0.01, 0.005, 0.005)]
+    assert seen == [pytest.approx([r / 10, r]) for r in (0.01, 0.01, 0.005, 0.005)]
     assert [epoch.rate for epoch in trained.history] == [0.01, 0.005]
 
 
@@ -473,15 +455,12 @@ def test_the_epochs_before_nan_are_kept(
     # The second run has no such loss, and ends as an uninterrupted one.
     small.train(recipe, split, tmp_path)
     small.train(recipe, split, tmp_path / "unbroken")
-    small.assert_equal_files(
-        tmp_path / "state.safetensors", tmp_path / "unbroken" / "state.safetensors"
-    )
+    small.assert_equal_trainings(tmp_path, tmp_path / "unbroken")
 
 
 def test_a_full_disk_leaves_the_previous_state(split: Split, tmp_path: Path) -> None:
     recipe = small.recipe(epochs=3)
-    with pytest.raises(small.KilledError):
-        small.train(recipe, split, tmp_path, watch=small.killed_after(1))
+    small.train_until_killed(1, recipe, split, tmp_path)
     state = tmp_path / "state.safetensors"
     before = state.read_bytes()
     weights = (tmp_path / "last.safetensors").stat().st_size
@@ -497,7 +476,7 @@ def test_a_full_disk_leaves_the_previous_state(split: Split, tmp_path: Path) -> 
     assert not list(tmp_path.glob(".partial-*"))
     small.train(recipe, split, tmp_path)
     small.train(recipe, split, tmp_path / "unbroken")
-    small.assert_equal_files(state, tmp_path / "unbroken" / "state.safetensors")
+    small.assert_equal_trainings(tmp_path, tmp_path / "unbroken")
 
 
 def test_a_recipe_that_distils_needs_a_teacher(split: Split, tmp_path: Path) -> None:

@@ -15,12 +15,12 @@ from agecompact.models.trainable import LossFeatures
 from agecompact.training import losses
 
 
-def _features(*values: float) -> LossFeatures:
-    return LossFeatures(torch.tensor(values, dtype=torch.float32).unsqueeze(1))
-
-
 def _targets(*values: float) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.float32).unsqueeze(1)
+
+
+def _features(*values: float) -> LossFeatures:
+    return LossFeatures(_targets(*values))
 
 
 @pytest.mark.parametrize("age", [0.0, 10.0, 20.0, 60.0, 70.0])

@@ -32,10 +32,11 @@ def test_every_model_has_a_recipe() -> None:
 
 
 @pytest.mark.parametrize("name", recipes.names())
-def test_recipes_can_be_run(name: str) -> None:
+def test_recipes_can_be_run_and_cite_their_papers(name: str) -> None:
     recipe = recipes.load(name)
     assert recipe.loss in losses.LOSSES
-    assert len(recipe.source) > 20
+    papers = ("SSR-Net", "C3AE", "MobileAgeNet", "Tan & Le", "Savchenko")
+    assert any(paper in recipe.source for paper in papers)
     assert recipe.stages[-1].side == 0, "a training ends at the deployed size"
     names = [key for key, _ in registry.build(recipe.model, recipe.config).named_parameters()]
     for stage in recipe.stages:
@@ -43,14 +44,6 @@ def test_recipes_can_be_run(name: str) -> None:
             assert any(key.startswith(f"{prefix}.") for key in names)
     gender = registry.get(recipe.model).contract.output.unit == "score"
     assert gender or recipe.loss != "binary"
-
-
-@pytest.mark.parametrize("name", recipes.names())
-def test_recipes_cite_their_papers(name: str) -> None:
-    assert any(
-        work in recipes.load(name).source
-        for work in ("SSR-Net", "C3AE", "MobileAgeNet", "Tan & Le", "Savchenko")
-    )
 
 
 @pytest.mark.parametrize("name", ["ssrnet", "ssrnet-gender"])
@@ -103,11 +96,6 @@ def test_mobileagenet_follows_its_paper() -> None:
     assert isinstance(network, MobileAgeNet)
     assert network.head[2].p == 0.1807
     assert network.head[5].p == pytest.approx(0.1807 / 2)
-
-
-def test_an_unknown_recipe_suggests_the_nearest() -> None:
-    with pytest.raises(UsageError, match="did you mean 'ssrnet'"):
-        recipes.load("ssrnett")
 
 
 def test_a_toml_file_is_a_recipe(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Rates at points computed by hand, and as torch's own schedulers compute them."""
+"""Rates at points computed by hand, and plateaus as torch's own scheduler finds them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from agecompact.training.history import epochs_since_best
 from agecompact.training.recipe import Schedule
@@ -29,6 +29,7 @@ from agecompact.training.schedules import relative_rate
         (Schedule("cosine", warm_up=0.2, floor=0.5), 0.6, 0.75),
         (Schedule("constant", warm_up=0.5), 0.25, 0.5),
         (Schedule("constant", warm_up=0.5), 0.75, 1.0),
+        (Schedule("plateau"), 0.5, 1.0),
     ],
 )
 def test_rates_by_hand(schedule: Schedule, progress: float, rate: float) -> None:
@@ -39,21 +40,6 @@ def test_the_rate_falls_every_n_epochs() -> None:
     schedule = Schedule("step", factor=0.1, epochs=30)
     rates = [relative_rate(schedule, 0.5, epoch, []) for epoch in (0, 29, 30, 59, 60, 89)]
     assert rates == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
-
-
-def _optimiser() -> torch.optim.Optimizer:
-    return torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-
-
-@given(epochs=st.integers(1, 40), floor=st.floats(0, 0.5))
-def test_a_cosine_is_torchs(epochs: int, floor: float) -> None:
-    optimiser = _optimiser()
-    scheduler = CosineAnnealingLR(optimiser, T_max=epochs, eta_min=floor)
-    for epoch in range(epochs):
-        ours = relative_rate(Schedule("cosine", floor=floor), epoch / epochs, epoch, [])
-        assert ours == pytest.approx(scheduler.get_last_lr()[0], abs=1e-6)
-        optimiser.step()
-        scheduler.step()
 
 
 @given(
@@ -68,7 +54,7 @@ def test_a_plateau_is_torchs_with_another_count_of_patience(
     Torch lowers it one epoch after `patience` is used up. Its default threshold, switched off here,
     ignores improvements of less than 1e-4.
     """
-    optimiser = _optimiser()
+    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     theirs = ReduceLROnPlateau(optimiser, factor=0.5, patience=patience - 1, threshold=0.0)
     schedule = Schedule("plateau", factor=0.5, epochs=patience)
     for count, value in enumerate(validations, start=1):
@@ -78,22 +64,11 @@ def test_a_plateau_is_torchs_with_another_count_of_patience(
         assert ours == pytest.approx(theirs.get_last_lr()[0], abs=1e-7)
 
 
-def test_a_plateau_by_hand() -> None:
-    schedule = Schedule("plateau", factor=0.1, epochs=2)
-    history = [5.0, 4.0, 4.0, 4.5, 4.2, 3.0, 3.1, 3.0]
-    rates = [relative_rate(schedule, 0.5, n, history[:n]) for n in range(len(history) + 1)]
-    assert rates == pytest.approx([1, 1, 1, 1, 0.1, 0.1, 0.1, 0.1, 0.01])
+def test_no_epoch_has_passed_before_the_first() -> None:
+    assert epochs_since_best([]) == 0
 
 
-@pytest.mark.parametrize(
-    ("validations", "epochs"),
-    [([], 0), ([3.0], 0), ([3.0, 4.0], 1), ([3.0, 3.0], 1), ([4.0, 3.0], 0)],
-)
-def test_epochs_since_the_best(validations: list[float], epochs: int) -> None:
-    assert epochs_since_best(validations) == epochs
-
-
-@given(st.lists(st.floats(0, 100), min_size=1))
+@given(st.lists(st.sampled_from([3.0, 4.0, 5.0]), min_size=1))
 def test_an_equal_validation_is_not_a_better_one(validations: list[float]) -> None:
     best = len(validations) - 1 - epochs_since_best(validations)
     assert validations[best] == min(validations)

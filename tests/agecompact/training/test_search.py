@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-import re
+import sqlite3
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna.storages import InMemoryStorage
+from sqlalchemy.exc import OperationalError
 
 from agecompact.errors import AgecompactError, BackendMissingError, OutputError, UsageError
 from agecompact.training import search, storage, study
@@ -112,9 +114,8 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
     ],
 )
 def test_an_invalid_search_space_is_refused(text: str, why: str) -> None:
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(UsageError, match=f"why: .*{why}"):
         search.parse([text])
-    assert why in caught.value.why
 
 
 def test_a_key_is_searched_once() -> None:
@@ -137,22 +138,24 @@ _SPACE = search.parse(["x=0.0..10.0", "flip=true|false"])
 _EPOCHS = 4
 
 
+def _open(store: Any) -> Any:
+    return study.open_study(store, "s", direction="minimize", seed=0, epochs=_EPOCHS)
+
+
 @pytest.fixture
 def store() -> InMemoryStorage:
     """What workers share; a file would need a flush for each change."""
     return InMemoryStorage()
 
 
-def _open(store: Any) -> Any:
-    return study.open_study(store, "s", direction="minimize", seed=0, epochs=_EPOCHS)
-
-
-def _x(overrides: tuple[str, ...]) -> float:
-    return float(overrides[0].removeprefix("x="))
+@pytest.fixture
+def shared(store: InMemoryStorage) -> Any:
+    """One worker's view of the study."""
+    return _open(store)
 
 
 def _square(_: int, overrides: tuple[str, ...], report: study.Report) -> float:
-    value = (_x(overrides) - 3) ** 2
+    value = (float(overrides[0].removeprefix("x=")) - 3) ** 2
     report([value] * _EPOCHS, _EPOCHS)
     return value
 
@@ -174,8 +177,7 @@ def test_a_study_ends_after_its_trials_and_is_reproducible() -> None:
     assert study.ranked(results[0], "maximize")[-1] == best
 
 
-def test_a_trial_behind_the_median_is_pruned_and_the_reason_kept(store: InMemoryStorage) -> None:
-    shared = _open(store)
+def test_a_trial_behind_the_median_is_pruned_and_the_reason_kept(shared: Any) -> None:
     study.search(shared, _SPACE, _square, trials=5)
     seen = []
 
@@ -194,8 +196,7 @@ def test_a_trial_behind_the_median_is_pruned_and_the_reason_kept(store: InMemory
     assert trial not in study.ranked(study.outcomes(shared), "minimize")
 
 
-def test_a_trial_at_its_end_is_not_pruned(store: InMemoryStorage) -> None:
-    shared = _open(store)
+def test_a_trial_at_its_end_is_not_pruned(shared: Any) -> None:
     study.search(shared, _SPACE, _square, trials=5)
 
     def bad_but_whole(_: int, __: tuple[str, ...], report: study.Report) -> float:
@@ -215,7 +216,7 @@ def test_a_trial_at_its_end_is_not_pruned(store: InMemoryStorage) -> None:
     ],
 )
 def test_a_trial_that_fails_because_of_its_values_counts_as_finished(
-    store: InMemoryStorage, error: Exception | None, reason: str
+    shared: Any, error: Exception | None, reason: str
 ) -> None:
     def attempt(number: int, overrides: tuple[str, ...], report: study.Report) -> float:
         if number != 1:
@@ -224,7 +225,6 @@ def test_a_trial_that_fails_because_of_its_values_counts_as_finished(
             raise error
         return math.nan
 
-    shared = _open(store)
     study.search(shared, _SPACE, attempt, trials=3)
     states = [(trial.state, trial.reason) for trial in study.outcomes(shared)]
     assert states == [("complete", None), ("pruned", reason), ("complete", None)]
@@ -249,29 +249,24 @@ def test_the_next_worker_starts_with_a_stopped_trial(
     assert study.finished(trials) == 4
 
 
-def test_a_bug_in_an_attempt_is_not_retried(store: InMemoryStorage) -> None:
+def test_a_bug_in_an_attempt_is_not_retried(shared: Any) -> None:
     def broken(*_: object) -> float:
         raise ValueError("a bug")
 
     with pytest.raises(ValueError, match="a bug"):
-        study.search(_open(store), _SPACE, broken, trials=2)
+        study.search(shared, _SPACE, broken, trials=2)
 
 
 @pytest.mark.parametrize("reports", [True, False])
 def test_a_worker_that_lost_its_trial_continues_with_another(
-    store: InMemoryStorage, reports: bool
+    store: InMemoryStorage, shared: Any, reports: bool
 ) -> None:
-    import optuna
-
-    shared = _open(store)
-
     def suspended(number: int, overrides: tuple[str, ...], report: study.Report) -> float:
         if number == 0:
-            other = _open(store)
-            other._storage.set_trial_state_values(
-                other.get_trials()[0]._trial_id, state=optuna.trial.TrialState.FAIL
-            )
-            return _square(number, overrides, report) if reports else 0.0
+            trial = _open(store).get_trials()[0]
+            store.set_trial_state_values(trial._trial_id, state=optuna.trial.TrialState.FAIL)
+            if not reports:
+                return 0.0
         return _square(number, overrides, report)
 
     study.search(shared, _SPACE, suspended, trials=2)
@@ -287,12 +282,10 @@ def test_a_study_is_claimed_by_what_it_searches(store: InMemoryStorage) -> None:
     assert "--study" in caught.value.fix
 
 
-def test_a_study_of_another_program_is_refused(store: InMemoryStorage) -> None:
-    shared = _open(store)
+def test_a_study_of_another_program_is_refused(shared: Any) -> None:
     study.search(shared, _SPACE, _square, trials=1)
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(UsageError, match="why: it was started by another program"):
         study.claim(shared, {"split": "a"})
-    assert caught.value.why == "it was started by another program"
 
 
 # The storage.
@@ -326,8 +319,6 @@ def _not_a_database(folder: Path) -> str:
 
 
 def _foreign_schema(folder: Path) -> str:
-    import sqlite3
-
     url = f"sqlite:///{folder / 'old.db'}"
     storage.open_storage(url)
     with sqlite3.connect(folder / "old.db") as database:
@@ -336,8 +327,10 @@ def _foreign_schema(folder: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("url", "why"),
+    ("url", "message"),
     [
+        (lambda _: "sqlite://", "cannot be shared"),
+        (lambda _: "sqlite:///:memory:", "cannot be shared"),
         (lambda _: "study.db", "Could not parse"),
         (lambda _: f"nosuch://me:{_SECRET}@host/name", "Can't load plugin"),
         (lambda _: f"postgresql://me:{_SECRET}@host:port/name", "invalid literal"),
@@ -346,18 +339,11 @@ def _foreign_schema(folder: Path) -> str:
         (_foreign_schema, "no longer compatible with the table schema"),
     ],
 )
-def test_an_unusable_storage_is_reported_with_a_fix(tmp_path: Path, url: Any, why: str) -> None:
-    with pytest.raises(UsageError) as caught:
+def test_an_unusable_storage_is_reported_with_a_fix(tmp_path: Path, url: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
         storage.open_storage(url(tmp_path))
-    assert why in caught.value.why
     assert caught.value.fix
     assert "hunter2" not in str(caught.value)
-
-
-@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
-def test_a_study_in_memory_is_refused(url: str) -> None:
-    with pytest.raises(UsageError, match="cannot be shared"):
-        storage.open_storage(url)
 
 
 def test_a_missing_driver_is_a_missing_backend() -> None:
@@ -370,9 +356,6 @@ def test_a_missing_driver_is_a_missing_backend() -> None:
 def test_an_unreachable_server_is_reported_without_its_password(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import optuna
-    from sqlalchemy.exc import OperationalError
-
     url = "postgresql://me:hunter2@host/name"
 
     def refuse(*_: object, **__: object) -> None:
@@ -392,10 +375,9 @@ def test_a_storage_that_fails_during_a_search_is_reported(tmp_path: Path) -> Non
             (tmp_path / "study.db").write_text("gone " * 999)
         return _square(number, overrides, report)
 
-    with pytest.raises(AgecompactError) as caught, storage.storage_errors(url):
+    message = r"the storage sqlite:.* failed[\s\S]*run the same command again"
+    with pytest.raises(AgecompactError, match=message), storage.storage_errors(url):
         study.search(_open(storage.open_storage(url)), _SPACE, attempt, trials=3)
-    assert re.search(r"the storage sqlite:.* failed", caught.value.what)
-    assert "run the same command again" in caught.value.fix
 
 
 def test_a_heartbeat_survives_an_outage(tmp_path: Path) -> None:
