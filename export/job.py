@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -82,20 +82,15 @@ class Reply:
     error: Refusal | None = None
 
 
-def versions_of(*distributions: str) -> dict[str, str]:
-    """Versions of agecompact and of other installed distributions, by name."""
-    return {"agecompact": __version__, **{name: version(name) for name in distributions}}
-
-
 def metadata_for(
-    weights: Weights, target: Target, versions: Mapping[str, str], **changes: Any
+    weights: Weights, target: Target, tools: Sequence[str], **changes: Any
 ) -> ArtifactMetadata:
     """The metadata of an artefact.
 
     Args:
         weights: The weights that it is converted from.
         target: Its format and precision.
-        versions: Versions of the tools that made it.
+        tools: The distributions that make it, whose versions it states.
         **changes: Fields of the contract that differ from PyTorch's, such as `layout`.
     """
     contract: Contract = replace(weights.contract, **changes)
@@ -106,5 +101,5 @@ def metadata_for(
         weights_sha256=weights.sha256,
         source=registry.get(weights.model_id).source,
         terms=weights.terms,
-        versions=dict(versions),
+        versions={"agecompact": __version__, **{name: version(name) for name in tools}},
     )

@@ -22,7 +22,7 @@ from agecompact.formats import FORMATS, PRECISIONS, Target
 from agecompact.models import registry
 from agecompact.models.complexity import example_inputs, fold_batch_norm
 from agecompact.weights import checkpoints
-from export.job import Artifact, Job, metadata_for, versions_of
+from export.job import Artifact, Job, metadata_for
 from export.mixed_precision import computes_in_float16
 
 _TOOLS = ("torch", "coremltools")
@@ -88,7 +88,6 @@ def convert(job: Job) -> tuple[Artifact, ...]:
     artifacts = []
     for precision in job.precisions:
         target = Target(FORMATS["coreml"], PRECISIONS[precision])
-        versions = versions_of(*_TOOLS)
         model = ct.convert(
             traced,
             convert_to="mlprogram",
@@ -98,11 +97,12 @@ def convert(job: Job) -> tuple[Artifact, ...]:
             compute_precision=_COMPUTE[precision](ct),
             skip_model_load=True,
         )
-        _describe(model, metadata_for(weights, target, versions, **changes))
+        described = metadata_for(weights, target, _TOOLS, **changes)
+        _describe(model, described)
         path = job.folder / target.file_name(weights.model_id)
         model.save(str(path))
         artifacts.append(
-            Artifact(path.name, target.format.name, precision, "coremltools", versions)
+            Artifact(path.name, target.format.name, precision, "coremltools", described.versions)
         )
     return tuple(artifacts)
 

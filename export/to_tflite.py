@@ -20,7 +20,7 @@ from agecompact.errors import ConversionError
 from agecompact.formats import FORMATS, PRECISIONS, Target
 from agecompact.weights import checkpoints
 from export.float16 import store_half
-from export.job import Artifact, Job, metadata_for, versions_of
+from export.job import Artifact, Job, metadata_for
 from export.stepwise_mean import split_means
 
 # Constants in a TFLite file start at multiples of 16 bytes (schema.fbs, `Buffer.data`).
@@ -50,12 +50,12 @@ def convert(job: Job) -> tuple[Artifact, ...]:
     artifacts = []
     for precision in job.precisions:
         target = Target(FORMATS["tflite"], PRECISIONS[precision])
-        versions = versions_of(*_TOOLS)
-        described = metadata_for(weights, target, versions, layout="NHWC")
-        content = _finish(converted, described)
+        described = metadata_for(weights, target, _TOOLS, layout="NHWC")
         path = job.folder / target.file_name(weights.model_id)
-        path.write_bytes(content)
-        artifacts.append(Artifact(path.name, target.format.name, precision, "onnx2tf", versions))
+        path.write_bytes(_finish(converted, described))
+        artifacts.append(
+            Artifact(path.name, target.format.name, precision, "onnx2tf", described.versions)
+        )
     shutil.rmtree(job.folder / "onnx2tf")
     return tuple(artifacts)
 

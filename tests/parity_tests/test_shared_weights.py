@@ -59,7 +59,7 @@ def legacy_export(job: Job, *, identities: bool) -> Artifact:
         keep_initializers_as_inputs=not identities,
     )
     model = onnx.load(path)
-    described = metadata_for(weights, _ONNX, {})
+    described = metadata_for(weights, _ONNX, ())
     onnx.helper.set_model_props(model, {metadata.KEY: described.to_json()})
     onnx.save(model, path)
     return Artifact(path.name, "onnx", "float32", "torch.onnx, legacy", {}, OPSET)
