@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -29,15 +30,7 @@ def convert_and_check(weights: Path, folder: Path) -> Result:
     shutil.copyfile(weights, folder / weights.name)
     path = folder / artifact.file
     entry = manifest.Entry(
-        file=artifact.file,
-        format=artifact.format,
-        precision=artifact.precision,
-        sha256=sha256_of(path),
-        bytes=size_of(path),
-        converter=artifact.converter,
-        versions=artifact.versions,
-        opset=artifact.opset,
-        conversion_s=0.0,
+        **asdict(artifact), sha256=sha256_of(path), bytes=size_of(path), conversion_s=0.0
     )
     read = checkpoints.read(weights)
     described = manifest.Manifest(

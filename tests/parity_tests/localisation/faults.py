@@ -23,6 +23,7 @@ from tests.parity_tests.editing import (
     initializer,
     inputs_of,
     node,
+    reversed_channels,
     tflite_ops,
     tflite_weights,
 )
@@ -64,10 +65,6 @@ def zeroed(values: np.ndarray) -> None:
 
 def scaled(values: np.ndarray) -> np.ndarray:
     return values * np.float32([0.229, 0.224, 0.225]).reshape(1, 3, 1, 1)
-
-
-def reversed_channels(axis: int) -> ArrayEdit:
-    return lambda values: np.copyto(values, np.flip(values, axis).copy())
 
 
 def shuffled(values: np.ndarray) -> None:
