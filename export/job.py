@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +25,7 @@ class Job:
     Attributes:
         weights: The weights file.
         precisions: Names of the precisions to make.
-        folder: An empty folder for the artefacts.
+        folder: An empty folder for the artefacts, named by `formats.Target.file_name`.
         source: The artefact to convert; None for the PyTorch network itself.
         dynamic_batch: Leave the batch axis of an ONNX file open (1 to 64).
         input_kind: `image` gives a Core ML package image inputs, normalised inside the graph.
@@ -40,21 +40,15 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Artifact:
-    """A file, or package folder, that a converter made.
+class Conversion:
+    """How a converter made the artefacts in the job's folder.
 
     Attributes:
-        file: Its name, in the job's folder.
-        format: Name of its format.
-        precision: Name of its precision.
-        converter: The tool that made it.
-        versions: Versions of the tools that affect its content, by distribution name.
+        converter: The tool that made them.
+        versions: Versions of the tools that affect their content, by distribution name.
         opset: ONNX opset, as read back from the file; None for other formats.
     """
 
-    file: str
-    format: str
-    precision: str
     converter: str
     versions: Mapping[str, str]
     opset: int | None = None
@@ -74,23 +68,28 @@ class Reply:
     """Output of a converter's process.
 
     Attributes:
-        artifacts: What it made.
+        conversion: How it made the artefacts; None if it failed.
         error: Why it failed; None if it succeeded.
     """
 
-    artifacts: tuple[Artifact, ...] = ()
+    conversion: Conversion | None = None
     error: Refusal | None = None
 
 
+def versions_of(*distributions: str) -> dict[str, str]:
+    """Versions of agecompact and of other installed distributions, by name."""
+    return {"agecompact": __version__, **{name: version(name) for name in distributions}}
+
+
 def metadata_for(
-    weights: Weights, target: Target, tools: Sequence[str], **changes: Any
+    weights: Weights, target: Target, versions: Mapping[str, str], **changes: Any
 ) -> ArtifactMetadata:
     """The metadata of an artefact.
 
     Args:
         weights: The weights that it is converted from.
         target: Its format and precision.
-        tools: The distributions that make it, whose versions it states.
+        versions: Versions of the tools that made it.
         **changes: Fields of the contract that differ from PyTorch's, such as `layout`.
     """
     contract: Contract = replace(weights.contract, **changes)
@@ -101,5 +100,5 @@ def metadata_for(
         weights_sha256=weights.sha256,
         source=registry.get(weights.model_id).source,
         terms=weights.terms,
-        versions={"agecompact": __version__, **{name: version(name) for name in tools}},
+        versions=versions,
     )

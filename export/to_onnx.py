@@ -14,7 +14,7 @@ from agecompact.formats import FORMATS, PRECISIONS, Target
 from agecompact.models.complexity import example_inputs
 from agecompact.weights import checkpoints
 from export.exact_folding import fold_exactly
-from export.job import Artifact, Job, metadata_for
+from export.job import Conversion, Job, metadata_for, versions_of
 
 if TYPE_CHECKING:
     import onnx
@@ -31,11 +31,8 @@ _TARGET = Target(FORMATS["onnx"], PRECISIONS["float32"])
 _TOOLS = ("torch", "onnx", "onnxscript")
 
 
-def convert(job: Job) -> tuple[Artifact, ...]:
-    """Exports the network of a weights file, NCHW, with the names of its contract.
-
-    Returns:
-        One artefact, float32.
+def convert(job: Job) -> Conversion:
+    """Exports the network of a weights file in float32, NCHW, with the names of its contract.
 
     Raises:
         ConversionError: The graph fails ONNX's checker, or has another opset than requested.
@@ -68,7 +65,8 @@ def convert(job: Job) -> tuple[Artifact, ...]:
     _name_nodes(model)
     fold_exactly(model, network)
     _strip_traces(model)
-    described = metadata_for(weights, _TARGET, _TOOLS)
+    versions = versions_of(*_TOOLS)
+    described = metadata_for(weights, _TARGET, versions)
     onnx.helper.set_model_props(model, {metadata.KEY: described.to_json()})
     model.producer_name = "agecompact"
     model.producer_version = __version__
@@ -76,8 +74,7 @@ def convert(job: Job) -> tuple[Artifact, ...]:
     path = job.folder / _TARGET.file_name(weights.model_id)
     # Deterministic serialisation: the same weights and versions give the same bytes.
     path.write_bytes(model.SerializeToString(deterministic=True))
-    name, precision = _TARGET.format.name, _TARGET.precision.name
-    return (Artifact(path.name, name, precision, "torch.onnx", described.versions, OPSET),)
+    return Conversion("torch.onnx", versions, OPSET)
 
 
 def _name_nodes(model: onnx.ModelProto) -> None:
