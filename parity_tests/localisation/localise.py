@@ -64,7 +64,16 @@ def localise(
         ratio = compared.meter.ratio(stored)
         rows[place] = replace(rows[place], inputs_ratio=max(before[faulty], ratio))
         rows.insert(place, compared.row(stored, ratio, ratios[stored.reference], combined=False))
-    origin = _origin(place, rows[place], diagnose(context))
+    row, found = rows[place], diagnose(context) or Diagnosis("unknown", "")
+    origin = FaultOrigin(
+        row=place,
+        scope=row.scope if found.scope is None else found.scope,
+        op=row.op,
+        candidate_op=row.candidate_op,
+        candidate_tensor=row.candidate_tensor,
+        cause=found.cause,
+        evidence=found.evidence,
+    )
     most = _greatest_increase(rows, undone)
     return Localisation(precision, tuple(rows), origin, most, _summary(origin))
 
@@ -219,18 +228,6 @@ class _Comparison:
             constants=tuple(c for i in ops for c in theirs.steps[i].constants),
             rounding_unit=self.meter.unit,
         )
-
-
-def _origin(place: int, row: TensorComparison, found: Diagnosis | None) -> FaultOrigin:
-    return FaultOrigin(
-        row=place,
-        scope=row.scope if found is None or found.scope is None else found.scope,
-        op=row.op,
-        candidate_op=row.candidate_op,
-        candidate_tensor=row.candidate_tensor,
-        cause="unknown" if found is None else found.cause,
-        evidence="" if found is None else found.evidence,
-    )
 
 
 def _greatest_increase(rows: Sequence[TensorComparison], undone: set[str]) -> int:

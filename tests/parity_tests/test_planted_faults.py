@@ -6,6 +6,7 @@ All faults of one model are in one build, so that PyTorch runs once.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -218,22 +219,19 @@ FAULTS: dict[tuple[str, str, str], tuple[Edit, str]] = {
 def results_of(
     build_of: BuildOf, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], Results]:
-    known: dict[str, Results] = {}
-
+    @cache
     def check(model_id: str) -> Results:
-        if model_id not in known:
-            edits = {
-                f"{name}.{suffix}": (f"{model_id}_float32.{suffix}", edit)
-                for (model, suffix, name), (edit, _) in FAULTS.items()
-                if model == model_id
-            }
-            folder = tmp_path_factory.mktemp(model_id)
-            faulty = edited_build(build_of(model_id), folder, edits, rehash=False)
-            # For each artefact the first failure; later entries replace earlier ones.
-            ran = [r for r in reversed(verdicts_on(faulty)) if r.status != "skipped"]
-            ran.sort(key=lambda result: result.status == "failed")
-            known[model_id] = {result.artifact: result for result in ran}
-        return known[model_id]
+        edits = {
+            f"{name}.{suffix}": (f"{model_id}_float32.{suffix}", edit)
+            for (model, suffix, name), (edit, _) in FAULTS.items()
+            if model == model_id
+        }
+        folder = tmp_path_factory.mktemp(model_id)
+        faulty = edited_build(build_of(model_id), folder, edits, rehash=False)
+        # For each artefact the first failure; later entries replace earlier ones.
+        ran = [r for r in reversed(verdicts_on(faulty)) if r.status != "skipped"]
+        ran.sort(key=lambda result: result.status == "failed")
+        return {result.artifact: result for result in ran}
 
     return check
 
