@@ -31,12 +31,10 @@ class Sample:
     Attributes:
         name: What it shows, for reports.
         crops: Images by input name, uint8 HWC BGR, not resized.
-        group: `face`, `noise`, `edge`, `extreme`, `user` or `searched`.
     """
 
     name: str
     crops: dict[str, Image]
-    group: str
 
 
 def standard(contract: Contract) -> tuple[Sample, ...]:
@@ -45,8 +43,7 @@ def standard(contract: Contract) -> tuple[Sample, ...]:
     Faces and edges are chips that the contract crops. Noise differs from crop to crop, so that
     swapped crops of a three-crop network change the output.
     """
-    samples = [Sample(n, contract.crop(chip), "face") for n, chip in _faces()]
-    samples += [Sample(n, contract.crop(chip), "edge") for n, chip in _edges()]
+    samples = [Sample(name, contract.crop(chip)) for name, chip in (*_faces(), *_edges())]
     random = np.random.default_rng(20_180_713)
     for i in range(_NOISE_SAMPLES):
         # At the model's size: resizing would average the noise of a larger image to grey.
@@ -54,7 +51,7 @@ def standard(contract: Contract) -> tuple[Sample, ...]:
             name: random.integers(0, 256, (contract.height, contract.width, 3), dtype=np.uint8)
             for name in contract.input_names
         }
-        samples.append(Sample(f"noise {i}", crops, "noise"))
+        samples.append(Sample(f"noise {i}", crops))
     return tuple(samples)
 
 
@@ -68,8 +65,8 @@ def fixed(contract: Contract, images: Sequence[Path] = ()) -> tuple[Sample, ...]
     Raises:
         UsageError: An image cannot be read.
     """
-    samples = [Sample(n, contract.crop(chip), "extreme") for n, chip in _extremes()]
-    samples += [Sample(path.name, contract.crop(read_image(path)), "user") for path in images]
+    samples = [Sample(name, contract.crop(chip)) for name, chip in _extremes()]
+    samples += [Sample(path.name, contract.crop(read_image(path))) for path in images]
     return (*standard(contract), *samples)
 
 

@@ -99,7 +99,7 @@ def _child(parent: Sample, donor: Sample, name: str, random: np.random.Generator
             other = _resized(donor.crops[crop], image)
             changed = changed + np.float32(random.uniform(0.1, 0.6)) * (other - changed)
         crops[crop] = np.clip(np.rint(changed), 0, 255).astype(np.uint8)
-    return Sample(name, crops, "searched")
+    return Sample(name, crops)
 
 
 def _noise(image: Image, random: np.random.Generator) -> _Floats:

@@ -31,8 +31,6 @@ from tests.support import BuildOf, random_network
 
 SAMPLES = ("face, wide", "noise 3")
 
-RunOf = Callable[[Path], ReferenceRun]
-
 
 def tensors(contract: Contract) -> list[dict[str, Any]]:
     chosen = [s for s in inputs.standard(contract) if s.name in SAMPLES]
@@ -49,13 +47,9 @@ def traced(path: Path, contract: Contract | None = None) -> list[Trace]:
     return [with_inputs(session.trace(sample), sample) for sample in samples]
 
 
+@cache
 def reference_run(weights: Path, precision: str = "float32") -> ReferenceRun:
     return run_reference(weights, tensors(checkpoints.read(weights).contract), precision)
-
-
-@pytest.fixture(scope="module")
-def run_of() -> RunOf:
-    return cache(reference_run)
 
 
 def localised(
@@ -107,14 +101,14 @@ def fault_named(name: str) -> Fault:
 
 
 @pytest.mark.parametrize("fault", [*IN_FILES, *IN_EXPORTS], ids=str)
-def test_a_fault_is_located(fault: Fault, build_of: BuildOf, run_of: RunOf, tmp_path: Path) -> None:
+def test_a_fault_is_located(fault: Fault, build_of: BuildOf, tmp_path: Path) -> None:
     build = build_of(fault.model)
     if fault in IN_FILES:
         good = build.folder / f"{fault.model}_float32.{fault.format}"
         path = planted(good, fault, tmp_path)
     else:
         path = exported(build.weights, fault.plant, fault.format, tmp_path)
-    found = localised(traced(path), run_of(build.weights))
+    found = localised(traced(path), reference_run(build.weights))
     assert_located(found, fault.scope, fault.cause, fault.evidence, fault.op)
 
 
@@ -146,12 +140,12 @@ def test_weights_cast_before_folding_overflow(format_: str, tmp_path: Path) -> N
     ],
 )
 def test_a_wrong_contract_is_located_at_the_input(
-    change: dict[str, Any], cause: str, evidence: str, build_of: BuildOf, run_of: RunOf
+    change: dict[str, Any], cause: str, evidence: str, build_of: BuildOf
 ) -> None:
     build = build_of("c3ae-plain")
     path = build.folder / "c3ae-plain_float32.tflite"
     contract = replace(read_metadata(path).contract, **change)
-    origin = localised(traced(path, contract), run_of(build.weights)).origin
+    origin = localised(traced(path, contract), reference_run(build.weights)).origin
     assert origin is not None
     assert (origin.op, origin.cause) == ("input", cause)
     assert evidence in origin.evidence
@@ -185,12 +179,12 @@ def test_a_correct_conversion_has_no_origin(model_id: str, file: str, build_of: 
 
 
 def test_one_sample_separates_a_linears_weights_from_its_bias(
-    build_of: BuildOf, run_of: RunOf, tmp_path: Path
+    build_of: BuildOf, tmp_path: Path
 ) -> None:
     build = build_of("c3ae-plain")
     fault = fault_named("c3ae-plain-onnx-replaced-linear")
     path = planted(build.folder / "c3ae-plain_float32.onnx", fault, tmp_path)
-    run = run_of(build.weights)
+    run = reference_run(build.weights)
     found = localised(traced(path)[:1], replace(run, traces=run.traces[:1]))
     assert_located(found, fault.scope, fault.cause, fault.evidence, fault.op)
 
