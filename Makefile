@@ -7,12 +7,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BUILD ?= build
-# Tests at once; `auto` is one a core.
+# Parallel test processes; `auto` is one per core.
 JOBS ?= auto
 
 MODELS := ssrnet ssrnet-gender c3ae-plain c3ae mobileagenet
 MANIFESTS := $(MODELS:%=$(BUILD)/%/manifest.json)
-# What each stage is made with: a change there makes its files again.
+# The sources of each stage: a change there remakes its files.
 sources = $(shell find $(1) -name '*.py' -o -name '*.toml')
 BASE := $(wildcard agecompact/*.py) $(call sources,agecompact/models agecompact/weights \
   agecompact/artifacts agecompact/runtimes)
@@ -20,14 +20,14 @@ EXPORT_SOURCES := $(BASE) $(call sources,export)
 PARITY_SOURCES := $(BASE) $(call sources,agecompact/faces agecompact/evaluation parity_tests)
 BENCH_SOURCES := $(BASE) $(call sources,agecompact/bench)
 
-# PyPI's torch for Linux carries gigabytes of CUDA. The CPU build comes from what pip is configured
-# with, else from PyTorch's own index; on macOS PyPI's build is the CPU build.
+# PyPI's torch for Linux brings gigabytes of CUDA. The CPU build comes from pip's configured index,
+# else from PyTorch's own; on macOS PyPI's build is the CPU build.
 TORCH := $(shell sed -n 's/^torch==//p' requirements.lock)
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DELETE_ON_ERROR:
-# It also holds what other devices measured, which a bench that fails must not take along.
+# It also holds measurements of other devices, which a failed bench must not delete.
 .PRECIOUS: $(BUILD)/latency.json
 .PHONY: demo test lint export parity golden bench bench-arm bench-android bench-ios bench-ios-app \
   arm-bundle adb-loopback mil-conformance report setup clean clean-venv
@@ -54,8 +54,8 @@ $(READY): requirements.lock pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# A file's tests stay together: they share what their fixtures make. One thread each: more would
-# only wait for each other.
+# The tests of a file run in one process, because they share what their fixtures make. One thread
+# each: more would only compete for the cores.
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
@@ -81,7 +81,7 @@ parity: $(BUILD)/parity.json
 $(BUILD)/parity.json: $(MANIFESTS) $(PARITY_SOURCES)
 	$(BIN)/agecompact parity $(BUILD)
 
-# What every bench replays on its device: inputs and PyTorch's answers.
+# What every bench replays on its device: inputs and PyTorch's outputs.
 golden: $(MODELS:%=$(BUILD)/%/golden/golden.json)
 
 $(BUILD)/%/golden/golden.json: $(BUILD)/%/manifest.json $(PARITY_SOURCES)
@@ -96,7 +96,7 @@ $(BUILD)/latency.json: $(MANIFESTS) $(BENCH_SOURCES) | golden
 arm-bundle: $(READY)
 	$(BIN)/python -m android_bench.emulated.make_bundle
 
-# A real adb client and a real adbd for the tests, which start them in a namespace of their own.
+# A real adb client and adbd for the tests, which start them in a separate namespace.
 adb-loopback: $(READY)
 	$(BIN)/python -m tests.android_bench.adb.packages
 

@@ -85,14 +85,6 @@ def optional(hint: Any) -> Any | None:
     return None
 
 
-_PLAIN: Mapping[Any, tuple[type, ...]] = {
-    float: (int, float),
-    int: (int,),
-    str: (str,),
-    bool: (bool,),
-}
-
-
 def _check(value: Any, hint: Any, where: str) -> None:
     if get_origin(hint) is Annotated:
         base, *limits = get_args(hint)
@@ -115,7 +107,7 @@ def _check(value: Any, hint: Any, where: str) -> None:
             _check(name, str, where)
             _check(item, get_args(hint)[1], f"{where}[{name!r}]")
     else:
-        _check_type(value, _PLAIN.get(hint, (hint,)), where)
+        _check_type(value, (int, float) if hint is float else (hint,), where)
         if isinstance(value, float) and not math.isfinite(value):
             raise UsageError(f"{where} is {value!r}", why="an unknown number is null")
 

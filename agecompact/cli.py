@@ -100,7 +100,3 @@ def main() -> NoReturn:
         # The reader closed the pipe (`agecompact list | head`), which is not a failure.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(int(code))
-
-
-if __name__ == "__main__":
-    main()

@@ -15,8 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from agecompact.errors import UsageError
-from agecompact.files import canonical_json
-from agecompact.serialization import parse_json, unstructure
 
 Image = npt.NDArray[np.uint8]
 Tensor = npt.NDArray[np.float32] | npt.NDArray[np.uint8]
@@ -230,17 +228,3 @@ class Contract:
         """Converts face chips (uint8 HWC BGR, at least one) to batches by input name."""
         crops = [self.crop(chip) for chip in chips]
         return {name: self.stack([crop[name] for crop in crops]) for name in self.input_names}
-
-    def to_json(self) -> str:
-        """Canonical JSON, as artefacts contain it."""
-        return canonical_json(unstructure(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> Contract:
-        """Reads the JSON of `to_json`.
-
-        Raises:
-            UsageError: It is not JSON, has another schema version, or a field is missing, unknown
-                or invalid.
-        """
-        return parse_json(text, cls, where="the contract")

@@ -8,14 +8,12 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from agecompact.errors import OutputError, UsageError
-
-_CHUNK_BYTES = 1 << 20
 
 
 def canonical_json(value: Any) -> str:
@@ -28,23 +26,47 @@ def pretty_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, indent=2, allow_nan=False) + "\n"
 
 
-def read_json(path: Path, *, what: str, fix: str = "") -> dict[str, Any]:
-    """Reads a JSON object.
+def read_bytes(path: Path, *, fix: str) -> bytes:
+    """Reads a file that the user named or an archive should contain.
+
+    Raises:
+        UsageError: The file is missing or inaccessible; `fix` says what to do.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise UsageError(f"cannot read {path}", why=why, fix=fix) from None
+
+
+def parse_file(path: Path, parse: Callable[[str], Any], *, what: str, fix: str = "") -> Any:
+    """Parses a text file with `json.loads` or `tomllib.loads`.
 
     Args:
         path: The file.
+        parse: The parser.
         what: What the file should be, for the error message.
         fix: How to get such a file, for the error message.
 
     Raises:
-        UsageError: The file is missing, is not JSON, or is not an object.
+        UsageError: The file is missing or cannot be parsed.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        return parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"no {what} at {path}", fix=fix) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    # An integer of thousands of digits raises a plain ValueError, deep nesting a RecursionError.
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"cannot read {what} {path}", why=str(error), fix=fix) from None
+
+
+def read_json(path: Path, *, what: str, fix: str = "") -> dict[str, Any]:
+    """Reads a JSON object.
+
+    Raises:
+        UsageError: As `parse_file`, or the content is not an object.
+    """
+    value = parse_file(path, json.loads, what=what, fix=fix)
     if not isinstance(value, dict):
         raise UsageError(f"cannot read {what} {path}", why="it is not a JSON object", fix=fix)
     return value
@@ -59,11 +81,8 @@ def sha256_of(path: Path) -> str:
             if child.is_file()
         ]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
-    digest = hashlib.sha256()
     with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def size_of(path: Path) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,24 +11,27 @@ from typing import Any
 from agecompact.artifacts.manifest import Build, Entry, read_builds
 from agecompact.bench import store
 from agecompact.bench.record import Record
-from agecompact.bench.tables import DASH, known_columns
+from agecompact.bench.tables import DASH, error_text, known_columns
 from agecompact.bench.validity import validated
 from agecompact.files import read_json
 from agecompact.formats import COMPUTE_UNITS, RUNTIMES, opened_by
 from agecompact.tables import Column, Table
 
-_COLUMNS = (
-    Column("model", "name"),
-    Column("artefact", "name"),
-    Column("size", "number"),
-    Column("parity max", "number"),
-    Column("parity p99", "number", rank=3),
-    Column("latency", rank=1),
-    Column("instructions", rank=2),
-    Column("on device", rank=2),
-    Column("status"),
+_COLUMNS: tuple[tuple[Column, Callable[[ArtifactSummary], str]], ...] = (
+    (Column("model", "name"), lambda s: s.model),
+    (Column("artefact", "name"), lambda s: s.artifact),
+    (Column("size", "number"), lambda s: f"{s.file_bytes / 1e3:,.1f} kB"),
+    (Column("parity max", "number"), lambda s: error_text(s.max_years, s.unit)),
+    (Column("parity p99", "number", rank=3), lambda s: error_text(s.p99_years, s.unit)),
+    (
+        Column("latency", rank=1),
+        lambda s: DASH if s.ratio is None else _marked(f"{s.ratio:.2f}x", s.ratio_invalid),
+    ),
+    (Column("instructions", rank=2), lambda s: ", ".join(s.instructions) or DASH),
+    (Column("on device", rank=2), lambda s: ", ".join(s.on_device) or DASH),
+    (Column("status"), lambda s: s.status),
 )
-HEADINGS = tuple(column.heading for column in _COLUMNS)
+HEADINGS = tuple(column.heading for column, _ in _COLUMNS)
 _RIGHT_ALIGNED = frozenset(HEADINGS[2:8])
 
 
@@ -66,18 +69,7 @@ class ArtifactSummary:
 
     def cells(self) -> tuple[str, ...]:
         """Returns the summary as text, in the order of `HEADINGS`."""
-        unit = "y" if self.unit == "years" else ""
-        return (
-            self.model,
-            self.artifact,
-            f"{self.file_bytes / 1e3:,.1f} kB",
-            _or_dash(self.max_years, f"{{:.1e}} {unit}"),
-            _or_dash(self.p99_years, f"{{:.1e}} {unit}"),
-            _marked(_or_dash(self.ratio, "{:.2f}x"), self.ratio_invalid),
-            ", ".join(self.instructions) or DASH,
-            ", ".join(self.on_device) or DASH,
-            self.status,
-        )
+        return tuple(read(self) for _, read in _COLUMNS)
 
 
 def summaries(root: Path) -> tuple[ArtifactSummary, ...]:
@@ -145,7 +137,7 @@ def to_table(table: Sequence[ArtifactSummary]) -> Table:
         "From PyTorch to the phone",
         "parity: error against PyTorch; latency: ratio to the float32 TFLite file on one host; "
         "instructions: per inference, counted on an emulated ARM core",
-        _COLUMNS[1:],
+        [column for column, _ in _COLUMNS[1:]],
         [summary.cells()[1:] for summary in table],
     )
 
@@ -224,7 +216,3 @@ def _status(result: Mapping[str, Any]) -> str:
 def _is_core_ml_stand_in(name: str) -> bool:
     runtime = RUNTIMES.get(name)
     return runtime in opened_by("coreml").runtimes and runtime not in COMPUTE_UNITS.values()
-
-
-def _or_dash(value: float | None, form: str) -> str:
-    return DASH if value is None else form.format(value).strip()

@@ -21,7 +21,7 @@ from cattrs.cols import homogenous_tuple_structure_factory
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from agecompact.errors import AgecompactError, UsageError
-from agecompact.files import pretty_json, read_json, write_text
+from agecompact.files import parse_file, pretty_json, read_json, write_text
 
 VERSION_KEY = "schema_version"
 
@@ -96,7 +96,6 @@ def parse_json(text: str | bytes, kind: type[_T], *, where: str, fix: str = "") 
     """
     try:
         value = json.loads(text)
-    # An integer of thousands of digits raises a plain ValueError, deep nesting a RecursionError.
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{where} is not JSON", why=str(error), fix=fix) from None
     return structure(value, kind, where=where, fix=fix)
@@ -105,20 +104,11 @@ def parse_json(text: str | bytes, kind: type[_T], *, where: str, fix: str = "") 
 def read_toml(path: Path, *, what: str, fix: str = "") -> dict[str, Any]:
     """Reads a TOML file.
 
-    Args:
-        path: The file.
-        what: What the file should be, for the error message.
-        fix: How to fix it, for the error message.
-
     Raises:
-        UsageError: The file is missing or is not TOML.
+        UsageError: The file is missing or is not TOML, see `files.parse_file`.
     """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"no {what} at {path}", fix=fix) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"cannot read {what} {path}", why=str(error), fix=fix) from None
+    table: dict[str, Any] = parse_file(path, tomllib.loads, what=what, fix=fix)
+    return table
 
 
 @cache
@@ -257,11 +247,8 @@ def _versioned_fields(kind: Any, converter: cattrs.Converter) -> Callable[[Any],
 
 def _reasons(error: BaseException) -> list[str]:
     """One line per error, with the path of the field."""
-    return [line.replace(" @ $.", " at ").replace(" @ $", "") for line in _messages(error)]
-
-
-def _messages(error: BaseException) -> list[str]:
-    return cattrs.transform_error(error, format_exception=_reason)
+    lines = cattrs.transform_error(error, format_exception=_reason)
+    return [line.replace(" @ $.", " at ").replace(" @ $", "") for line in lines]
 
 
 def _reason(error: BaseException, _: Any) -> str:

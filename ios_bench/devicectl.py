@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from ios_bench import parsers, tool
 from ios_bench.parsers import Device, DeviceError
@@ -59,39 +60,28 @@ class Devicectl:
         command = ["device", "install", "app", "--device", device, str(app)]
         parsers.parse_result(self._json(command))
 
-    def copy_to(self, device: str, bundle: str, source: Path, destination: str) -> None:
-        """Copies a folder into an app's container.
+    def copy(
+        self,
+        direction: Literal["to", "from"],
+        device: str,
+        bundle: str,
+        source: Path | str,
+        destination: Path | str,
+    ) -> None:
+        """Copies a file or folder into an app's container or out of it.
 
         Args:
+            direction: `to` the container or `from` it.
             device: The device's identifier.
             bundle: The app's bundle identifier.
-            source: The folder on this Mac.
-            destination: Its path in the container, which must not exist yet.
-
-        Raises:
-            DeviceError: The device refused it.
-        """
-        self._copy("to", device, bundle, str(source), destination)
-
-    def copy_from(self, device: str, bundle: str, source: str, destination: Path) -> None:
-        """Copies a file out of an app's container.
-
-        Args:
-            device: The device's identifier.
-            bundle: The app's bundle identifier.
-            source: The file's path in the container.
-            destination: Its path on this Mac, which must not exist yet.
+            source: Path on this Mac or in the container.
+            destination: Path on the other side, which must not exist yet.
 
         Raises:
             DeviceError: The device refused it, for example because there is no such file.
         """
-        self._copy("from", device, bundle, source, str(destination))
-
-    def _copy(
-        self, direction: str, device: str, bundle: str, source: str, destination: str
-    ) -> None:
         command = ["device", "copy", direction, "--device", device, *_CONTAINER, bundle]
-        command += ["--source", source, "--destination", destination]
+        command += ["--source", str(source), "--destination", str(destination)]
         parsers.parse_result(self._json(command))
 
     def launch(

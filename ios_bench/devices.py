@@ -15,7 +15,7 @@ from agecompact.artifacts.manifest import Build
 from agecompact.bench.circumstances import Machine
 from agecompact.bench.drivers import Report, Settings
 from agecompact.bench.files import BuildFile, described
-from agecompact.bench.record import Artifact, Record
+from agecompact.bench.record import Record
 from agecompact.errors import BackendMissingError, UsageError
 from ios_bench import packages, parsers, results
 from ios_bench.devicectl import Devicectl
@@ -77,15 +77,14 @@ class Phone:
 
         A device that locks or disconnects meanwhile gives a record with its `failure`.
         """
-        artifact = described(file)
+        blank = results.blank("device", described(file), self.machine, unit)
         try:
-            return self._measured(build, file, artifact, unit, request)
+            return self._measured(build, file, blank, unit, request)
         except DeviceError as error:
-            failure = f"{error.what}: {error.why}".rstrip(": ")
-            return results.failed("device", artifact, self.machine, unit, failure)
+            return replace(blank, failure=f"{error.what}: {error.why}".rstrip(": "))
 
     def _measured(
-        self, build: Build, file: BuildFile, artifact: Artifact, unit: str, request: Request
+        self, build: Build, file: BuildFile, blank: Record, unit: str, request: Request
     ) -> Record:
         # A new name each time, since devicectl does not overwrite folders.
         job = f"Documents/agecompact-{secrets.token_hex(8)}"
@@ -100,23 +99,20 @@ class Phone:
             arguments = request.arguments(
                 package, unit, out=record, golden=f"{job}/{golden.FOLDER}" if pack else None
             )
-            self.devicectl.copy_to(identifier, bundle, staged, job)
+            self.devicectl.copy("to", identifier, bundle, staged, job)
             completed = self.devicectl.launch(
                 identifier, bundle, arguments, request.timeout_s + _GRACE_S
             )
             out = Path(scratch) / "record.json"
             try:
-                self.devicectl.copy_from(identifier, bundle, record, out)
+                self.devicectl.copy("from", identifier, bundle, record, out)
             except DeviceError:
                 # An app that was killed leaves no record, and how it ended says more.
                 if not (completed.timed_out or completed.returncode):
                     raise
-            try:
-                # The machine as devicectl names it, so that failures and results are of one device.
-                return replace(results.read(out, artifact, unit), machine=self.machine)
-            except UsageError as problem:
-                failure = results.why_none(completed, request.timeout_s, problem)
-                return results.failed("device", artifact, self.machine, unit, failure)
+            result = results.of_run(blank, out, completed, request.timeout_s)
+            # The machine as devicectl names it, so that failures and results are of one device.
+            return replace(result, machine=self.machine)
 
 
 def measure_build(

@@ -50,7 +50,7 @@ class Mac:
 
         A hang, a crash or an unreadable record gives a record with its `failure`.
         """
-        artifact = described(file)
+        blank = results.blank("host", described(file), self.machine, unit)
         golden = packages.golden_pack_of(build)
         with tempfile.TemporaryDirectory(prefix="agecompact-") as scratch:
             out = Path(scratch) / "record.json"
@@ -58,11 +58,7 @@ class Mac:
                 str(file.path), unit, out=str(out), golden=str(golden) if golden else None
             )
             completed = self.run([str(self.runner), *arguments], request.timeout_s + _GRACE_S)
-            try:
-                return results.read(out, artifact, unit)
-            except UsageError as problem:
-                failure = results.why_none(completed, request.timeout_s, problem)
-                return results.failed("host", artifact, self.machine, unit, failure)
+            return results.of_run(blank, out, completed, request.timeout_s)
 
 
 def measure_build(

@@ -19,15 +19,14 @@ _EXIT_CODES: Mapping[int, str] = {
 }
 
 
-def failed(source: Source, artifact: Artifact, machine: Machine, unit: str, failure: str) -> Record:
-    """Returns the record of a compute unit that could not be measured.
+def blank(source: Source, artifact: Artifact, machine: Machine, unit: str) -> Record:
+    """Returns the record of a compute unit before it is measured.
 
     Args:
         source: `host` or `device`.
         artifact: The package.
-        machine: Where it was tried.
+        machine: Where it will run.
         unit: The compute unit.
-        failure: What went wrong.
     """
     return Record(
         source=source,
@@ -35,47 +34,52 @@ def failed(source: Source, artifact: Artifact, machine: Machine, unit: str, fail
         machine=machine,
         runtime=Runtime(name=RUNTIME, version=machine.os, delegate=Delegate(asked=unit)),
         taken_at=now(),
-        failure=failure,
+        failure="not measured yet",
     )
 
 
-def read(path: Path, artifact: Artifact, unit: str) -> Record:
-    """Reads the record that the runner wrote, and checks what it measured.
+def of_run(blank: Record, out: Path, completed: Completed, timeout_s: float) -> Record:
+    """Returns the record that the runner wrote.
 
     Args:
-        path: The file that the runner was asked to write.
-        artifact: The package in the build.
-        unit: The compute unit that was requested.
+        blank: The record before the measurement.
+        out: The file that the runner was to write.
+        completed: How the runner ended.
+        timeout_s: Its time limit.
 
-    Raises:
-        UsageError: The record is missing or broken, or is of another file or compute unit.
+    Returns:
+        The record; `blank` with the failure if it is missing or broken, or is of another file or
+        compute unit.
     """
+    try:
+        return _read(out, blank)
+    except UsageError as problem:
+        return replace(blank, failure=_why_none(completed, timeout_s, problem))
+
+
+def _read(path: Path, blank: Record) -> Record:
     records = store.read(path)
     if len(records) != 1:
         raise UsageError(f"the runner wrote {len(records)} records", why="one was expected")
-    record = records[0]
-    if record.artifact.sha256 != artifact.sha256:
+    record, wanted = records[0], blank.artifact
+    if record.artifact.sha256 != wanted.sha256:
         raise UsageError(
-            f"the runner measured another file than {artifact.file}",
-            why=f"sha256 {record.artifact.sha256[:12]}, not {artifact.sha256[:12]}",
+            f"the runner measured another file than {wanted.file}",
+            why=f"sha256 {record.artifact.sha256[:12]}, not {wanted.sha256[:12]}",
         )
-    delegate = record.runtime.delegate
-    if delegate is None or delegate.asked != unit:
+    unit, wanted_unit = _unit_of(record), _unit_of(blank)
+    if unit != wanted_unit:
         raise UsageError(
-            "the runner measured another compute unit",
-            why=f"{delegate.asked if delegate else None}, not {unit}",
+            "the runner measured another compute unit", why=f"{unit}, not {wanted_unit}"
         )
-    return replace(record, artifact=artifact)
+    return replace(record, artifact=wanted)
 
 
-def why_none(completed: Completed, timeout_s: float, problem: UsageError) -> str:
-    """Returns why the runner left no readable record.
+def _unit_of(record: Record) -> str | None:
+    return record.runtime.delegate.asked if record.runtime.delegate else None
 
-    Args:
-        completed: How it ended.
-        timeout_s: Its time limit.
-        problem: The error of reading its record.
-    """
+
+def _why_none(completed: Completed, timeout_s: float, problem: UsageError) -> str:
     if completed.timed_out:
         return f"no answer within {timeout_s:g} s"
     if completed.returncode in _EXIT_CODES:

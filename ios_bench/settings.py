@@ -11,9 +11,6 @@ from agecompact.formats import COMPUTE_UNITS
 # Each process measures one artefact, so rounds only set the number of inferences. The default of
 # 20 rounds gives the thousand inferences of MLPerf Mobile.
 _RUNS_PER_ROUND = 50
-_WARMUP_RUNS = 10
-# GitHub's runners hang on some compute units; a model of this size finishes within seconds.
-_TIMEOUT_S = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +28,9 @@ class Request:
     compute_units: tuple[str, ...] = tuple(COMPUTE_UNITS)
     device: str | None = None
     runs: int = 20 * _RUNS_PER_ROUND
-    warmup_runs: int = _WARMUP_RUNS
-    timeout_s: int = _TIMEOUT_S
+    warmup_runs: int = 10
+    # GitHub's runners hang on some compute units; a model of this size finishes within seconds.
+    timeout_s: int = 300
 
     def arguments(self, package: str, unit: str, *, out: str, golden: str | None) -> list[str]:
         """Returns the runner's arguments.

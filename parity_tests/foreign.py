@@ -13,6 +13,7 @@ from agecompact.errors import UsageError
 from agecompact.formats import Runtime
 from agecompact.runtimes.process import RuntimeProcess
 from agecompact.runtimes.registry import read_metadata, runtime_of
+from agecompact.serialization import read_versioned
 from parity_tests.reference import Reference, unusable
 from parity_tests.results import Failure, Result
 from parity_tests.runner import ModelRunner, runtime_failures
@@ -74,14 +75,8 @@ def check_pair(
 def _given(path: Path, contract: Path | None) -> Contract:
     """The contract from the user's file or else from the model file."""
     if contract is not None:
-        try:
-            return Contract.from_json(contract.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(
-                f"cannot read the contract {contract}",
-                why=str(error),
-                fix="give a JSON file; agecompact inspect prints the contract of an artefact",
-            ) from None
+        fix = "give a JSON file; agecompact inspect prints the contract of an artefact"
+        return read_versioned(contract, Contract, what="contract", fix=fix)
     try:
         return read_metadata(path).contract
     except MetadataError as error:

@@ -43,7 +43,7 @@ def standard(contract: Contract) -> tuple[Sample, ...]:
     Faces and edges are chips that the contract crops. Noise differs from crop to crop, so that
     swapped crops of a three-crop network change the output.
     """
-    samples = [Sample(name, contract.crop(chip)) for name, chip in (*_faces(), *_edges())]
+    samples = [Sample(n, contract.crop(chip)) for n, chip in (*_faces(), *_edges())]
     random = np.random.default_rng(20_180_713)
     for i in range(_NOISE_SAMPLES):
         # At the model's size: resizing would average the noise of a larger image to grey.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import shutil
 import signal
 import subprocess
@@ -40,27 +39,6 @@ def assert_rejected(
         assert part in done.stderr
     if out is not None and out.is_dir():
         assert list(out.iterdir()) == []
-
-
-class _Bomb:
-    """Unpickling it creates a file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
-        return Path.touch, (self.path,)
-
-
-def test_a_pickle_is_rejected_and_not_unpickled(
-    tmp_path: Path, out: Path, agecompact: Agecompact
-) -> None:
-    bad = tmp_path / "bad.safetensors"
-    bad.write_bytes(pickle.dumps(_Bomb(tmp_path / "exploded")))
-    done = agecompact("export", "--weights", bad, "--out", out)
-    what = f"cannot read {bad} as a safetensors file"
-    assert_rejected(done, 2, what, "why: it is a Python pickle", "fix: ", out=out)
-    assert not (tmp_path / "exploded").exists()
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from agecompact.checked import AtLeastOne, Checked, NotNegative, Sha256, Text
 from agecompact.contract import Layout, Unit
 from agecompact.errors import UsageError
+from agecompact.files import read_bytes
 from agecompact.serialization import read_versioned
 
 FOLDER = "golden"
@@ -157,12 +158,7 @@ def _load(folder: Path, array: StoredArray, dtype: str, shape: tuple[int, ...]) 
         )
     if Path(array.file).name != array.file:
         raise UsageError(f"{path} is outside the golden pack's folder", fix=_FIX)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(
-            f"cannot read {path}", why=error.strerror or str(error), fix=_FIX
-        ) from None
+    content = read_bytes(path, fix=_FIX)
     kind = _DTYPES[dtype]
     wanted = prod(shape) * kind.itemsize
     if len(content) != wanted:

@@ -17,19 +17,13 @@ from agecompact.checked import (
     Text,
 )
 
-# Android's names, then Apple's. `light` is the first at which Android lowers a clock.
-ThermalStatus = Literal[
-    "none",
-    "light",
-    "moderate",
-    "severe",
-    "critical",
-    "emergency",
-    "shutdown",
-    "nominal",
-    "fair",
-    "serious",
+# android.os.PowerManager.THERMAL_STATUS_*, in the order of their numbers. `light` is the first at
+# which Android lowers a clock.
+AndroidThermalStatus = Literal[
+    "none", "light", "moderate", "severe", "critical", "emergency", "shutdown"
 ]
+# Apple's names too.
+ThermalStatus = Literal[AndroidThermalStatus, "nominal", "fair", "serious"]
 
 
 @dataclass(frozen=True, kw_only=True)

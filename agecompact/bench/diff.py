@@ -47,36 +47,6 @@ class Comparison:
         return self.after / self.before - 1
 
 
-@dataclass(frozen=True)
-class _Figure:
-    """A figure that both records of a pair have.
-
-    Attributes:
-        name: With its unit.
-        before: Its value in A.
-        after: Its value in B.
-        threshold: Relative growth beyond which it is a regression.
-        refusal: Why the values are not comparable; empty if they are.
-        noise: Whether the intervals overlap, so that a difference means nothing.
-    """
-
-    name: str
-    before: float
-    after: float
-    threshold: float
-    refusal: str = ""
-    noise: bool = False
-
-    def verdict(self) -> Verdict:
-        """Returns what the two values mean."""
-        if self.refusal:
-            return "refused"
-        change = self.after / self.before - 1
-        if self.noise or abs(change) <= self.threshold:
-            return "same"
-        return "regression" if change > 0 else "better"
-
-
 def compare(
     before: Iterable[Record], after: Iterable[Record], threshold: float, *, absolute: bool = False
 ) -> tuple[Comparison, ...]:
@@ -138,36 +108,44 @@ def _paired(
 def _compared(
     key: MeasurementKey, a: Record, b: Record, threshold: float, *, absolute: bool
 ) -> Iterator[Comparison]:
+    def figure(
+        name: str,
+        before: float,
+        after: float,
+        *,
+        allowed: float = threshold,
+        refusal: str = "",
+        noise: bool = False,
+    ) -> Comparison:
+        growth = after / before - 1
+        verdict: Verdict = "regression" if growth > 0 else "better"
+        if refusal:
+            verdict = "refused"
+        elif noise or abs(growth) <= allowed:
+            verdict = "same"
+        return Comparison(key, name, before, after, verdict, refusal)
+
     broken = [r for r in b.reasons if r.rule in BROKEN]
     if a.valid and broken:
         text = "; ".join(reason.text.splitlines()[0] for reason in broken)
         yield Comparison(key, "verdict", None, None, "regression", text)
-    for f in (*_size_figures(a, b, threshold), *_measured_figures(a, b, threshold, absolute)):
-        yield Comparison(key, f.name, f.before, f.after, f.verdict(), f.refusal)
-
-
-def _size_figures(a: Record, b: Record, threshold: float) -> Iterator[_Figure]:
+    yield figure("bytes", a.artifact.file_bytes, b.artifact.file_bytes)
     size_a, size_b = a.artifact.size, b.artifact.size
-    yield _Figure("bytes", a.artifact.file_bytes, b.artifact.file_bytes, threshold)
     if size_a and size_b:
-        yield _Figure("bytes, deflated", size_a.deflated_bytes, size_b.deflated_bytes, threshold)
-
-
-def _measured_figures(a: Record, b: Record, threshold: float, absolute: bool) -> Iterator[_Figure]:
+        yield figure("bytes, deflated", size_a.deflated_bytes, size_b.deflated_bytes)
     invalid = _invalid(a, b)
     if a.instructions and b.instructions:
         # With two threads the count is no longer exact.
         allowed = 0.0 if (a.runtime.threads or 1) == 1 else threshold
-        counts = a.instructions.total, b.instructions.total
         refusal = invalid or ("other cores" if a.machine.cpu != b.machine.cpu else "")
-        yield _Figure("instructions", *counts, allowed, refusal)
+        counts = a.instructions.total, b.instructions.total
+        yield figure("instructions", *counts, allowed=allowed, refusal=refusal)
     if a.ratio and b.ratio:
         medians = a.ratio.median, b.ratio.median
-        yield _Figure("ratio", *medians, threshold, invalid, noise=not _apart(a.ratio, b.ratio))
+        yield figure("ratio", *medians, refusal=invalid, noise=_overlap(a.ratio, b.ratio))
     if a.latency and b.latency and a.latency.p50_ms and b.latency.p50_ms:
-        p50s_ms = a.latency.p50_ms, b.latency.p50_ms
         refusal = invalid or _not_comparable(a, b, absolute=absolute)
-        yield _Figure("p50 ms", *p50s_ms, threshold, refusal)
+        yield figure("p50 ms", a.latency.p50_ms, b.latency.p50_ms, refusal=refusal)
 
 
 def _invalid(a: Record, b: Record) -> str:
@@ -184,8 +162,8 @@ def _not_comparable(a: Record, b: Record, *, absolute: bool) -> str:
     return "host times; compare them with --absolute" if a.source == "host" and not absolute else ""
 
 
-def _apart(old: Ratio, new: Ratio) -> bool:
-    """Whether the ratios' intervals do not overlap; true if one is unknown."""
+def _overlap(old: Ratio, new: Ratio) -> bool:
+    """Whether the ratios' intervals overlap, so that a difference means nothing."""
     if old.low is None or old.high is None or new.low is None or new.high is None:
-        return True
-    return new.low > old.high or new.high < old.low
+        return False
+    return new.low <= old.high and new.high >= old.low

@@ -61,13 +61,13 @@ def ratio(timed: TimedRounds, reference: TimedRounds | None) -> Ratio | None:
     """
     if reference is None:
         return None
-    paired = statistics.paired_ratio(timed.rounds_ms, reference.rounds_ms)
+    median, interval = statistics.paired_ratio(timed.rounds_ms, reference.rounds_ms)
     _, batch = variant_of(timed.record)
     return Ratio(
         reference=reference.record.artifact.file,
         reference_sha256=reference.record.artifact.sha256,
         reference_threads=variant_of(reference.record)[0],
-        median=paired.median / batch,
-        low=paired.interval.low / batch if paired.interval else None,
-        high=paired.interval.high / batch if paired.interval else None,
+        median=median / batch,
+        low=interval.low / batch if interval else None,
+        high=interval.high / batch if interval else None,
     )

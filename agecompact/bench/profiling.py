@@ -10,9 +10,10 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,32 +67,6 @@ def take(path: Path, runtime: str, threads: int, inputs: Mapping[str, Array]) ->
     return Profile(structure(content, tuple[OpTime, ...], where="the profile"))
 
 
-@dataclass(frozen=True)
-class _Event:
-    """One op of one run."""
-
-    name: str
-    kind: str
-    us: float
-
-
-def _summed(events: Iterable[_Event], runs: int) -> tuple[OpTime, ...]:
-    """Sums the events of each op, longest first."""
-    by_op: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for event in events:
-        by_op[event.name, event.kind].append(event.us)
-    return _longest_first(
-        OpTime(
-            name=name,
-            kind=kind,
-            runs=max(1, len(times) // runs),
-            mean_ms=sum(times) / runs / _US_PER_MS,
-            unit="cpu",
-        )
-        for (name, kind), times in by_op.items()
-    )
-
-
 def _longest_first(ops: Iterable[OpTime]) -> tuple[OpTime, ...]:
     return tuple(sorted(ops, key=lambda op: (-op.mean_ms, op.name)))
 
@@ -110,34 +85,34 @@ def _onnxruntime(
     for _ in range(_WARMUP_RUNS + _RUNS):
         session.run(None, dict(inputs))
     events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-    return _summed(onnxruntime_events(events, skip=_WARMUP_RUNS), _RUNS)
+    return onnxruntime_ops(events, skip=_WARMUP_RUNS)
 
 
-def onnxruntime_events(trace: list[dict[str, object]], *, skip: int) -> list[_Event]:
-    """Returns the node events of ONNX Runtime's trace after its first runs.
+def onnxruntime_ops(trace: Sequence[Mapping[str, Any]], *, skip: int) -> tuple[OpTime, ...]:
+    """Returns the time of each op in ONNX Runtime's trace, longest first.
 
     Args:
-        trace: Entries of the JSON that it writes, durations in us.
-        skip: Number of runs to leave out.
+        trace: Entries of the JSON that it writes, times in us.
+        skip: Number of first runs to leave out.
     """
-    runs = sorted(_integer(e["ts"]) for e in trace if e["name"] == "model_run")
-    since_us = runs[skip]
-    return [
-        _Event(
-            name=str(e["name"]).removesuffix("_kernel_time"),
-            kind=str(e["args"]["op_name"]),  # type: ignore[index]
-            us=_integer(e["dur"]),
+    started_us = sorted(entry["ts"] for entry in trace if entry["name"] == "model_run")[skip:]
+    us_by_op: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for entry in trace:
+        name = entry["name"].removesuffix("_kernel_time")
+        is_op = entry["cat"] == "Node" and name != entry["name"]
+        if is_op and entry["ts"] >= started_us[0]:
+            us_by_op[name, entry["args"]["op_name"]].append(entry["dur"])
+    runs = len(started_us)
+    return _longest_first(
+        OpTime(
+            name=name,
+            kind=kind,
+            runs=max(1, len(times_us) // runs),
+            mean_ms=sum(times_us) / runs / _US_PER_MS,
+            unit="cpu",
         )
-        for e in trace
-        if e["cat"] == "Node"
-        and str(e["name"]).endswith("_kernel_time")
-        and _integer(e["ts"]) >= since_us
-    ]
-
-
-def _integer(value: object) -> int:
-    assert isinstance(value, int)
-    return value
+        for (name, kind), times_us in us_by_op.items()
+    )
 
 
 def _pytorch(

@@ -51,11 +51,6 @@ def summarise(samples: Sequence[float]) -> Summary:
     )
 
 
-def median(values: Sequence[float]) -> float:
-    """Returns the median of one or more values."""
-    return float(np.median(values))
-
-
 def pooled_mean(counts: Sequence[int], means: Sequence[float]) -> float:
     """Returns the mean of all samples of several rounds, from their counts and means."""
     return math.fsum(n * mean for n, mean in zip(counts, means, strict=True)) / sum(counts)
@@ -82,22 +77,9 @@ def pooled_std(
     return math.sqrt(squares / (sum(counts) - 1))
 
 
-@dataclass(frozen=True)
-class PairedRatio:
-    """Ratio of one latency to another.
-
-    Attributes:
-        median: Median over the rounds of the ratio within a round.
-        interval: 95 % confidence interval of that median; None for a single round.
-    """
-
-    median: float
-    interval: Interval | None
-
-
 def paired_ratio(
     rounds_ms: Sequence[Sequence[float]], reference_ms: Sequence[Sequence[float]]
-) -> PairedRatio:
+) -> tuple[float, Interval | None]:
     """Latency ratio of two artefacts that were timed alternately, round by round.
 
     A machine that slows down slows both halves of a round, so the ratio of a round's medians is
@@ -108,6 +90,10 @@ def paired_ratio(
         rounds_ms: Samples of each round.
         reference_ms: Samples of the reference in the same rounds.
 
+    Returns:
+        The median over the rounds of the ratio within a round, and the 95 % confidence interval of
+        that median, which is None for a single round.
+
     Raises:
         ValueError: The numbers of rounds differ.
     """
@@ -117,7 +103,7 @@ def paired_ratio(
             for samples, reference in zip(rounds_ms, reference_ms, strict=True)
         ]
     )
-    return PairedRatio(float(np.median(ratios)), median_interval(ratios))
+    return float(np.median(ratios)), median_interval(ratios)
 
 
 def median_interval(values: npt.NDArray[np.float64]) -> Interval | None:

@@ -46,17 +46,6 @@ class MeasurementKey:
     delegate: str
 
 
-@dataclass(frozen=True, order=True)
-class MachineKey:
-    """A machine, whatever the version of its operating system."""
-
-    name: str
-    soc: str
-    cpu: str
-    cores: int
-    emulated: bool
-
-
 def measurement_key(record: Record) -> MeasurementKey:
     """Returns the key of what a record measured."""
     runtime = record.runtime
@@ -72,15 +61,10 @@ def measurement_key(record: Record) -> MeasurementKey:
     )
 
 
-def machine_key(machine: Machine) -> MachineKey:
-    """Returns the key by which `merge` and `bench diff` tell machines apart."""
-    return MachineKey(
-        name=machine.name or "",
-        soc=machine.soc or "",
-        cpu=machine.cpu,
-        cores=machine.cores or 0,
-        emulated=machine.emulator is not None,
-    )
+def machine_key(machine: Machine) -> tuple[str, str, str, int, bool]:
+    """Returns what distinguishes machines, whatever the version of their operating system."""
+    emulated = machine.emulator is not None
+    return machine.name or "", machine.soc or "", machine.cpu, machine.cores or 0, emulated
 
 
 def to_json(records: Iterable[Record]) -> dict[str, Any]:

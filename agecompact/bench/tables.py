@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
+from typing import TypeVar
 
 from agecompact.bench.circumstances import Machine
 from agecompact.bench.diff import Comparison
-from agecompact.bench.figures import Memory
-from agecompact.bench.record import Artifact, Record
+from agecompact.bench.figures import Instructions, OpTime
+from agecompact.bench.record import Artifact, Record, Size
 from agecompact.bench.store import MeasurementKey
-from agecompact.bench.timing import Ratio, Startup
+from agecompact.bench.timing import Ratio
 from agecompact.tables import Column, Table
+
+_T = TypeVar("_T")
+# A column, and the text that it shows for an item.
+_ShownColumn = tuple[Column, Callable[[_T], str]]
 
 # The text of an unknown figure.
 DASH = "-"
@@ -35,6 +40,13 @@ def where(machine: Machine) -> str:
     return ", ".join(text for text in parts if text)
 
 
+def error_text(error: float | None, unit: str) -> str:
+    """Returns an error with its unit; a dash for None."""
+    if error is None:
+        return DASH
+    return f"{error:.1e} y" if unit == "years" else f"{error:.1e}"
+
+
 def known_columns(
     title: str, caption: str, columns: Sequence[Column], rows: Sequence[tuple[str, ...]]
 ) -> Table:
@@ -48,190 +60,156 @@ def known_columns(
     )
 
 
+def _drawn(
+    title: str, caption: str, columns: Sequence[_ShownColumn[_T]], items: Iterable[_T]
+) -> Table:
+    rows = [tuple(read(item) for _, read in columns) for item in items]
+    return known_columns(title, caption, [column for column, _ in columns], rows)
+
+
 def _times(machine: str, records: Sequence[Record]) -> Table:
-    varied = _varied(records)
     batched = any(r.runtime.batch > 1 for r in records)
-    columns = (
-        Column("file", "name"),
-        *(Column(name, "number") for name in varied),
-        Column("ratio", "number"),
-        Column("95 % interval", "number", rank=2),
-        *((Column("ms/face", "number"),) if batched else ()),
-        Column("p50 ms", "number", rank=1 if batched else 0),
-        Column("p90 ms", "number", rank=2),
-        Column("first ms", "number", rank=3),
-        Column("cold ms", "number", rank=3),
-        Column("MB", "number", rank=3),
-        Column("error", "number", rank=1),
-        Column("verdict"),
+    per_face: _ShownColumn[Record] = (
+        Column("ms/face", "number"),
+        lambda r: _number(r.p50_face_ms, ".3f"),
     )
-    rows = []
-    for r in records:
-        startup, memory = r.startup or Startup(), r.memory or Memory()
-        model_mb = None if memory.model_rss_bytes is None else memory.model_rss_bytes / 1e6
-        rows.append(
-            (
-                r.artifact.file,
-                *(read(r) for read in varied.values()),
-                _number(r.ratio.median if r.ratio else None, ".2f"),
-                _interval(r.ratio),
-                *((_number(r.p50_face_ms, ".3f"),) if batched else ()),
-                _number(r.latency.p50_ms if r.latency else None, ".3f"),
-                _number(r.latency.p90_ms if r.latency else None, ".3f"),
-                _number(startup.first_inference_ms, ".2f"),
-                _number(startup.cold_start_ms, ".0f"),
-                _number(model_mb, ".1f"),
-                _error(r),
-                _verdict(r),
-            )
-        )
+    columns: list[_ShownColumn[Record]] = [
+        (Column("file", "name"), lambda r: r.artifact.file),
+        *_varied(records),
+        (Column("ratio", "number"), lambda r: _number(r.ratio.median if r.ratio else None, ".2f")),
+        (Column("95 % interval", "number", rank=2), lambda r: _interval(r.ratio)),
+        *((per_face,) if batched else ()),
+        (
+            Column("p50 ms", "number", rank=1 if batched else 0),
+            lambda r: _number(r.latency.p50_ms if r.latency else None, ".3f"),
+        ),
+        (
+            Column("p90 ms", "number", rank=2),
+            lambda r: _number(r.latency.p90_ms if r.latency else None, ".3f"),
+        ),
+        (
+            Column("first ms", "number", rank=3),
+            lambda r: _number(r.startup.first_inference_ms if r.startup else None, ".2f"),
+        ),
+        (
+            Column("cold ms", "number", rank=3),
+            lambda r: _number(r.startup.cold_start_ms if r.startup else None, ".0f"),
+        ),
+        (
+            Column("MB", "number", rank=3),
+            lambda r: _millions(r.memory.model_rss_bytes if r.memory else None, ".1f"),
+        ),
+        (Column("error", "number", rank=1), _error),
+        (Column("verdict"), _verdict),
+    ]
     caption = (
         "ratio: latency per face relative to the model's float32 TFLite file on the fewest "
         "threads, paired by round\ncold: from the start of a process to its first output; "
         "MB: memory that the model added; error: largest on the golden pack"
     )
-    return known_columns(f"Latency{_same_runs(records)}\n{machine}", caption, columns, rows)
+    return _drawn(f"Latency{_same_runs(records)}\n{machine}", caption, columns, records)
 
 
 def _counts(machine: str, records: Sequence[Record]) -> Table:
-    varied = _varied(records)
-    columns = (
-        Column("file", "name"),
-        *(Column(name, "number") for name in varied),
-        Column("total", "number"),
-        Column("x bound", "number", rank=1),
-        Column("load", "number", rank=2),
-        Column("store", "number", rank=2),
-        Column("mul-acc", "number", rank=2),
-        Column("SIMD", "number", rank=2),
-        Column("branch", "number", rank=2),
-        Column("first", "number", rank=3),
-        Column("init", "number", rank=3),
-        Column("error", "number", rank=1),
-        Column("verdict"),
-    )
-    rows = []
-    for r in records:
-        counted = r.instructions
-        counts: Sequence[int | None] = (None,) * 8
-        if counted is not None:
-            counts = (
-                counted.total,
-                counted.load,
-                counted.store,
-                counted.multiply_accumulate,
-                counted.simd,
-                counted.branch,
-                counted.first,
-                counted.init,
-            )
-        total, *others = (_number(None if n is None else n / 1e6, ".2f") for n in counts)
-        rows.append(
-            (
-                r.artifact.file,
-                *(read(r) for read in varied.values()),
-                total,
-                _number(counted.over_bound if counted else None, ".1f"),
-                *others,
-                _error(r),
-                _verdict(r),
-            )
-        )
+    def millions(
+        heading: str, rank: int, read: Callable[[Instructions], int | None]
+    ) -> _ShownColumn[Record]:
+        column = Column(heading, "number", rank)
+        return column, lambda r: _millions(read(r.instructions) if r.instructions else None, ".2f")
+
+    columns: list[_ShownColumn[Record]] = [
+        (Column("file", "name"), lambda r: r.artifact.file),
+        *_varied(records),
+        millions("total", 0, lambda i: i.total),
+        (
+            Column("x bound", "number", rank=1),
+            lambda r: _number(r.instructions.over_bound if r.instructions else None, ".1f"),
+        ),
+        millions("load", 2, lambda i: i.load),
+        millions("store", 2, lambda i: i.store),
+        millions("mul-acc", 2, lambda i: i.multiply_accumulate),
+        millions("SIMD", 2, lambda i: i.simd),
+        millions("branch", 2, lambda i: i.branch),
+        millions("first", 3, lambda i: i.first),
+        millions("init", 3, lambda i: i.init),
+        (Column("error", "number", rank=1), _error),
+        (Column("verdict"), _verdict),
+    ]
     caption = (
         "millions of instructions, counted: they rank artefacts on such a core and are not a "
         "latency\nx bound: ratio to what the multiply-accumulates alone need; error: largest on "
         "the golden pack"
     )
     title = f"ARM instructions per inference{_same_runs(records)}\n{machine}"
-    return known_columns(title, caption, columns, rows)
+    return _drawn(title, caption, columns, records)
 
 
 def sizes(artifacts: Iterable[Artifact]) -> Table:
     """Returns the breakdown of each artefact's bytes, each file once."""
-    columns = (
-        Column("file", "name"),
-        Column("bytes", "number"),
-        Column("weights", "number", rank=1),
-        Column("graph", "number", rank=3),
-        Column("metadata", "number", rank=3),
-        Column("deflated", "number", rank=1),
-        Column("bound", "number", rank=3),
-        Column("over bound", "number", rank=2),
-    )
-    rows = []
-    for artifact in {a.file: a for a in artifacts}.values():
-        size = artifact.size
-        parts = (DASH,) * 6
-        if size is not None:
-            bound = size.bound_bytes
-            parts = (
-                f"{size.weights_bytes:,}",
-                f"{size.graph_bytes:,}",
-                f"{size.metadata_bytes:,}",
-                f"{size.deflated_bytes:,}",
-                _number(bound, ","),
-                _number(bound and artifact.file_bytes - bound, "+,"),
-            )
-        rows.append((artifact.file, f"{artifact.file_bytes:,}", *parts))
+
+    def part(heading: str, rank: int, read: Callable[[Size], int | None]) -> _ShownColumn[Artifact]:
+        column = Column(heading, "number", rank)
+        return column, lambda a: _number(read(a.size) if a.size else None, ",")
+
+    def over_bound(artifact: Artifact) -> str:
+        bound = artifact.size.bound_bytes if artifact.size else None
+        return _number(bound and artifact.file_bytes - bound, "+,")
+
+    columns: list[_ShownColumn[Artifact]] = [
+        (Column("file", "name"), lambda a: a.file),
+        (Column("bytes", "number"), lambda a: f"{a.file_bytes:,}"),
+        part("weights", 1, lambda s: s.weights_bytes),
+        part("graph", 3, lambda s: s.graph_bytes),
+        part("metadata", 3, lambda s: s.metadata_bytes),
+        part("deflated", 1, lambda s: s.deflated_bytes),
+        part("bound", 3, lambda s: s.bound_bytes),
+        (Column("over bound", "number", rank=2), over_bound),
+    ]
     caption = "deflated: as in an APK or IPA; bound: folded parameters x bytes of the precision"
-    return known_columns("Bytes of an artefact", caption, columns, rows)
+    by_file = {a.file: a for a in artifacts}
+    return _drawn("Bytes of an artefact", caption, columns, by_file.values())
 
 
 def profiles(records: Iterable[Record]) -> Iterator[Table]:
     """Yields the longest ops of each record with a profile."""
-    columns = (
-        Column("op", "name"),
-        Column("kind", "name", rank=1),
-        Column("runs", "number", rank=2),
-        Column("ms", "number"),
-        Column("share", "number"),
-    )
     for record in records:
-        if record.profile is None:
-            continue
-        total_ms = sum(op.mean_ms for op in record.profile)
-        rows = [
-            (
-                op.name,
-                op.kind,
-                str(op.runs),
-                f"{op.mean_ms:.3f}",
-                f"{op.mean_ms / total_ms:.0%}" if total_ms else DASH,
-            )
-            for op in record.profile[:_LONGEST_OPS]
-        ]
-        title = f"{record.artifact.file}{_same_runs((record,))}, by op\n{where(record.machine)}"
-        caption = f"{len(record.profile)} ops take {total_ms:.3f} ms under the profiler"
-        yield known_columns(title, caption, columns, rows)
+        if record.profile is not None:
+            yield _profile(record, record.profile)
+
+
+def _profile(record: Record, ops: Sequence[OpTime]) -> Table:
+    total_ms = sum(op.mean_ms for op in ops)
+    columns: list[_ShownColumn[OpTime]] = [
+        (Column("op", "name"), lambda op: op.name),
+        (Column("kind", "name", rank=1), lambda op: op.kind),
+        (Column("runs", "number", rank=2), lambda op: str(op.runs)),
+        (Column("ms", "number"), lambda op: f"{op.mean_ms:.3f}"),
+        (
+            Column("share", "number"),
+            lambda op: f"{op.mean_ms / total_ms:.0%}" if total_ms else DASH,
+        ),
+    ]
+    title = f"{record.artifact.file}{_same_runs((record,))}, by op\n{where(record.machine)}"
+    caption = f"{len(ops)} ops take {total_ms:.3f} ms under the profiler"
+    return _drawn(title, caption, columns, ops[:_LONGEST_OPS])
 
 
 def compared(comparisons: Sequence[Comparison]) -> Iterator[Table]:
     """Yields the comparisons of two files, a table for each way of measuring."""
-    columns = (
-        Column("file", "name"),
-        Column("figure", "name"),
-        Column("A", "number", rank=1),
-        Column("B", "number", rank=1),
-        Column("change", "number"),
-        Column("verdict"),
-    )
+    columns: list[_ShownColumn[Comparison]] = [
+        (Column("file", "name"), lambda c: c.subject.file),
+        (Column("figure", "name"), lambda c: c.figure),
+        (Column("A", "number", rank=1), lambda c: _number(c.before, ",.6g")),
+        (Column("B", "number", rank=1), lambda c: _number(c.after, ",.6g")),
+        (Column("change", "number"), lambda c: _number(c.change, "+.1%")),
+        (Column("verdict"), lambda c: f"{c.verdict}: {c.reason}" if c.reason else c.verdict),
+    ]
 
     def how(comparison: Comparison) -> str:
         return _how(comparison.subject)
 
     for title, group in groupby(sorted(comparisons, key=how), key=how):
-        rows = [
-            (
-                c.subject.file,
-                c.figure,
-                _number(c.before, ",.6g"),
-                _number(c.after, ",.6g"),
-                _number(c.change, "+.1%"),
-                f"{c.verdict}: {c.reason}" if c.reason else c.verdict,
-            )
-            for c in group
-        ]
-        yield known_columns(f"B against A\n{title}", "", columns, rows)
+        yield _drawn(f"B against A\n{title}", "", columns, group)
 
 
 def _how(key: MeasurementKey) -> str:
@@ -239,21 +217,21 @@ def _how(key: MeasurementKey) -> str:
     return ", ".join(filter(None, (key.source, key.runtime, runs, key.delegate)))
 
 
-_RUNS: Mapping[str, Callable[[Record], str]] = {
-    "threads": lambda r: _number(r.runtime.threads, "d"),
-    "batch": lambda r: str(r.runtime.batch),
-}
+_RUNS: tuple[_ShownColumn[Record], ...] = (
+    (Column("threads", "number"), lambda r: _number(r.runtime.threads, "d")),
+    (Column("batch", "number"), lambda r: str(r.runtime.batch)),
+)
 
 
-def _varied(records: Sequence[Record]) -> Mapping[str, Callable[[Record], str]]:
-    """The settings that differ between runs, as columns; the others are in the title."""
-    return {name: read for name, read in _RUNS.items() if len({read(r) for r in records}) > 1}
+def _varied(records: Sequence[Record]) -> list[_ShownColumn[Record]]:
+    """The settings that differ between runs; the others are in the title."""
+    return [(column, read) for column, read in _RUNS if len({read(r) for r in records}) > 1]
 
 
 def _same_runs(records: Sequence[Record]) -> str:
     varied = _varied(records)
-    same = [f", {name} {read(records[0])}" for name, read in _RUNS.items() if name not in varied]
-    return "".join(same)
+    same = [(column, read) for column, read in _RUNS if (column, read) not in varied]
+    return "".join(f", {column.heading} {read(records[0])}" for column, read in same)
 
 
 def _verdict(record: Record) -> str:
@@ -283,11 +261,14 @@ def _interval(ratio: Ratio | None) -> str:
 
 def _error(record: Record) -> str:
     error = record.output_error
-    if error is None:
-        return DASH
-    unit = "y" if error.unit == "years" else ""
-    return "NaN" if error.max_error is None else f"{error.max_error:.1e} {unit}".strip()
+    if error is not None and error.max_error is None:
+        return "NaN"
+    return error_text(error.max_error, error.unit) if error else DASH
 
 
 def _number(value: float | int | None, form: str) -> str:
     return DASH if value is None else format(value, form)
+
+
+def _millions(value: int | None, form: str) -> str:
+    return _number(None if value is None else value / 1e6, form)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agecompact.console import datasets
 from agecompact.console.common import emit, json_option, say, screen
-from agecompact.console.datasets import DataChoice, making_options, source_options
+from agecompact.console.datasets import DataChoice
 from agecompact.console.groups import PATH
+from agecompact.data import registry
 from agecompact.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ def command() -> None:
 
 
 @command.command()
-@source_options
+@datasets.source_options
 @_target_option
 @click.option(
     "-v", "--verbose", is_flag=True, help=f"List the first {_SHOWN} dropped files of each kind."
@@ -59,17 +61,16 @@ def check(choice: DataChoice, target: Target, verbose: bool, json_target: str | 
     Broken files, wrong labels and duplicates are left out of every split; they are not a failure.
     The JSON output has all their names.
     """
-    from agecompact.console.datasets import load_survey
     from agecompact.data.audit import audit
 
     console = screen(json_target)
-    result = audit(load_survey(choice, target, console))
+    result = audit(datasets.load_survey(choice, target, console))
     emit(result, json_target)
     _print(result, console, verbose)
 
 
 @command.command()
-@making_options
+@datasets.making_options
 @_target_option
 @click.option("--all-folds", is_flag=True, help="Write all folds, to OUT/FOLD.json.")
 @click.option("--out", type=PATH, required=True, help="Split file to write.")
@@ -78,17 +79,16 @@ def split(choice: DataChoice, target: Target, all_folds: bool, out: Path) -> Non
 
     The option --split-file of `train` and `evaluate` reads it.
     """
-    from agecompact.console.datasets import load_survey, make_folds, pick_fold
-    from agecompact.data import registry, splitfile
+    from agecompact.data import splitfile
     from agecompact.data.splits import PARTS
     from agecompact.serialization import write_versioned
 
     console = screen()
-    survey = load_survey(choice, target, console)
+    survey = datasets.load_survey(choice, target, console)
     protocol = registry.get(choice.dataset).protocol(choice.protocol)
-    folds = make_folds(choice, survey)
+    folds = datasets.make_folds(choice, survey)
     if not all_folds:
-        fold = pick_fold(choice, folds)
+        fold = datasets.pick_fold(choice, folds)
         folds = {fold: folds[fold]}
     for fold, parts in folds.items():
         path = out / f"{fold}.json" if all_folds else out

@@ -18,6 +18,10 @@ from agecompact.console.datasets import DataChoice, data_options, load
 from agecompact.console.groups import PATH, count_option
 from agecompact.data.splits import PARTS
 from agecompact.errors import UsageError
+from agecompact.files import sha256_of
+from agecompact.formats import format_of
+from agecompact.runtimes import registry
+from agecompact.weights import cards, checkpoints
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,8 +31,6 @@ if TYPE_CHECKING:
     from agecompact.data.splits import Split
     from agecompact.evaluation.evaluate import Evaluation
     from agecompact.evaluation.prediction import Model, Predictions
-
-SCHEMA_VERSION = 1
 
 _ALL = "all"
 
@@ -90,9 +92,6 @@ def command(
     from agecompact.evaluation import card_sections
     from agecompact.evaluation.evaluate import evaluate, target_of_contract
     from agecompact.evaluation.prediction import cached, decode_face
-    from agecompact.formats import format_of
-    from agecompact.runtimes import registry
-    from agecompact.weights import cards
 
     path = model_file(model, weights, artifact)
     registry.runtime_of(path)
@@ -100,8 +99,7 @@ def command(
     if update_card:
         _check_updatable(path, is_weights, part, limit)
     console = screen(json_target)
-    opener = _open_weights if is_weights else _open_artifact
-    with opener(path, threads) as opened:
+    with _open(path, threads) as opened:
         started = time.perf_counter()
         _, split = load(choice, target_of_contract(opened.contract), console)
         faces = _spread(_faces(split, part), limit)
@@ -119,7 +117,7 @@ def command(
         evaluation, dataset=choice.dataset, part=part, split_sha256=split.sha256
     )
     record = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": 1,
         "measured": dict(opened.summary),
         "split": {"seed": choice.split_seed, "protocol": choice.protocol, "fold": choice.fold},
         "limit": limit,
@@ -152,55 +150,31 @@ def _check_updatable(path: Path, is_weights: bool, part: str, limit: int | None)
 
 
 @contextmanager
-def _open_weights(path: Path, threads: int) -> Iterator[_OpenModel]:
-    """Opens weights in this process."""
+def _open(path: Path, threads: int) -> Iterator[_OpenModel]:
+    """Opens weights in this process, or an exported file in its own."""
     import torch
 
-    from agecompact.evaluation.prediction import NetworkModel
-    from agecompact.weights import checkpoints
-
-    torch.set_num_threads(threads)
-    weights = checkpoints.read(path)
-    yield _OpenModel(
-        model=NetworkModel(weights.network(), weights.contract),
-        contract=weights.contract,
-        card=weights.card,
-        summary={
-            "kind": "weights",
-            "file": path.name,
-            "model": weights.model_id,
-            "precision": "float32",
-            "runtime": f"torch {torch.__version__}",
-            "sha256": weights.sha256,
-            "weights_sha256": weights.sha256,
-        },
-    )
-
-
-@contextmanager
-def _open_artifact(path: Path, threads: int) -> Iterator[_OpenModel]:
-    """Opens an exported file in its own process."""
-    from agecompact.evaluation.prediction import open_artifact
-    from agecompact.files import sha256_of
-    from agecompact.runtimes import registry
-    from agecompact.weights import cards
+    from agecompact.evaluation.prediction import NetworkModel, open_artifact
 
     metadata = registry.read_metadata(path)
-    with open_artifact(path, metadata.contract, threads) as (model, opened):
-        yield _OpenModel(
-            model=model,
-            contract=metadata.contract,
-            card=cards.released(metadata.weights_sha256, metadata.model),
-            summary={
-                "kind": "artifact",
-                "file": path.name,
-                "model": metadata.model,
-                "precision": metadata.precision,
-                "runtime": opened.version,
-                "sha256": sha256_of(path),
-                "weights_sha256": metadata.weights_sha256,
-            },
-        )
+    contract = metadata.contract
+    identity = {
+        "file": path.name,
+        "model": metadata.model,
+        "precision": metadata.precision,
+        "sha256": sha256_of(path),
+        "weights_sha256": metadata.weights_sha256,
+    }
+    if format_of(path).converter is None:
+        torch.set_num_threads(threads)
+        weights = checkpoints.read(path)
+        summary = {"kind": "weights", "runtime": f"torch {torch.__version__}", **identity}
+        yield _OpenModel(NetworkModel(weights.network(), contract), contract, weights.card, summary)
+        return
+    card = cards.released(metadata.weights_sha256, metadata.model)
+    with open_artifact(path, contract, threads) as (model, opened):
+        summary = {"kind": "artifact", "runtime": opened.version, **identity}
+        yield _OpenModel(model, contract, card, summary)
 
 
 def _faces(split: Split, part: str) -> tuple[Face, ...]:

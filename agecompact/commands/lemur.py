@@ -11,8 +11,6 @@ from agecompact.console.common import emit, json_option, say, screen
 from agecompact.console.groups import PATH
 from agecompact.errors import UsageError
 
-SCHEMA_VERSION = 1
-
 
 @click.group()
 def command() -> None:
@@ -21,16 +19,9 @@ def command() -> None:
 
 @command.command("export")
 @click.argument("model")
+@click.option("--weights", type=PATH, help="A weights file, instead of MODEL's released weights.")
 @click.option(
-    "--weights",
-    type=PATH,
-    help="A weights file, instead of MODEL's released weights.",
-)
-@click.option(
-    "--out",
-    type=PATH,
-    required=True,
-    help="Folder for the module, its weights and their card.",
+    "--out", type=PATH, required=True, help="Folder for the module, its weights and their card."
 )
 @json_option
 def export(model: str, weights: Path | None, out: Path, json_target: str | None) -> None:
@@ -71,7 +62,7 @@ def export(model: str, weights: Path | None, out: Path, json_target: str | None)
     load = f'net.load_state_dict(safetensors.torch.load_file("{stored.name}"))'
     emit(
         {
-            "schema_version": SCHEMA_VERSION,
+            "schema_version": 1,
             "model": model,
             "module": str(source),
             "weights": str(stored),

@@ -42,16 +42,10 @@ class Prediction:
 @click.command()
 @click.argument("images", nargs=-1, required=True, type=PATH)
 @click.option(
-    "--model",
-    metavar="ID",
-    help=f"A model with released weights; default: {_DEFAULT_MODEL}.",
+    "--model", metavar="ID", help=f"A model with released weights; default: {_DEFAULT_MODEL}."
 )
 @click.option("--weights", type=PATH, help="A weights file, run by PyTorch.")
-@click.option(
-    "--artifact",
-    type=PATH,
-    help="An exported file; its embedded contract is used.",
-)
+@click.option("--artifact", type=PATH, help="An exported file; its embedded contract is used.")
 @click.option("--no-detect", is_flag=True, help="Treat each image as a ready face crop.")
 @json_option
 @click.pass_context

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from agecompact.training.history import Epoch, TrainingResult
     from agecompact.training.recipe import Recipe
     from agecompact.training.start import SourceWeights
-    from agecompact.weights.checkpoints import Weights
 
 _STATE = "state.safetensors"
 _SPLIT = "split.json"
@@ -172,16 +171,15 @@ def _split(content: SplitFile, path: Path) -> dict[str, Any]:
 def _lineages(sources: SourceWeights) -> dict[str, Any]:
     """The card's entries on the weights that a training started from or learned from."""
     named = {"start": sources.start, "teacher": sources.teacher}
-    return {name: _lineage(weights) for name, weights in named.items() if weights}
-
-
-def _lineage(weights: Weights) -> dict[str, Any]:
-    """The card's entry on other weights."""
     return {
-        "model": weights.model_id,
-        "sha256": weights.sha256,
-        "training": weights.card.get("training"),
-        "evaluation": weights.card.get("evaluation"),
+        name: {
+            "model": weights.model_id,
+            "sha256": weights.sha256,
+            "training": weights.card.get("training"),
+            "evaluation": weights.card.get("evaluation"),
+        }
+        for name, weights in named.items()
+        if weights
     }
 
 

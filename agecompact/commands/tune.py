@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from agecompact.training.history import Epoch
     from agecompact.training.study import Direction, Outcome, Report
 
-SCHEMA_VERSION = 1
-
 _SHOWN = 10
 _HASH_DIGITS = 12
 
@@ -189,7 +187,7 @@ def command(
     words += ["--seed", str(training.seed)]
     emit(
         {
-            "schema_version": SCHEMA_VERSION,
+            "schema_version": 1,
             "study": shared.study_name,
             "direction": direction,
             "unit": "mae_years" if direction == "minimize" else "accuracy",

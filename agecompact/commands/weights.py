@@ -11,8 +11,6 @@ from agecompact.console.groups import PATH
 from agecompact.imports import import_extra
 from agecompact.weights.importers import FAMILIES
 
-SCHEMA_VERSION = 1
-
 
 @click.group()
 def command() -> None:
@@ -52,7 +50,7 @@ def import_(file: Path, family: str, out: Path, json_target: str | None) -> None
     )
     emit(
         {
-            "schema_version": SCHEMA_VERSION,
+            "schema_version": 1,
             "model": layout.model_id,
             "parameters": imported.parameters,
             "file": str(out),

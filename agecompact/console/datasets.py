@@ -92,15 +92,13 @@ data_options = grouped_options(
 )
 
 
-def load(
-    choice: DataChoice, target: Target, console: Console | None = None
-) -> tuple[Survey, Split]:
+def load(choice: DataChoice, target: Target, console: Console) -> tuple[Survey, Split]:
     """Surveys a data set and splits it, by a protocol or a split file.
 
     Args:
         choice: The options' values.
         target: The label that a face needs.
-        console: Where to show progress; None for nowhere.
+        console: Where to show progress.
 
     Raises:
         UsageError: The data set, the protocol, the fold or the split file cannot be used.
@@ -140,14 +138,12 @@ def split_file_of(choice: DataChoice, survey: Survey, split: Split) -> SplitFile
     return splitfile.of_split(split, survey, protocol=protocol, fold=fold, seed=choice.split_seed)
 
 
-def load_survey(choice: DataChoice, target: Target, console: Console | None = None) -> Survey:
+def load_survey(choice: DataChoice, target: Target, console: Console) -> Survey:
     """Surveys a data set and shows progress."""
     from agecompact.data.face import target_of
     from agecompact.data.survey import survey
 
     listing = registry.read(choice.dataset, choice.folder)
-    if console is None:
-        return survey(listing, target, cache=choice.cache)
     total = sum(target_of(record.label, target) is not None for record in listing.records)
     # A bar moves with every hundredth; a log grows by a few lines only.
     every = -(-total // (100 if console.is_terminal else 4))

@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agecompact.evaluation.card_sections import FailureGroup
-from agecompact.evaluation.metrics import (
-    AgeFigures,
-    AgeMetrics,
-    Figure,
-    GenderFigures,
-    Metrics,
-)
+from agecompact.evaluation.metrics import AgeFigures, AgeMetrics, Figure, GenderFigures, Metrics
 from agecompact.tables import Column, Table
 
 _INTERVAL = "95 % interval"

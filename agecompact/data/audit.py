@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from agecompact.data.face import GENDERS
 from agecompact.data.survey import Survey
-
-SCHEMA_VERSION = 1
-
-_GENDERS = {0: "female", 1: "male", None: "unknown"}
 
 
 def audit(survey: Survey) -> dict[str, Any]:
@@ -21,10 +18,10 @@ def audit(survey: Survey) -> dict[str, Any]:
     labels = [face.label for face in survey.faces]
     ages = [label.age for label in labels]
     decades = Counter(age // 10 * 10 for age in ages)
-    genders = Counter(_GENDERS[label.gender] for label in labels)
+    genders = Counter(GENDERS[label.gender] for label in labels)
     people = {label.subject for label in labels if label.subject is not None}
     return {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": 1,
         "dataset": survey.dataset,
         "target": survey.target,
         "counts": survey.counts,
@@ -33,7 +30,7 @@ def audit(survey: Survey) -> dict[str, Any]:
             "oldest": max(ages),
             "decades": {str(first): decades[first] for first in sorted(decades)},
         },
-        "genders": {name: genders[name] for name in _GENDERS.values() if genders[name]},
+        "genders": {name: genders[name] for name in GENDERS.values() if genders[name]},
         "subjects": len(people) or None,
         "dropped": {reason: list(names) for reason, names in survey.dropped.items()},
         "conflicts": [list(group) for group in survey.conflicts],

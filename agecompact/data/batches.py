@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from agecompact.contract import Contract, Image
 from agecompact.data import cache as chip_cache
-from agecompact.data.cache import Say, to_stderr
 from agecompact.data.face import Face
 
 if TYPE_CHECKING:
@@ -34,14 +33,13 @@ class Chips:
         return len(self.faces)
 
 
-def load(faces: Iterable[Face], cache: Path | None = None, *, say: Say = to_stderr) -> Chips:
+def load(faces: Iterable[Face], cache: Path | None = None) -> Chips:
     """Decodes faces into memory: 120 kB each, 1.7 GB for UTKFace's training part.
 
     Args:
         faces: The faces.
         cache: Folder to read decoded chips from, and to add missing ones to. Its chips are mapped,
             so that the system can free their memory.
-        say: Reports a damaged cache, which is made again.
 
     Raises:
         OutputError: The cache cannot be written, or the disk is full.
@@ -50,7 +48,7 @@ def load(faces: Iterable[Face], cache: Path | None = None, *, say: Say = to_stde
     if cache is None:
         decoded = [file.chip for file in chip_cache.read_faces(wanted)]
     else:
-        decoded = chip_cache.chips(wanted, cache, say=say)
+        decoded = chip_cache.chips(wanted, cache)
     readable = [
         (face, image) for face, image in zip(wanted, decoded, strict=True) if image is not None
     ]

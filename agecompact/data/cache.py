@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -69,13 +69,12 @@ def read_faces(faces: Sequence[Face]) -> Iterator[ChipFile]:
             yield from pool.map(lambda face: read_chip(face.path, face.framing), batch)
 
 
-def chips(faces: Sequence[Face], folder: Path, *, say: Say = to_stderr) -> list[Image | None]:
-    """The chips of faces, from the cache or decoded into it.
+def chips(faces: Sequence[Face], folder: Path) -> list[Image | None]:
+    """The chips of faces, from the cache or decoded into it; reports damaged shards.
 
     Args:
         faces: The faces.
         folder: The cache; created if missing.
-        say: Reports damaged shards, which are decoded again.
 
     Returns:
         For each face read-only uint8 `(200, 200, 3)` BGR, mapped from the file and loaded when it
@@ -85,7 +84,7 @@ def chips(faces: Sequence[Face], folder: Path, *, say: Say = to_stderr) -> list[
         OutputError: The folder cannot be written to, or the disk is full.
     """
     wanted = {_key(face): face for face in faces}
-    found = _read_shards(folder, wanted.keys(), say)
+    found = _read_shards(folder, wanted.keys())
     missing = [face for key, face in wanted.items() if key not in found]
     by_framing: dict[str, list[Face]] = {}
     for face in missing:
@@ -99,14 +98,15 @@ def _key(face: Face) -> _Key:
     return face.framing.key, face.sha256
 
 
-def _read_shards(folder: Path, wanted: Set[_Key], say: Say) -> dict[_Key, Image | None]:
+def _read_shards(folder: Path, wanted: Set[_Key]) -> dict[_Key, Image | None]:
     found: dict[_Key, Image | None] = {}
     for index in sorted(folder.glob("chips-*.json")):
         try:
             found |= _read_shard(index, wanted)
         except (UsageError, OSError, ValueError, EOFError) as error:
-            say(f"cached chips {index.with_suffix('.npy')} are damaged, decoding again: {error}")
-            for path in (index, index.with_suffix(".npy")):
+            rows = index.with_suffix(".npy")
+            to_stderr(f"cached chips {rows} are damaged, decoding again: {error}")
+            for path in (index, rows):
                 with cache_errors(), output_errors(path):
                     path.unlink(missing_ok=True)
     return found
@@ -140,7 +140,8 @@ def _write_shard(folder: Path, faces: Sequence[Face]) -> dict[_Key, Image | None
     path = folder / f"chips-{framing}-{key}.npy"
     rows: list[tuple[str, int | None]] = []
     with cache_path(path) as temporary, temporary.open("wb") as stream:
-        _write_header(stream, len(faces))
+        header = {"descr": "|u1", "fortran_order": False, "shape": (len(faces), *_SHAPE)}
+        np.lib.format.write_array_header_1_0(stream, header)
         for file in read_faces(faces):
             # Written, not mapped: on a full disk a mapped file kills the process silently.
             content = np.zeros(_SHAPE, np.uint8) if file.chip is None else file.chip
@@ -160,11 +161,6 @@ def _write_shard(folder: Path, faces: Sequence[Face]) -> dict[_Key, Image | None
 def _map(path: Path) -> Rows:
     # As a plain array: indexing a memmap object is slow.
     return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-
-
-def _write_header(stream: IO[bytes], count: int) -> None:
-    header = {"descr": "|u1", "fortran_order": False, "shape": (count, *_SHAPE)}
-    np.lib.format.write_array_header_1_0(stream, header)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,6 +10,7 @@ from typing import Literal
 from agecompact.faces.framing import WHOLE, Framing
 
 Target = Literal["age", "gender"]
+GENDERS: Mapping[int | None, str] = {0: "female", 1: "male", None: "unknown"}
 
 
 @dataclass(frozen=True)

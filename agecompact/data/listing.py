@@ -9,6 +9,7 @@ from pathlib import Path
 
 from agecompact.data.face import Label
 from agecompact.errors import UsageError
+from agecompact.files import read_bytes
 
 NO_FILE = "no such file"
 BAD_AGE = "the age is missing or impossible"
@@ -145,14 +146,8 @@ def read_text(path: Path) -> str:
     Raises:
         UsageError: The file cannot be read.
     """
-    try:
-        return path.read_text(encoding="utf-8-sig", errors="replace")
-    except OSError as error:
-        raise UsageError(
-            f"cannot read {path}",
-            why=error.strerror or str(error),
-            fix="unpack the published archive again",
-        ) from None
+    content = read_bytes(path, fix="unpack the published archive again")
+    return content.decode("utf-8-sig", errors="replace")
 
 
 def parse_age(text: str) -> int | None:

@@ -50,7 +50,9 @@ def subject_disjoint(faces: Sequence[Face], seed: int) -> Folds:
     Raises:
         UsageError: A face has no known person.
     """
-    return {SINGLE: _cut_by_person(_by_person(faces), 0.7, 0.8, seed)}
+    people = _by_person(faces)
+    split = _split_by_person(people, splits.TRAIN_FRACTION, splits.TRAIN_VAL_FRACTION, seed)
+    return {SINGLE: split}
 
 
 def leave_one_person_out(faces: Sequence[Face], seed: int) -> Folds:
@@ -63,7 +65,7 @@ def leave_one_person_out(faces: Sequence[Face], seed: int) -> Folds:
     folds = {}
     for person, theirs in sorted(people.items()):
         others = {other: members for other, members in people.items() if other != person}
-        rest = _cut_by_person(others, 1 - _VALIDATION_SHARE, 1, seed)
+        rest = _split_by_person(others, 1 - _VALIDATION_SHARE, 1, seed)
         folds[person] = splits.of_parts({"train": rest.train, "val": rest.val, "test": theirs})
     return folds
 
@@ -76,7 +78,7 @@ def published(faces: Sequence[Face], seed: int) -> Folds:
     """
     test = [face for face in faces if face.name.startswith(_TEST_FOLDER)]
     others = (face for face in faces if not face.name.startswith(_TEST_FOLDER))
-    rest = splits.cut(others, 1 - _VALIDATION_SHARE, 1, seed=seed)
+    rest = splits.split(others, 1 - _VALIDATION_SHARE, 1, seed=seed)
     return {SINGLE: splits.of_parts({"train": rest.train, "val": rest.val, "test": test})}
 
 
@@ -93,10 +95,10 @@ def _by_person(faces: Iterable[Face]) -> dict[str, list[Face]]:
     return people
 
 
-def _cut_by_person(
+def _split_by_person(
     people: Mapping[str, Sequence[Face]], train: float, train_val: float, seed: int
 ) -> Split:
-    """Like `splits.cut`, but with whole people, binned by the median of their ages."""
+    """Like `splits.split`, but with whole people, binned by the median of their ages."""
     bins: dict[int, list[str]] = defaultdict(list)
     for person, theirs in people.items():
         bins[median_low(face.label.age for face in theirs) // BIN_YEARS].append(person)

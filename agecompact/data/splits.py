@@ -20,8 +20,8 @@ BIN_YEARS = 5
 
 Part = Literal["train", "val", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
-_TRAIN_FRACTION = 0.7
-_TRAIN_VAL_FRACTION = 0.8
+TRAIN_FRACTION = 0.7
+TRAIN_VAL_FRACTION = 0.8
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,7 @@ class Split:
 
     def part(self, name: Part) -> tuple[Face, ...]:
         """The faces of a part."""
-        parts = {"train": self.train, "val": self.val, "test": self.test}
-        return parts[name]
+        return {"train": self.train, "val": self.val, "test": self.test}[name]
 
     @property
     def sha256(self) -> str:
@@ -55,18 +54,14 @@ def hash_of(names: Mapping[Part, Sequence[str]]) -> str:
     return hashlib.sha256(canonical_json(lists).encode()).hexdigest()
 
 
-def split(faces: Iterable[Face], *, seed: int = SEED) -> Split:
-    """Splits distinct faces 70/10/20 within each 5-year bin of age.
-
-    Args:
-        faces: Faces with different bytes, in any order.
-        seed: Another seed gives another split.
-    """
-    return cut(faces, _TRAIN_FRACTION, _TRAIN_VAL_FRACTION, seed=seed)
-
-
-def cut(faces: Iterable[Face], train: float, train_val: float, *, seed: int = SEED) -> Split:
-    """Splits distinct faces by given fractions within each 5-year bin of age.
+def split(
+    faces: Iterable[Face],
+    train: float = TRAIN_FRACTION,
+    train_val: float = TRAIN_VAL_FRACTION,
+    *,
+    seed: int = SEED,
+) -> Split:
+    """Splits distinct faces within each 5-year bin of age, 70/10/20 by default.
 
     Args:
         faces: Faces with different bytes, in any order.

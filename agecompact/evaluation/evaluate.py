@@ -51,25 +51,19 @@ def labels(faces: Iterable[Face], target: Target) -> npt.NDArray[np.float32]:
     return np.array([target_of(face.label, target) for face in faces], np.float32)
 
 
-def measure(
-    network: nn.Module, contract: Contract, faces: Sequence[Face], source: Source = decode_face
-) -> tuple[Metrics, int]:
+def measure(network: nn.Module, contract: Contract, faces: Sequence[Face]) -> Metrics:
     """Measures a network without intervals, and leaves it in evaluation mode.
 
     Args:
         network: The network, on any device.
         contract: How chips become its inputs, NCHW.
         faces: The faces to measure it on; a few batches are in memory at a time.
-        source: Where chips come from.
-
-    Returns:
-        The metrics, and the number of files without a chip, which are not in them.
 
     Raises:
         UsageError: No image can be read, or the network outputs NaN or Inf.
     """
-    predictions = predict(NetworkModel(network, contract), contract, faces, source)
-    return compare(predictions, target_of_contract(contract)), predictions.unreadable
+    predictions = predict(NetworkModel(network, contract), contract, faces)
+    return compare(predictions, target_of_contract(contract))
 
 
 def evaluate(

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from agecompact.data.face import GENDERS
 from agecompact.errors import UsageError
 from agecompact.evaluation.bootstrap import Bootstrap, Columns, Interval
 
 CA_YEARS = (3, 5, 10)
-GENDERS: Mapping[int | None, str] = {0: "female", 1: "male", None: "unknown"}
 
 Values = npt.NDArray[np.floating[Any]] | npt.NDArray[np.integer[Any]]
 _Floats = npt.NDArray[np.float64]

@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -88,13 +88,6 @@ class Predictions:
     wall_seconds: float
 
 
-@dataclass(frozen=True)
-class _Batch(Generic[_Staged]):
-    faces: tuple[Face, ...]
-    unreadable: int
-    staged: _Staged | None
-
-
 def predict(
     model: Model[_Staged], contract: Contract, faces: Sequence[Face], source: Source = decode_face
 ) -> Predictions:
@@ -112,38 +105,33 @@ def predict(
     started = time.perf_counter()
     predicted: list[Face] = []
     values: list[Values] = []
-    unreadable = 0
     model_seconds = 0.0
 
-    def prepared(chunk: Sequence[Face]) -> _Batch[_Staged]:
+    def prepared(chunk: Sequence[Face]) -> tuple[list[Face], _Staged] | None:
         chips = [(face, source(face)) for face in chunk]
-        readable = tuple(face for face, chip in chips if chip is not None)
-        unreadable = len(chunk) - len(readable)
+        readable = [face for face, chip in chips if chip is not None]
         if not readable:
-            return _Batch((), unreadable, None)
+            return None
         inputs = contract.batch([chip for _, chip in chips if chip is not None])
-        return _Batch(readable, unreadable, model.stage(inputs))
+        return readable, model.stage(inputs)
 
     chunks = (faces[start : start + BATCH] for start in range(0, len(faces), BATCH))
     # Closed before the caller cleans up, so that no thread stages a batch afterwards.
     with closing(_ahead(prepared, chunks)) as ready:
-        for batch in ready:
-            unreadable += batch.unreadable
-            if batch.staged is None:
-                continue
-            result = model.run(batch.staged)
-            if result.values.shape != (len(batch.faces),):
+        for readable, staged in filter(None, ready):
+            result = model.run(staged)
+            if result.values.shape != (len(readable),):
                 raise UsageError(
-                    f"the model outputs {result.values.size} values for {len(batch.faces)} faces",
+                    f"the model outputs {result.values.size} values for {len(readable)} faces",
                     fix="use a model that outputs one value per face",
                 )
-            predicted += batch.faces
+            predicted += readable
             values.append(result.values)
             model_seconds += result.seconds
     return Predictions(
         faces=tuple(predicted),
         values=np.concatenate([*values, np.empty(0)]),
-        unreadable=unreadable,
+        unreadable=len(faces) - len(predicted),
         model_seconds=model_seconds,
         wall_seconds=time.perf_counter() - started,
     )

@@ -11,6 +11,7 @@ from agecompact.contract import Image
 from agecompact.errors import UsageError
 from agecompact.faces.decoding import decode, decode_partial
 from agecompact.faces.framing import Framing, frame
+from agecompact.files import read_bytes
 
 # Stored by position in `data.fingerprints`: append only.
 State = Literal["read", "unreadable", "faceless"]
@@ -52,15 +53,7 @@ def read_image(path: Path) -> Image:
     Raises:
         UsageError: The file is missing, or OpenCV cannot decode it.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(
-            f"cannot read {path}",
-            why=error.strerror or str(error),
-            fix="give the path of an image file",
-        ) from None
-    image = decode_partial(content)
+    image = decode_partial(read_bytes(path, fix="give the path of an image file"))
     if image is None:
         raise UsageError(
             f"{path} is not an image",

@@ -229,7 +229,7 @@ def _validation(trainer: EpochTrainer, contract: Contract, split: Split) -> floa
     """Returns the MAE or accuracy of the kept weights, the same on all processes."""
     value = 0.0
     if trainer.fabric.is_global_zero:
-        metrics, _ = measure(trainer.kept_network, contract, split.val)
+        metrics = measure(trainer.kept_network, contract, split.val)
         value = metrics.headline.value
     return float(trainer.fabric.broadcast(value))
 

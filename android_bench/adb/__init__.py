@@ -6,7 +6,3 @@ where `runner_engine` or `benchmark_model_engine` runs artefacts. `measure` goes
 `resumable_rounds`, which the `ledger` remembers, and `pooling` merges the rounds of an artefact
 into one record. `ai_benchmark` serves the app of that name, which adb cannot drive.
 """
-
-from android_bench.adb.measure import measure_build
-
-__all__ = ["measure_build"]

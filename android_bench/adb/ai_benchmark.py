@@ -17,7 +17,7 @@ from agecompact.bench.circumstances import Delegate, Machine, Runtime
 from agecompact.bench.files import BuildFile, described, measured_files, reference_of
 from agecompact.bench.record import Record, now
 from agecompact.bench.timing import Latency, Startup
-from agecompact.errors import UsageError, unknown_name
+from agecompact.errors import UsageError
 from agecompact.files import atomic_path
 
 _MODEL = "model.tflite"
@@ -135,8 +135,6 @@ def entered(
     Raises:
         UsageError: The build has no such file, or the figures contradict each other.
     """
-    if acceleration not in ACCELERATIONS:
-        raise unknown_name("acceleration", acceleration, ACCELERATIONS)
     unknown = {"output_error": "AI Benchmark shows no outputs"}
     if warmup is None:
         unknown["warmup_runs"] = "AI Benchmark did not show it"

@@ -7,6 +7,7 @@ outputs, so its records have no output error.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +19,8 @@ from agecompact.bench.record import Record
 from agecompact.bench.timing import Latency, Startup
 from agecompact.errors import UsageError
 from agecompact.files import sha256_of
-from android_bench.adb import delegates
-from android_bench.adb.client import CommandResult, quoted
+from android_bench.adb.client import CommandResult
+from android_bench.adb.delegates import DELEGATES
 from android_bench.adb.engine import refused, timed_part_s
 from android_bench.adb.options import Options
 from android_bench.adb.session import ProgramResult, Session
@@ -75,7 +76,7 @@ class BenchmarkModelEngine:
         self, session: Session, graph: str, blank: Record, known: frozenset[str], profile: bool
     ) -> Record:
         family = flags.family_of(known)
-        delegate = delegates.named(self._options.delegate)
+        delegate = DELEGATES[self._options.delegate]
         delegate_flags = delegate.flags.get(family)
         if delegate_flags is None:
             return refused(blank, delegate.name, f"LiteRT's tool has no flag for {delegate.name}")
@@ -127,7 +128,7 @@ class BenchmarkModelEngine:
     def _run(self, session: Session, words: Sequence[str], record: Record) -> ProgramResult:
         mask = record.runtime.core_mask
         pinned = ("taskset", mask, *words) if mask is not None else words
-        return session.run(quoted(pinned), timeout_s=self._options.timeout_s)
+        return session.run(shlex.join(pinned), timeout_s=self._options.timeout_s)
 
 
 def _text(result: CommandResult) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import subprocess
 import time
 from collections.abc import Sequence
@@ -53,11 +52,6 @@ def connect(program: Path, serial: str | None) -> Client:
     return Client(program, device_list.choose(device_list.parse(done.stdout), serial).serial)
 
 
-def quoted(words: Sequence[str]) -> str:
-    """Words as one command of the device's shell."""
-    return shlex.join(words)
-
-
 class Client:
     """Runs commands on one device and copies files to and from it.
 
@@ -75,7 +69,7 @@ class Client:
         """Runs a command in the device's shell, with any exit code.
 
         Args:
-            command: The command; words that are not constant go through `quoted`.
+            command: The command; words that are not constant are quoted.
             timeout_s: Longest that it may take.
 
         Raises:

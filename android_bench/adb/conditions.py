@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
-from agecompact.bench.circumstances import Conditions, Thermal, ThermalStatus
+from agecompact.bench.circumstances import AndroidThermalStatus, Conditions, Thermal
 from android_bench.adb.client import Client
 from android_bench.adb.device_info import CPUS, KHZ_PER_MHZ, section, split_sections
 
@@ -15,16 +16,8 @@ _TENTHS = 10.0
 _HOTTEST_C = 150.0
 _COLDEST_C = -40.0
 
-# android.os.PowerManager.THERMAL_STATUS_*, in the order of their numbers.
-STATUSES: tuple[ThermalStatus, ...] = (
-    "none",
-    "light",
-    "moderate",
-    "severe",
-    "critical",
-    "emergency",
-    "shutdown",
-)
+# From cool to hot.
+STATUSES: tuple[AndroidThermalStatus, ...] = get_args(AndroidThermalStatus)
 _LOW_POWER: Mapping[str, bool] = {"0": False, "1": True}
 # An idle core lowers its clock, so the clock is read after some 100 ms of work.
 _WORK = "i=0; while [ $i -lt 40000 ]; do i=$((i+1)); done"
@@ -98,7 +91,7 @@ def parse_battery(text: str) -> float | None:
     return _plausible(int(match[1]) / _TENTHS) if match else None
 
 
-def parse_status(text: str) -> ThermalStatus | None:
+def parse_status(text: str) -> AndroidThermalStatus | None:
     """Android's thermal status, from `dumpsys thermalservice` (Android 10 and newer)."""
     match = re.search(r"^\s*Thermal Status: (\d+)\s*$", text, re.MULTILINE)
     return STATUSES[int(match[1])] if match and int(match[1]) < len(STATUSES) else None

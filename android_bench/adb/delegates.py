@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from agecompact.errors import unknown_name
 from android_bench.benchmark_model.flags import Family
 from android_bench.native.results import XNNPACK
 
@@ -51,24 +50,9 @@ DELEGATES: Mapping[str, Delegate] = {
 }
 
 
-def named(name: str) -> Delegate:
-    """The delegate of a name.
-
-    Raises:
-        UsageError: There is no such delegate; the nearest name is suggested.
-    """
-    if name not in DELEGATES:
-        raise unknown_name("delegate", name, DELEGATES)
-    return DELEGATES[name]
-
-
 def runner_refusal(name: str) -> str | None:
-    """Why agecompact's runner cannot use a delegate, and what can; None if it can.
-
-    Raises:
-        UsageError: There is no such delegate.
-    """
-    reason = named(name).runner_refusal
+    """Why agecompact's runner cannot use a delegate, and what can; None if it can."""
+    reason = DELEGATES[name].runner_refusal
     if reason is None:
         return None
     return (

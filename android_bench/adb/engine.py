@@ -15,17 +15,15 @@ _MS_PER_S = 1e3
 
 
 class Engine(Protocol):
-    """Runs artefacts on a device."""
+    """Runs artefacts on a device.
 
-    @property
-    def runtime(self) -> str:
-        """Name of the runtime in records."""
-        ...
+    Attributes:
+        runtime: Name of the runtime in records.
+        version: Its version in records.
+    """
 
-    @property
-    def version(self) -> str:
-        """Its version in records."""
-        ...
+    runtime: str
+    version: str
 
     def measure(self, session: Session, file: BuildFile, blank: Record, *, profile: bool) -> Record:
         """Pushes the missing files, runs an artefact and fills in its record.

@@ -46,13 +46,7 @@ class LedgerKey:
 
 @dataclass(frozen=True)
 class _Line:
-    """A line of the ledger.
-
-    Attributes:
-        key: The measurement.
-        round: Number of the round; None for all rounds.
-        record: The record; None discards the rounds before it.
-    """
+    """A line: a round, a record of all rounds (`round` is None), or a discard (no `record`)."""
 
     SCHEMA_VERSION: ClassVar[int] = SCHEMA_VERSION
 

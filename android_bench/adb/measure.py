@@ -15,7 +15,7 @@ from agecompact.bench.pairing import TimedRounds
 from agecompact.bench.record import Record, now
 from agecompact.bench.validity import validated
 from agecompact.errors import UsageError
-from android_bench.adb import client, delegates, device_info, pooling, program, resumable_rounds
+from android_bench.adb import client, device_info, pooling, program, resumable_rounds
 from android_bench.adb.benchmark_model_engine import BenchmarkModelEngine
 from android_bench.adb.conditions import conditions, thermal
 from android_bench.adb.device_info import DeviceInfo
@@ -74,13 +74,12 @@ def measure(build: Build, options: Options, report: Report = lambda _: None) -> 
         report: Receives each file's name after its last round.
 
     Raises:
-        UsageError: There are several devices and no serial is given, another process measures on
-            the device, or there is no such delegate.
+        UsageError: There are several devices and no serial is given, or another process measures
+            on the device.
         AdbFailure: There is no device, or it is not ready.
         BackendMissingError: There is no adb, or no ARM runner.
     """
     engine = _engine(build, options)
-    delegates.named(options.delegate)
     connected = client.connect(program.find(), options.named_serial())
     info = device_info.query(connected)
     ledger = Ledger(options.ledger, connected.serial) if options.ledger is not None else None
@@ -96,15 +95,7 @@ def _engine(build: Build, options: Options) -> Engine:
 
 @dataclass
 class _Measurement:
-    """The measurement of a build in an open session.
-
-    Attributes:
-        session: The device.
-        engine: What runs the artefacts.
-        info: What the device is.
-        options: How to measure.
-        ledger: What was measured already; None keeps nothing.
-    """
+    """The measurement of a build in an open session."""
 
     session: Session
     engine: Engine
@@ -219,11 +210,7 @@ class _Measurement:
         return record if valid or known is None else known
 
     def _measure_round(self, contestant: Contestant, number: int) -> Record:
-        """Measures one round.
-
-        Raises:
-            AdbFailure: The device was lost. It was waited for, so that the others can run.
-        """
+        """Measures one round; raises `AdbFailure` if the device was lost and waited for."""
         device, blank = self.session.client, contestant.blank
         cores = self._cores(blank.runtime.core_mask)
         profile = self.options.profile and number == self.options.rounds - 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
+from statistics import median
 from typing import Any, TypeVar
 
 from agecompact.bench import statistics
@@ -37,7 +38,7 @@ def pooled(rounds: Sequence[Record]) -> Record:
         rounds[-1],
         runtime=_runtime([r.runtime for r in rounds]),
         latency=_latency(_known(r.latency for r in rounds)),
-        startup=_by_field(Startup, statistics.median, _known(r.startup for r in rounds)),
+        startup=_by_field(Startup, median, _known(r.startup for r in rounds)),
         memory=_by_field(Memory, max, _known(r.memory for r in rounds)),
         conditions=_conditions(_known(r.conditions for r in rounds)),
         output_error=_worst_accuracy(_known(r.output_error for r in rounds)),
@@ -78,7 +79,7 @@ def _latency(rounds: Sequence[Latency]) -> Latency:
         warmup_runs=warmup_runs,
         timed_runs=sum(counts),
         mean_ms=statistics.pooled_mean(counts, means_ms),
-        p50_ms=_reduced(statistics.median, medians) if None not in medians else None,
+        p50_ms=_reduced(median, medians) if None not in medians else None,
         std_ms=statistics.pooled_std(counts, means_ms, [r.std_ms for r in rounds]),
         min_ms=_reduced(min, (r.min_ms for r in rounds)),
         max_ms=_reduced(max, (r.max_ms for r in rounds)),

@@ -8,6 +8,7 @@ beside it, so it needs neither an NDK nor an app:
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +22,6 @@ from agecompact.bench.timing import Latency, Startup
 from agecompact.errors import AgecompactError
 from agecompact.runtimes.registry import read_metadata
 from android_bench.adb import delegates
-from android_bench.adb.client import quoted
 from android_bench.adb.engine import refused, timed_part_s
 from android_bench.adb.options import Options
 from android_bench.adb.session import ProgramResult, Session
@@ -80,11 +80,7 @@ class RunnerEngine:
 
 
 def _pack_files(folder: Path) -> tuple[str, ...]:
-    """Files of a golden pack that the runner reads, as listed in its `golden.txt`.
-
-    Raises:
-        MeasurementFailure: The pack has no `golden.txt`.
-    """
+    """Files of a golden pack that the runner reads, as listed in its `golden.txt`."""
     index = folder / "golden.txt"
     if not index.is_file():
         raise MeasurementFailure(
@@ -111,15 +107,11 @@ def _command(file: Path, remote_pack: str, runtime: Runtime, options: Options) -
     words += ["--threads", str(runtime.threads)]
     if runtime.core_mask is not None:
         words += ["--cores", runtime.core_mask]
-    return quoted(words)
+    return shlex.join(words)
 
 
 def _exit_code(result: ProgramResult) -> int:
-    """The runner's exit code.
-
-    Raises:
-        MeasurementFailure: A signal ended it, which the shell reports as a code above 128.
-    """
+    # The shell reports a signal as a code above 128.
     if result.exit_code > _FIRST_SIGNAL:
         number = result.exit_code - _FIRST_SIGNAL
         raise MeasurementFailure("crash", f"signal {number}: {last_lines(result.stderr)}")

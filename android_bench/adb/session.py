@@ -5,17 +5,17 @@ from __future__ import annotations
 import getpass
 import hashlib
 import os
+import shlex
 import socket
 import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from agecompact.errors import UsageError
 from agecompact.files import sha256_of
-from android_bench.adb.client import Client, CommandResult, quoted
+from android_bench.adb.client import Client, CommandResult
 from android_bench.adb.failure import AdbFailure
 
 # The shell user may write here and run programs from here, on every device.
@@ -73,12 +73,7 @@ class Session:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._remove()
 
     def reopen(self) -> None:
@@ -88,9 +83,9 @@ class Session:
             AdbFailure: The folder cannot be made.
         """
         self._kill()
-        self.client.check(f"mkdir -p {quoted([self.folder])}")
+        self.client.check(f"mkdir -p {shlex.quote(self.folder)}")
         listed = self.client.shell(
-            f"cd {quoted([self.folder])} && find . -type f -exec sha256sum {{}} +",
+            f"cd {shlex.quote(self.folder)} && find . -type f -exec sha256sum {{}} +",
             timeout_s=_HASH_TIMEOUT_S,
         )
         words = [line.split("  ", 1) for line in listed.stdout.splitlines()]
@@ -113,7 +108,7 @@ class Session:
             return
         self._hashes.pop(name, None)
         parent = remote.rpartition("/")[0]
-        self.client.check(f"mkdir -p {quoted([parent])}")
+        self.client.check(f"mkdir -p {shlex.quote(parent)}")
         try:
             self.client.push(local, remote)
         except AdbFailure:
@@ -121,7 +116,7 @@ class Session:
             self.remove(name)
             raise
         if executable:
-            self.client.check(f"chmod 755 {quoted([remote])}")
+            self.client.check(f"chmod 755 {shlex.quote(remote)}")
         self._verify(remote, digest)
         self._hashes[name] = digest
 
@@ -129,10 +124,10 @@ class Session:
         """Removes a file from the folder."""
         self._hashes.pop(name, None)
         with suppress(AdbFailure):
-            self.client.shell(f"rm -f {quoted([f'{self.folder}/{name}'])}")
+            self.client.shell(f"rm -f {shlex.quote(f'{self.folder}/{name}')}")
 
     def _verify(self, remote: str, digest: str) -> None:
-        printed = self.client.shell(f"sha256sum {quoted([remote])}", timeout_s=_HASH_TIMEOUT_S)
+        printed = self.client.shell(f"sha256sum {shlex.quote(remote)}", timeout_s=_HASH_TIMEOUT_S)
         # Android before 8 has no sha256sum.
         if printed.exit_code == 0 and printed.stdout.split(" ")[0] != digest:
             raise AdbFailure(
@@ -154,7 +149,7 @@ class Session:
         try:
             # A program that outlived a lost connection would disturb this one.
             result = self.client.shell(
-                f"cd {quoted([self.folder])} || exit\n{_KILL}\nsh -c {quoted([inner])}\n"
+                f"cd {shlex.quote(self.folder)} || exit\n{_KILL}\nsh -c {shlex.quote(inner)}\n"
                 f"code=$?; rm -f {_PID}; exit $code",
                 timeout_s=timeout_s,
             )
@@ -179,17 +174,17 @@ class Session:
 
     def _kill(self) -> None:
         with suppress(AdbFailure):
-            self.client.shell(f"cd {quoted([self.folder])} && {{ {_KILL}; }}")
+            self.client.shell(f"cd {shlex.quote(self.folder)} && {{ {_KILL}; }}")
 
     def _remove(self) -> None:
         _LOCKED.discard(self.client.serial)
         self._kill()
         with suppress(AdbFailure):
-            self.client.shell(f"rm -rf {quoted([self.folder, self._lock])}")
+            self.client.shell(f"rm -rf {shlex.join([self.folder, self._lock])}")
 
     def _take_lock(self) -> None:
         boot_id = f"$(cat {_BOOT_ID} 2>/dev/null)"
-        lock = quoted([self._lock])
+        lock = shlex.quote(self._lock)
         take = f'mkdir {lock} && (echo "{self._owner} {boot_id}" > {lock}/owner || ! rm -rf {lock})'
         if self.client.shell(take).exit_code == 0:
             return

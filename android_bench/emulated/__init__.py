@@ -3,7 +3,3 @@
 `make_bundle` builds what runs, `bundle` is that on disk, `cpus` lists the processors, `emulator`
 runs one process, `measure` measures one file and `driver` records a whole build.
 """
-
-from android_bench.emulated.driver import measure_build
-
-__all__ = ["measure_build"]

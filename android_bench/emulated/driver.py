@@ -18,7 +18,7 @@ from agecompact.formats import PRECISIONS
 from android_bench.emulated import bundle, cpus, emulator
 from android_bench.emulated.bundle import Bundle
 from android_bench.emulated.cpus import Cpu
-from android_bench.emulated.measure import EmulatedRun, measure
+from android_bench.emulated.measure import measure
 from android_bench.failure import MeasurementFailure
 
 _DEFAULT_CPU = "cortex-a76"
@@ -61,7 +61,7 @@ def measure_build(
 
     def record(path: Path, blank: Record) -> Record:
         try:
-            return _filled(blank, cpu, measure(loaded, cpu, path, pack_folder))
+            return _with_bound(measure(loaded, cpu, path, pack_folder, blank), cpu)
         except MeasurementFailure as failure:
             return replace(blank, failure=str(failure))
         finally:
@@ -94,16 +94,13 @@ def _blank(artifact: Artifact, cpu: Cpu, loaded: Bundle) -> Record:
     )
 
 
-def _filled(blank: Record, cpu: Cpu, run: EmulatedRun) -> Record:
-    precision = PRECISIONS.get(blank.artifact.precision)
-    arithmetic, macs = precision and precision.arithmetic, blank.artifact.macs
-    instructions = run.instructions
-    if arithmetic and macs and (bound := cpu.bound(macs, arithmetic)):
-        instructions = replace(instructions, bound=bound[0], bound_basis=bound[1])
+def _with_bound(record: Record, cpu: Cpu) -> Record:
+    precision = PRECISIONS.get(record.artifact.precision)
+    arithmetic, macs = precision and precision.arithmetic, record.artifact.macs
+    bound = cpu.bound(macs, arithmetic) if arithmetic and macs else None
+    if record.instructions is None or bound is None:
+        return record
+    fewest, basis = bound
     return replace(
-        blank,
-        runtime=replace(blank.runtime, delegate=run.delegate),
-        instructions=instructions,
-        output_error=run.accuracy,
-        failure=None,
+        record, instructions=replace(record.instructions, bound=fewest, bound_basis=basis)
     )

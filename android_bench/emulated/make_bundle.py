@@ -141,15 +141,7 @@ def _download_wheel(into: Path, pin: WheelPin) -> Path:
 
 
 def _compile_guest(out: Path, scratch: Path) -> str:
-    """Compiles the runner for ARM, with the installed compiler or a fetched one.
-
-    Args:
-        out: The program to write.
-        scratch: An empty folder.
-
-    Returns:
-        The compiler's name and version.
-    """
+    """Compiles with the installed compiler or a fetched one; returns its name and version."""
     installed = shutil.which(_COMPILER)
     compiler, environment = installed or "", None
     if installed is None:
@@ -183,12 +175,7 @@ def _fetch_compiler(scratch: Path) -> tuple[str, dict[str, str]]:
 
 
 def _fetch_qemu(into: Path, scratch: Path) -> None:
-    """Puts the emulator into the bundle: the installed one, or a fetched one.
-
-    Args:
-        into: Folder for it, made here.
-        scratch: An empty folder.
-    """
+    """Puts the installed emulator or a fetched one into the bundle."""
     into.mkdir()
     installed = shutil.which("qemu-aarch64")
     if installed is not None:
@@ -221,11 +208,7 @@ def _library_folders(root: Path) -> list[Path]:
 
 
 def main() -> int:
-    """Makes the bundle and prints where it is.
-
-    Returns:
-        The exit code.
-    """
+    """Makes the bundle and prints where it is; returns the exit code."""
     try:
         made = ensure(report=lambda line: print(line, file=sys.stderr))
         print(f"{made.folder}: LiteRT {made.index.litert}, qemu {emulator.version(made)}")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from agecompact.artifacts import golden
-from agecompact.bench.circumstances import Delegate
-from agecompact.bench.figures import Instructions, OutputAccuracy
+from agecompact.bench.figures import Instructions
+from agecompact.bench.record import Record
 from android_bench.emulated import counts, emulator
 from android_bench.emulated.bundle import Bundle
 from android_bench.emulated.cpus import Cpu
@@ -16,28 +16,14 @@ from android_bench.failure import MeasurementFailure
 from android_bench.native import results
 
 
-@dataclass(frozen=True, kw_only=True)
-class EmulatedRun:
-    """What an artefact costs on an emulated processor, with one thread and one face.
-
-    Attributes:
-        instructions: What it executes, without a bound.
-        accuracy: Against PyTorch's outputs.
-        delegate: LiteRT's CPU delegate, and whether it was used.
-    """
-
-    instructions: Instructions
-    accuracy: OutputAccuracy
-    delegate: Delegate
-
-
 def measure(
     bundle: Bundle,
     cpu: Cpu,
     artifact: Path,
     pack_folder: Path,
+    blank: Record,
     settings: EmulationSettings | None = None,
-) -> EmulatedRun:
+) -> Record:
     """Counts the instructions of an artefact and replays the golden pack on it.
 
     Args:
@@ -45,7 +31,11 @@ def measure(
         cpu: The processor.
         artifact: A `.tflite` file.
         pack_folder: Folder of a golden pack of its model.
+        blank: Its record before the measurement.
         settings: How much to run.
+
+    Returns:
+        The record with the delegate, the output error, and the instructions without a bound.
 
     Raises:
         MeasurementFailure: It failed, crashed, took too long, or its counts do not repeat.
@@ -68,20 +58,22 @@ def measure(
         raise MeasurementFailure(
             "wrong-output", f"{accuracy.not_finite} of {accuracy.samples} outputs are not finite"
         )
-    instructions = Instructions(
-        total=steady[0].total,
-        totals=tuple(each.total for each in steady),
-        inferences=settings.runs,
-        init=first.counts.init.total,
-        first=first.counts.inferences[0].total,
-        load=steady[0].load,
-        store=steady[0].store,
-        multiply_accumulate=steady[0].multiply_accumulate,
-        simd=steady[0].simd,
-        branch=steady[0].branch,
-    )
-    return EmulatedRun(
-        instructions=instructions,
-        accuracy=accuracy,
-        delegate=results.delegate(first.output, first.log),
+    delegate = results.delegate(first.output, first.log)
+    return replace(
+        blank,
+        failure=None,
+        runtime=replace(blank.runtime, delegate=delegate),
+        output_error=accuracy,
+        instructions=Instructions(
+            total=steady[0].total,
+            totals=tuple(each.total for each in steady),
+            inferences=settings.runs,
+            init=first.counts.init.total,
+            first=first.counts.inferences[0].total,
+            load=steady[0].load,
+            store=steady[0].store,
+            multiply_accumulate=steady[0].multiply_accumulate,
+            simd=steady[0].simd,
+            branch=steady[0].branch,
+        ),
     )

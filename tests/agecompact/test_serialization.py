@@ -83,6 +83,7 @@ def test_a_missing_field_has_its_default() -> None:
         ({"items": [{"time_ms": 0}]}, "null if unknown"),
         ({"items": [{"time_ms": float("nan")}]}, "nan is not a number"),
         ({"items": [{"time_ms": float("inf")}]}, "inf is not a number"),
+        ({"items": [{"time_ms": 10**400}]}, "too large"),
         ({"items": [{"time_ms": 1, "count": 1.0}]}, "not an integer"),
         ({"items": [{"time_ms": 1, "count": -1}]}, "less than 0"),
         ({"by_name": ["ADD"]}, "not an object at by_name"),
@@ -128,6 +129,10 @@ def test_a_file_of_another_version_is_rejected(tmp_path: Path) -> None:
         read_versioned(path, _Versioned, what="test file", fix="make it again")
     assert rejected.value.why == "it has schema version 2, this agecompact reads version 3"
     assert rejected.value.fix == "make it again"
+    for text in ("[]", "[" * 100_000, "9" * 5000):
+        path.write_text(text)
+        with pytest.raises(UsageError, match="cannot read test file"):
+            read_versioned(path, _Versioned, what="test file")
     with pytest.raises(UsageError, match="no test file at") as missing:
         read_versioned(tmp_path / "gone.json", _Versioned, what="test file", fix="make it")
     assert missing.value.fix == "make it"

@@ -3,7 +3,6 @@
 import json
 import plistlib
 import shutil
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -123,55 +122,45 @@ def test_each_run_has_its_own_folder(phone, build):
     assert len(list((phone.container / "Documents").iterdir())) == 2
 
 
-@pytest.mark.parametrize("wanted", [PHONE, "00008130-0000000000000001", "Bench phone"])
-def test_a_device_is_found_by_any_of_its_names(saved, wanted):
-    listed = parsers.parse_devices(saved("devicectl_list_v2.json"))
+@pytest.fixture
+def listed(saved):
+    return parsers.parse_devices(saved("devicectl_list_v2.json"))
+
+
+@pytest.mark.parametrize("wanted", [PHONE, "00008130-0000000000000001", "Bench phone", None])
+def test_a_device_is_found_by_any_of_its_names_or_as_the_only_one(listed, wanted):
     assert devices.choose(listed, wanted).identifier == PHONE
 
 
-def test_the_only_device_that_can_be_measured_needs_no_name(saved):
-    listed = parsers.parse_devices(saved("devicectl_list_v2.json"))
-    assert devices.choose(listed, None).identifier == PHONE
-
-
 @pytest.mark.parametrize(
-    ("wanted", "why"),
+    ("wanted", "why", "fix"),
     [
-        ("Drawer tablet", "cannot be reached"),
-        ("Borrowed phone", "does not trust"),
-        ("New phone", "Developer Mode is off"),
-        ("A watch", "watchOS"),
+        ("Drawer tablet", "cannot be reached", "cable"),
+        ("Borrowed phone", "does not trust", "--device 00000004-"),
+        ("New phone", "Developer Mode is off", "Privacy & Security"),
+        ("A watch", "watchOS", "choose an iPhone"),
     ],
 )
-def test_a_device_that_cannot_be_measured_is_refused(saved, wanted, why):
-    listed = parsers.parse_devices(saved("devicectl_list_v2.json"))
+def test_a_device_that_cannot_be_measured_is_refused(listed, wanted, why, fix):
     with pytest.raises(DeviceError, match=wanted) as caught:
         devices.choose(listed, wanted)
     assert why in caught.value.why
+    assert fix in caught.value.fix
     assert caught.value.exit_code == ExitCode.ENVIRONMENT
 
 
-def test_the_fix_for_pairing_names_the_device(saved):
-    listed = parsers.parse_devices(saved("devicectl_list_v2.json"))
-    with pytest.raises(DeviceError) as caught:
-        devices.choose(listed, "Borrowed phone")
-    assert "--device 00000004-" in caught.value.fix
-
-
-def test_one_of_several_devices_must_be_named(saved):
-    listed = parsers.parse_devices(saved("devicectl_list_v2.json"))
+def test_one_of_several_devices_must_be_named(listed):
     with pytest.raises(UsageError, match="several devices") as caught:
         devices.choose((listed[0], listed[0]), None)
     assert caught.value.fix == f"--on ios:{PHONE}"
 
 
-def test_no_usable_device_is_an_error(saved):
+def test_no_usable_device_is_an_error(listed, saved):
     with pytest.raises(DeviceError, match="no device is connected"):
         devices.choose((), None)
     simulator = parsers.parse_devices(saved("devicectl_list_v5.json"))[1:]
     with pytest.raises(DeviceError, match="no device is connected"):
         devices.choose(simulator, None)
-    listed = parsers.parse_devices(saved("devicectl_list_v2.json"))
     with pytest.raises(DeviceError, match="Drawer tablet"):
         devices.choose(listed[2:], None)
     with pytest.raises(DeviceError, match="no device 'Nobody'") as caught:
@@ -192,17 +181,9 @@ def test_an_unknown_lock_state_is_ignored(phone, build, saved):
     assert devices.measure_build(build, Settings(place=f"{PHONE}/cpuOnly"))[0].failure is None
 
 
-@pytest.mark.parametrize(
-    ("name", "what"),
-    [
-        ("devicectl_unpaired.json", "does not trust this Mac"),
-        ("devicectl_no_developer_mode.json", "Developer Mode is off"),
-        ("devicectl_gone.json", "was disconnected"),
-    ],
-)
-def test_a_refused_install_is_an_error(phone, build, saved, name, what):
-    phone.answers["device install"] = saved(name)
-    with pytest.raises(DeviceError, match=what):
+def test_a_refused_install_is_an_error(phone, build, saved):
+    phone.answers["device install"] = saved("devicectl_unpaired.json")
+    with pytest.raises(DeviceError, match="does not trust this Mac"):
         devices.measure_build(build, _SETTINGS)
 
 
@@ -250,26 +231,14 @@ def test_a_missing_devicectl_is_an_error(phone, build):
 
 
 @pytest.mark.usefixtures("phone")
-def test_a_missing_app_is_an_error(build, monkeypatch, tmp_path):
-    monkeypatch.setenv(devices.APP_VARIABLE, str(tmp_path / "none.app"))
+@pytest.mark.parametrize("app", ["none.app", "without-an-identifier.app"])
+def test_a_missing_or_broken_app_is_an_error(build, monkeypatch, tmp_path, app):
+    (tmp_path / "without-an-identifier.app").mkdir()
+    (tmp_path / "without-an-identifier.app/Info.plist").write_bytes(plistlib.dumps({}))
+    monkeypatch.setenv(devices.APP_VARIABLE, str(tmp_path / app))
     with pytest.raises(BackendMissingError, match="no app") as caught:
         devices.measure_build(build, _SETTINGS)
     assert "bench-ios-app" in caught.value.fix
-
-
-@pytest.mark.usefixtures("phone")
-def test_an_app_without_an_identifier_is_an_error(build, tmp_path):
-    (tmp_path / "AgecompactApp.app/Info.plist").write_bytes(plistlib.dumps({}))
-    with pytest.raises(BackendMissingError, match="no app"):
-        devices.measure_build(build, _SETTINGS)
-
-
-def test_other_systems_are_refused(build):
-    if sys.platform == "darwin":
-        pytest.skip("this is a Mac")
-    with pytest.raises(BackendMissingError) as caught:
-        devices.measure_build(build, _SETTINGS)
-    assert caught.value.exit_code == ExitCode.ENVIRONMENT
 
 
 def test_every_saved_output_has_an_origin():

@@ -9,8 +9,6 @@ from agecompact.bench import schema, store
 from agecompact.files import sha256_of, size_of
 from tests.ios_bench import fixtures
 
-_VALIDATOR = Draft202012Validator(schema.generate())
-
 
 def test_the_fixtures_are_up_to_date():
     on_disk = {
@@ -23,16 +21,8 @@ def test_the_fixtures_are_up_to_date():
 
 def test_the_records_conform_and_read_back():
     path = fixtures.FOLDER / "latency.json"
-    _VALIDATOR.validate(json.loads(path.read_text()))
+    Draft202012Validator(schema.generate()).validate(json.loads(path.read_text()))
     assert store.read(path) == (fixtures.full_record(), fixtures.hung_record())
-
-
-def test_the_schema_finds_every_wrong_field():
-    content = json.loads((fixtures.FOLDER / "latency.json").read_text())
-    content["records"][0]["latency"]["p50_ms"] = 0
-    content["records"][0]["artifact"]["sha256"] = "short"
-    content["records"][1]["surprise"] = 1
-    assert len(list(_VALIDATOR.iter_errors(content))) == 3
 
 
 def test_fields_that_swift_omits_are_unknown(tmp_path):

@@ -126,39 +126,31 @@ def test_the_runner_gets_every_argument(build):
     assert timeout_s > 9
 
 
-def test_other_systems_are_refused(build):
-    if sys.platform == "darwin":
-        pytest.skip("this is a Mac")
-    with pytest.raises(BackendMissingError) as caught:
-        mac.measure_build(build, Settings())
-    assert caught.value.exit_code == ExitCode.ENVIRONMENT
-    assert "macOS" in caught.value.why
-    assert "Mac" in caught.value.fix
-
-
-@pytest.mark.usefixtures("on_a_mac")
-def test_a_mac_without_swift_is_refused(build, monkeypatch):
+@pytest.fixture
+def swift(request, monkeypatch):
+    """Makes `swift` the only way to get a runner."""
+    request.getfixturevalue("on_a_mac")
     monkeypatch.delenv(mac.RUNNER_VARIABLE, raising=False)
+    monkeypatch.setattr(mac, "shutil", SimpleNamespace(which=lambda _: "/usr/bin/swift"))
+
+
+@pytest.mark.usefixtures("swift")
+def test_a_mac_without_swift_is_refused(build, monkeypatch):
     monkeypatch.setattr(mac, "shutil", SimpleNamespace(which=lambda _: None))
     with pytest.raises(BackendMissingError, match="cannot be built") as caught:
         mac.measure_build(build, Settings())
     assert caught.value.fix == "xcode-select --install"
 
 
-@pytest.mark.usefixtures("on_a_mac")
-def test_a_runner_that_does_not_build_is_reported(monkeypatch):
-    monkeypatch.delenv(mac.RUNNER_VARIABLE, raising=False)
-    monkeypatch.setattr(mac, "shutil", SimpleNamespace(which=lambda _: "/usr/bin/swift"))
+@pytest.mark.usefixtures("swift")
+def test_a_runner_that_does_not_build_is_reported():
     with pytest.raises(BackendMissingError, match="does not build") as caught:
         mac.this_mac(lambda *_: tool.Completed(1, stderr="error: no such module 'CoreML'\n"))
     assert "no such module" in caught.value.why
 
 
-@pytest.mark.usefixtures("on_a_mac")
-def test_a_built_runner_is_found(monkeypatch):
-    monkeypatch.delenv(mac.RUNNER_VARIABLE, raising=False)
-    monkeypatch.setattr(mac, "shutil", SimpleNamespace(which=lambda _: "/usr/bin/swift"))
-
+@pytest.mark.usefixtures("swift")
+def test_a_built_runner_is_found():
     def run(command, _):
         if "--show-bin-path" in command:
             return tool.Completed(0, "/place/release\n")

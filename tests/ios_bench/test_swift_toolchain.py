@@ -34,9 +34,6 @@ pytestmark = [
         not _PREFIX and shutil.which("swiftc") is None, reason="there is no Swift compiler"
     ),
 ]
-needs_no_mac = pytest.mark.skipif(
-    sys.platform == "darwin", reason="CI runs the real Core ML on a Mac"
-)
 
 _METADATA = {
     "agecompact": json.dumps(
@@ -79,6 +76,8 @@ def test_the_cores_own_tests(tmp_path):
 @pytest.fixture(scope="session")
 def runner(tmp_path_factory):
     """The runner, built with the fake Core ML."""
+    if sys.platform == "darwin":
+        pytest.skip("CI runs the real Core ML on a Mac")
     folder = tmp_path_factory.mktemp("fake")
     built = _swift("sh", ROOT / "tests/ios_bench/fake_coreml/build.sh", folder)
     assert built.returncode == 0, built.stderr[-4000:]
@@ -108,7 +107,6 @@ def measure(runner, build):
     return run
 
 
-@needs_no_mac
 def test_a_record_from_end_to_end(measure, build):
     record = measure("cpuAndNeuralEngine")
     assert record.failure is None
@@ -131,21 +129,18 @@ def test_a_record_from_end_to_end(measure, build):
     assert rules == set()
 
 
-@needs_no_mac
 def test_an_unused_gpu_is_a_refused_delegate(measure):
     record = measure("cpuAndGPU", plan=[["ios16.conv", "cpu"]])
     assert record.runtime.delegate.got == "cpuOnly"
     assert "delegate-refused" in {reason.rule for reason in validated(record).reasons}
 
 
-@needs_no_mac
 def test_the_delegate_is_unknown_without_a_plan(measure):
     record = measure("all", plan=None)
     assert record.runtime.delegate.got is None
     assert "MLComputePlan" in record.unknown["ops_by_unit"]
 
 
-@needs_no_mac
 def test_outputs_beyond_the_tolerance_are_recorded(measure):
     record = measure(answers=[31.5, 65.0])
     assert record.failure is None
@@ -153,19 +148,16 @@ def test_outputs_beyond_the_tolerance_are_recorded(measure):
     assert "wrong-output" in {reason.rule for reason in validated(record).reasons}
 
 
-@needs_no_mac
 def test_an_image_input_is_measured(measure):
     assert measure(inputs={"face": [2, 3]}).output_error.max_error == 0.0
 
 
-@needs_no_mac
 def test_no_golden_pack_is_no_error(measure):
     record = measure(golden=False)
     assert record.failure is None
     assert record.output_error is None
 
 
-@needs_no_mac
 @pytest.mark.parametrize(
     ("behaviour", "failure"),
     [
@@ -184,7 +176,6 @@ def test_what_fails_is_a_record_with_a_reason(measure, behaviour, failure):
     assert failure in record.failure
 
 
-@needs_no_mac
 def test_the_placement_of_each_op_is_written(runner, build, tmp_path):
     package = build.path(build.manifest.artifacts[0])
     (package / "fake.json").write_text(json.dumps(_GOOD))
@@ -196,7 +187,6 @@ def test_the_placement_of_each_op_is_written(runner, build, tmp_path):
     assert (conv["name"], conv["unit"]) == ("out_1", "neuralEngine")
 
 
-@needs_no_mac
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [(["--help"], 0), (["--machine"], 0), (["--gpu"], 2), ([], 2), (["none", "--out", "x"], 2)],

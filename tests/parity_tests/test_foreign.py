@@ -14,6 +14,7 @@ from onnx import helper
 
 from agecompact.errors import UsageError
 from agecompact.formats import RUNTIMES
+from agecompact.serialization import write_versioned
 from parity_tests.foreign import check_pair
 from parity_tests.results import Result
 from parity_tests.settings import CheckSettings
@@ -26,7 +27,7 @@ QUICK = CheckSettings(budget=None)
 @pytest.fixture
 def contract(build_of: BuildOf, tmp_path: Path) -> Path:
     path = tmp_path / "contract.json"
-    path.write_text(build_of("ssrnet").manifest.contract.to_json())
+    write_versioned(path, build_of("ssrnet").manifest.contract)
     return path
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from agecompact.contract import Tensor
 from agecompact.runtimes.registry import read_metadata
+from agecompact.serialization import write_versioned
 from parity_tests import inputs, tolerances
 from parity_tests.foreign import check_pair
 from parity_tests.results import Result
@@ -84,7 +85,7 @@ def results(
     """The results for the files calibrated by `min-max` and by `moving average`."""
     source = build_of("ssrnet").folder / f"ssrnet_float32{request.param}"
     folder = tmp_path_factory.mktemp("int8")
-    (contract := folder / "contract.json").write_text(read_metadata(source).contract.to_json())
+    write_versioned(contract := folder / "contract.json", read_metadata(source).contract)
     gates = tolerances.load()
     gates = replace(gates, rules=(*gates.rules, GATES))
     settings = CheckSettings(tolerances=gates, budget=None)

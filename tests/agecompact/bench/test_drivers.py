@@ -3,7 +3,6 @@ import inspect
 import pytest
 
 from agecompact import imports
-from agecompact.bench import host
 from agecompact.bench.drivers import DRIVERS, driver_commands, known_places, parse_place
 from agecompact.errors import UsageError
 from agecompact.formats import RUNTIMES
@@ -27,10 +26,6 @@ def test_an_unknown_driver_suggests_the_nearest():
     with pytest.raises(UsageError, match="unknown place to measure 'hots'") as refused:
         parse_place("hots")
     assert refused.value.fix == "did you mean 'host'?"
-
-
-def test_a_driver_is_imported_by_name():
-    assert DRIVERS["host"].load() is host.measure_build
 
 
 @pytest.mark.parametrize("name", DRIVERS)

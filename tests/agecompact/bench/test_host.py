@@ -204,12 +204,6 @@ def test_the_command_shows_the_size_of_every_file(agecompact, copy_build, tmp_pa
     assert (tmp_path / "size.json").exists()
 
 
-def test_an_unknown_place_suggests_the_nearest(agecompact, copy_build):
-    run = agecompact("bench", copy_build("ssrnet").folder.parent, "--on", "hots")
-    assert run.returncode == 2
-    assert "did you mean 'host'" in run.stderr
-
-
 def test_the_help_names_the_commands(agecompact):
     run = agecompact("bench", "--help")
     assert run.returncode == 0

@@ -14,16 +14,21 @@ from agecompact.commands import data
 from agecompact.console import datasets as dataset
 from agecompact.console.datasets import DataChoice
 from agecompact.data import registry, splits, utkface
-from agecompact.data.survey import survey
+from agecompact.data.face import Target
+from agecompact.data.splits import Split
+from agecompact.data.survey import Survey, survey
 from agecompact.errors import UsageError
 from agecompact.faces.framing import WHOLE
 from tests.agecompact.data import synthetic
 from tests.agecompact.data.synthetic import picture
-from tests.support import Agecompact
 
 
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(data.command, [str(a) for a in arguments])
+
+
+def load(choice: DataChoice, target: Target = "age") -> tuple[Survey, Split]:
+    return dataset.load(choice, target, Console(quiet=True))
 
 
 @pytest.fixture(scope="module")
@@ -74,33 +79,6 @@ def test_check_json_adds_up_and_names_all(folder: Path, tmp_path: Path) -> None:
     assert (record["ages"]["youngest"], record["ages"]["oldest"]) == (20, 58)
 
 
-def test_check_by_gender_finds_other_conflicts(folder: Path, tmp_path: Path) -> None:
-    target = tmp_path / "check.json"
-    run("check", "--data", folder, "--target", "gender", "--json", target)
-    assert json.loads(target.read_text())["target"] == "gender"
-
-
-def test_dropped_files_are_not_a_failure_but_no_usable_file_is(
-    folder: Path, tmp_path: Path, agecompact: Agecompact
-) -> None:
-    found = agecompact("data", "check", "--data", folder, "--json", "-")
-    assert found.returncode == 0, found.stderr
-    assert json.loads(found.stdout)["counts"]["kept"] == 19
-    synthetic.utkface(tmp_path, {"20_0_0_a.jpg": b"no image"})
-    refused = agecompact("data", "check", "--data", tmp_path)
-    assert refused.returncode == 2
-    assert "no age to learn in the utkface data" in refused.stderr
-    assert "Traceback" not in refused.stderr
-
-
-def test_for_an_unknown_data_set_the_nearest_is_suggested(
-    folder: Path, agecompact: Agecompact
-) -> None:
-    result = agecompact("data", "check", "--dataset", "megage", "--data", folder)
-    assert result.returncode == 2
-    assert "did you mean 'megaage'?" in result.stderr
-
-
 def test_the_survey_adds_few_lines_to_a_log(folder: Path) -> None:
     console = Console(record=True, width=100)
     dataset.load_survey(DataChoice("utkface", folder), "age", console)
@@ -118,17 +96,15 @@ def test_split_writes_what_load_reads(folder: Path, tmp_path: Path) -> None:
     record = json.loads(out.read_text())
     assert record["sha256"] == expected.sha256
     assert record["counts"]["kept"] == 19
-    surveyed, split = dataset.load(DataChoice("utkface", folder, split_file=out), "age")
+    surveyed, split = load(DataChoice("utkface", folder, split_file=out))
     assert split == expected
     assert surveyed.faces
-    assert dataset.load(DataChoice("utkface", folder), "age")[1] == expected
+    assert load(DataChoice("utkface", folder))[1] == expected
     assert str(folder) not in out.read_text()
 
 
 def test_another_seed_gives_another_split(folder: Path) -> None:
-    made = [
-        dataset.load(DataChoice("utkface", folder, split_seed=seed), "age")[1] for seed in (1, 2)
-    ]
+    made = [load(DataChoice("utkface", folder, split_seed=seed))[1] for seed in (1, 2)]
     assert made[0].sha256 != made[1].sha256
 
 
@@ -137,11 +113,11 @@ def test_a_split_file_is_refused_on_other_files(folder: Path, tmp_path: Path) ->
     run("split", "--data", folder, "--out", out)
     other = synthetic.utkface(tmp_path / "other", {"20_0_0_0.jpg": 0})
     with pytest.raises(UsageError, match="are not in the data"):
-        dataset.load(DataChoice("utkface", other, split_file=out), "age")
+        load(DataChoice("utkface", other, split_file=out))
     with pytest.raises(UsageError, match="its target is 'age', not 'gender'"):
-        dataset.load(DataChoice("utkface", folder, split_file=out), "gender")
+        load(DataChoice("utkface", folder, split_file=out), "gender")
     with pytest.raises(UsageError, match="leave out --protocol"):
-        dataset.load(DataChoice("utkface", folder, "stratified", split_file=out), "age")
+        load(DataChoice("utkface", folder, "stratified", split_file=out))
 
 
 @pytest.fixture
@@ -154,18 +130,18 @@ def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_protocol_with_several_folds_needs_the_name_of_one(people: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="has 4 folds") as several:
-        dataset.load(DataChoice("fgnet", people), "age")
+        load(DataChoice("fgnet", people))
     assert several.value.fix == "choose one, such as --fold 001"
-    _, split = dataset.load(DataChoice("fgnet", people, fold="003"), "age")
+    _, split = load(DataChoice("fgnet", people, fold="003"))
     assert {face.label.subject for face in split.test} == {"003"}
     with pytest.raises(UsageError, match="unknown fold '3'"):
-        dataset.load(DataChoice("fgnet", people, fold="3"), "age")
+        load(DataChoice("fgnet", people, fold="3"))
 
     arguments = ("split", "--dataset", "fgnet", "--data", people)
     assert run(*arguments, "--all-folds", "--out", tmp_path / "folds").exit_code == 0
     written = sorted((tmp_path / "folds").iterdir())
     assert [path.name for path in written] == ["001.json", "002.json", "003.json", "004.json"]
-    again = dataset.load(DataChoice("fgnet", people, split_file=written[2]), "age")[1]
+    again = load(DataChoice("fgnet", people, split_file=written[2]))[1]
     assert again == split
     out = tmp_path / "one.json"
     assert run(*arguments, "--protocol", "random", "--out", out).exit_code == 0
@@ -176,12 +152,6 @@ def test_people_are_counted(people: Path) -> None:
     result = run("check", "--dataset", "fgnet", "--data", people)
     assert "people 4" in result.output
     assert "unknown 16" in result.output
-
-
-def test_a_data_set_without_genders_is_refused_for_gender(people: Path) -> None:
-    result = run("check", "--dataset", "fgnet", "--data", people, "--target", "gender")
-    assert isinstance(result.exception, UsageError)
-    assert "no gender to learn" in str(result.exception)
 
 
 def test_a_verb_gets_its_data_options_as_one_object(tmp_path: Path) -> None:

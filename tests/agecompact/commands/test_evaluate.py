@@ -9,8 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -18,6 +16,7 @@ from agecompact.commands import evaluate
 from agecompact.errors import AgecompactError, ExitCode
 from agecompact.models import registry
 from agecompact.weights import checkpoints
+from tests.agecompact.data import synthetic
 from tests.support import Agecompact, BuildOf, random_network
 
 REAL_DATA = os.environ.get("AGECOMPACT_DATA")
@@ -45,16 +44,9 @@ def refused(*arguments: object) -> AgecompactError:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """60 chips named as UTKFace names them, no two channels alike."""
-    folder = tmp_path_factory.mktemp("coloured")
-    random = np.random.default_rng(0)
-    for i in range(60):
-        age, gender = 5 + 15 * (i % 6), i // 6 % 2
-        coarse = random.integers(0, 256, (5, 5, 3)) * np.array([1.0, 0.6, 0.3])
-        chip = cv2.resize(coarse, (200, 200), interpolation=cv2.INTER_CUBIC)
-        name = f"{age}_{gender}_0_{i:017}.jpg"
-        cv2.imwrite(str(folder / name), np.clip(chip, 0, 255).astype(np.uint8))
-    return folder
+    """60 coloured chips named as UTKFace names them."""
+    files = {f"{5 + 15 * (i % 6)}_{i // 6 % 2}_0_{i:02}.jpg": i for i in range(60)}
+    return synthetic.utkface(tmp_path_factory.mktemp("coloured"), files)
 
 
 def write_weights(folder: Path, data: Path, split_sha256: str | None = None) -> Path:
@@ -114,7 +106,7 @@ def test_the_tables_show_the_figures_of_the_record(
         f"{evaluation['decades']['50']['mae_years']:.3f}",
         f"{evaluation['genders']['female']['mae_years']:.3f}",
         "50-59",
-        "warning: the part 'all' holds the faces that the weights were trained on",
+        "warning: the part 'all' contains the faces that the weights were trained on",
     ):
         assert text in result.output, text
 
@@ -179,19 +171,13 @@ def test_update_card_writes_the_record_beside_the_weights(weights: Path, data: P
     assert measured("--weights", weights, "--data", data)["evaluation"] == card["evaluation"]
 
 
-@pytest.mark.parametrize(
-    ("more", "message"),
-    [
-        (("--split", "train"), "whole test part"),
-        (("--limit", 3), "whole test part"),
-    ],
-)
+@pytest.mark.parametrize("more", [("--split", "train"), ("--limit", 3)])
 def test_a_card_reports_the_test_part_only(
-    more: tuple[object, ...], message: str, weights: Path, data: Path
+    more: tuple[object, ...], weights: Path, data: Path
 ) -> None:
     card = checkpoints.card_path(weights).read_text()
     error = refused("--weights", weights, "--data", data, "--update-card", *more)
-    assert message in str(error)
+    assert "whole test part" in error.what
     assert checkpoints.card_path(weights).read_text() == card
 
 
@@ -228,9 +214,6 @@ def test_an_artifact_scores_what_its_weights_score(
     for figure in ("mae_years", "rmse_years", "bias_years"):
         expected = reference["evaluation"][figure]
         assert record["evaluation"][figure] == pytest.approx(expected, abs=0.001)
-    repeated = measured("--artifact", artifact, *arguments)
-    assert record.pop("timing") != repeated.pop("timing")
-    assert record == repeated
 
 
 def test_the_contract_in_the_file_is_applied(artifact: Path, data: Path, tmp_path: Path) -> None:
@@ -325,7 +308,7 @@ def test_files_of_the_wrong_kind_are_refused(weights: Path, data: Path, tmp_path
     artifact = tmp_path / "ssrnet.onnx"
     shutil.copy(weights, artifact)
     assert refused("--weights", artifact, "--data", data).fix == f"--artifact {artifact}"
-    assert "no ONNX file" in refused("--artifact", artifact, "--data", data).what
+    assert "is not an ONNX file" in refused("--artifact", artifact, "--data", data).what
     error = refused("--artifact", artifact, "--data", data, "--update-card")
     assert "no card to update" in error.what
     absent = tmp_path / "absent.tflite"

@@ -32,16 +32,6 @@ def test_the_counts_of_weights(agecompact):
     assert record["card"]["data"]["name"] == "UTKFace"
 
 
-@pytest.mark.parametrize("suffix", [".onnx", ".tflite", ".safetensors", ".mlpackage"])
-def test_a_text_file_with_a_models_suffix_is_refused(agecompact, tmp_path, suffix):
-    path = tmp_path / f"text{suffix}"
-    path.write_text("not a model")
-    run = agecompact("inspect", path)
-    assert run.returncode == 2
-    assert str(path) in run.stderr
-    assert "Traceback" not in run.stderr
-
-
 def test_every_model_is_listed_with_the_figure_on_its_card(agecompact):
     models = json.loads(agecompact("list", "--json", "-").stdout)["models"]
     assert [model["id"] for model in models] == list(MODELS)

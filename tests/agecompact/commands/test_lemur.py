@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from agecompact.commands import lemur
-from agecompact.errors import OutputError, UsageError
+from agecompact.errors import UsageError
 from agecompact.files import sha256_of
 from agecompact.weights import checkpoints
 
@@ -75,10 +75,3 @@ def test_what_cannot_be_exported_is_refused(
     assert isinstance(result.exception, UsageError)
     assert message in str(result.exception)
     assert not (tmp_path / "out").exists()
-
-
-def test_a_place_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    result = run("ssrnet", "--out", tmp_path / "file" / "out")
-    assert isinstance(result.exception, OutputError)
-    assert "--out" in result.exception.fix

@@ -71,7 +71,6 @@ def test_bad_images_do_not_stop_the_good_one(agecompact, build_of, photo, tmp_pa
         (("--model", "srrnet"), "did you mean 'ssrnet'"),
         (("--artifact", "missing.onnx"), "no file at"),
         (("--artifact", "model.pb"), "cannot tell what"),
-        (("--model", "ssrnet", "--weights", "w.safetensors"), "exactly one model"),
     ],
 )
 def test_a_model_that_cannot_be_run_is_refused(agecompact, photo, arguments, message):

@@ -48,7 +48,7 @@ def assert_whole(text: str, width: int, cells: Iterable[str]) -> None:
 
 
 def test_models(printed: Printed, width: int) -> None:
-    cells = [cell for spec in MODELS.values() for cell in (spec.id, f"{spec.parameters:,}")]
+    cells = [cell for spec in MODELS.values() for cell in (spec.id, f"{spec.counts.parameters:,}")]
     assert_whole(printed(list_models), width, [*cells, "MAE 4.62 years", "accuracy 91.2%"])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import scipy.io
 
 from agecompact.contract import Image
 from agecompact.data.face import Face, Label
+from agecompact.faces.decoding import decode
 
 
 def picture(seed: int, side: int = 200) -> Image:
@@ -24,6 +25,17 @@ def picture(seed: int, side: int = 200) -> Image:
 
 def jpeg(image: Image, quality: int = 95) -> bytes:
     return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
+# Copies of a picture with other bytes, which still show the same picture.
+CHANGES: Mapping[str, Callable[[Image], Image]] = {
+    "compressed": lambda image: decode(jpeg(image, 60)),
+    "brighter": lambda image: cv2.convertScaleAbs(image, alpha=1.0, beta=25),
+    "flatter": lambda image: cv2.convertScaleAbs(image, alpha=0.7, beta=10),
+    "mirrored": lambda image: np.ascontiguousarray(image[:, ::-1]),
+    "smaller": lambda image: cv2.resize(image, (120, 120), interpolation=cv2.INTER_AREA),
+    "grey": lambda image: cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), 8),
+}
 
 
 def write(path: Path, content: bytes | Image | int) -> None:
@@ -118,6 +130,13 @@ def imdb_wiki(folder: Path, tables: Mapping[str, list[dict[str, Any]]]) -> Path:
             if row["full_path"] and not row["full_path"].startswith("absent"):
                 write(at / row["full_path"], seed)
     return folder
+
+
+def grey(folder: Path, name: str, level: int, label: Label) -> Face:
+    """A face with a file of one grey level."""
+    path = folder / name
+    cv2.imwrite(str(path), np.full((16, 16, 3), level, np.uint8))
+    return Face(name, path, name, label)
 
 
 def faces(

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -12,17 +11,7 @@ from hypothesis import strategies as st
 from agecompact.contract import Image
 from agecompact.data import duplicates
 from agecompact.data.duplicates import SIDE, THRESHOLD, similar_pairs, thumbnail
-from agecompact.faces.decoding import decode
-from tests.agecompact.data.synthetic import jpeg, picture
-
-CHANGES: dict[str, Callable[[Image], Image]] = {
-    "compressed": lambda image: decode(jpeg(image, 60)),
-    "brighter": lambda image: cv2.convertScaleAbs(image, alpha=1.0, beta=25),
-    "flatter": lambda image: cv2.convertScaleAbs(image, alpha=0.7, beta=10),
-    "mirrored": lambda image: np.ascontiguousarray(image[:, ::-1]),
-    "smaller": lambda image: cv2.resize(image, (120, 120), interpolation=cv2.INTER_AREA),
-    "grey": lambda image: cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), 8),
-}
+from tests.agecompact.data.synthetic import CHANGES, picture
 
 
 def _all_pairs(prints: npt.NDArray[np.float32], threshold: float) -> list[tuple[int, int]]:

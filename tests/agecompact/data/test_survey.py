@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,11 +18,7 @@ from agecompact.data.survey import Survey, survey
 from agecompact.errors import UsageError
 from agecompact.faces.framing import WHOLE
 from tests.agecompact.data import synthetic
-from tests.agecompact.data.synthetic import jpeg, picture
-
-MIRRORED = np.ascontiguousarray(picture(20)[:, ::-1])
-BRIGHTER = cv2.convertScaleAbs(picture(30), alpha=1.0, beta=20)
-SMALLER = cv2.resize(picture(50), (150, 150), interpolation=cv2.INTER_AREA)
+from tests.agecompact.data.synthetic import CHANGES, jpeg, picture
 
 FILES: Mapping[str, bytes | Image | int] = {
     # One file alone, and three copies whose labels agree.
@@ -36,13 +31,13 @@ FILES: Mapping[str, bytes | Image | int] = {
     "50_1_0_b.jpg": 4,
     # The same picture, changed, with one age and with two.
     "60_0_0_a.jpg": 20,
-    "60_0_0_b.jpg": MIRRORED,
+    "60_0_0_b.jpg": CHANGES["mirrored"](picture(20)),
     "61_0_0_a.jpg": 30,
-    "62_0_0_b.jpg": BRIGHTER,
+    "62_0_0_b.jpg": CHANGES["brighter"](picture(30)),
     "70_0_0_a.jpg": 40,
-    "70_1_0_b.jpg": jpeg(picture(40), 60),
+    "70_1_0_b.jpg": CHANGES["compressed"](picture(40)),
     "80_0_0_a.jpg": 50,
-    "80_0_0_b.jpg": SMALLER,
+    "80_0_0_b.jpg": CHANGES["smaller"](picture(50)),
     # No gender, not an image, half an image, an empty file, no label.
     "25__0_nogender.jpg": 60,
     "26_0_0_text.jpg": b"no image",
@@ -114,11 +109,7 @@ def test_a_labelled_folder_is_unreadable_not_fatal(tmp_path: Path) -> None:
 
 
 _COPIES = st.lists(
-    st.tuples(
-        st.integers(0, 9),
-        st.integers(0, 3),
-        st.sampled_from(["bytes", "compressed", "mirrored", "brighter"]),
-    ),
+    st.tuples(st.integers(0, 9), st.integers(0, 3), st.sampled_from(["bytes", *CHANGES])),
     min_size=1,
     max_size=25,
 )
@@ -129,12 +120,7 @@ _COPIES = st.lists(
 def test_a_picture_is_never_in_two_parts(
     copies: list[tuple[int, int, str]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    changes = {
-        "bytes": lambda image: image,
-        "compressed": lambda image: jpeg(image, 60),
-        "mirrored": lambda image: np.ascontiguousarray(image[:, ::-1]),
-        "brighter": lambda image: cv2.convertScaleAbs(image, alpha=0.9, beta=15),
-    }
+    changes = {"bytes": lambda image: image, **CHANGES}
     names = [f"{30 + years}_0_0_{i}.jpg" for i, (_, years, _) in enumerate(copies)]
     files = {
         name: changes[change](picture(seed))

@@ -64,11 +64,5 @@ def test_blocks_of_resamples_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert blocks.high == pytest.approx(whole.high, abs=1e-12)
 
 
-def test_equal_values_have_an_interval_of_zero_width() -> None:
-    interval = mean_interval(np.full(9, 3.7))
-    assert interval.low == pytest.approx(3.7)
-    assert interval.high == pytest.approx(3.7)
-
-
 def test_one_face_has_no_interval() -> None:
     assert Bootstrap().intervals(np.array([[4.0, 2.0]])) == (None, None)

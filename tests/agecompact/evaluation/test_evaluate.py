@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 import torch
 
@@ -15,6 +13,7 @@ from agecompact.evaluation.bootstrap import Bootstrap
 from agecompact.evaluation.metrics import AgeMetrics, GenderMetrics, values_json
 from agecompact.evaluation.prediction import NetworkModel
 from agecompact.models import registry
+from tests.agecompact.data.synthetic import grey
 
 AGE = registry.get("ssrnet").contract
 GENDER = registry.get("ssrnet-gender").contract
@@ -27,12 +26,6 @@ class _Brightness(torch.nn.Module):
         return face.mean(dim=(1, 2, 3), keepdim=True).flatten(1)
 
 
-def grey(folder: Path, name: str, level: int, label: Label) -> Face:
-    path = folder / name
-    cv2.imwrite(str(path), np.full((16, 16, 3), level, np.uint8))
-    return Face(name, path, name, label)
-
-
 @pytest.fixture
 def faces(tmp_path: Path) -> list[Face]:
     """100 faces that are 2 levels brighter than their age, and a file that is not an image."""
@@ -42,21 +35,12 @@ def faces(tmp_path: Path) -> list[Face]:
 
 
 def test_measure(faces: list[Face]) -> None:
-    metrics, unreadable = evaluate.measure(_Brightness(), AGE, faces)
-    assert unreadable == 1
+    metrics = evaluate.measure(_Brightness(), AGE, faces)
     assert isinstance(metrics, AgeMetrics)
     assert metrics.n == 100
     assert metrics.mae_years.value == pytest.approx(2, abs=1e-4)
     assert metrics.bias_years.value == pytest.approx(2, abs=1e-4)
     assert {name: group.n for name, group in metrics.genders.items()} == {"female": 50, "male": 50}
-
-
-def test_measure_takes_chips_from_another_source(faces: list[Face]) -> None:
-    chip = np.full((16, 16, 3), 30, np.uint8)
-    metrics, unreadable = evaluate.measure(_Brightness(), AGE, faces, lambda _: chip)
-    assert unreadable == 0
-    assert isinstance(metrics, AgeMetrics)
-    assert metrics.prediction_std_years == 0
 
 
 def test_measure_leaves_the_network_in_evaluation_mode(faces: list[Face]) -> None:
@@ -68,9 +52,9 @@ def test_measure_leaves_the_network_in_evaluation_mode(faces: list[Face]) -> Non
 def test_evaluate_adds_intervals(faces: list[Face]) -> None:
     bootstrap = Bootstrap(resamples=100, seed=3)
     found = evaluate.evaluate(NetworkModel(_Brightness(), AGE), AGE, faces, bootstrap=bootstrap)
-    metrics, unreadable = evaluate.measure(_Brightness(), AGE, faces)
+    metrics = evaluate.measure(_Brightness(), AGE, faces)
     assert values_json(found.metrics) == values_json(metrics)
-    assert found.predictions.unreadable == unreadable
+    assert found.predictions.unreadable == 1
     assert found.bootstrap == bootstrap
     assert metrics.headline.interval is None
     assert found.metrics.headline.interval is not None
@@ -79,7 +63,7 @@ def test_evaluate_adds_intervals(faces: list[Face]) -> None:
 
 def test_gender_is_measured_in_the_models_convention(tmp_path: Path) -> None:
     faces = [grey(tmp_path, f"{g}.png", g, Label(30, g)) for g in (0, 1)]
-    metrics, _ = evaluate.measure(_Brightness(), GENDER, faces)
+    metrics = evaluate.measure(_Brightness(), GENDER, faces)
     assert isinstance(metrics, GenderMetrics)
     assert metrics.accuracy.value == 1
     assert metrics.decades[30].n == 2

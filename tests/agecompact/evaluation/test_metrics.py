@@ -9,12 +9,7 @@ from hypothesis import strategies as st
 
 from agecompact.errors import UsageError
 from agecompact.evaluation.bootstrap import Bootstrap
-from agecompact.evaluation.metrics import (
-    age_metrics,
-    gender_metrics,
-    intervals_json,
-    values_json,
-)
+from agecompact.evaluation.metrics import age_metrics, gender_metrics, intervals_json, values_json
 
 TRUE = np.array([5, 15, 18, 40])
 PREDICTED = np.array([8.0, 15.0, 24.0, 29.0])

@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import cv2
 import numpy as np
 import onnx
 import pytest
@@ -16,14 +15,8 @@ from onnx import TensorProto, helper
 from agecompact.contract import Contract, Crop, Image, Output
 from agecompact.data.face import Face, Label
 from agecompact.errors import UsageError
-from agecompact.evaluation.prediction import (
-    BATCH,
-    BatchPredictions,
-    cached,
-    decode_face,
-    open_artifact,
-    predict,
-)
+from agecompact.evaluation.prediction import BATCH, BatchPredictions, open_artifact, predict
+from tests.agecompact.data.synthetic import grey
 
 CONTRACT = Contract((Crop("face"),), 8, 8, "BGR", Output("age", "years"))
 NHWC_UINT8 = Contract(
@@ -49,22 +42,16 @@ class Brightness:
         return BatchPredictions(values, time.perf_counter() - started)
 
 
-def face(name: str, path: Path, age: int = 1) -> Face:
-    return Face(name, path, name, Label(age))
+def face(path: Path = Path()) -> Face:
+    return Face(path.name, path, "", Label(1))
 
 
 @pytest.fixture
 def faces(tmp_path: Path) -> list[Face]:
     """150 grey pictures whose level is their age, and two files without a picture."""
-    made = []
-    for level in range(150):
-        path = tmp_path / f"{level}.png"
-        cv2.imwrite(str(path), np.full((20, 20, 3), level, np.uint8))
-        made.append(face(path.name, path, level))
+    made = [grey(tmp_path, f"{level}.png", level, Label(level)) for level in range(150)]
     (tmp_path / "broken.jpg").write_bytes(b"no image")
-    broken = face("broken.jpg", tmp_path / "broken.jpg")
-    absent = face("absent.jpg", tmp_path / "absent.jpg")
-    return [*made[:70], broken, *made[70:], absent]
+    return [*made[:70], face(tmp_path / "broken.jpg"), *made[70:], face(tmp_path / "absent.jpg")]
 
 
 def test_each_face_gets_its_prediction_in_order(faces: list[Face]) -> None:
@@ -91,7 +78,7 @@ def test_the_model_does_not_wait_for_images() -> None:
         return chip
 
     model = Brightness(seconds=0.15)
-    predictions = predict(model, CONTRACT, [face("", Path())] * (10 * BATCH), slow)
+    predictions = predict(model, CONTRACT, [face()] * (10 * BATCH), slow)
     assert len(model.batches) == 10
     one_after_the_other = predictions.model_seconds + 10 * BATCH * 0.001
     assert predictions.wall_seconds < 1.2 * predictions.model_seconds < one_after_the_other
@@ -107,7 +94,7 @@ def test_a_slow_model_does_not_pile_up_images(monkeypatch: pytest.MonkeyPatch) -
         ahead.append(decoded[0] - sum(model.batches))
         return chip
 
-    predict(model, CONTRACT, [face("", Path())] * (12 * BATCH), counted)
+    predict(model, CONTRACT, [face()] * (12 * BATCH), counted)
     # Two workers' batches and one in the model; a thread may count another's face late.
     assert max(ahead) <= 4 * BATCH
 
@@ -129,15 +116,6 @@ def test_another_number_of_predictions_is_refused(faces: list[Face]) -> None:
 
     with pytest.raises(UsageError, match="1 values for 64 faces"):
         predict(Short(), CONTRACT, faces)
-
-
-def test_cached_chips_are_those_of_the_files(faces: list[Face], tmp_path: Path) -> None:
-    source = cached(faces, tmp_path / "cache")
-    for one in (faces[3], faces[70]):
-        chip, expected = source(one), decode_face(one)
-        assert (chip is None) == (expected is None)
-        if chip is not None:
-            np.testing.assert_array_equal(chip, expected)
 
 
 def brightness_onnx(path: Path, contract: Contract, batch: int | str, output: str = "age") -> Path:

@@ -245,9 +245,9 @@ def _scripted(monkeypatch: pytest.MonkeyPatch, errors: Sequence[float]) -> None:
     """Replaces validations by prescribed errors, in turn."""
     remaining = iter(errors)
 
-    def measured(network: nn.Module, *_: object) -> tuple[AgeFigures, int]:
+    def measured(network: nn.Module, *_: object) -> AgeFigures:
         network.eval()
-        return AgeFigures(1, Figure(next(remaining)), Figure(0)), 0
+        return AgeFigures(1, Figure(next(remaining)), Figure(0))
 
     monkeypatch.setattr(loop, "measure", measured)
 
@@ -301,7 +301,7 @@ def test_the_kept_weights_score_as_in_the_history(split: Split, tmp_path: Path) 
     _, trained = small.train(recipe, split, tmp_path)
     for name, epoch in (("best", trained.kept), ("last", 4)):
         weights = checkpoints.read(tmp_path / f"{name}.safetensors")
-        metrics, _ = measure(weights.network(), weights.contract, split.val)
+        metrics = measure(weights.network(), weights.contract, split.val)
         assert metrics.headline.value == pytest.approx(trained.history[epoch - 1].val, abs=1e-4)
 
 
@@ -392,9 +392,9 @@ def test_stages_set_the_input_side_and_validate_at_it(
         value = torch.stack([p.sum() for p in network.parameters()]).sum()
         return LossFeatures(value.expand(len(inputs[0]), 1))
 
-    def measured(_: nn.Module, contract: Any, *__: object) -> tuple[AgeFigures, int]:
+    def measured(_: nn.Module, contract: Any, *__: object) -> AgeFigures:
         validated_at.append(contract.height)
-        return AgeFigures(1, Figure(1.0), Figure(0)), 0
+        return AgeFigures(1, Figure(1.0), Figure(0))
 
     monkeypatch.setattr(objective, "loss_features", spy)
     monkeypatch.setattr(loop, "measure", measured)

@@ -11,18 +11,6 @@ from agecompact.weights import cards, checkpoints
 from tests.support import random_weights
 
 
-def test_an_update_changes_the_card_and_not_the_weights(tmp_path: Path) -> None:
-    path = random_weights(tmp_path / "ssrnet.safetensors", "ssrnet")
-    before = path.read_bytes()
-    old = checkpoints.read(path).card
-    assert cards.update(path, {"evaluation": {"n": 7}}) == checkpoints.card_path(path)
-    assert path.read_bytes() == before
-    card = checkpoints.read(path).card
-    assert {key: card[key] for key in old} == old
-    assert card["evaluation"] == {"n": 7}
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["ssrnet.json", "ssrnet.safetensors"]
-
-
 def test_the_card_of_another_file_is_not_updated(tmp_path: Path) -> None:
     path = random_weights(tmp_path / "ssrnet.safetensors", "ssrnet")
     card = checkpoints.card_path(path)

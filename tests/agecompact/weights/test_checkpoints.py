@@ -10,13 +10,14 @@ from safetensors.torch import save_file
 
 from agecompact.errors import UsageError
 from agecompact.models import registry
+from agecompact.serialization import unstructure
 from agecompact.weights import checkpoints
 
 HEADER = {
     "schema_version": 1,
     "model": "ssrnet",
     "config": {},
-    "contract": json.loads(registry.get("ssrnet").contract.to_json()),
+    "contract": unstructure(registry.get("ssrnet").contract),
 }
 
 
@@ -41,6 +42,7 @@ def path(network, tmp_path):
 
 def save(place, state, metadata):
     """A safetensors file that `checkpoints.write` would not write."""
+    checkpoints.card_path(place).unlink(missing_ok=True)
     text = metadata if isinstance(metadata, str) else json.dumps(metadata)
     save_file(state, place, {"agecompact": text})
     return place
@@ -144,12 +146,6 @@ def test_truncated_file(path, kept, fix):
     assert fix in refused(path).fix
 
 
-def test_text_file(tmp_path):
-    path = tmp_path / "w.safetensors"
-    path.write_text("<html>Not Found</html>\n" * 10)
-    assert refused(path).why == "it is a web page"
-
-
 def test_a_pickle_is_not_unpickled(tmp_path):
     canary = tmp_path / "canary"
 
@@ -189,7 +185,6 @@ def test_bad_headers(path, header, message):
 
 
 def test_an_invalid_configuration(path):
-    checkpoints.card_path(path).unlink()
     save(path, state_of(path), {**HEADER, "config": {"colour": "red"}})
     with pytest.raises(UsageError, match="invalid configuration for model"):
         checkpoints.read(path).network()
@@ -203,7 +198,6 @@ def test_nan_in_a_file(path):
 
 
 def test_wrong_shape(path):
-    checkpoints.card_path(path).unlink()
     state = state_of(path)
     state["stages.0.p.bias"] = torch.zeros(5)
     weights = checkpoints.read(save(path, state, HEADER))
@@ -212,7 +206,6 @@ def test_wrong_shape(path):
 
 
 def test_missing_and_surplus_tensors(path):
-    checkpoints.card_path(path).unlink()
     state = state_of(path)
     state["stages.0.q.bias"] = state.pop("stages.0.p.bias")
     weights = checkpoints.read(save(path, state, HEADER))

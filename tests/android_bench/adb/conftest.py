@@ -50,6 +50,8 @@ def phone(running: Phone, monkeypatch: pytest.MonkeyPatch) -> Iterator[Phone]:
     monkeypatch.delenv("ANDROID_SERIAL", raising=False)
     running.launch_with()
     running.set_thermal_status(0)
+    for mark in ("started", "ran", "once"):
+        (running.device / mark).unlink(missing_ok=True)
     running.plug_in()
     yield running
     running.plug_in()

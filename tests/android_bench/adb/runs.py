@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from agecompact.artifacts.manifest import Build
 from agecompact.bench.record import Record
@@ -24,22 +25,24 @@ FOREVER = f"sleep {100_000 + os.getpid()}"
 STARTED = f"touch /device/started; exec {FOREVER}"
 
 
-def tool(folder: Path, name: str, before: str = "sleep 0.1") -> Options:
-    """Options with a `benchmark_model` that prints a saved output after a shell command."""
+def tool(folder: Path, before: str = "sleep 0.1", saved_as: str = "", **options: Any) -> Options:
+    """Options with a `benchmark_model` that runs a shell command and prints a saved output.
+
+    Args:
+        folder: Folder for the tool.
+        before: The command.
+        saved_as: Variant of `composed_tflite_2`.
+        options: Other options.
+    """
     path = folder / "benchmark_model"
+    output = saved("_".join(filter(None, ("composed_tflite_2", saved_as))))
     path.write_text(
         "#!/bin/sh\n"
         '[ "$1" = --help ] && { echo "Flags: --graph= --use_xnnpack= --use_gpu="; exit 1; }\n'
-        f"{before}\ncat <<'SAVED'\n{saved(name)}SAVED\n"
+        f"{before}\ncat <<'SAVED'\n{output}SAVED\n"
     )
-    return Options(
-        engine="benchmark-model",
-        benchmark_model=path,
-        runs=50,
-        warmup=5,
-        rounds=1,
-        wait_s=FEW.wait_s,
-    )
+    few = {"runs": 50, "warmup": 5, "rounds": 1}
+    return Options(engine="benchmark-model", benchmark_model=path, **{**few, **options})
 
 
 def only(build: Build, options: Options) -> Record:
@@ -56,12 +59,10 @@ def runs_forever() -> bool:
 
 def when_started(phone: Phone, action: Callable[[], None]) -> threading.Thread:
     """Calls a function as soon as a program runs on the phone."""
-    started = phone.device / "started"
-    started.unlink(missing_ok=True)
 
     def wait() -> None:
         until = time.monotonic() + 60
-        while not started.exists() and time.monotonic() < until:
+        while not (phone.device / "started").exists() and time.monotonic() < until:
             time.sleep(0.05)
         action()
 

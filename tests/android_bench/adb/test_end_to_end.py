@@ -43,7 +43,6 @@ def test_the_arm_runner_is_pushed_pinned_run_and_recorded(build):
 
 def test_files_alternate_each_time_in_a_new_process(phone, build):
     started = phone.device / "started"
-    started.unlink(missing_ok=True)
     noting = LAUNCH.replace("exec ", 'echo "$@" >> /device/started\nexec ', 1)
     phone.launch_with(noting)
     records = measure(build, replace(FEW, runs=4, rounds=2))
@@ -65,18 +64,12 @@ def test_files_alternate_each_time_in_a_new_process(phone, build):
 
 def test_rounds_that_lost_their_device_resume(phone, build, tmp_path):
     ran = phone.device / "ran"
-    ran.unlink(missing_ok=True)
     # The device is lost in the fifth run, the reference's third round.
     before = (
         "sleep 0.1; echo ran >> /device/ran; "
         f"[ $(wc -l < /device/ran) = 5 ] && {{ {STARTED}; }}; true"
     )
-    options = replace(
-        tool(tmp_path, "composed_tflite_2", before),
-        rounds=3,
-        ledger=tmp_path / "ledger",
-        wait_s=1.0,
-    )
+    options = tool(tmp_path, before, rounds=3, ledger=tmp_path / "ledger", wait_s=1.0)
     when = when_started(phone, phone.unplug)
     first = measure(build, options)
     when.join()
@@ -104,10 +97,9 @@ def test_the_command_writes_latency_json(small):
 
 def test_a_failed_file_is_measured_again_beside_the_reference(phone, build, tmp_path):
     ran = phone.device / "ran"
-    ran.unlink(missing_ok=True)
     # The tool fails on the second file.
     before = "sleep 0.1; echo ran >> /device/ran; [ $(wc -l < /device/ran) = 2 ] && exit 9"
-    options = replace(tool(tmp_path, "composed_tflite_2", before), ledger=tmp_path / "ledger")
+    options = tool(tmp_path, before, ledger=tmp_path / "ledger")
     first = measure(build, options)
     assert first[0].failure is None
     assert first[1].failure.endswith("(exit code 9)")
@@ -121,7 +113,7 @@ def test_a_failed_file_is_measured_again_beside_the_reference(phone, build, tmp_
 
 
 def test_the_users_benchmark_model(small, tmp_path):
-    record = only(small, tool(tmp_path, "composed_tflite_2_percentiles"))
+    record = only(small, tool(tmp_path, saved_as="percentiles"))
     assert record.valid, record.reasons
     assert record.runtime.name == "benchmark_model"
     assert (record.latency.timed_runs, record.latency.warmup_runs) == (50, 5)
@@ -137,7 +129,7 @@ def test_the_profile_is_pulled(small, tmp_path):
         'sleep 0.1; for flag; do case "$flag" in --op_profiling_output_file=*) '
         f"cat > \"${{flag#*=}}\" <<'CSV'\n{csv}CSV\n;; esac; done"
     )
-    options = replace(tool(tmp_path, "composed_tflite_2", before), profile=True)
+    options = tool(tmp_path, before, profile=True)
     # Its help lists no profiling flags.
     assert "no profile" in only(small, options).unknown["profile"]
     options.benchmark_model.write_text(
@@ -151,7 +143,6 @@ def test_the_profile_is_pulled(small, tmp_path):
 
 def test_ctrl_c_leaves_nothing_behind(phone, small):
     phone.launch_with(f"#!/usr/bin/dash\n{STARTED}\n")
-    (phone.device / "started").unlink(missing_ok=True)
     run = subprocess.Popen(
         [sys.executable, "-m", "agecompact", "bench", str(small.folder.parent), "--on", "adb"],
         env={**os.environ, "ADB": str(phone.adb)},

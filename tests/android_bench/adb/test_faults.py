@@ -26,10 +26,8 @@ pytestmark = pytest.mark.usefixtures("phone")
 
 @pytest.mark.parametrize("returns", [True, False])
 def test_a_lost_device_fails_one_file_and_is_waited_for(phone, build, returns, tmp_path):
-    once = phone.device / "once"
-    once.unlink(missing_ok=True)
     before = f"[ -e /device/once ] || {{ touch /device/once; {STARTED}; }}; sleep 0.1"
-    options = tool(tmp_path, "composed_tflite_2", before)
+    options = tool(tmp_path, before)
 
     def unplug() -> None:
         phone.unplug()
@@ -77,38 +75,32 @@ def test_a_runner_that_hangs_is_killed(phone, small):
     assert not runs_forever()
 
 
-def test_a_device_that_gets_hot_is_not_valid(small, tmp_path):
-    hot = tool(tmp_path, "composed_tflite_2", "sleep 0.1; echo 3 > /device/status")
-    record = only(small, hot)
-    assert reasons(record) == {"throttled": "thermal status 'severe' after the run"}
-
-
-def test_a_device_that_was_hot_between_two_rounds_is_not_valid(phone, small, tmp_path):
-    (phone.device / "ran").unlink(missing_ok=True)
+@pytest.mark.parametrize(("rounds", "hot_round"), [(1, 1), (3, 2)])
+def test_a_device_that_was_hot_after_any_round_is_not_valid(small, tmp_path, rounds, hot_round):
     warm = (
         "sleep 0.1; echo ran >> /device/ran; "
-        "[ $(wc -l < /device/ran) = 2 ] && status=3 || status=0; echo $status > /device/status"
+        f"[ $(wc -l < /device/ran) = {hot_round} ] && status=3 || status=0; "
+        "echo $status > /device/status"
     )
-    record = only(small, replace(tool(tmp_path, "composed_tflite_2", warm), rounds=3))
+    record = only(small, tool(tmp_path, warm, rounds=rounds))
     assert reasons(record) == {"throttled": "thermal status 'severe' after the run"}
 
 
 def test_the_warm_up_is_not_taken_for_the_run(small, tmp_path):
-    record = only(small, tool(tmp_path, "composed_tflite_2_ends_after_warmup"))
+    record = only(small, tool(tmp_path, saved_as="ends_after_warmup"))
     assert record.failure.startswith("truncated: it ends after its warm-up")
 
 
 def test_scientific_notation(small, tmp_path):
     # As long as the reported start, warm-up and three runs together.
-    slow = tool(tmp_path, "composed_tflite_2_scientific", "sleep 5.3")
+    slow = tool(tmp_path, "sleep 5.3", "scientific")
     assert only(small, slow).latency.mean_ms == pytest.approx(1296.25)
 
 
-def test_a_time_in_another_unit_does_not_fit_into_the_run(small, tmp_path):
-    # Three runs of 1.3 s in no time at all, and in a time that leaves none for the warm-up.
-    for before in ("sleep 0.1", "sleep 4.3"):
-        record = only(small, tool(tmp_path, "composed_tflite_2_scientific", before))
-        assert "do not fit into" in record.failure
+# Three runs of 1.3 s in no time at all, and in a time that leaves none for the warm-up.
+@pytest.mark.parametrize("before", ["sleep 0.1", "sleep 4.3"])
+def test_a_time_in_another_unit_does_not_fit_into_the_run(small, tmp_path, before):
+    assert "do not fit into" in only(small, tool(tmp_path, before, "scientific")).failure
 
 
 @pytest.mark.parametrize(
@@ -119,8 +111,7 @@ def test_a_time_in_another_unit_does_not_fit_into_the_run(small, tmp_path):
     ],
 )
 def test_a_refused_delegate_is_recorded_as_refused(small, tmp_path, name, delegate, text):
-    options = replace(tool(tmp_path, f"composed_tflite_2_{name}"), delegate=delegate)
-    record = only(small, options)
+    record = only(small, tool(tmp_path, saved_as=name, delegate=delegate))
     assert record.runtime.delegate.asked == delegate
     assert record.runtime.delegate.got == "none"
     assert record.unknown["delegate"] == f"refused: {text}"
@@ -128,8 +119,8 @@ def test_a_refused_delegate_is_recorded_as_refused(small, tmp_path, name, delega
 
 
 def test_a_delegate_that_fails_leaves_no_figures(small, tmp_path):
-    failed = tool(tmp_path, "composed_tflite_2_gpu_failed", "trap 'exit 1' EXIT")
-    record = only(small, replace(failed, delegate="gpu"))
+    failed = tool(tmp_path, "trap 'exit 1' EXIT", "gpu_failed", delegate="gpu")
+    record = only(small, failed)
     assert record.failure == "the delegate 'gpu' was refused: Failed to apply GPU delegate."
     assert record.latency is None
     assert reasons(record) == {

@@ -10,7 +10,8 @@ from agecompact.bench import store
 from agecompact.bench.circumstances import Machine
 from agecompact.bench.validity import validated
 from agecompact.errors import UsageError
-from android_bench.adb import ai_benchmark, command, delegates
+from android_bench.adb import ai_benchmark, command
+from android_bench.adb.delegates import DELEGATES, runner_refusal
 from android_bench.adb.engine import timed_part_s
 from android_bench.adb.ledger import Ledger, LedgerKey
 from android_bench.adb.options import Options
@@ -40,10 +41,10 @@ def test_the_environment_names_the_serial_if_no_option_does():
 
 @pytest.mark.parametrize("name", ["none", "gpu", "nnapi"])
 def test_the_runner_refuses_the_delegates_that_it_cannot_use(name):
-    refusal = delegates.runner_refusal(name)
+    refusal = runner_refusal(name)
     assert "cannot use it" in refusal
     assert f"--engine benchmark-model --benchmark-model PATH --delegate {name}" in refusal
-    assert delegates.runner_refusal("xnnpack") is None
+    assert runner_refusal("xnnpack") is None
 
 
 def test_the_timed_part_of_a_run_is_what_its_start_and_warm_up_leave():
@@ -53,8 +54,8 @@ def test_the_timed_part_of_a_run_is_what_its_start_and_warm_up_leave():
 
 
 def test_flags_that_turn_a_delegate_off_do_not_request_one():
-    assert delegates.named("gpu").flag_names("litert") == ("use_gpu",)
-    assert delegates.named("none").flag_names("tflite") == ()
+    assert DELEGATES["gpu"].flag_names("litert") == ("use_gpu",)
+    assert DELEGATES["none"].flag_names("tflite") == ()
 
 
 def test_the_ledger_remembers(tmp_path):
@@ -93,22 +94,24 @@ def test_an_incomplete_line_does_not_affect_the_others(tmp_path):
     assert Ledger(tmp_path, "F00").find(other) == DEVICE
 
 
-@pytest.mark.parametrize("part", ["record", "key"])
-def test_a_ledger_with_an_unknown_field_is_refused(tmp_path, part):
-    ledger = Ledger(tmp_path, "F00")
+def _write_edited(folder, edit):
+    """Writes a ledger of one line that was edited."""
+    ledger = Ledger(folder, "F00")
     ledger.add(_KEY, DEVICE)
     content = json.loads(ledger.path.read_text())
-    content[part]["surprise"] = 1
+    edit(content)
     ledger.path.write_text(json.dumps(content) + "\n")
+
+
+@pytest.mark.parametrize("part", ["record", "key"])
+def test_a_ledger_with_an_unknown_field_is_refused(tmp_path, part):
+    _write_edited(tmp_path, lambda content: content[part].update(surprise=1))
     with pytest.raises(UsageError, match="line 1"):
         Ledger(tmp_path, "F00")
 
 
 def test_a_ledger_of_another_schema_version_is_ignored(tmp_path):
-    ledger = Ledger(tmp_path, "F00")
-    ledger.add(_KEY, DEVICE)
-    content = json.loads(ledger.path.read_text())
-    ledger.path.write_text(json.dumps({**content, "schema_version": 1}) + "\n")
+    _write_edited(tmp_path, lambda content: content.update(schema_version=1))
     assert Ledger(tmp_path, "F00").find(_KEY) is None
 
 

@@ -4,31 +4,24 @@ from dataclasses import replace
 
 import pytest
 
-from agecompact.bench.circumstances import Delegate
-from agecompact.bench.drivers import DRIVERS, Settings
+from agecompact.bench.drivers import Settings
 from agecompact.bench.figures import Instructions
 from agecompact.bench.record import Record
 from agecompact.bench.validity import validated
-from agecompact.errors import BackendMissingError, UsageError
+from agecompact.errors import UsageError
 from agecompact.serialization import structure, unstructure
 from android_bench.emulated import bundle, driver, emulator
 from android_bench.emulated.bundle import Bundle, BundleIndex
-from android_bench.emulated.measure import EmulatedRun
 from android_bench.failure import MeasurementFailure
-from tests.records import OUTPUT_ERROR
 
 TOTAL = 7_100_000
-RUN = EmulatedRun(
-    instructions=Instructions(
-        total=TOTAL,
-        totals=(TOTAL, TOTAL),
-        inferences=2,
-        init=4_000_000,
-        first=11_000_000,
-        multiply_accumulate=4_300_000,
-    ),
-    accuracy=OUTPUT_ERROR,
-    delegate=Delegate(asked="xnnpack", got="xnnpack", fallback_ops={}),
+INSTRUCTIONS = Instructions(
+    total=TOTAL,
+    totals=(TOTAL, TOTAL),
+    inferences=2,
+    init=4_000_000,
+    first=11_000_000,
+    multiply_accumulate=4_300_000,
 )
 
 
@@ -41,30 +34,26 @@ def build(copy_build, own_pack):
 
 @pytest.fixture
 def emulated(monkeypatch, tmp_path):
-    """Sets what is measured, a run or a failure."""
+    """Sets what is measured: instructions or a failure."""
     index = BundleIndex(
         litert="2.3.0", compiler="gcc", guest_sha256="1" * 64, plugin_sha256="2" * 64
     )
     monkeypatch.setattr(bundle, "load", lambda: Bundle(tmp_path, index))
     monkeypatch.setattr(emulator, "version", lambda _: "7.2.22")
 
-    def set_run(run):
-        def measure(*_):
-            if isinstance(run, MeasurementFailure):
-                raise run
-            return run
+    def set_result(result):
+        def measure(*arguments):
+            if isinstance(result, MeasurementFailure):
+                raise result
+            return replace(arguments[-1], failure=None, instructions=result)
 
         monkeypatch.setattr(driver, "measure", measure)
 
-    return set_run
-
-
-def test_bench_knows_the_harness():
-    assert DRIVERS["emulated"].load() is driver.measure_build
+    return set_result
 
 
 def test_a_record_has_instructions_and_no_time(build, emulated):
-    emulated(RUN)
+    emulated(INSTRUCTIONS)
     names = []
     records = driver.measure_build(build, Settings(place="a53"), names.append)
     assert [r.artifact.file for r in records] == ["ssrnet_float32.tflite", "ssrnet_float16.tflite"]
@@ -75,16 +64,15 @@ def test_a_record_has_instructions_and_no_time(build, emulated):
     assert (record.latency, record.startup, record.memory) == (None, None, None)
     bound = -(-17_078_926 // 4)
     assert record.instructions == replace(
-        RUN.instructions, bound=bound, bound_basis="4 float32 MACs an instruction (FMLA 4S)"
+        INSTRUCTIONS, bound=bound, bound_basis="4 float32 MACs an instruction (FMLA 4S)"
     )
     assert record.instructions.over_bound == pytest.approx(TOTAL / bound)
-    assert (record.runtime.delegate, record.output_error) == (RUN.delegate, OUTPUT_ERROR)
     assert record.machine.cpu == "cortex-a53"
     assert record.machine.emulator == "qemu-user 7.2.22 -cpu cortex-a53, bundle 111111111111"
 
 
 def test_counts_that_do_not_repeat_are_not_valid(build, emulated):
-    emulated(replace(RUN, instructions=replace(RUN.instructions, totals=(TOTAL, TOTAL + 1))))
+    emulated(replace(INSTRUCTIONS, totals=(TOTAL, TOTAL + 1)))
     (record, _) = driver.measure_build(build, Settings())
     assert [reason.rule for reason in validated(record).reasons] == ["spread-too-wide"]
 
@@ -100,19 +88,12 @@ def test_a_file_that_fails_has_the_reason(build, emulated):
     "settings", [Settings(threads=(2,)), Settings(batches=(8,)), Settings(place="cortex-a35")]
 )
 def test_what_cannot_be_counted_is_refused(build, emulated, settings):
-    emulated(RUN)
+    emulated(INSTRUCTIONS)
     with pytest.raises(UsageError):
         driver.measure_build(build, settings)
 
 
 def test_a_build_without_a_golden_pack_is_refused(copy_build, emulated):
-    emulated(RUN)
+    emulated(INSTRUCTIONS)
     with pytest.raises(UsageError, match="golden pack"):
         driver.measure_build(copy_build("ssrnet"), Settings())
-
-
-def test_without_a_bundle_the_fix_makes_one(build, monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with pytest.raises(BackendMissingError) as missing:
-        driver.measure_build(build, Settings())
-    assert missing.value.fix == "make arm-bundle"

@@ -126,18 +126,10 @@ def test_a_wrong_value_is_refused(text, part, instead):
     assert failure_of(PARSERS[text], text.replace(part, instead)).kind == "malformed"
 
 
-@pytest.mark.parametrize(
-    ("code", "kind"),
-    [
-        (2, "usage"),
-        (3, "library"),
-        (4, "model"),
-        (5, "golden"),
-        (6, "mismatch"),
-        (7, "inference"),
-        (8, "cores"),
-    ],
-)
+_KINDS = ("usage", "library", "model", "golden", "mismatch", "inference", "cores")
+
+
+@pytest.mark.parametrize(("code", "kind"), enumerate(_KINDS, start=2))
 def test_an_exit_code_is_a_kind_of_failure(code, kind):
     failure = failure_of(output.parse, "agecompact-runner 1\nerror it went wrong\n", code)
     assert (failure.kind, failure.reason) == (kind, "it went wrong")

@@ -53,6 +53,12 @@ def run(runner, library, artifact, pack):
     return call
 
 
+def replace_in(path, part, instead):
+    text = path.read_text()
+    assert part in text
+    path.write_text(text.replace(part, instead))
+
+
 def kind_of(run, **changes):
     with pytest.raises(MeasurementFailure) as failure:
         run(**changes)
@@ -136,23 +142,19 @@ def test_the_tensors_are_those_of_the_contract(compiler, pack, artifact, tmp_pat
     ],
 )
 def test_a_damaged_pack_is_refused(run, own_pack, part, instead):
-    text = (own_pack / "golden.txt").read_text()
-    assert part in text
-    (own_pack / "golden.txt").write_text(text.replace(part, instead))
+    replace_in(own_pack / "golden.txt", part, instead)
     assert kind_of(run, golden=own_pack) == "golden"
 
 
 def test_a_pack_with_another_input_does_not_match(run, own_pack):
-    text = (own_pack / "golden.txt").read_text()
-    (own_pack / "golden.txt").write_text(text.replace("input face ", "input eyes "))
+    replace_in(own_pack / "golden.txt", "input face ", "input eyes ")
     assert kind_of(run, golden=own_pack) == "mismatch"
 
 
 def test_a_pack_of_another_size_does_not_match(run, own_pack):
     # The same pixels, as twice as many samples of half the height.
-    text = (own_pack / "golden.txt").read_text()
-    resized = text.replace("height 64", "height 32").replace("samples 3", "samples 6")
-    (own_pack / "golden.txt").write_text(resized)
+    replace_in(own_pack / "golden.txt", "height 64", "height 32")
+    replace_in(own_pack / "golden.txt", "samples 3", "samples 6")
     outputs = own_pack / "age.f32"
     outputs.write_bytes(outputs.read_bytes() * 2)
     assert kind_of(run, golden=own_pack) == "mismatch"

@@ -11,9 +11,8 @@ from agecompact.weights.importers import FAMILIES, from_keras, keras_hdf5
 
 
 @pytest.mark.parametrize(("squeeze_excite", "parameters"), [(False, 48_633), (True, 53_993)])
-@pytest.mark.parametrize("root", ["/", "model_weights"])
-def test_c3ae_layouts(squeeze_excite, parameters, root, c3ae_shapes, write_h5):
-    imported = from_keras(write_h5(c3ae_shapes(squeeze_excite), root), "c3ae")
+def test_c3ae_layouts(squeeze_excite, parameters, c3ae_shapes, write_h5):
+    imported = from_keras(write_h5(c3ae_shapes(squeeze_excite)), "c3ae")
     assert imported.layout.model_id == "c3ae"
     assert imported.parameters == parameters
     assert imported.layout.contract.interpolation == "linear"
