@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from agecompact.artifacts import manifest
-from agecompact.console.common import emit, json_option, progress, screen
+from agecompact.console.common import emit, json_option, progress, say, screen
 from agecompact.errors import ConversionError, GateError, UsageError
 from agecompact.formats import EXPORTED, PRECISIONS
 from agecompact.models import registry
@@ -74,8 +74,7 @@ def export(
             written.append(pipeline.export(request, stages))
     for made in written:
         for entry in made.artifacts:
-            line = f"{out / made.model / entry.file}  {entry.bytes:,} bytes"
-            console.print(line, markup=False, soft_wrap=True)
+            say(console, f"{out / made.model / entry.file}  {entry.bytes:,} bytes")
     emit(unstructure(written), json_target)
     if missing := [each for made in written for each in made.not_made]:
         raise ConversionError(

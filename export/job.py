@@ -25,7 +25,7 @@ class Job:
     Attributes:
         weights: The weights file.
         precisions: Names of the precisions to make.
-        folder: An empty folder for the artefacts.
+        folder: An empty folder for the artefacts, named by `formats.Target.file_name`.
         source: The artefact to convert; None for the PyTorch network itself.
         dynamic_batch: Leave the batch axis of an ONNX file open (1 to 64).
         input_kind: `image` gives a Core ML package image inputs, normalised inside the graph.
@@ -40,21 +40,15 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Artifact:
-    """A file, or package folder, that a converter made.
+class Conversion:
+    """How a converter made the artefacts in the job's folder.
 
     Attributes:
-        file: Its name, in the job's folder.
-        format: Name of its format.
-        precision: Name of its precision.
-        converter: The tool that made it.
-        versions: Versions of the tools that affect its content, by distribution name.
+        converter: The tool that made them.
+        versions: Versions of the tools that affect their content, by distribution name.
         opset: ONNX opset, as read back from the file; None for other formats.
     """
 
-    file: str
-    format: str
-    precision: str
     converter: str
     versions: Mapping[str, str]
     opset: int | None = None
@@ -74,11 +68,11 @@ class Reply:
     """Output of a converter's process.
 
     Attributes:
-        artifacts: What it made.
+        conversion: How it made the artefacts; None if it failed.
         error: Why it failed; None if it succeeded.
     """
 
-    artifacts: tuple[Artifact, ...] = ()
+    conversion: Conversion | None = None
     error: Refusal | None = None
 
 
@@ -106,5 +100,5 @@ def metadata_for(
         weights_sha256=weights.sha256,
         source=registry.get(weights.model_id).source,
         terms=weights.terms,
-        versions=dict(versions),
+        versions=versions,
     )

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from agecompact.artifacts import manifest
@@ -23,7 +23,7 @@ from agecompact.runtimes import registry as runtimes
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
 from agecompact.serialization import read_versioned, write_versioned
 from agecompact.weights import checkpoints
-from export.job import Artifact, InputKind, Job, Reply
+from export.job import Conversion, InputKind, Job, Reply
 
 _LOG_LINES = 5
 # A converter that fails with less free space than this failed because the disk is full.
@@ -118,6 +118,7 @@ def _run_stages(
         targets = [target for target in request.targets if target.format == format_]
         if not targets:
             continue
+        files = {target.file_name(weights.stem): target for target in targets}
         title = f"{weights.stem}: {format_.name} {', '.join(t.precision.name for t in targets)}"
         stages.start(title)
         folder = scratch / format_.name
@@ -132,35 +133,39 @@ def _run_stages(
                 dynamic_batch=request.dynamic_batch,
                 input_kind=request.input_kind,
             )
-            artifacts = _convert(format_, job, scratch)
-            for artifact in artifacts:
-                _reject_unreadable(folder / artifact.file)
+            conversion = _convert(format_, job, scratch)
+            for file in files:
+                _reject_unreadable(folder / file)
         except ConversionError as error:
             if not request.keep_going:
                 raise
             not_made += [
                 manifest.NotMade(
-                    file=target.file_name(weights.stem),
+                    file=file,
                     format=format_.name,
                     precision=target.precision.name,
                     reason=error.summary,
                 )
-                for target in targets
+                for file, target in files.items()
             ]
             stages.done(f"{title}: failed")
             continue
         seconds = round(time.monotonic() - started, 1)
-        made[format_.name] = folder / artifacts[0].file
-        for artifact in artifacts:
-            path = folder / artifact.file
-            entries.append(
-                manifest.Entry(
-                    **asdict(artifact),
-                    sha256=sha256_of(path),
-                    bytes=size_of(path),
-                    conversion_s=seconds,
-                )
+        made[format_.name] = folder / next(iter(files))
+        entries += [
+            manifest.Entry(
+                file=file,
+                format=format_.name,
+                precision=target.precision.name,
+                sha256=sha256_of(folder / file),
+                bytes=size_of(folder / file),
+                converter=conversion.converter,
+                versions=conversion.versions,
+                opset=conversion.opset,
+                conversion_s=seconds,
             )
+            for file, target in files.items()
+        ]
         stages.done(f"{title}: {seconds:g} s")
     return entries, not_made
 
@@ -174,7 +179,7 @@ def _source(format_: Format, made: Mapping[str, Path]) -> Path | None:
     return made[name] if name else None
 
 
-def _convert(format_: Format, job: Job, scratch: Path) -> tuple[Artifact, ...]:
+def _convert(format_: Format, job: Job, scratch: Path) -> Conversion:
     """Runs the converter of a format in its own process."""
     assert format_.converter is not None
     timeout_s = format_.converter.timeout_s
@@ -213,7 +218,8 @@ def _convert(format_: Format, job: Job, scratch: Path) -> tuple[Artifact, ...]:
         missing = result.error.exit_code == BackendMissingError.exit_code
         kind = BackendMissingError if missing else ConversionError
         raise kind(what, why=result.error.why, fix=result.error.fix or _KEEP_GOING)
-    return result.artifacts
+    assert result.conversion is not None
+    return result.conversion
 
 
 def _environment() -> dict[str, str]:

@@ -39,14 +39,8 @@ def select(formats: Iterable[str], precisions: Iterable[str]) -> tuple[Target, .
                 fix=f"add --precision {known[0].flag}",
             )
     chosen = {t for t in TARGETS if t.format.name in formats and t.precision in wanted}
-    chosen |= {source for target in chosen if (source := source_of(target)) is not None}
+    for converter in [target.format.converter for target in chosen]:
+        if converter is not None and converter.source is not None:
+            source = EXPORTED[converter.source]
+            chosen.add(Target(source, PRECISIONS[source.precisions[0]]))
     return tuple(target for target in TARGETS if target in chosen)
-
-
-def source_of(target: Target) -> Target | None:
-    """The target that a target is converted from; None if from the PyTorch network itself."""
-    converter = target.format.converter
-    if converter is None or converter.source is None:
-        return None
-    source = EXPORTED[converter.source]
-    return Target(source, PRECISIONS[source.precisions[0]])

@@ -22,7 +22,7 @@ from agecompact.formats import FORMATS, PRECISIONS, Target
 from agecompact.models import registry
 from agecompact.models.complexity import example_inputs, fold_batch_norm
 from agecompact.weights import checkpoints
-from export.job import Artifact, Job, metadata_for, versions_of
+from export.job import Conversion, Job, metadata_for, versions_of
 from export.mixed_precision import computes_in_float16
 
 _TOOLS = ("torch", "coremltools")
@@ -56,7 +56,7 @@ class _FromImage(nn.Module):
         return output
 
 
-def convert(job: Job) -> tuple[Artifact, ...]:
+def convert(job: Job) -> Conversion:
     """Converts the network of a weights file to `.mlpackage` folders with float32 input and output.
 
     With `input_kind="image"` the inputs are Core ML images of the contract's colour order. The
@@ -85,10 +85,9 @@ def convert(job: Job) -> tuple[Artifact, ...]:
         traced = torch.jit.trace(  # type: ignore[no-untyped-call]
             network, example_inputs(contract), check_trace=False
         )
-    artifacts = []
+    versions = versions_of(*_TOOLS)
     for precision in job.precisions:
         target = Target(FORMATS["coreml"], PRECISIONS[precision])
-        versions = versions_of(*_TOOLS)
         model = ct.convert(
             traced,
             convert_to="mlprogram",
@@ -99,12 +98,8 @@ def convert(job: Job) -> tuple[Artifact, ...]:
             skip_model_load=True,
         )
         _describe(model, metadata_for(weights, target, versions, **changes))
-        path = job.folder / target.file_name(weights.model_id)
-        model.save(str(path))
-        artifacts.append(
-            Artifact(path.name, target.format.name, precision, "coremltools", versions)
-        )
-    return tuple(artifacts)
+        model.save(str(job.folder / target.file_name(weights.model_id)))
+    return Conversion("coremltools", versions)
 
 
 def _inputs(ct: Any, contract: Contract, as_image: bool) -> list[Any]:

@@ -7,13 +7,14 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from agecompact import __version__
 from agecompact.artifacts import metadata
 from agecompact.errors import ConversionError
 from agecompact.formats import FORMATS, PRECISIONS, Target
 from agecompact.models.complexity import example_inputs
 from agecompact.weights import checkpoints
 from export.exact_folding import fold_exactly
-from export.job import Artifact, Job, metadata_for, versions_of
+from export.job import Conversion, Job, metadata_for, versions_of
 
 if TYPE_CHECKING:
     import onnx
@@ -30,11 +31,8 @@ _TARGET = Target(FORMATS["onnx"], PRECISIONS["float32"])
 _TOOLS = ("torch", "onnx", "onnxscript")
 
 
-def convert(job: Job) -> tuple[Artifact, ...]:
-    """Exports the network of a weights file, NCHW, with the names of its contract.
-
-    Returns:
-        One artefact, float32.
+def convert(job: Job) -> Conversion:
+    """Exports the network of a weights file in float32, NCHW, with the names of its contract.
 
     Raises:
         ConversionError: The graph fails ONNX's checker, or has another opset than requested.
@@ -71,13 +69,12 @@ def convert(job: Job) -> tuple[Artifact, ...]:
     described = metadata_for(weights, _TARGET, versions)
     onnx.helper.set_model_props(model, {metadata.KEY: described.to_json()})
     model.producer_name = "agecompact"
-    model.producer_version = versions["agecompact"]
+    model.producer_version = __version__
     _check(model)
     path = job.folder / _TARGET.file_name(weights.model_id)
     # Deterministic serialisation: the same weights and versions give the same bytes.
     path.write_bytes(model.SerializeToString(deterministic=True))
-    name, precision = _TARGET.format.name, _TARGET.precision.name
-    return (Artifact(path.name, name, precision, "torch.onnx", versions, _opset(model)),)
+    return Conversion("torch.onnx", versions, OPSET)
 
 
 def _name_nodes(model: onnx.ModelProto) -> None:
@@ -106,10 +103,6 @@ def _strip_traces(model: onnx.ModelProto) -> None:
     graph.doc_string = ""
 
 
-def _opset(model: onnx.ModelProto) -> int:
-    return int(next(e.version for e in model.opset_import if e.domain in ("", "ai.onnx")))
-
-
 def _check(model: onnx.ModelProto) -> None:
     import onnx
 
@@ -117,7 +110,8 @@ def _check(model: onnx.ModelProto) -> None:
         onnx.checker.check_model(model, full_check=True)
     except onnx.checker.ValidationError as error:
         raise ConversionError("the ONNX graph is not valid", why=str(error)) from None
-    if _opset(model) != OPSET:
+    opset = next(e.version for e in model.opset_import if e.domain in ("", "ai.onnx"))
+    if opset != OPSET:
         raise ConversionError(
-            f"the ONNX graph has opset {_opset(model)}", why=f"opset {OPSET} was requested"
+            f"the ONNX graph has opset {opset}", why=f"opset {OPSET} was requested"
         )

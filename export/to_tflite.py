@@ -20,7 +20,7 @@ from agecompact.errors import ConversionError
 from agecompact.formats import FORMATS, PRECISIONS, Target
 from agecompact.weights import checkpoints
 from export.float16 import store_half
-from export.job import Artifact, Job, metadata_for, versions_of
+from export.job import Conversion, Job, metadata_for, versions_of
 from export.stepwise_mean import split_means
 
 # Constants in a TFLite file start at multiples of 16 bytes (schema.fbs, `Buffer.data`).
@@ -35,7 +35,7 @@ _STORE: Mapping[str, Callable[[Any, Any], None]] = {
 }
 
 
-def convert(job: Job) -> tuple[Artifact, ...]:
+def convert(job: Job) -> Conversion:
     """Converts the ONNX file of a job to NHWC TFLite files.
 
     All precisions are made from the float32 file of onnx2tf: `export.float16` stores weights in
@@ -47,17 +47,14 @@ def convert(job: Job) -> tuple[Artifact, ...]:
     assert job.source is not None
     weights = checkpoints.read(job.weights)
     converted = _run_onnx2tf(job.source, job.folder / "onnx2tf")
-    artifacts = []
+    versions = versions_of(*_TOOLS)
     for precision in job.precisions:
         target = Target(FORMATS["tflite"], PRECISIONS[precision])
-        versions = versions_of(*_TOOLS)
         described = metadata_for(weights, target, versions, layout="NHWC")
-        content = _finish(converted, described)
         path = job.folder / target.file_name(weights.model_id)
-        path.write_bytes(content)
-        artifacts.append(Artifact(path.name, target.format.name, precision, "onnx2tf", versions))
+        path.write_bytes(_finish(converted, described))
     shutil.rmtree(job.folder / "onnx2tf")
-    return tuple(artifacts)
+    return Conversion("onnx2tf", versions)
 
 
 def _run_onnx2tf(source: Path, folder: Path) -> bytes:

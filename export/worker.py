@@ -21,7 +21,7 @@ def run(format_: str, job: Job) -> Reply:
     assert made.converter is not None
     try:
         try:
-            return Reply(artifacts=resolve(made.converter.function)(job))
+            return Reply(resolve(made.converter.function)(job))
         except ModuleNotFoundError as error:
             if made.extra is None:
                 raise

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agecompact.artifacts.manifest import read_builds
-from agecompact.console.common import emit, json_option, progress, screen
+from agecompact.console.common import emit, json_option, progress, say, screen
 from agecompact.console.groups import PATH, DefaultGroup
 from agecompact.errors import GateError
 from agecompact.files import size_of, write_text
@@ -157,7 +157,7 @@ def freeze(build: Path, tolerances: Tolerances, json_target: str | None) -> None
             line = f"{folder}: {len(golden.SAMPLES)} inputs, {size_of(folder) / 1e3:,.0f} kB"
             # The bar of a terminal disappears, so the line is printed above it.
             if console.is_terminal:
-                console.print(line, markup=False, soft_wrap=True)
+                say(console, line)
             stages.done(line)
     emit(written, json_target)
 
@@ -175,11 +175,10 @@ def _show(results: Sequence[Result], console: Console, *, reference: str) -> Non
     console.print(table(results, reference))
     skipped = {result.label: result.reason for result in results if result.status == "skipped"}
     for label, reason in skipped.items():
-        console.print(f"skipped: {label}: {reason}", markup=False, soft_wrap=True)
+        say(console, f"skipped: {label}: {reason}")
     for result in results:
         if result.localisation:
-            for line in (f"\n{result.name}", result.localisation["summary"]):
-                console.print(line, markup=False, soft_wrap=True)
+            say(console, f"\n{result.name}\n{result.localisation['summary']}")
             console.print(localisation_table(result.localisation))
     if not passed(results):
         failures = [result for result in results if result.status == "failed"]

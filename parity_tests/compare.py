@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
@@ -11,41 +9,15 @@ import numpy.typing as npt
 Outputs = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class OutputErrors:
-    """How far a candidate's outputs are from the reference's.
+def output_errors(reference: Outputs, candidate: Outputs) -> npt.NDArray[np.float64]:
+    """Absolute error of each sample, `(samples,)`; of several values, the greatest counts.
 
-    Attributes:
-        per_sample: Absolute error of each sample, `(samples,)`, in the output's unit; where an
-            output has several values, the greatest of theirs.
+    Args:
+        reference: Finite outputs.
+        candidate: Finite outputs of the same shape.
     """
-
-    per_sample: npt.NDArray[np.float64]
-
-    @property
-    def max(self) -> float:
-        """Greatest error over the samples."""
-        return float(self.per_sample.max())
-
-    @property
-    def p99(self) -> float:
-        """99th percentile of the error."""
-        return float(np.percentile(self.per_sample, 99))
-
-    @property
-    def mean(self) -> float:
-        """Mean error."""
-        return float(self.per_sample.mean())
-
-    @property
-    def worst(self) -> int:
-        """Index of the sample with the greatest error."""
-        return int(self.per_sample.argmax())
-
-
-def output_errors(reference: Outputs, candidate: Outputs) -> OutputErrors:
-    """Compares finite outputs of equal shape."""
-    return OutputErrors(np.abs(candidate - reference).max(axis=1))
+    errors: npt.NDArray[np.float64] = np.abs(candidate - reference).max(axis=1)
+    return errors
 
 
 def spread(outputs: Outputs) -> float:

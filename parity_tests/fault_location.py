@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from agecompact.runtimes.base import Trace
 from parity_tests.inputs import Sample
 from parity_tests.localisation.graph import with_inputs
 from parity_tests.localisation.localise import localise
-from parity_tests.localisation.report import Localisation, as_json
+from parity_tests.localisation.report import as_json
 from parity_tests.reference import Reference
 from parity_tests.results import Failure
 from parity_tests.runner import ModelRunner
@@ -30,24 +29,19 @@ def locate_fault(
     Returns:
         `report.as_json`; None if one of the two models does not trace its ops, as Core ML does not.
     """
+    inputs = reference.runner.tensors(sample)
     try:
         candidate = with_inputs(runner.trace(sample), runner.tensors(sample))
-        return as_json(_localised(reference, candidate, sample, precision))
+        if reference.weights is None:
+            trace = with_inputs(reference.runner.trace(sample), inputs)
+            return as_json(localise([trace], [candidate], precision=precision))
     except Failure:
         return None
-
-
-def _localised(
-    reference: Reference, candidate: Trace, sample: Sample, precision: str
-) -> Localisation:
-    inputs = reference.runner.tensors(sample)
-    if reference.weights is None:
-        trace = with_inputs(reference.runner.trace(sample), inputs)
-        return localise([trace], [candidate], precision=precision)
     # Imports torch, which this process does not need if nothing fails.
     from parity_tests.localisation.rounding import run_reference
 
     run = run_reference(reference.weights, [inputs], precision)
-    return localise(
+    found = localise(
         run.traces, [candidate], precision=precision, rounding=run.rounding, state=run.state
     )
+    return as_json(found)

@@ -11,7 +11,6 @@ from agecompact.artifacts.metadata import MetadataError
 from agecompact.contract import Contract
 from agecompact.errors import UsageError
 from agecompact.formats import Runtime
-from agecompact.runtimes.base import Interface
 from agecompact.runtimes.process import RuntimeProcess
 from agecompact.runtimes.registry import read_metadata, runtime_of
 from agecompact.serialization import read_versioned
@@ -90,7 +89,8 @@ def _given(path: Path, contract: Path | None) -> Contract:
 
 def _fitted(path: Path, runtime: Runtime, contract: Contract) -> Contract:
     """A contract in a file's own layout and, if it has one input or output, its own names."""
-    interface = _interface(path, runtime)
+    with runtime_failures(), RuntimeProcess(path, runtime) as process:
+        interface = process.open().interface
     names = list(interface.inputs)
     crops = contract.crops
     if len(names) == len(crops) == 1:
@@ -102,8 +102,3 @@ def _fitted(path: Path, runtime: Runtime, contract: Contract) -> Contract:
     channels_last = len(shape) == 4 and shape[3] == 3 and shape[1] != 3
     layout: Literal["NHWC", "NCHW"] = "NHWC" if channels_last else "NCHW"
     return replace(contract, crops=crops, output=output, layout=layout)
-
-
-def _interface(path: Path, runtime: Runtime) -> Interface:
-    with runtime_failures(), RuntimeProcess(path, runtime) as process:
-        return process.open().interface

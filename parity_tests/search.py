@@ -83,7 +83,7 @@ def search(
             )
             for i in range(budget.children)
         ]
-        found = output_errors(reference(children), candidate(children)).per_sample
+        found = output_errors(reference(children), candidate(children))
         pool = sorted([*pool, *zip(found, children, strict=True)], key=lambda pair: -pair[0])
     worst, sample = pool[0]
     return SearchResult(sample, float(worst), budget.rounds * budget.children)

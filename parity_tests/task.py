@@ -10,12 +10,11 @@ import numpy as np
 from agecompact.errors import AgecompactError
 from agecompact.evaluation.evaluate import labels
 from agecompact.evaluation.prediction import Source, decode_face, predict
-from agecompact.runtimes.process import RuntimeFailure
 from parity_tests.results import Failure
+from parity_tests.runner import ModelRunner, runtime_failures
 
 if TYPE_CHECKING:
     from agecompact.data.face import Face, Target
-    from parity_tests.runner import ModelRunner
 
 
 @dataclass(frozen=True)
@@ -40,9 +39,8 @@ def mean_absolute_error(runner: ModelRunner, labelled: LabelledFaces) -> float:
         Failure: The runtime fails on a face.
     """
     try:
-        predictions = predict(runner.model(), runner.contract, labelled.faces, labelled.source)
-    except RuntimeFailure as failure:
-        raise Failure(failure.kind, failure.reason) from None
+        with runtime_failures():
+            predictions = predict(runner.model(), runner.contract, labelled.faces, labelled.source)
     except AgecompactError as error:
         raise Failure("run", str(error)) from None
     truth = labels(predictions.faces, labelled.target)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from agecompact.artifacts.manifest import Build, Entry, NotMade
 from agecompact.artifacts.metadata import MetadataError
 from agecompact.contract import Contract, Unit
@@ -68,7 +70,8 @@ def check(candidate: Candidate, reference: Reference, settings: CheckSettings) -
             result = compare(result, runner, reference, settings)
         if result.status == "passed":
             _check_weights(candidate, reference)
-            _check_hash(result, candidate)
+            if result.sha256 != candidate.entry.sha256:
+                raise Failure("integrity", "it is not the file that was built: its sha256 differs")
     except Failure as failure:
         result = failed(result, failure)
     return replace(result, seconds=round(time.monotonic() - started, 3))
@@ -231,11 +234,6 @@ def _weight_faults(candidate: Candidate, reference: Reference) -> tuple[WeightFa
     )
 
 
-def _check_hash(result: Result, candidate: Candidate) -> None:
-    if result.sha256 != candidate.entry.sha256:
-        raise Failure("integrity", "it is not the file that was built: its sha256 differs")
-
-
 def _reject_degenerate(reference: Outputs, candidate: Outputs, least: float) -> None:
     """Rejects a network whose output is constant, even if PyTorch's is constant too."""
     for whose, outputs in (("its", candidate), ("even PyTorch's", reference)):
@@ -256,23 +254,24 @@ def _compared(
 ) -> tuple[Result, Sample]:
     """The errors, and the input with the greatest error."""
     errors = output_errors(reference.outputs, outputs)
-    worst = reference.samples[errors.worst]
+    worst = reference.samples[errors.argmax()]
+    greatest = float(errors.max())
     result = replace(
         result,
-        max_years=errors.max,
-        p99_years=errors.p99,
-        mean_years=errors.mean,
+        max_years=greatest,
+        p99_years=float(np.percentile(errors, 99)),
+        mean_years=float(errors.mean()),
         worst_sample=worst.name,
         samples=len(outputs),
     )
     # If it fails already, no worse input is needed.
-    if settings.budget is None or errors.max > result.tolerance.max:
+    if settings.budget is None or greatest > result.tolerance.max:
         return result, worst
     found = search(
         reference.runner.outputs,
         runner.outputs,
         reference.samples,
-        errors.per_sample,
+        errors,
         settings.budget,
     )
     return replace(result, searched_years=found.error, searched=found.tried), found.sample

@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 
 from parity_tests.localisation.graph import Graph
-from parity_tests.localisation.layouts import View, same_rank, squeezed, views
+from parity_tests.localisation.layouts import View, squeezed, views
 from parity_tests.localisation.opkinds import AFFINE, ARITHMETIC, INPUT, NORM, OTHER, STORE, alike
 
 # Below this distance two tensors are paired whatever their ops are.
@@ -202,13 +202,13 @@ class _Matcher:
     def _closest(self, reachable: Sequence[int], j: int) -> Pair | None:
         shape = self._candidate.steps[j].value.shape
         fitting = [i for i in reachable if views(shape, self._reference.steps[i].value.shape)]
+        sides, rank = squeezed(shape), len(squeezed(shape))
+        theirs = {i: squeezed(self._reference.steps[i].value.shape) for i in fitting}
+        exact = [i for i in fitting if theirs[i] == sides]
+        ranked = [i for i in fitting if len(theirs[i]) == rank]
         # A flat tensor is compared with a flat one, if there is one. Compared with the unflattened
         # source, in whichever order fits, a wrong flatten order would be missed.
-        exact = [
-            i for i in fitting if squeezed(self._reference.steps[i].value.shape) == squeezed(shape)
-        ]
-        ranked = [i for i in fitting if same_rank(self._reference.steps[i].value.shape, shape)]
-        fitting = (exact if len(squeezed(shape)) < 3 and exact else ranked or fitting)[:_REACH]
+        fitting = (exact if rank < 3 and exact else ranked or fitting)[:_REACH]
         kind = self._candidate.kind(j)
         options = [
             pair

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from agecompact.runtimes.base import Array
 from parity_tests.localisation.graph import rms
-from parity_tests.localisation.opkinds import ACTIVATIONS, AFFINE, NORM
+from parity_tests.localisation.opkinds import ACTIVATIONS, AFFINE
 from parity_tests.localisation.recompute import Values
 
 # A hypothesis explains an error if it leaves at most this share of it.
@@ -105,13 +105,9 @@ class FaultContext:
         error, left = rms(self.candidate - self.reference), rms(self.candidate - predicted)
         return left <= max(_LEFT * error, 2 * self.rounding) and left < error / 2
 
-    def affine(self) -> ReferenceOp | None:
-        """The last convolution, Linear or batch norm of the chain."""
-        return next((x for x in reversed(self.chain) if x.kind in (AFFINE, NORM)), None)
-
-    def of_kind(self, kind: str) -> ReferenceOp | None:
-        """The last op of a kind in the chain."""
-        return next((x for x in reversed(self.chain) if x.kind == kind), None)
+    def last_of(self, *kinds: str) -> ReferenceOp | None:
+        """The last op of these kinds in the chain."""
+        return next((x for x in reversed(self.chain) if x.kind in kinds), None)
 
     def weight(self) -> Values | None:
         """The weights of the chain's only convolution or Linear; None if unknown."""

@@ -78,7 +78,7 @@ class _Convolution:
 
 def batch_norm_epsilon(context: FaultContext) -> Diagnosis | None:
     """Each channel is stretched about its bias as another epsilon would stretch it."""
-    op = context.of_kind(NORM)
+    op = context.last_of(NORM)
     if op is None or (sums := _pre_activation(context, op)) is None:
         return None
     variance, bias = context.parameter(op, "running_var"), context.parameter(op, "bias")
@@ -105,7 +105,7 @@ def batch_norm_epsilon(context: FaultContext) -> Diagnosis | None:
 
 def bias(context: FaultContext) -> Diagnosis | None:
     """Every channel is shifted by a constant: its bias is missing or wrong."""
-    op = context.affine()
+    op = context.last_of(AFFINE, NORM)
     if op is None or (sums := _pre_activation(context, op)) is None:
         return None
     difference, kept = per_channel(sums.candidate - sums.reference), per_channel(sums.mask)
@@ -127,7 +127,7 @@ def bias(context: FaultContext) -> Diagnosis | None:
 
 def flattened_in_another_order(context: FaultContext) -> Diagnosis | None:
     """The columns of a Linear are in the order of another layout."""
-    weight, op = context.weight(), context.affine()
+    weight, op = context.weight(), context.last_of(AFFINE, NORM)
     if weight is None or weight.ndim != 2 or op is None:
         return None
     added = context.parameter(op, "bias")
@@ -189,7 +189,7 @@ def padding(context: FaultContext) -> Diagnosis | None:
 
 def activation_before(context: FaultContext) -> Diagnosis | None:
     """An activation is missing between the inputs that agree and a convolution or Linear."""
-    weight, op = context.weight(), context.affine()
+    weight, op = context.weight(), context.last_of(AFFINE, NORM)
     early = [x for x in context.chain[:-1] if x.kind in ACTIVATIONS]
     if weight is None or op is None or len(early) != 1 or context.input is None:
         return None
@@ -208,7 +208,7 @@ def activation_before(context: FaultContext) -> Diagnosis | None:
 
 def weights(context: FaultContext) -> Diagnosis | None:
     """Some output channels differ, and the rest agree to the last bits."""
-    op = context.affine()
+    op = context.last_of(AFFINE, NORM)
     if op is None or context.candidate is None or context.reference.ndim < 3:
         return None
     error = np.sqrt(np.square(per_channel(context.candidate - context.reference)).mean(1))
@@ -249,7 +249,7 @@ def _folded_bias(context: FaultContext, op: ReferenceOp) -> Values | None:
 
 def _convolution(context: FaultContext) -> _Convolution | None:
     """The chain's convolution; None if it has none, or its window is unknown."""
-    weight, op, maps = context.weight(), context.affine(), context.input
+    weight, op, maps = context.weight(), context.last_of(AFFINE, NORM), context.input
     if weight is None or op is None or maps is None or weight.ndim != 4:
         return None
     window = found_window(maps, weight, op.values)

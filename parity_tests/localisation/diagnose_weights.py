@@ -36,7 +36,7 @@ _SCALE_KNOWN = 1e-5
 
 def other_weights(context: FaultContext) -> Diagnosis | None:
     """The output comes from weights that are not PyTorch's; they are counted."""
-    weight, op = context.weight(), context.affine()
+    weight, op = context.weight(), context.last_of(AFFINE, NORM)
     if weight is None or op is None or not context.constants:
         return None
     right = _folded(context, op, weight)

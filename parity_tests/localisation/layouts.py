@@ -64,11 +64,6 @@ def views(candidate: Shape, reference: Shape) -> tuple[View, ...]:
     )
 
 
-def same_rank(candidate: Shape, reference: Shape) -> bool:
-    """Whether two shapes have the same number of axes, not counting axes of length 1."""
-    return len(squeezed(candidate)) == len(squeezed(reference))
-
-
 def squeezed(shape: Shape) -> Shape:
     """A shape without its axes of length 1."""
     return tuple(side for side in shape if side != 1)

@@ -8,14 +8,14 @@ what the network amplifies is not mistaken for a fault: in a correct conversion 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 
 from agecompact.runtimes.base import Array, Trace
-from parity_tests.localisation.alignment import Pair, align
+from parity_tests.localisation.alignment import Pair, align, distance
 from parity_tests.localisation.context import Diagnosis, FaultContext, ReferenceOp
 from parity_tests.localisation.diagnose import diagnose
 from parity_tests.localisation.graph import Graph
@@ -24,7 +24,6 @@ from parity_tests.localisation.opkinds import INPUT, STORE, VIEW
 from parity_tests.localisation.origin import find_origin, jumps, passed_on
 from parity_tests.localisation.recompute import Values
 from parity_tests.localisation.report import FaultOrigin, Localisation, TensorComparison
-from parity_tests.localisation.storage import stored_between
 
 
 def localise(
@@ -65,7 +64,16 @@ def localise(
         ratio = compared.meter.ratio(stored)
         rows[place] = replace(rows[place], inputs_ratio=max(before[faulty], ratio))
         rows.insert(place, compared.row(stored, ratio, ratios[stored.reference], combined=False))
-    origin = _origin(place, rows[place], diagnose(context))
+    row, found = rows[place], diagnose(context) or Diagnosis("unknown", "")
+    origin = FaultOrigin(
+        row=place,
+        scope=row.scope if found.scope is None else found.scope,
+        op=row.op,
+        candidate_op=row.candidate_op,
+        candidate_tensor=row.candidate_tensor,
+        cause=found.cause,
+        evidence=found.evidence,
+    )
     most = _greatest_increase(rows, undone)
     return Localisation(precision, tuple(rows), origin, most, _summary(origin))
 
@@ -136,11 +144,32 @@ class _Comparison:
     def stored_wrong(self, faulty: Pair) -> Pair | None:
         """The first tensor before a faulty one whose storage explains its error."""
         after = self.ratios[faulty.reference]
-        for pair in stored_between(self.mine, self.theirs, self.pairs, faulty):
+        for pair in self._stored_before(faulty):
             ratio = self.meter.ratio(pair)
             if jumps(ratio, self.ratios[pair.reference]) and not jumps(after, ratio):
                 return pair
         return None
+
+    def _stored_before(self, faulty: Pair) -> Iterator[Pair]:
+        """Pairs for the tensors before a faulty one that are only stored differently.
+
+        A candidate may quantise a tensor and dequantise it, or cast it, where PyTorch does nothing.
+        The tensor before the storage is closer to PyTorch's and is paired with it. So an error made
+        by the storage would only show in the next op.
+        """
+        paired = {pair.candidate: pair for pair in self.pairs}
+        for index in self.theirs.between(faulty.candidate, paired):
+            sources = self.theirs.nearest(index, paired)
+            steps = self.theirs.between(index, paired)
+            if len(sources) != 1 or any(self.theirs.kind(i) != STORE for i in steps):
+                continue
+            source, values = paired[sources[0]], self.theirs.values(index)
+            before = self.theirs.values(source.candidate)[0]
+            # An image as integers holds other numbers than the reference's.
+            if source.view is None or before.dtype.kind != "f" or before.shape != values[0].shape:
+                continue
+            far = distance(self.mine.values(source.reference), values, source.view)
+            yield replace(source, candidate=index, distance=far, matched_by="place")
 
     def storage_context(self, pair: Pair) -> FaultContext:
         """The context of a tensor that should equal the reference's, stored differently."""
@@ -199,18 +228,6 @@ class _Comparison:
             constants=tuple(c for i in ops for c in theirs.steps[i].constants),
             rounding_unit=self.meter.unit,
         )
-
-
-def _origin(place: int, row: TensorComparison, found: Diagnosis | None) -> FaultOrigin:
-    return FaultOrigin(
-        row=place,
-        scope=row.scope if found is None or found.scope is None else found.scope,
-        op=row.op,
-        candidate_op=row.candidate_op,
-        candidate_tensor=row.candidate_tensor,
-        cause="unknown" if found is None else found.cause,
-        evidence="" if found is None else found.evidence,
-    )
 
 
 def _greatest_increase(rows: Sequence[TensorComparison], undone: set[str]) -> int:

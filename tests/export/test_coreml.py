@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from agecompact import __version__
 from agecompact.artifacts.metadata import ArtifactMetadata
 from agecompact.models import registry
+from agecompact.runtimes.coreml import MODEL_FILE, read_specification
 from export import pipeline, targets
 from tests.support import BuildOf, leaks, random_weights
 
 pytest.importorskip("coremltools", reason="needs 'coreml'")
 
-MODEL_FILE = "Data/com.apple.CoreML/model.mlmodel"
 MODELS = ("ssrnet", "c3ae", "mobileagenet")
 
 
@@ -27,19 +26,11 @@ def exported(request: pytest.FixtureRequest, build_of: BuildOf) -> Path:
     return build_of(model_id).folder / f"{model_id}_{precision}.mlpackage"
 
 
-def specification(package: Path) -> Any:
-    from coremltools.proto import Model_pb2
-
-    model = Model_pb2.Model()
-    model.ParseFromString((package / MODEL_FILE).read_bytes())
-    return model
-
-
 def test_it_is_a_program_with_float32_inputs_and_output(exported: Path) -> None:
     from coremltools.proto import FeatureTypes_pb2
 
     contract = registry.get(exported.parent.name).contract
-    model = specification(exported)
+    model = read_specification(str(exported))
     assert model.WhichOneof("Type") == "mlProgram"
     assert [f.name for f in model.description.input] == list(contract.input_names)
     assert [f.name for f in model.description.output] == [contract.output.name]
@@ -50,7 +41,7 @@ def test_it_is_a_program_with_float32_inputs_and_output(exported: Path) -> None:
 
 def test_it_has_a_description_and_metadata(exported: Path) -> None:
     spec = registry.get(exported.parent.name)
-    model = specification(exported)
+    model = read_specification(str(exported))
     about = model.description.metadata
     assert spec.title in about.shortDescription
     assert about.author == spec.source
@@ -69,7 +60,7 @@ def test_it_has_no_other_files_and_no_local_paths(exported: Path) -> None:
     files = {f.relative_to(exported).as_posix(): f for f in exported.rglob("*") if f.is_file()}
     assert set(files) == {
         "Manifest.json",
-        MODEL_FILE,
+        MODEL_FILE.as_posix(),
         "Data/com.apple.CoreML/weights/weight.bin",
     }
     assert [leak for path in files.values() for leak in leaks(path.read_bytes())] == []
@@ -84,7 +75,7 @@ def test_an_image_input_has_the_models_colour_order(
     weights = random_weights(tmp_path / "w.safetensors", model_id)
     chosen = targets.select(["coreml"], ["fp32"])
     pipeline.export(pipeline.Request(weights, chosen, tmp_path, input_kind="image"))
-    model = specification(tmp_path / model_id / f"{model_id}_float32.mlpackage")
+    model = read_specification(f"{tmp_path}/{model_id}/{model_id}_float32.mlpackage")
     image = model.description.input[0].type.imageType
     assert image.colorSpace == FeatureTypes_pb2.ImageFeatureType.ColorSpace.Value(order)
     side = registry.get(model_id).contract.height

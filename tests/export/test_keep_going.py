@@ -13,7 +13,7 @@ from agecompact.console.common import Stages
 from agecompact.errors import ConversionError
 from agecompact.formats import Format
 from export import pipeline, targets
-from export.job import Artifact, Job
+from export.job import Conversion, Job
 from parity_tests.check import check_builds
 from parity_tests.settings import CheckSettings
 from tests.support import random_weights
@@ -29,7 +29,7 @@ def keeping_going(tmp_path: Path) -> pipeline.Request:
 def break_converter(monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
     real = pipeline._convert
 
-    def convert(format_: Format, job: Job, scratch: Path) -> tuple[Artifact, ...]:
+    def convert(format_: Format, job: Job, scratch: Path) -> Conversion:
         if format_.name == broken:
             raise ConversionError(f"converting to {broken} failed", why="op UNHEARD_OF")
         return real(format_, job, scratch)

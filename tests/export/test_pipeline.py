@@ -14,6 +14,7 @@ import pytest
 
 from agecompact.artifacts.manifest import read_builds
 from agecompact.models import registry
+from agecompact.runtimes.coreml import read_specification
 from tests.support import Agecompact, BuildOf, random_weights
 
 OFFLINE = ("unshare", "-rn")
@@ -67,6 +68,7 @@ def test_core_ml_packages_differ_only_in_uuids_and_date(
     again: SecondExport, build_of: BuildOf, package: str
 ) -> None:
     one, other = build_of("ssrnet").folder / package, again.folder / package
+    pytest.importorskip("coremltools", reason="needs 'coreml'")
     names = {path.relative_to(one) for path in one.rglob("*")}
     assert names == {path.relative_to(other) for path in other.rglob("*")}
     weights = Path("Data/com.apple.CoreML/weights/weight.bin")
@@ -76,11 +78,7 @@ def test_core_ml_packages_differ_only_in_uuids_and_date(
 
 
 def _specification(package: Path) -> Any:
-    pytest.importorskip("coremltools", reason="needs 'coreml'")
-    from coremltools.proto import Model_pb2
-
-    model = Model_pb2.Model()
-    model.ParseFromString((package / "Data/com.apple.CoreML/model.mlmodel").read_bytes())
+    model = read_specification(str(package))
     del model.description.metadata.userDefined["com.github.apple.coremltools.conversion_date"]
     return model
 

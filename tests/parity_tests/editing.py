@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -14,6 +14,7 @@ from onnx import helper, numpy_helper
 
 from agecompact.artifacts import manifest
 from agecompact.files import sha256_of, size_of
+from agecompact.runtimes.coreml import MODEL_FILE, read_specification
 from tests.weight_blobs import WEIGHT_FILE, blobs
 
 # Changes a file, or a package, in place.
@@ -22,8 +23,6 @@ OnnxEdit = Callable[[onnx.ModelProto], Any]
 TfliteEdit = Callable[[Any], Any]
 # Changes an array in place, or returns another.
 ArrayEdit = Callable[[np.ndarray], Any]
-
-MODEL_FILE = Path("Data/com.apple.CoreML/model.mlmodel")
 
 
 def unchanged(_: Path) -> None:
@@ -76,9 +75,7 @@ def in_mlpackage(change: Callable[[Any], Any]) -> Edit:
     """Edits the specification of a Core ML package."""
 
     def edit(path: Path) -> None:
-        from agecompact.runtimes import coreml
-
-        specification = coreml.read_specification(str(path))
+        specification = read_specification(str(path))
         change(specification)
         (path / MODEL_FILE).write_bytes(specification.SerializeToString())
 
@@ -127,6 +124,22 @@ def renamed(model: onnx.ModelProto, names: Mapping[str, str], *, outputs: bool =
         each.input[:] = [names.get(name, name) for name in each.input]
         if outputs:
             each.output[:] = [names.get(name, name) for name in each.output]
+
+
+def renamed_port(side: Literal["input", "output"], name: str) -> OnnxEdit:
+    """Renames a model's first input or output."""
+
+    def edit(model: onnx.ModelProto) -> None:
+        port = getattr(model.graph, side)[0]
+        renamed(model, {port.name: name})
+        port.name = name
+
+    return edit
+
+
+def reversed_channels(axis: int) -> ArrayEdit:
+    """Reverses the order of the values along an axis."""
+    return lambda values: np.copyto(values, np.flip(values, axis).copy())
 
 
 def bypassed(name: str) -> OnnxEdit:

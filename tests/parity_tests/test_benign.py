@@ -34,11 +34,6 @@ from tests.support import BuildOf
 MODEL = "ssrnet"
 
 
-def rename_nodes(model: onnx.ModelProto) -> None:
-    for i, node in enumerate(model.graph.node):
-        node.name = f"op_{i}"
-
-
 def rename_values(model: onnx.ModelProto) -> None:
     kept = {v.name for v in (*model.graph.input, *model.graph.output)} | {""}
     values = {name for node in model.graph.node for name in (*node.input, *node.output)} - kept
@@ -47,13 +42,13 @@ def rename_values(model: onnx.ModelProto) -> None:
         value.name = f"t/{value.name}"
 
 
-def comment(model: onnx.ModelProto) -> None:
-    for documented in (model, *model.graph.node):
-        documented.doc_string = "see above"
-
-
-def another_producer(model: onnx.ModelProto) -> None:
+def relabel(model: onnx.ModelProto) -> None:
+    """Other names of nodes and of the producer, comments, more metadata, an older IR version."""
+    for i, node in enumerate(model.graph.node):
+        node.name, node.doc_string = f"op_{i}", "see above"
     model.producer_name, model.producer_version, model.domain = "somebody", "9", "org.example"
+    model.metadata_props.add(key="team", value="faces")
+    model.ir_version = 9
 
 
 def with_nodes(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> None:
@@ -111,20 +106,14 @@ def optimised(path: Path) -> None:
     onnx.save(model, path)
 
 
-def rename_tensors(model: Any) -> None:
+def relabel_tflite(model: Any) -> None:
+    """Other names of tensors, another description, a buffer that nothing reads."""
     graph = model.subgraphs[0]
     kept = {int(i) for i in (*graph.inputs, *graph.outputs)}
     for i, tensor in enumerate(graph.tensors):
         if i not in kept:
             tensor.name = f"t{i}".encode()
-
-
-def describe(model: Any) -> None:
-    model.description = b"another description"
-    model.subgraphs[0].name = b"another name"
-
-
-def spare_buffer(model: Any) -> None:
+    graph.name, model.description = b"another name", b"another description"
     spare = copy.deepcopy(model.buffers[0])
     spare.data = np.arange(64, dtype=np.uint8)
     model.buffers.append(spare)
@@ -137,9 +126,13 @@ def second_signature(model: Any) -> None:
     model.signatureDefs.append(second)
 
 
-def another_author(specification: Any) -> None:
-    specification.description.metadata.author = "somebody"
-    specification.description.metadata.userDefined["team"] = "faces"
+def redescribe(specification: Any) -> None:
+    """Another author, more metadata, no descriptions of inputs and outputs."""
+    description = specification.description
+    description.metadata.author = "somebody"
+    description.metadata.userDefined["team"] = "faces"
+    for feature in (*description.input, *description.output):
+        feature.shortDescription = ""
 
 
 def rename_mil_values(specification: Any) -> None:
@@ -153,28 +146,17 @@ def rename_mil_values(specification: Any) -> None:
                 value.name = f"v_{value.name}"
 
 
-def no_descriptions(specification: Any) -> None:
-    for feature in (*specification.description.input, *specification.description.output):
-        feature.shortDescription = ""
-
-
 # By variation and artefact.
 VARIATIONS: dict[tuple[str, str], Edit] = {
     ("nothing", "float32.onnx"): unchanged,
-    ("node-names", "float32.onnx"): in_onnx(rename_nodes),
+    ("labels", "float32.onnx"): in_onnx(relabel),
     ("value-names", "float32.onnx"): in_onnx(rename_values),
-    ("comments", "float32.onnx"): in_onnx(comment),
-    ("producer", "float32.onnx"): in_onnx(another_producer),
     ("no-shapes", "float32.onnx"): in_onnx(lambda model: model.graph.ClearField("value_info")),
-    ("ir-version", "float32.onnx"): in_onnx(lambda model: setattr(model, "ir_version", 9)),
     ("constants-as-nodes", "float32.onnx"): in_onnx(constants_as_nodes),
     ("node-order", "float32.onnx"): in_onnx(another_order),
     ("identities", "float32.onnx"): in_onnx(identities),
     ("unused-initializer", "float32.onnx"): in_onnx(
         lambda model: model.graph.initializer.append(helper.make_tensor("unused", 1, [1], [2.0]))
-    ),
-    ("more-metadata", "float32.onnx"): in_onnx(
-        lambda model: model.metadata_props.add(key="team", value="faces")
     ),
     ("optimised", "float32.onnx"): optimised,
     ("opset-20", "float32.onnx"): in_onnx(
@@ -182,14 +164,11 @@ VARIATIONS: dict[tuple[str, str], Edit] = {
     ),
     ("nothing", "float32.tflite"): unchanged,
     ("repacked", "float32.tflite"): in_tflite(lambda _: None),
-    ("tensor-names", "float32.tflite"): in_tflite(rename_tensors),
-    ("descriptions", "float32.tflite"): in_tflite(describe),
-    ("spare-buffer", "float32.tflite"): in_tflite(spare_buffer),
+    ("labels", "float32.tflite"): in_tflite(relabel_tflite),
     ("second-signature", "float32.tflite"): in_tflite(second_signature),
     ("repacked", "float16.tflite"): in_tflite(lambda _: None),
-    ("author", "float32.mlpackage"): in_mlpackage(another_author),
+    ("descriptions", "float32.mlpackage"): in_mlpackage(redescribe),
     ("value-names", "float32.mlpackage"): in_mlpackage(rename_mil_values),
-    ("no-descriptions", "float32.mlpackage"): in_mlpackage(no_descriptions),
     ("value-names", "float16.mlpackage"): in_mlpackage(rename_mil_values),
 }
 
@@ -215,9 +194,10 @@ def test_a_variation_passes(variation: tuple[str, str], results: tuple[Result, .
     assert_nothing_failed([r for r in results if r.artifact == "_".join(variation)])
 
 
-def test_enough_files_differ(varied: Build, build_of: BuildOf) -> None:
+def test_every_variation_but_nothing_changes_the_file(varied: Build, build_of: BuildOf) -> None:
     good = {entry.sha256 for entry in build_of(MODEL).manifest.artifacts}
-    assert sum(e.sha256 not in good for e in varied.manifest.artifacts) >= 20
+    same = {entry.file for entry in varied.manifest.artifacts if entry.sha256 in good}
+    assert same == {"nothing_float32.onnx", "nothing_float32.tflite"}
 
 
 @pytest.mark.parametrize("threads", [2, 4])

@@ -14,7 +14,7 @@ from agecompact.errors import ConversionError
 from agecompact.formats import Format
 from agecompact.runtimes.registry import read_metadata
 from export import pipeline, targets, to_tflite
-from export.job import Artifact, Job
+from export.job import Conversion, Job
 from parity_tests.results import Result
 from tests.parity_tests.editing import Edit, edited_build, in_bytes, unchanged
 from tests.support import BuildOf, verdicts_on
@@ -116,7 +116,7 @@ def test_export_refuses_to_ship_it(
 ) -> None:
     good = build_of("ssrnet")
 
-    def convert(format_: Format, job: Job, _: Path) -> tuple[Artifact, ...]:
+    def convert(format_: Format, job: Job, _: Path) -> Conversion:
         """Copies the files of `good`, with one of those files for the TFLite one."""
         entry = next(e for e in good.manifest.artifacts if e.format == format_.name)
         path = job.folder / entry.file
@@ -124,8 +124,7 @@ def test_export_refuses_to_ship_it(
         if format_.name == "tflite":
             described = read_metadata(path)
             path.write_bytes(to_tflite._finish(files[file], described))
-        made = Artifact(entry.file, format_.name, "float32", entry.converter, {}, entry.opset)
-        return (made,)
+        return Conversion(entry.converter, {}, entry.opset)
 
     monkeypatch.setattr(pipeline, "_convert", convert)
     request = pipeline.Request(good.weights, targets.select(["tflite"], ["fp32"]), tmp_path)

@@ -16,18 +16,6 @@ from tests.parity_tests.editing import truncated
 from tests.parity_tests.records import GOOD
 from tests.support import Agecompact, BuildOf, CopyBuild, verdicts_on
 
-KEYS = {
-    "model",
-    "artifact",
-    "runtime",
-    "status",
-    "kind",
-    "max_years",
-    "p99_years",
-    "mean_years",
-    "tolerance",
-}
-
 
 @pytest.fixture(scope="module", params=["ssrnet", "c3ae-plain", "c3ae", "mobileagenet"])
 def results(request: pytest.FixtureRequest, build_of: BuildOf) -> dict[str, Result]:
@@ -77,7 +65,6 @@ def test_the_command_writes_the_documented_json_and_junit(
     assert json.loads(done.stdout) == written
     assert written["schema_version"] == 2
     assert written["passed"] is True
-    assert all(row.keys() >= KEYS for row in written["results"])
     statuses = {row["runtime"]: row["status"] for row in written["results"]}
     gates = {row["runtime"]: row["tolerance"]["max"] for row in written["results"]}
     assert statuses.pop("coreml") in ("skipped", "passed")

@@ -18,7 +18,7 @@ from agecompact.serialization import write_versioned
 from parity_tests.foreign import check_pair
 from parity_tests.results import Result
 from parity_tests.settings import CheckSettings
-from tests.parity_tests.editing import in_onnx, in_tflite, initializer, renamed
+from tests.parity_tests.editing import in_onnx, in_tflite, initializer, renamed_port
 from tests.support import Agecompact, BuildOf
 
 QUICK = CheckSettings(budget=None)
@@ -42,9 +42,8 @@ def foreign(folder: Path, tmp_path: Path) -> Path:
 
     def change(model: onnx.ModelProto) -> None:
         del model.metadata_props[:]
-        for side, name in ((model.graph.input, "input.1"), (model.graph.output, "1234")):
-            renamed(model, {side[0].name: name})
-            side[0].name = name
+        renamed_port("input", "input.1")(model)
+        renamed_port("output", "1234")(model)
 
     path = Path(shutil.copy(folder / "ssrnet_float32.onnx", tmp_path / "theirs.onnx"))
     in_onnx(change)(path)

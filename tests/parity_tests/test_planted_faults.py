@@ -6,6 +6,7 @@ All faults of one model are in one build, so that PyTorch runs once.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ from tests.parity_tests.editing import (
     initializer,
     mil_block,
     renamed,
+    renamed_port,
+    reversed_channels,
     tflite_weights,
     truncated,
     unchanged,
@@ -72,26 +75,12 @@ def flip_a_bit(weights: np.ndarray) -> None:
     weights.view(np.uint32)[-1] ^= 1
 
 
-def reverse_channels(axis: int) -> ArrayEdit:
-    return lambda weights: np.copyto(weights, np.flip(weights, axis).copy())
-
-
 def silence(model: onnx.ModelProto) -> None:
     """Zeroes every Linear: the output no longer depends on the face."""
     for stored in model.graph.initializer:
         if len(stored.dims) == 2:
             zeros = np.zeros(tuple(stored.dims), np.float32)
             stored.CopyFrom(numpy_helper.from_array(zeros, stored.name))
-
-
-def rename_output(model: onnx.ModelProto) -> None:
-    renamed(model, {model.graph.output[0].name: "years"})
-    model.graph.output[0].name = "years"
-
-
-def rename_input(model: onnx.ModelProto) -> None:
-    renamed(model, {model.graph.input[0].name: "picture"})
-    model.graph.input[0].name = "picture"
 
 
 def _append(model: onnx.ModelProto, op: str, inputs: int, **attributes: Any) -> None:
@@ -175,13 +164,13 @@ TOUCHED = in_onnx(lambda model: setattr(model, "doc_string", "by somebody else")
 FAULTS: dict[tuple[str, str, str], tuple[Edit, str]] = {
     ("ssrnet", "onnx", "none"): (unchanged, ""),
     ("ssrnet", "onnx", "colours-in-contract"): (BGR_AS_RGB, "mismatch"),
-    ("ssrnet", "onnx", "colours-in-graph"): (in_first_conv(reverse_channels(1)), "mismatch"),
+    ("ssrnet", "onnx", "colours-in-graph"): (in_first_conv(reversed_channels(1)), "mismatch"),
     ("ssrnet", "onnx", "scale"): (RANGE_OF_1, "mismatch"),
     ("ssrnet", "onnx", "perturbed-weight"): (in_first_conv(perturb), "mismatch"),
     ("ssrnet", "onnx", "nan-weight"): (in_first_conv(to_nan), "not-finite"),
     ("ssrnet", "onnx", "constant"): (in_onnx(silence), "degenerate"),
-    ("ssrnet", "onnx", "renamed-output"): (in_onnx(rename_output), "names"),
-    ("ssrnet", "onnx", "renamed-input"): (in_onnx(rename_input), "names"),
+    ("ssrnet", "onnx", "renamed-output"): (in_onnx(renamed_port("output", "years")), "names"),
+    ("ssrnet", "onnx", "renamed-input"): (in_onnx(renamed_port("input", "picture")), "names"),
     ("ssrnet", "onnx", "two-outputs"): (in_onnx(output_twice), "shapes"),
     ("ssrnet", "onnx", "half-output"): (in_onnx(output_in_half), "dtypes"),
     ("ssrnet", "onnx", "opset"): (in_onnx(older_opset), "conversion"),
@@ -194,7 +183,7 @@ FAULTS: dict[tuple[str, str, str], tuple[Edit, str]] = {
     ("ssrnet", "onnx", "text"): (TEXT, "load"),
     ("ssrnet", "tflite", "none"): (unchanged, ""),
     ("ssrnet", "tflite", "colours-in-contract"): (BGR_AS_RGB, "mismatch"),
-    ("ssrnet", "tflite", "colours-in-graph"): (in_tflite_conv(reverse_channels(3)), "mismatch"),
+    ("ssrnet", "tflite", "colours-in-graph"): (in_tflite_conv(reversed_channels(3)), "mismatch"),
     ("ssrnet", "tflite", "scale"): (RANGE_OF_1, "mismatch"),
     ("ssrnet", "tflite", "perturbed-weight"): (in_tflite_conv(perturb), "mismatch"),
     ("ssrnet", "tflite", "nan-weight"): (in_tflite_conv(to_nan), "not-finite"),
@@ -215,7 +204,7 @@ FAULTS: dict[tuple[str, str, str], tuple[Edit, str]] = {
     ("c3ae", "onnx", "near-crops-in-graph"): (swap_inputs("middle", "inner"), "mismatch"),
     ("c3ae", "onnx", "order"): (in_onnx(reorder_inputs), "order"),
     ("c3ae", "onnx", "crops-in-contract"): (OTHER_BOX, "metadata"),
-    ("c3ae", "onnx", "colours-in-graph"): (in_first_conv(reverse_channels(1)), "mismatch"),
+    ("c3ae", "onnx", "colours-in-graph"): (in_first_conv(reversed_channels(1)), "mismatch"),
     ("c3ae", "onnx", "scale"): (RANGE_OF_1, "mismatch"),
     ("c3ae", "tflite", "none"): (unchanged, ""),
     ("c3ae", "tflite", "perturbed-weight"): (in_tflite_conv(perturb), "mismatch"),
@@ -230,22 +219,19 @@ FAULTS: dict[tuple[str, str, str], tuple[Edit, str]] = {
 def results_of(
     build_of: BuildOf, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], Results]:
-    known: dict[str, Results] = {}
-
+    @cache
     def check(model_id: str) -> Results:
-        if model_id not in known:
-            edits = {
-                f"{name}.{suffix}": (f"{model_id}_float32.{suffix}", edit)
-                for (model, suffix, name), (edit, _) in FAULTS.items()
-                if model == model_id
-            }
-            folder = tmp_path_factory.mktemp(model_id)
-            faulty = edited_build(build_of(model_id), folder, edits, rehash=False)
-            # For each artefact the first failure; later entries replace earlier ones.
-            ran = [r for r in reversed(verdicts_on(faulty)) if r.status != "skipped"]
-            ran.sort(key=lambda result: result.status == "failed")
-            known[model_id] = {result.artifact: result for result in ran}
-        return known[model_id]
+        edits = {
+            f"{name}.{suffix}": (f"{model_id}_float32.{suffix}", edit)
+            for (model, suffix, name), (edit, _) in FAULTS.items()
+            if model == model_id
+        }
+        folder = tmp_path_factory.mktemp(model_id)
+        faulty = edited_build(build_of(model_id), folder, edits, rehash=False)
+        # For each artefact the first failure; later entries replace earlier ones.
+        ran = [r for r in reversed(verdicts_on(faulty)) if r.status != "skipped"]
+        ran.sort(key=lambda result: result.status == "failed")
+        return {result.artifact: result for result in ran}
 
     return check
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
-from agecompact.artifacts import manifest
+from agecompact.artifacts.manifest import read_builds
 from agecompact.errors import GateError
-from agecompact.files import sha256_of, size_of
 from agecompact.models import c3ae, mobilenetv3, registry, ssrnet
 from agecompact.weights import checkpoints
-from export import to_onnx
-from export.job import Job
+from export import pipeline, targets, to_onnx
 from parity_tests.results import Result
 from tests.support import CopyBuild, verdicts_on
 
@@ -24,26 +21,11 @@ FAMILIES = (ssrnet, c3ae, mobilenetv3)
 
 def convert_and_check(weights: Path, folder: Path) -> Result:
     """Converts in this process, where the network's code can differ from the reference's."""
-    folder.mkdir()
-    (artifact,) = to_onnx.convert(Job(weights, ("float32",), folder))
-    shutil.copyfile(weights, folder / weights.name)
-    path = folder / artifact.file
-    entry = manifest.Entry(
-        file=artifact.file,
-        format=artifact.format,
-        precision=artifact.precision,
-        sha256=sha256_of(path),
-        bytes=size_of(path),
-        converter=artifact.converter,
-        versions=artifact.versions,
-        opset=artifact.opset,
-        conversion_s=0.0,
-    )
-    read = checkpoints.read(weights)
-    described = manifest.Manifest(
-        read.model_id, weights.name, read.sha256, read.contract, 0, 0, 0, (entry,)
-    )
-    (result,) = verdicts_on(manifest.Build(folder, described))
+    request = pipeline.Request(weights, targets.select(["onnx"], ["fp32"]), folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "_convert", lambda _format, job, _scratch: to_onnx.convert(job))
+        pipeline.export(request)
+    (result,) = verdicts_on(read_builds(folder)[0])
     return result
 
 

@@ -31,7 +31,7 @@ def wrong_where_blue(samples: Sequence[Sample]) -> Outputs:
 
 
 def errors_of(samples: Sequence[Sample]) -> np.ndarray:
-    return output_errors(brightness(samples), wrong_where_blue(samples)).per_sample
+    return output_errors(brightness(samples), wrong_where_blue(samples))
 
 
 def searched(budget: Budget = BUDGET, reference: Predict = brightness) -> SearchResult:

@@ -22,7 +22,7 @@ from agecompact.models import c3ae
 from agecompact.models.complexity import example_inputs
 from agecompact.weights import checkpoints
 from export import pipeline, targets
-from export.job import Artifact, Job, metadata_for
+from export.job import Conversion, Job, metadata_for
 from export.to_onnx import OPSET
 from parity_tests.check import check_builds
 from parity_tests.foreign import check_pair
@@ -39,7 +39,7 @@ class _OneCallPerCrop(c3ae.C3AEFull):
         return torch.cat([self._trunk_features(crop) for crop in crops], dim=1)
 
 
-def legacy_export(job: Job, *, identities: bool) -> Artifact:
+def legacy_export(job: Job, *, identities: bool) -> Conversion:
     weights = checkpoints.read(job.weights)
     contract = weights.contract
     stacked = weights.network()
@@ -62,16 +62,16 @@ def legacy_export(job: Job, *, identities: bool) -> Artifact:
     described = metadata_for(weights, _ONNX, {})
     onnx.helper.set_model_props(model, {metadata.KEY: described.to_json()})
     onnx.save(model, path)
-    return Artifact(path.name, "onnx", "float32", "torch.onnx, legacy", {}, OPSET)
+    return Conversion("torch.onnx, legacy", {}, OPSET)
 
 
 def naive_build(folder: Path, *, identities: bool) -> Build:
     """A build of the released C3AE by the pipeline, with another exporter and PATH."""
     convert = pipeline._convert
 
-    def instead(format_: Format, job: Job, scratch: Path) -> tuple[Artifact, ...]:
+    def instead(format_: Format, job: Job, scratch: Path) -> Conversion:
         if format_.name == "onnx":
-            return (legacy_export(job, identities=identities),)
+            return legacy_export(job, identities=identities)
         return convert(format_, job, scratch)
 
     def without_onnxsim() -> dict[str, str]:

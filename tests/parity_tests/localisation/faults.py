@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MethodType
 from typing import Any
@@ -23,6 +23,7 @@ from tests.parity_tests.editing import (
     initializer,
     inputs_of,
     node,
+    reversed_channels,
     tflite_ops,
     tflite_weights,
 )
@@ -35,9 +36,6 @@ class Fault:
     """One fault.
 
     Attributes:
-        name: For the test's id.
-        model: Registered id.
-        format: Suffix of the artefact without its dot.
         plant: Changes the parsed file; in a fault of an export, PyTorch's network.
         scope: The module at fault.
         cause: The diagnosis.
@@ -45,17 +43,11 @@ class Fault:
         op: The candidate's op at fault; empty if any.
     """
 
-    name: str
-    model: str
-    format: str
     plant: Callable[[Any], Any]
     scope: str
     cause: str
     evidence: str = ""
     op: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.model}-{self.format}-{self.name}"
 
 
 def zeroed(values: np.ndarray) -> None:
@@ -64,10 +56,6 @@ def zeroed(values: np.ndarray) -> None:
 
 def scaled(values: np.ndarray) -> np.ndarray:
     return values * np.float32([0.229, 0.224, 0.225]).reshape(1, 3, 1, 1)
-
-
-def reversed_channels(axis: int) -> ArrayEdit:
-    return lambda values: np.copyto(values, np.flip(values, axis).copy())
 
 
 def shuffled(values: np.ndarray) -> None:
@@ -221,165 +209,145 @@ _TOP = "features.0.1/Conv"
 _RELU = "trunk.1.relu/Relu"
 _BLOCK = "x_stream.blocks.1.2/Relu"
 
-IN_FILES = (
-    Fault(
-        "bias", "ssrnet", "onnx", initializer("stages.1.x.reduce/Conv", zeroed, 2),
-        "stages.1.x.reduce", "bias dropped", "10 channels",
-    ),
-    Fault(
-        "folded-bias", "c3ae", "onnx", initializer("trunk.1.bn/Conv", zeroed, 2), "trunk.1.bn",
-        "bias dropped",
-    ),
-    Fault("flatten", "c3ae-plain", "onnx", bypassed("Transpose"), "", "flatten order", "CHW"),
-    Fault(
-        "channels", "c3ae-plain", "onnx", initializer("trunk.0.bn/Conv", reversed_channels(1)),
-        "trunk.0.bn", "RGB/BGR order",
-    ),
-    Fault(
-        "std", "mobileagenet", "onnx", initializer(_TOP, scaled), "features.0.1",
-        "value range / mean / std", "0.229, 0.224, 0.225",
-    ),
-    Fault(
-        "crops", "c3ae", "onnx", inputs_of("Concat", (2, 1, 0)), "", "crop order",
-        "inner, middle, outer",
-    ),
-    Fault("features", "c3ae", "onnx", inputs_of("Concat:2", (1, 0, 2)), "", "inputs swapped"),
-    Fault(
-        "relu6", "ssrnet", "onnx", relu6_for_relu, "x_stream.blocks.0.2",
-        "activation replaced or clipped", "clipped to 0..1.5",
-    ),
-    Fault(
-        "no-relu", "c3ae", "onnx", bypassed("trunk.2.relu/Relu"), "trunk.2.relu",
-        "activation removed",
-    ),
-    Fault(
-        "padding", "mobileagenet", "onnx",
-        attributes(_TOP, pads=[0, 0, 2, 2], auto_pad="NOTSET"), "features.0.1", "padding side",
-        "0 above",
-    ),
-    Fault(
-        "pool", "ssrnet", "onnx",
-        attributes(
-            "stages.1.x.pool/AveragePool", pads=[1, 1, 0, 0], count_include_pad=1,
-            auto_pad="NOTSET",
+# By the file that they are planted in, and name.
+IN_FILES: Mapping[str, Mapping[str, Fault]] = {
+    "ssrnet.onnx": {
+        "bias": Fault(
+            initializer("stages.1.x.reduce/Conv", zeroed, 2), "stages.1.x.reduce",
+            "bias dropped", "10 channels",
         ),
-        "stages.1.x.pool", "padding side", "above 1",
-    ),
-    Fault("pool-kind", "ssrnet", "onnx", mean_for_max, "s_stream.pool", "pool kind", "mean"),
-    Fault("softmax", "c3ae", "onnx", attributes("Softmax", axis=0), "", "softmax axis", "axis 0"),
-    Fault(
-        "swish", "mobileagenet", "onnx", swish_for_hardswish, "features.7.block.0.2",
-        "activation replaced", "swish",
-    ),
-    Fault("span", "mobileagenet", "onnx", another_span, "", "scale", "0.98936"),
-    Fault(
-        "weights", "c3ae-plain", "tflite", tflite_weights(1, channel_scaled), "trunk.1.bn",
-        _WEIGHTS, "channel 5 of 32",
-    ),
-    Fault(
-        "channels", "c3ae-plain", "tflite", tflite_weights(0, reversed_channels(3)), "trunk.0.bn",
-        "RGB/BGR order",
-    ),
-    Fault(
-        "bias", "c3ae-plain", "tflite", tflite_weights(2, zeroed, bias=True), "trunk.2.bn",
-        "bias dropped",
-    ),
-    Fault(
-        "dead", "c3ae-plain", "tflite", tflite_weights(3, lambda v: v.fill(-1e4), bias=True),
-        "trunk.3.relu", "dead",
-    ),
-    Fault(
-        "no-relu", "c3ae-plain", "tflite", tflite_without_relu, "trunk.2.relu",
-        "activation removed",
-    ),
-    Fault(
-        "clips", "c3ae-plain", "onnx", quantised(_RELU, 0.5), "trunk.1.relu", _CLIPPED,
-        "within 0..0.5, the tensor reaches 0..", op="DequantizeLinear",
-    ),
-    Fault(
-        "clips", "ssrnet", "onnx", quantised(_BLOCK, 0.5), "x_stream.blocks.1.2", _CLIPPED,
-        "within 0..0.5", op="DequantizeLinear",
-    ),
-    Fault(
-        "coarse", "ssrnet", "onnx", quantised(_BLOCK, 255.0), "x_stream.blocks.1.2", _COARSE,
-        "steps of 1,", op="DequantizeLinear",
-    ),
-    Fault(
-        "clips-below", "mobileagenet", "onnx", quantised(_TOP, 4.0), "features.0.1", _CLIPPED,
-        "within 0..", op="DequantizeLinear",
-    ),
-    Fault(
-        "scales", "ssrnet", "onnx", quantised(_BLOCK, 30.0, 40.0), "x_stream.blocks.1.2",
-        "unknown", op="DequantizeLinear",
-    ),
-    Fault(
-        "half", "c3ae-plain", "onnx", narrowed(_RELU), "trunk.1.relu", "narrowed to float16",
-        op="Cast",
-    ),
-    Fault(
-        "clips", "c3ae-plain", "tflite", tflite_quantised(1, 0.5), "trunk.1.relu", _CLIPPED,
-        "within 0..0.5", op="QUANTIZE[int8]",
-    ),
-    Fault(
-        "coarse", "c3ae-plain", "tflite", tflite_quantised(1, 510.0), "trunk.1.relu", _COARSE,
-        "steps of 2,", op="QUANTIZE[int8]",
-    ),
-    Fault(
-        "replaced", "c3ae-plain", "onnx", initializer("trunk.1.bn/Conv", shuffled), "trunk.1.bn",
-        _WEIGHTS, " of 9,216, by up to", op="Conv",
-    ),
-    Fault(
-        "replaced-depthwise", "mobileagenet", "onnx",
-        initializer("features.7.block.1.1/Conv", shuffled), "features.7.block.1.1", _WEIGHTS,
-        "all 240 channels", op="Conv",
-    ),
-    Fault(
-        "replaced-linear", "c3ae-plain", "onnx", initializer("age/Gemm", shuffled), "age",
-        _WEIGHTS, "channel", op="Gemm",
-    ),
-    Fault(
-        "one", "c3ae-plain", "onnx", initializer("trunk.2.bn/Conv", one_moved), "trunk.2.bn",
-        _WEIGHTS, "1 of 9,216, by up to 0.25 ", op="Conv",
-    ),
-    Fault(
-        "replaced", "c3ae-plain", "tflite", tflite_weights(2, shuffled), "trunk.2.bn", _WEIGHTS,
-        " of 9,216, by up to", op="CONV_2D+RELU",
-    ),
-    Fault(
-        "replaced-depthwise", "mobileagenet", "tflite",
-        tflite_weights(3, shuffled, kind="DEPTHWISE_CONV_2D"), "features.4.block.1.1", _WEIGHTS,
-        "channels", op="DEPTHWISE_CONV_2D+RELU",
-    ),
-    Fault(
-        "replaced-linear", "c3ae-plain", "tflite",
-        tflite_weights(0, shuffled, kind="FULLY_CONNECTED"), "features", _WEIGHTS, "by up to",
-    ),
-)  # fmt: skip
+        "relu6": Fault(
+            relu6_for_relu, "x_stream.blocks.0.2", "activation replaced or clipped",
+            "clipped to 0..1.5",
+        ),
+        "pool": Fault(
+            attributes(
+                "stages.1.x.pool/AveragePool", pads=[1, 1, 0, 0], count_include_pad=1,
+                auto_pad="NOTSET",
+            ),
+            "stages.1.x.pool", "padding side", "above 1",
+        ),
+        "pool-kind": Fault(mean_for_max, "s_stream.pool", "pool kind", "mean"),
+        "clips": Fault(
+            quantised(_BLOCK, 0.5), "x_stream.blocks.1.2", _CLIPPED, "within 0..0.5",
+            op="DequantizeLinear",
+        ),
+        "coarse": Fault(
+            quantised(_BLOCK, 255.0), "x_stream.blocks.1.2", _COARSE, "steps of 1,",
+            op="DequantizeLinear",
+        ),
+        "scales": Fault(
+            quantised(_BLOCK, 30.0, 40.0), "x_stream.blocks.1.2", "unknown",
+            op="DequantizeLinear",
+        ),
+    },
+    "c3ae.onnx": {
+        "folded-bias": Fault(
+            initializer("trunk.1.bn/Conv", zeroed, 2), "trunk.1.bn", "bias dropped",
+        ),
+        "crops": Fault(inputs_of("Concat", (2, 1, 0)), "", "crop order", "inner, middle, outer"),
+        "features": Fault(inputs_of("Concat:2", (1, 0, 2)), "", "inputs swapped"),
+        "no-relu": Fault(bypassed("trunk.2.relu/Relu"), "trunk.2.relu", "activation removed"),
+        "softmax": Fault(attributes("Softmax", axis=0), "", "softmax axis", "axis 0"),
+    },
+    "c3ae-plain.onnx": {
+        "flatten": Fault(bypassed("Transpose"), "", "flatten order", "CHW"),
+        "channels": Fault(
+            initializer("trunk.0.bn/Conv", reversed_channels(1)), "trunk.0.bn",
+            "RGB/BGR order",
+        ),
+        "clips": Fault(
+            quantised(_RELU, 0.5), "trunk.1.relu", _CLIPPED,
+            "within 0..0.5, the tensor reaches 0..", op="DequantizeLinear",
+        ),
+        "half": Fault(narrowed(_RELU), "trunk.1.relu", "narrowed to float16", op="Cast"),
+        "replaced": Fault(
+            initializer("trunk.1.bn/Conv", shuffled), "trunk.1.bn", _WEIGHTS,
+            " of 9,216, by up to", op="Conv",
+        ),
+        "replaced-linear": Fault(
+            initializer("age/Gemm", shuffled), "age", _WEIGHTS, "channel",
+            op="Gemm",
+        ),
+        "one": Fault(
+            initializer("trunk.2.bn/Conv", one_moved), "trunk.2.bn", _WEIGHTS,
+            "1 of 9,216, by up to 0.25 ", op="Conv",
+        ),
+    },
+    "mobileagenet.onnx": {
+        "std": Fault(
+            initializer(_TOP, scaled), "features.0.1", "value range / mean / std",
+            "0.229, 0.224, 0.225",
+        ),
+        "padding": Fault(
+            attributes(_TOP, pads=[0, 0, 2, 2], auto_pad="NOTSET"), "features.0.1",
+            "padding side", "0 above",
+        ),
+        "swish": Fault(swish_for_hardswish, "features.7.block.0.2", "activation replaced", "swish"),
+        "span": Fault(another_span, "", "scale", "0.98936"),
+        "clips-below": Fault(
+            quantised(_TOP, 4.0), "features.0.1", _CLIPPED, "within 0..",
+            op="DequantizeLinear",
+        ),
+        "replaced-depthwise": Fault(
+            initializer("features.7.block.1.1/Conv", shuffled),
+            "features.7.block.1.1", _WEIGHTS, "all 240 channels", op="Conv",
+        ),
+    },
+    "c3ae-plain.tflite": {
+        "weights": Fault(
+            tflite_weights(1, channel_scaled), "trunk.1.bn", _WEIGHTS, "channel 5 of 32",
+        ),
+        "channels": Fault(tflite_weights(0, reversed_channels(3)), "trunk.0.bn", "RGB/BGR order"),
+        "bias": Fault(tflite_weights(2, zeroed, bias=True), "trunk.2.bn", "bias dropped"),
+        "dead": Fault(tflite_weights(3, lambda v: v.fill(-1e4), bias=True), "trunk.3.relu", "dead"),
+        "no-relu": Fault(tflite_without_relu, "trunk.2.relu", "activation removed"),
+        "clips": Fault(
+            tflite_quantised(1, 0.5), "trunk.1.relu", _CLIPPED, "within 0..0.5",
+            op="QUANTIZE[int8]",
+        ),
+        "coarse": Fault(
+            tflite_quantised(1, 510.0), "trunk.1.relu", _COARSE, "steps of 2,",
+            op="QUANTIZE[int8]",
+        ),
+        "replaced": Fault(
+            tflite_weights(2, shuffled), "trunk.2.bn", _WEIGHTS, " of 9,216, by up to",
+            op="CONV_2D+RELU",
+        ),
+        "replaced-linear": Fault(
+            tflite_weights(0, shuffled, kind="FULLY_CONNECTED"), "features",
+            _WEIGHTS, "by up to",
+        ),
+    },
+    "mobileagenet.tflite": {
+        "replaced-depthwise": Fault(
+            tflite_weights(3, shuffled, kind="DEPTHWISE_CONV_2D"),
+            "features.4.block.1.1", _WEIGHTS, "channels", op="DEPTHWISE_CONV_2D+RELU",
+        ),
+    },
+}  # fmt: skip
 
-IN_EXPORTS = (
-    Fault(
-        "epsilon", "c3ae", "onnx", epsilon("trunk.3.bn"), "trunk.3.bn", "BN epsilon",
-        "1e-05 for 0.001",
-    ),
-    Fault(
-        "epsilon", "ssrnet", "mlpackage", epsilon("s_stream.blocks.2.1"), "s_stream.blocks.2.1",
-        "BN epsilon",
-    ),
-    Fault(
-        "relu6", "ssrnet", "mlpackage", relu6_module, "x_stream.blocks.1.2",
-        "activation replaced or clipped",
-    ),
-    Fault("crops", "c3ae", "mlpackage", crops_stacked_backwards, "", "crop order"),
-    Fault(
-        "bias", "c3ae-plain", "mlpackage", parameter("trunk.4.conv.bias", zeroed), "trunk.4.conv",
-        "bias dropped",
-    ),
-    Fault(
-        "replaced", "ssrnet", "mlpackage", parameter("x_stream.blocks.2.0.weight", shuffled),
-        "x_stream.blocks.2.1", _WEIGHTS, " of 9,216, by up to", op="conv",
-    ),
-    Fault(
-        "replaced-linear", "c3ae-plain", "mlpackage", parameter("age.weight", shuffled), "age",
-        _WEIGHTS, "by up to", op="linear",
-    ),
-)  # fmt: skip
+# By the file that is exported from a faulty network, and name.
+IN_EXPORTS: Mapping[str, Mapping[str, Fault]] = {
+    "c3ae.onnx": {
+        "epsilon": Fault(epsilon("trunk.3.bn"), "trunk.3.bn", "BN epsilon", "1e-05 for 0.001"),
+    },
+    "ssrnet.mlpackage": {
+        "epsilon": Fault(epsilon("s_stream.blocks.2.1"), "s_stream.blocks.2.1", "BN epsilon"),
+        "relu6": Fault(relu6_module, "x_stream.blocks.1.2", "activation replaced or clipped"),
+        "replaced": Fault(
+            parameter("x_stream.blocks.2.0.weight", shuffled), "x_stream.blocks.2.1",
+            _WEIGHTS, " of 9,216, by up to", op="conv",
+        ),
+    },
+    "c3ae.mlpackage": {
+        "crops": Fault(crops_stacked_backwards, "", "crop order"),
+    },
+    "c3ae-plain.mlpackage": {
+        "bias": Fault(parameter("trunk.4.conv.bias", zeroed), "trunk.4.conv", "bias dropped"),
+        "replaced-linear": Fault(
+            parameter("age.weight", shuffled), "age", _WEIGHTS, "by up to",
+            op="linear",
+        ),
+    },
+}  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -31,8 +31,6 @@ from tests.support import BuildOf, random_network
 
 SAMPLES = ("face, wide", "noise 3")
 
-RunOf = Callable[[Path], ReferenceRun]
-
 
 def tensors(contract: Contract) -> list[dict[str, Any]]:
     chosen = [s for s in inputs.standard(contract) if s.name in SAMPLES]
@@ -49,13 +47,9 @@ def traced(path: Path, contract: Contract | None = None) -> list[Trace]:
     return [with_inputs(session.trace(sample), sample) for sample in samples]
 
 
+@cache
 def reference_run(weights: Path, precision: str = "float32") -> ReferenceRun:
     return run_reference(weights, tensors(checkpoints.read(weights).contract), precision)
-
-
-@pytest.fixture(scope="module")
-def run_of() -> RunOf:
-    return cache(reference_run)
 
 
 def localised(
@@ -64,11 +58,14 @@ def localised(
     return localise(run.traces, traces, precision=precision, rounding=run.rounding, state=run.state)
 
 
-def planted(good: Path, fault: Fault, folder: Path) -> Path:
-    path = Path(shutil.copy(good, folder))
-    edit = in_onnx if fault.format == "onnx" else in_tflite
+def planted(file: str, fault: Fault, build_of: BuildOf, folder: Path) -> tuple[Path, Path]:
+    """The weights of a build, and a copy of one of its files with a fault."""
+    model, _, format_ = file.partition(".")
+    build = build_of(model)
+    path = Path(shutil.copy(build.folder / f"{model}_float32.{format_}", folder))
+    edit = in_onnx if format_ == "onnx" else in_tflite
     edit(fault.plant)(path)
-    return path
+    return build.weights, path
 
 
 def exported(weights: Path, plant: Callable[[nn.Module], Any], format_: str, folder: Path) -> Path:
@@ -83,18 +80,16 @@ def exported(weights: Path, plant: Callable[[nn.Module], Any], format_: str, fol
     convert = to_onnx.convert if format_ == "onnx" else to_coreml.convert
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(checkpoints.Weights, "network", wrong)
-        (artifact,) = convert(Job(weights, ("float32",), folder))
-    return folder / artifact.file
+        convert(Job(weights, ("float32",), folder))
+    return next(folder.glob(f"*_float32.{format_}"))
 
 
-def assert_located(
-    found: Localisation, scope: str, cause: str, evidence: str, op: str = ""
-) -> None:
+def assert_located(found: Localisation, fault: Fault) -> None:
     origin = found.origin
     assert origin is not None, found.summary
-    assert (origin.scope, origin.cause) == (scope, cause), found.summary
-    assert evidence in origin.evidence
-    assert op in ("", origin.candidate_op)
+    assert (origin.scope, origin.cause) == (fault.scope, fault.cause), found.summary
+    assert fault.evidence in origin.evidence
+    assert fault.op in ("", origin.candidate_op)
     row = found.rows[origin.row]
     assert (row.candidate_op, row.candidate_tensor) == (
         origin.candidate_op,
@@ -102,20 +97,28 @@ def assert_located(
     )
 
 
-def fault_named(name: str) -> Fault:
-    return next(fault for fault in IN_FILES if str(fault) == name)
+def names_in(faults: Mapping[str, Mapping[str, Fault]]) -> list[tuple[str, str]]:
+    return [(file, name) for file, by_name in faults.items() for name in by_name]
 
 
-@pytest.mark.parametrize("fault", [*IN_FILES, *IN_EXPORTS], ids=str)
-def test_a_fault_is_located(fault: Fault, build_of: BuildOf, run_of: RunOf, tmp_path: Path) -> None:
-    build = build_of(fault.model)
-    if fault in IN_FILES:
-        good = build.folder / f"{fault.model}_float32.{fault.format}"
-        path = planted(good, fault, tmp_path)
-    else:
-        path = exported(build.weights, fault.plant, fault.format, tmp_path)
-    found = localised(traced(path), run_of(build.weights))
-    assert_located(found, fault.scope, fault.cause, fault.evidence, fault.op)
+@pytest.mark.parametrize(("file", "name"), names_in(IN_FILES))
+def test_a_fault_in_a_file_is_located(
+    file: str, name: str, build_of: BuildOf, tmp_path: Path
+) -> None:
+    fault = IN_FILES[file][name]
+    weights, path = planted(file, fault, build_of, tmp_path)
+    assert_located(localised(traced(path), reference_run(weights)), fault)
+
+
+@pytest.mark.parametrize(("file", "name"), names_in(IN_EXPORTS))
+def test_a_fault_of_an_export_is_located(
+    file: str, name: str, build_of: BuildOf, tmp_path: Path
+) -> None:
+    fault = IN_EXPORTS[file][name]
+    model, _, format_ = file.partition(".")
+    weights = build_of(model).weights
+    path = exported(weights, fault.plant, format_, tmp_path)
+    assert_located(localised(traced(path), reference_run(weights)), fault)
 
 
 @pytest.mark.parametrize("format_", ["onnx", "mlpackage"])
@@ -132,9 +135,9 @@ def test_weights_cast_before_folding_overflow(format_: str, tmp_path: Path) -> N
     checkpoints.write(weights, network, model_id="ssrnet")
     folder = tmp_path / "made"
     folder.mkdir()
-    path = exported(weights, lambda network: network.half().float(), format_, folder)
-    found = localised(traced(path), reference_run(weights))
-    assert_located(found, scope, "fp16 overflow", "71,233")
+    fault = Fault(lambda made: made.half().float(), scope, "fp16 overflow", "71,233")
+    path = exported(weights, fault.plant, format_, folder)
+    assert_located(localised(traced(path), reference_run(weights)), fault)
 
 
 @pytest.mark.parametrize(
@@ -146,12 +149,12 @@ def test_weights_cast_before_folding_overflow(format_: str, tmp_path: Path) -> N
     ],
 )
 def test_a_wrong_contract_is_located_at_the_input(
-    change: dict[str, Any], cause: str, evidence: str, build_of: BuildOf, run_of: RunOf
+    change: dict[str, Any], cause: str, evidence: str, build_of: BuildOf
 ) -> None:
     build = build_of("c3ae-plain")
     path = build.folder / "c3ae-plain_float32.tflite"
     contract = replace(read_metadata(path).contract, **change)
-    origin = localised(traced(path, contract), run_of(build.weights)).origin
+    origin = localised(traced(path, contract), reference_run(build.weights)).origin
     assert origin is not None
     assert (origin.op, origin.cause) == ("input", cause)
     assert evidence in origin.evidence
@@ -185,14 +188,13 @@ def test_a_correct_conversion_has_no_origin(model_id: str, file: str, build_of: 
 
 
 def test_one_sample_separates_a_linears_weights_from_its_bias(
-    build_of: BuildOf, run_of: RunOf, tmp_path: Path
+    build_of: BuildOf, tmp_path: Path
 ) -> None:
-    build = build_of("c3ae-plain")
-    fault = fault_named("c3ae-plain-onnx-replaced-linear")
-    path = planted(build.folder / "c3ae-plain_float32.onnx", fault, tmp_path)
-    run = run_of(build.weights)
+    fault = IN_FILES["c3ae-plain.onnx"]["replaced-linear"]
+    weights, path = planted("c3ae-plain.onnx", fault, build_of, tmp_path)
+    run = reference_run(weights)
     found = localised(traced(path)[:1], replace(run, traces=run.traces[:1]))
-    assert_located(found, fault.scope, fault.cause, fault.evidence, fault.op)
+    assert_located(found, fault)
 
 
 def test_without_the_network_only_great_errors_are_reported(
@@ -201,7 +203,6 @@ def test_without_the_network_only_great_errors_are_reported(
     build = build_of("c3ae-plain")
     right, other = (build.folder / f"c3ae-plain_float32.{s}" for s in ("onnx", "tflite"))
     assert localise(traced(right), traced(other), precision="float32").origin is None
-    harmed = planted(other, fault_named("c3ae-plain-tflite-no-relu"), tmp_path)
-    origin = localise(traced(right), traced(harmed), precision="float32").origin
-    assert origin is not None
-    assert (origin.scope, origin.cause) == ("trunk.2.relu", "activation removed")
+    fault = IN_FILES["c3ae-plain.tflite"]["no-relu"]
+    _, harmed = planted("c3ae-plain.tflite", fault, build_of, tmp_path)
+    assert_located(localise(traced(right), traced(harmed), precision="float32"), fault)
