@@ -42,10 +42,8 @@ class _OneCallPerCrop(c3ae.C3AEFull):
 def legacy_export(job: Job, *, identities: bool) -> Conversion:
     weights = checkpoints.read(job.weights)
     contract = weights.contract
-    stacked = weights.network()
-    assert isinstance(stacked, c3ae.C3AEFull)
-    network = _OneCallPerCrop(stacked.config).eval()
-    network.load_state_dict(stacked.state_dict())
+    network = _OneCallPerCrop(**weights.config).eval()
+    network.load_state_dict(weights.state)
     path = job.folder / _ONNX.file_name(weights.model_id)
     torch.onnx.export(
         network,
