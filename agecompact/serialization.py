@@ -253,7 +253,8 @@ def _reasons(error: BaseException) -> list[str]:
 
 def _reason(error: BaseException, _: Any) -> str:
     if isinstance(error, KeyError):
-        return f"field {error} is missing"
+        # cattrs adds the path, which ends with the field's name.
+        return "a field is missing"
     if isinstance(error, cattrs.ForbiddenExtraKeysError):
         return f"unknown fields: {', '.join(sorted(error.extra_fields))}"
     if isinstance(error, AgecompactError):

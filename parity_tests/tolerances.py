@@ -8,6 +8,8 @@ from typing import Any
 
 from agecompact.checked import Checked, NotNegative
 from agecompact.contract import Unit
+from agecompact.errors import unknown_name
+from agecompact.formats import FORMATS, PRECISIONS, RUNTIMES
 from agecompact.serialization import read_toml, structure
 
 DEFAULTS = Path(__file__).with_name("tolerances.toml")
@@ -135,7 +137,8 @@ def load(override: Path | None = None) -> Tolerances:
     """The default rules, followed by a user's.
 
     Raises:
-        UsageError: The user's file is missing, is not TOML, or contains an invalid rule.
+        UsageError: The user's file is missing, is not TOML, or contains an invalid rule or one for
+            an unknown format, precision or runtime.
     """
     defaults = _read(DEFAULTS)
     assert defaults.baseline is not None
@@ -144,7 +147,17 @@ def load(override: Path | None = None) -> Tolerances:
 
 
 def _read(path: Path) -> _File:
-    known = ", ".join(field.name for field in fields(Rule))
-    fix = f"a [[rule]] may have: {known}; [baseline] has: factor, share, reason"
+    names = ", ".join(field.name for field in fields(Rule))
+    fix = f"a [[rule]] may have: {names}; [baseline] has: factor, share, reason"
     content = read_toml(path, what=_WHAT, fix=fix)
-    return structure(content, _File, where=f"{_WHAT} {path}", fix=fix)
+    file = structure(content, _File, where=f"{_WHAT} {path}", fix=fix)
+    for rule in file.rule:
+        for kind, name, known in (
+            ("format", rule.format, FORMATS),
+            ("precision", rule.precision, PRECISIONS),
+            ("runtime", rule.runtime, RUNTIMES),
+        ):
+            # A rule with a misspelt condition would never apply.
+            if name is not None and name not in known:
+                raise unknown_name(f"{kind} in {path}", name, known)
+    return file

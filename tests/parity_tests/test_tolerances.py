@@ -53,6 +53,24 @@ def test_a_users_rule_overrides_what_it_names_and_nothing_else(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
+    ("condition", "suggestion"),
+    [
+        ('precision = "fp16"', "float16"),
+        ('format = "mlpackage"', ""),
+        ('runtime = "onnx-runtime"', "onnxruntime"),
+    ],
+)
+def test_a_rule_that_could_never_apply_is_refused(
+    condition: str, suggestion: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f'[[rule]]\n{condition}\nmax = 0.5\nreason = "mine"\n')
+    with pytest.raises(UsageError, match="unknown") as refused:
+        load(path)
+    assert suggestion in refused.value.fix
+
+
+@pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("max = 1.0\n", "unknown fields: max"),
@@ -63,7 +81,7 @@ def test_a_users_rule_overrides_what_it_names_and_nothing_else(tmp_path: Path) -
         ('[[rule]]\nmax = "1"\n', "'1' is not a number at rule[0].max"),
         ("[[rule]]\nmodel = 3\n", "3 is not text at rule[0].model"),
         ("[[rule]]\nreason = 3\n", "3 is not text at rule[0].reason"),
-        ("[baseline]\nfactor = 2.0\n", "field 'share' is missing"),
+        ("[baseline]\nfactor = 2.0\n", "a field is missing at baseline.share"),
         ("rule = [", "cannot read tolerances"),
     ],
 )

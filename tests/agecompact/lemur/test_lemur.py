@@ -1,115 +1,41 @@
 """LEMUR modules stand alone, predict as our networks do, and have the published interface."""
 
 import ast
-import importlib.util
 import inspect
-import json
-import os
 import re
 import subprocess
 import sys
-import textwrap
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
-from agecompact.contract import Contract, Crop, Image, Output
+from agecompact.contract import Contract, Crop, Output
 from agecompact.lemur.adapter import MEAN, STD
-from agecompact.lemur.module import LemurModule, lemur_module
+from agecompact.lemur.module import lemur_module
 from agecompact.models import registry
 from agecompact.weights import checkpoints
-from parity_tests.inputs import portrait
-
-# A folder with an unpacked wheel of nn-dataset, to check the recorded interface against.
-PUBLISHED = os.environ.get("AGECOMPACT_NN_DATASET")
-published = pytest.mark.skipif(
-    not PUBLISHED, reason="AGECOMPACT_NN_DATASET does not name an unpacked nn-dataset"
+from tests.agecompact.lemur.modules import (
+    CPU,
+    INTERFACE,
+    MODELS,
+    PRM,
+    ROUNDING,
+    as_lemur_loads,
+    batches,
+    chip,
+    module_of,
+    net_of,
+    ours,
+    output_of,
+    run,
+    weights_of,
+    written,
 )
-# Facts of the published interface, as `interface` reads them from its sources.
-INTERFACE: dict[str, Any] = json.loads(
-    (Path(__file__).parents[2] / "data" / "nn-dataset-interface.json").read_text()
-)
-# Resizing by torch rounds some pixels to the next level, which changes the output by an amount that
-# depends on the weights; each use asserts that exchanged channels change it by more.
-ROUNDING = {"years": 0.1, "score": 0.01}
-PRM = {"lr": 1e-3, "momentum": 0.9, "dropout": 0.2}
-CPU = torch.device("cpu")
-MODELS = list(registry.MODELS)
-
-
-def weights_of(model_id: str) -> checkpoints.Weights:
-    return checkpoints.read(checkpoints.released_path(model_id))
-
-
-def module_of(model_id: str) -> LemurModule:
-    weights = weights_of(model_id)
-    return lemur_module(model_id, weights.config, weights.contract)
-
-
-def run(module: LemurModule, folder: Path) -> ModuleType:
-    """Runs a module as LEMUR's check does: outside `sys.modules`."""
-    path = written(module, folder)
-    spec = importlib.util.spec_from_file_location("model_module", path)
-    assert spec is not None
-    assert spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
-
-
-def written(module: LemurModule, folder: Path) -> Path:
-    path = folder / f"{module.name}.py"
-    path.write_text(module.source)
-    return path
-
-
-def output_of(script: str, folder: Path, *options: str) -> str:
-    """What a script prints, run in another process."""
-    command = [sys.executable, *options, "-c", textwrap.dedent(script)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=folder, timeout=300
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def net_of(model_id: str, folder: Path, out_shape: tuple[int, ...] = (1,)) -> Any:
-    loaded = run(module_of(model_id), folder)
-    torch.manual_seed(0)
-    return loaded.Net((2, 3, 64, 64), out_shape, PRM, CPU)
-
-
-def chip(side: int) -> Image:
-    return cv2.resize(portrait()[:250, 100:350], (side, side), interpolation=cv2.INTER_AREA)
-
-
-def as_lemur_loads(image: Image) -> Tensor:
-    """A photo after `ToTensor` and `Normalize` of LEMUR's norm transforms, batch 1."""
-    rgb = torch.from_numpy(np.ascontiguousarray(image[:, :, ::-1])).permute(2, 0, 1) / 255
-    return ((rgb - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None])[None]
-
-
-def ours(network: nn.Module, contract: Contract, image: Image) -> float:
-    tensors = contract.apply(image)
-    with torch.no_grad():
-        answer = network(*(torch.from_numpy(tensors[name]) for name in contract.input_names))
-    return float(answer)
-
-
-def batches(count: int = 2) -> list[tuple[Tensor, Tensor]]:
-    random = torch.Generator().manual_seed(0)
-    return [
-        (torch.randn(4, 3, 64, 64, generator=random), torch.tensor([[5.0], [20], [40], [99]]))
-        for _ in range(count)
-    ]
 
 
 @pytest.mark.parametrize("model_id", MODELS)
@@ -356,117 +282,3 @@ def test_images_without_normalisation_change_the_age(tmp_path: Path) -> None:
     wrong = image * torch.tensor(STD)[:, None, None] + torch.tensor(MEAN)[:, None, None]
     with torch.no_grad():
         assert abs(float(net.eval()(image)) - float(net(wrong))) > 1
-
-
-def interface(root: Path) -> dict[str, Any]:
-    """The facts of an unpacked nn-dataset that a module must meet."""
-    util = root / "ab" / "nn" / "util"
-    check = next(
-        node
-        for node in ast.walk(ast.parse((util / "CodeEval.py").read_text()))
-        if isinstance(node, ast.FunctionDef) and node.name == "dynamic_evaluation"
-    )
-    values, calls = {}, {}
-    for node in ast.walk(check):
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            try:
-                values[node.targets[0].id] = ast.literal_eval(node.value)
-            except ValueError:
-                continue
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
-            called = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
-            calls[called] = [ast.unparse(argument) for argument in node.args]
-    metadata = next(root.glob("nn_dataset-*.dist-info/METADATA")).read_text()
-    constants = (util / "Const.py").read_text()
-    loaders = {}
-    for name in ("utkface", "imdb_wiki", "celeba-gender"):
-        text = (root / "ab" / "nn" / "loader" / f"{name}.py").read_text()
-        loaders[name] = {
-            key: list(ast.literal_eval(re.findall(rf"^__norm_{word} = (.*)$", text, re.M)[0]))
-            for key, word in (("mean", "mean"), ("std", "dev"))
-        }
-    transforms = sorted(p.name for p in (root / "ab" / "nn" / "transform").glob("norm*.py"))
-    return {
-        "version": re.findall(r"^Version: (.*)$", metadata, re.M)[0],
-        "config_splitter": re.findall(r"^config_splitter = '(.*)'$", constants, re.M)[0],
-        "net_arguments": calls["ModelClass"],
-        "net_methods": {name: calls[name] for name in ("train_setup", "learn")},
-        "check": {
-            "in_shape": list(values["in_shape"]),
-            "out_shape": list(values["out_shape"]),
-            "prm": values["prm"],
-        },
-        "loaders": loaders,
-        "transforms": transforms,
-    }
-
-
-@published
-def test_the_recorded_interface_is_the_published_one() -> None:
-    assert interface(Path(str(PUBLISHED))) == {
-        key: value for key, value in INTERFACE.items() if key != "about"
-    }
-
-
-@published
-@pytest.mark.parametrize("model_id", MODELS)
-def test_the_published_check_passes(model_id: str, tmp_path: Path) -> None:
-    """`evaluate_single_file` would take any result of `dynamic_evaluation` for a success."""
-    pytest.importorskip("radon", reason="nn-dataset's CodeEval imports radon")
-    path = written(module_of(model_id), tmp_path)
-    script = f"""
-        import sys
-        sys.path.insert(0, {str(PUBLISHED)!r})
-        from ab.nn.util.CodeEval import dynamic_evaluation
-        result = dynamic_evaluation({str(path)!r})
-        sys.exit(0 if result["success"] else result["output"])
-    """
-    output_of(script, tmp_path)
-
-
-@published
-@pytest.mark.parametrize("model_id", MODELS)
-def test_the_published_loader_loads_our_weights(model_id: str, tmp_path: Path) -> None:
-    """LEMUR saves a state dict with `torch.save` and loads it strictly, without pickled objects."""
-    module, weights = module_of(model_id), weights_of(model_id)
-    written(module, tmp_path)
-    checkpoint = tmp_path / "ckpt" / module.name / "best_model.pth"
-    checkpoint.parent.mkdir(parents=True)
-    torch.save(load_file(weights.path), checkpoint)
-    script = f"""
-        import sys
-        sys.path[:0] = [{str(PUBLISHED)!r}, {str(tmp_path)!r}]
-        from pathlib import Path
-        import torch
-        from ab.nn.util import Util
-        import {module.name} as module
-        Util.ckpt_dir = Path({str(tmp_path / "ckpt")!r})
-        net = module.Net((1, 3, 64, 64), (1,), {PRM!r}, torch.device("cpu"))
-        sys.exit(not Util.load_pretrained_weights(net, "ab.nn.nn.{module.name}"))
-    """
-    output_of(script, tmp_path)
-
-
-@published
-def test_the_published_onnx_export_predicts_alike(tmp_path: Path) -> None:
-    """LEMUR leaves the images' size open, also in the crops and the resizing."""
-    module, weights = module_of("c3ae"), weights_of("c3ae")
-    written(module, tmp_path)
-    torch.save(as_lemur_loads(chip(200)), tmp_path / "image.pt")
-    script = f"""
-        import sys
-        sys.path[:0] = [{str(PUBLISHED)!r}, {str(tmp_path)!r}]
-        import onnxruntime, safetensors.torch, torch
-        from ab.nn.util.Util import export_model_to_onnx
-        import {module.name} as module
-        net = module.Net((1, 3, 64, 64), (1,), {PRM!r}, torch.device("cpu")).eval()
-        net.load_state_dict(safetensors.torch.load_file({str(weights.path)!r}))
-        export_model_to_onnx(net, torch.randn(1, 3, 256, 256), "{tmp_path}/net.onnx")
-        session = onnxruntime.InferenceSession("{tmp_path}/net.onnx")
-        image = torch.load("{tmp_path}/image.pt")
-        print()
-        print(session.run(None, {{"input": image.numpy()}})[0].item())
-    """
-    predicted = float(output_of(script, tmp_path).split()[-1])
-    expected = ours(weights.network(), weights.contract, chip(200))
-    assert predicted == pytest.approx(expected, abs=ROUNDING["years"])

@@ -110,7 +110,7 @@ def test_a_toml_file_is_a_recipe(tmp_path: Path) -> None:
         (None, "no recipe at"),
         (b"model = ", "cannot read recipe"),
         (b"\xff\xfe", "cannot read recipe"),
-        (b"model = 'ssrnet'", "field 'source' is missing"),
+        (b"model = 'ssrnet'", "a field is missing at source"),
         (_MINIMAL.replace("1.0", "0.9").encode(), "shares must add up to 1"),
         (_MINIMAL.replace("epochs = 3", "epochs = 0").encode(), "needs an epoch"),
         (_MINIMAL.replace("batch = 4", "batch = 1").encode(), "2 faces"),
