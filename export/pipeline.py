@@ -29,6 +29,8 @@ _LOG_LINES = 5
 # A converter that fails with less free space than this failed because the disk is full.
 _FULL_BYTES = 1 << 16
 _KEEP_GOING = "to make the other formats, add --keep-going"
+# -P: a module in the working folder must not replace an installed one.
+_WORKER = (sys.executable, "-P", "-W", "ignore", "-m", "export.worker")
 _SILENT = Stages(start=lambda _: None, done=lambda _: None)
 
 
@@ -189,7 +191,7 @@ def _convert(format_: Format, job: Job, scratch: Path) -> Conversion:
     what = f"converting '{job.weights.stem}' to {format_.name} failed"
     with (scratch / "log.txt").open("w+", errors="replace") as log:
         process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "export.worker", format_.name, request, reply],
+            [*_WORKER, format_.name, request, reply],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -53,7 +53,7 @@ def take(path: Path, runtime: str, threads: int, inputs: Mapping[str, Array]) ->
         return Profile(None, f"{runtime}'s Python interface has no profiler")
     with tempfile.TemporaryDirectory(prefix="agecompact-") as scratch:
         np.savez(Path(scratch) / "inputs.npz", **dict(inputs))  # type: ignore[arg-type]
-        command = [sys.executable, "-m", __name__, runtime, str(path), str(threads), scratch]
+        command = [sys.executable, "-P", "-m", __name__, runtime, str(path), str(threads), scratch]
         try:
             completed = subprocess.run(
                 command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False

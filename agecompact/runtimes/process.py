@@ -93,7 +93,8 @@ class RuntimeProcess:
         self._folder = tempfile.TemporaryDirectory(prefix="agecompact-")
         self._log = (Path(self._folder.name) / "stderr").open("w+")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "agecompact.runtimes.worker"],
+            # -P: a module in the working folder must not replace an installed one.
+            [sys.executable, "-P", "-m", "agecompact.runtimes.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
