@@ -13,7 +13,7 @@ from agecompact.bench import store
 from agecompact.bench.record import Record
 from agecompact.bench.tables import DASH, error_text, known_columns
 from agecompact.bench.validity import validated
-from agecompact.files import read_json
+from agecompact.files import read_json, sha256_of
 from agecompact.formats import COMPUTE_UNITS, RUNTIMES, opened_by
 from agecompact.tables import Column, Table
 
@@ -77,7 +77,7 @@ def summaries(root: Path) -> tuple[ArtifactSummary, ...]:
 
     Args:
         root: A folder with `<model>/manifest.json`, and with `parity.json` and `latency.json` if
-            those stages have run. Results for another file than the current one are ignored.
+            those stages have run. Every file is hashed, and results of other content are ignored.
 
     Returns:
         One summary per artefact, in the manifests' order.
@@ -87,16 +87,13 @@ def summaries(root: Path) -> tuple[ArtifactSummary, ...]:
     """
     parity = _parity_results(root / "parity.json")
     measured = _measured(root / store.FILE_NAME)
-    return tuple(
-        _summary(
-            build,
-            entry,
-            parity.get((entry.file, entry.sha256), {}),
-            measured.get((entry.file, entry.sha256), []),
-        )
-        for build in read_builds(root)
-        for entry in build.manifest.artifacts
-    )
+    found = []
+    for build in read_builds(root):
+        for entry in build.manifest.artifacts:
+            path = build.path(entry)
+            key = entry.file, sha256_of(path) if path.exists() else ""
+            found.append(_summary(build, entry, parity.get(key, {}), measured.get(key, [])))
+    return tuple(found)
 
 
 def _summary(

@@ -1,3 +1,4 @@
+import hashlib
 import json
 from dataclasses import replace
 
@@ -12,7 +13,8 @@ from agecompact.models import registry
 from tests import records
 from tests.agecompact.bench.test_tables import assert_rows_are_whole
 
-_SHA256 = {kind: str(i) * 64 for i, kind in enumerate(("onnx", "tflite", "mlpackage"))}
+_CONTENT = {kind: kind.encode().ljust(1500) for kind in ("onnx", "tflite", "mlpackage")}
+_SHA256 = {kind: hashlib.sha256(content).hexdigest() for kind, content in _CONTENT.items()}
 
 
 def _record(kind, like):
@@ -30,6 +32,10 @@ def build(tmp_path):
         )
         for kind in ("onnx", "tflite", "mlpackage")
     )
+    for entry in entries:
+        path = tmp_path / "ssrnet" / entry.file
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(_CONTENT[entry.format])
     contract = registry.get("ssrnet").contract
     manifest.write(
         tmp_path / "ssrnet",
@@ -63,6 +69,13 @@ def test_each_artefact_has_the_results_of_every_stage(build):
         ("1.5 kB", "4.2e+00 y", "4.2e+00 y", "-", "-", "-", "failed: mismatch"),
         ("1.5 kB", "-", "-", "-", "-", "-", "not run here"),
     ]
+
+
+@pytest.mark.parametrize("change", ["other", "missing"])
+def test_a_file_that_changed_after_its_check_is_not_checked(build, change):
+    path = build / "ssrnet" / "ssrnet_float32.onnx"
+    path.unlink() if change == "missing" else path.write_text("other content")
+    assert report.summaries(build)[0].cells()[3:] == ("-", "-", "-", "-", "-", "not checked")
 
 
 def _edit_parity(build, edit):
