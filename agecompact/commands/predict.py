@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -99,7 +100,14 @@ def _chips(path: Path, ready: bool) -> list[tuple[detection.FaceBox | None, Imag
 
 
 def _run(session: Session, inputs: dict[str, np.ndarray], output: str) -> float:
-    return float(np.asarray(session.infer(inputs)[output]).reshape(-1)[0])
+    value = float(np.asarray(session.infer(inputs)[output]).reshape(-1)[0])
+    if not math.isfinite(value):
+        raise UsageError(
+            f"the model outputs {value}",
+            why="its weights or its arithmetic are broken",
+            fix="check it against PyTorch with: agecompact parity",
+        )
+    return value
 
 
 def _prediction(image: Path, box: detection.FaceBox | None, value: float, unit: Unit) -> Prediction:

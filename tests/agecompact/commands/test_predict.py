@@ -1,10 +1,12 @@
 import json
 
 import cv2
+import numpy as np
 import pytest
 
 from agecompact.faces.detection import chip, detect
 from parity_tests.inputs import portrait
+from tests.parity_tests.editing import in_onnx, initializer
 
 
 @pytest.fixture(scope="module")
@@ -77,4 +79,16 @@ def test_a_model_that_cannot_be_run_is_refused(agecompact, photo, arguments, mes
     run = agecompact("predict", photo, *arguments)
     assert run.returncode == 2
     assert message in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_output_that_is_not_a_number_is_an_error(agecompact, copy_build, photo, value):
+    artifact = copy_build("ssrnet", "float32.onnx").folder / "ssrnet_float32.onnx"
+    in_onnx(initializer("Conv", lambda weights: weights.fill(value)))(artifact)
+    run = agecompact("predict", photo, "--artifact", artifact, "--json", "-")
+    assert run.returncode == 2
+    assert json.loads(run.stdout) == []
+    assert "the model outputs nan" in run.stderr
+    assert "agecompact parity" in run.stderr
     assert "Traceback" not in run.stderr
