@@ -13,7 +13,7 @@ from agecompact.artifacts.manifest import read_builds
 from agecompact.console.common import emit, json_option, progress, say, screen
 from agecompact.console.groups import PATH, DefaultGroup
 from agecompact.errors import GateError
-from agecompact.files import size_of, write_text
+from agecompact.files import output_errors, size_of, write_text
 from agecompact.formats import PRECISIONS
 from parity_tests.options import (
     LabelledChoice,
@@ -75,6 +75,12 @@ def check(
     console = screen(json_target)
     targets = {target_of_contract(each.manifest.contract) for each in builds}
     settings = replace(settings, labelled=labelled_faces(labelled, targets, console))
+    report, junit = build / records.FILE_NAME, build / "parity.xml"
+    # An interrupted run must not leave the results of an earlier one.
+    with output_errors(build):
+        for path in (report, junit):
+            if baseline is None or path.resolve() != baseline.resolve():
+                path.unlink(missing_ok=True)
     total = sum(len(candidates(b, settings)) + len(b.manifest.not_made) for b in builds)
     with progress(console, "parity", total) as stages:
         results = check_builds(
@@ -85,8 +91,8 @@ def check(
         )
     if baseline:
         results = compare_with_baseline(results, before, settings.tolerances.growth)
-    records.write(build / records.FILE_NAME, results)
-    write_text(build / "parity.xml", to_junit(results))
+    records.write(report, results)
+    write_text(junit, to_junit(results))
     if markdown:
         write_text(markdown, to_markdown(results))
     emit(records.as_json(results), json_target)

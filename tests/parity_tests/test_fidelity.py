@@ -98,6 +98,18 @@ def test_a_failure_is_named_in_every_report_and_exits_1(
     assert ["**failed: load**" in row for row in rows] == [True, *[False] * (ran - 1)]
 
 
+def test_a_run_that_fails_leaves_no_earlier_results(
+    copy_build: CopyBuild, agecompact: Agecompact
+) -> None:
+    build = copy_build("ssrnet", "float32.onnx")
+    for name in ("parity.json", "parity.xml"):
+        (build.folder / name).write_text("results of an earlier run")
+    build.weights.write_text("no weights")
+    done = agecompact("parity", build.folder, "--no-search")
+    assert done.returncode != 0
+    assert not list(build.folder.glob("parity.*"))
+
+
 def test_a_build_that_nothing_ran_has_not_passed() -> None:
     skipped = [replace(GOOD, status="skipped", kind="missing")]
     assert not passed(skipped)
