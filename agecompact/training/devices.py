@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 from typing import TYPE_CHECKING
@@ -36,4 +37,14 @@ def fabric(accelerator: str, precision: str) -> Fabric:
         precision=precision,
     )
     launched.launch()
+    if world > 1:
+        # Fabric does this for NCCL only; Gloo's threads can abort a process that exits without it.
+        atexit.register(_leave_process_group)
     return launched
+
+
+def _leave_process_group() -> None:
+    from torch import distributed
+
+    if distributed.is_initialized():
+        distributed.destroy_process_group()

@@ -75,7 +75,7 @@ def _altered(**changed):
     [
         ({"schema_version": 1, "records": []}, "schema version 1"),
         ({"records": []}, "schema version None"),
-        ({"schema_version": SCHEMA_VERSION}, "'records' is missing"),
+        ({"schema_version": SCHEMA_VERSION}, "a field is missing at records"),
         ({"schema_version": SCHEMA_VERSION, "records": [], "x": 1}, "unknown fields: x"),
         (_altered(latency_ms=3.0), "unknown fields: latency_ms at records[0]"),
         (_altered(source="guess"), "none of device"),
