@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import sys
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
@@ -34,3 +36,15 @@ def resolve(reference: str, *, extra: str | None = None) -> Any:
     name, _, attribute = reference.partition(":")
     module = import_extra(name, extra) if extra else importlib.import_module(name)
     return getattr(module, attribute) if attribute else module
+
+
+def module_command(module: str, *, options: Sequence[str] = ()) -> list[str]:
+    """The command that runs a module in a new process, to which arguments can be added.
+
+    A module in the working folder does not replace an installed one there (`-P`).
+
+    Args:
+        module: Name of the module, which runs as `__main__`.
+        options: Options of Python itself, such as `-W ignore`, each a text.
+    """
+    return [sys.executable, "-P", *options, "-m", module]

@@ -83,7 +83,7 @@ def summaries(root: Path) -> tuple[ArtifactSummary, ...]:
         One summary per artefact, in the manifests' order.
 
     Raises:
-        UsageError: There is no build, or a file cannot be read.
+        UsageError: No build was found, or a file cannot be read.
     """
     parity = _parity_results(root / "parity.json")
     measured = _measured(root / store.FILE_NAME)

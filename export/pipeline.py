@@ -19,6 +19,7 @@ from agecompact.console.common import Stages
 from agecompact.errors import AgecompactError, BackendMissingError, ConversionError, UsageError
 from agecompact.files import atomic_path, make_folder, output_errors, sha256_of, size_of
 from agecompact.formats import EXPORTED, Format, Target
+from agecompact.imports import module_command
 from agecompact.runtimes import registry as runtimes
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
 from agecompact.serialization import read_versioned, write_versioned
@@ -29,8 +30,6 @@ _LOG_LINES = 5
 # A converter that fails with less free space than this failed because the disk is full.
 _FULL_BYTES = 1 << 16
 _KEEP_GOING = "to make the other formats, add --keep-going"
-# -P: a module in the working folder must not replace an installed one.
-_WORKER = (sys.executable, "-P", "-W", "ignore", "-m", "export.worker")
 _SILENT = Stages(start=lambda _: None, done=lambda _: None)
 
 
@@ -188,10 +187,11 @@ def _convert(format_: Format, job: Job, scratch: Path) -> Conversion:
     request, reply = scratch / "request.json", scratch / "reply.json"
     reply.unlink(missing_ok=True)
     write_versioned(request, job)
+    command = module_command("export.worker", options=("-W", "ignore"))
     what = f"converting '{job.weights.stem}' to {format_.name} failed"
     with (scratch / "log.txt").open("w+", errors="replace") as log:
         process = subprocess.Popen(
-            [*_WORKER, format_.name, request, reply],
+            [*command, format_.name, request, reply],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

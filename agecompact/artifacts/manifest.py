@@ -113,7 +113,7 @@ def read_builds(root: Path) -> tuple[Build, ...]:
     """Reads the build in a folder, or else the builds in its subfolders.
 
     Raises:
-        UsageError: There is no build, or a manifest cannot be read.
+        UsageError: No build was found, or a manifest cannot be read.
     """
     own = root / FILE_NAME
     paths = [own] if own.is_file() else sorted(root.glob(f"*/{FILE_NAME}"))

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from agecompact.bench.figures import OpTime
+from agecompact.imports import module_command
 from agecompact.runtimes.base import Array
 from agecompact.serialization import structure, unstructure
 
@@ -53,7 +54,7 @@ def take(path: Path, runtime: str, threads: int, inputs: Mapping[str, Array]) ->
         return Profile(None, f"{runtime}'s Python interface has no profiler")
     with tempfile.TemporaryDirectory(prefix="agecompact-") as scratch:
         np.savez(Path(scratch) / "inputs.npz", **dict(inputs))  # type: ignore[arg-type]
-        command = [sys.executable, "-P", "-m", __name__, runtime, str(path), str(threads), scratch]
+        command = [*module_command(__name__), runtime, str(path), str(threads), scratch]
         try:
             completed = subprocess.run(
                 command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False

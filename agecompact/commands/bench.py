@@ -113,9 +113,9 @@ def _measure(
         measure = driver.load()
         settings = Settings(threads, batches, rounds, profile, place)
         files = sum(len(driver.files(each)) for each in builds)
-        with progress(console, f"bench on {where}", files) as step:
+        with progress(console, f"bench on {where}", files) as stages:
             for each in builds:
-                measured = [validated(record) for record in measure(each, settings, step)]
+                measured = [validated(record) for record in measure(each, settings, stages.done)]
                 # Saved at once, so that unplugging a phone loses only what comes after it.
                 store.add(path, measured)
                 records += measured

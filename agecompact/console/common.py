@@ -61,10 +61,6 @@ class Stages:
     start: Callable[[str], None]
     done: Callable[[str], None]
 
-    def __call__(self, description: str) -> None:
-        """Same as `done`."""
-        self.done(description)
-
 
 @contextmanager
 def progress(console: Console, title: str, total: int) -> Iterator[Stages]:

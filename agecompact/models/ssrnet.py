@@ -20,7 +20,6 @@ _BN_EPSILON = 1e-3
 _BN_MOMENTUM = 0.01
 
 _FUSION_CHANNELS = 10
-_INPUT_SIDE = 64
 
 
 def _conv_bn(inputs: int, outputs: int, activation: nn.Module) -> nn.Sequential:

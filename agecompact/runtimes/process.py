@@ -7,7 +7,6 @@ import json
 import selectors
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import numpy as np
 
 from agecompact.errors import UsageError
 from agecompact.formats import Runtime
+from agecompact.imports import module_command
 from agecompact.runtimes.base import Array, Arrays, Step, Trace
 from agecompact.runtimes.messages import Memory, Opened, TracedStep
 from agecompact.runtimes.registry import runtime_of
@@ -93,8 +93,7 @@ class RuntimeProcess:
         self._folder = tempfile.TemporaryDirectory(prefix="agecompact-")
         self._log = (Path(self._folder.name) / "stderr").open("w+")
         self._process = subprocess.Popen(
-            # -P: a module in the working folder must not replace an installed one.
-            [sys.executable, "-P", "-m", "agecompact.runtimes.worker"],
+            module_command("agecompact.runtimes.worker"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

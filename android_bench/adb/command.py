@@ -87,9 +87,9 @@ def adb(build: Path, json_target: str | None, **options: Any) -> None:
     builds = read_builds(build)
     records: list[Record] = []
     files = sum(len(files_opened_by(RUNTIME, each)) for each in builds)
-    with progress(console, "bench adb", files) as step:
+    with progress(console, "bench adb", files) as stages:
         for each in builds:
-            records += [validated(record) for record in measure(each, settings, step)]
+            records += [validated(record) for record in measure(each, settings, stages.done)]
     _save_and_show(build, records, json_target)
     if all(record.failure is not None for record in records):
         why = (records[0].failure or "") if records else "the build holds no TFLite file"

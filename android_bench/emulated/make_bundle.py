@@ -16,6 +16,7 @@ from pathlib import Path
 
 from agecompact.errors import AgecompactError, BackendMissingError, OutputError
 from agecompact.files import atomic_path
+from agecompact.imports import module_command
 from android_bench.emulated import bundle, cpus, emulator, pins
 from android_bench.emulated.bundle import GUEST, LITERT, PLUGIN, QEMU, RUNNER, Bundle
 from android_bench.emulated.debian import Apt, unpack
@@ -123,7 +124,7 @@ def fetch_guest(into: Path, scratch: Path, pinned: Pins) -> None:
 
 
 def _download_wheel(into: Path, pin: WheelPin) -> Path:
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"]
+    command = [*module_command("pip"), "--disable-pip-version-check", "download", "--quiet"]
     command += ["--no-deps", "--only-binary=:all:", "--dest", str(into)]
     command += ["--python-version", pin.python, "--platform", pin.platform]
     wheel = f"{pin.distribution}=={pin.version}"

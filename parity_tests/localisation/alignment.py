@@ -22,7 +22,7 @@ from parity_tests.localisation.opkinds import AFFINE, ARITHMETIC, INPUT, NORM, O
 
 # Below this distance two tensors are paired whatever their ops are.
 _NEAR = 0.02
-# Below this one, if their ops are of the same kind.
+# Below this distance they are paired if their ops are of the same kind.
 _LIKE = 0.5
 # How many tensors of a fitting shape are tried.
 _REACH = 24
