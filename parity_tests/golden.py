@@ -24,7 +24,10 @@ from parity_tests.reference import Reference
 from parity_tests.settings import CheckSettings
 
 # Few inputs that differ much: a face, a dark one, noise that differs between crops, and one colour.
-SAMPLES = ("face", "face, dark", "noise 0", "white")
+_ALWAYS = ("face", "face, dark", "noise 0", "white")
+# And those with outputs nearest to these shares of the range that is within the unit's span, whose
+# gate is the one that the pack contains.
+_SHARES = (0.0, 1 / 3, 2 / 3, 1.0)
 
 _IMAGES = "{name}.u8"
 _TABLE = "table.f32"
@@ -47,16 +50,27 @@ def freeze(build: Build, settings: CheckSettings) -> Path:
     """
     contract = build.manifest.contract
     with Reference.of_build(build, settings) as reference:
-        chosen = [[sample.name for sample in reference.samples].index(name) for name in SAMPLES]
+        chosen = _chosen(reference)
         samples = [reference.samples[i] for i in chosen]
         outputs = reference.outputs[chosen]
     folder = build.folder / golden.FOLDER
     with atomic_path(folder) as scratch:
         scratch.mkdir()
         _write_arrays(scratch, contract, samples, outputs)
-        write_versioned(scratch / golden.FILE_NAME, _index(build, settings))
-        (scratch / "golden.txt").write_text(_lines(build), encoding="utf-8")
+        index = _index(build, settings, tuple(sample.name for sample in samples))
+        write_versioned(scratch / golden.FILE_NAME, index)
+        (scratch / "golden.txt").write_text(_lines(build, len(samples)), encoding="utf-8")
     return folder
+
+
+def _chosen(reference: Reference) -> list[int]:
+    """Places of the pack's inputs among the reference's."""
+    names = [sample.name for sample in reference.samples]
+    outputs = reference.outputs[: reference.within, 0]
+    levels = [outputs.min() + share * np.ptp(outputs) for share in _SHARES]
+    nearest = [int(np.abs(outputs - level).argmin()) for level in levels]
+    # Each once: the output of a network may be lowest for one of the first.
+    return list(dict.fromkeys([*map(names.index, _ALWAYS), *nearest]))
 
 
 def _write_arrays(
@@ -72,10 +86,10 @@ def _write_arrays(
         (folder / file).write_bytes(np.ascontiguousarray(values, "<f4").tobytes())
 
 
-def _index(build: Build, settings: CheckSettings) -> PackIndex:
+def _index(build: Build, settings: CheckSettings, samples: tuple[str, ...]) -> PackIndex:
     manifest = build.manifest
     contract = manifest.contract
-    count = len(SAMPLES)
+    count = len(samples)
     images = (count, contract.height, contract.width, 3)
     output = contract.output
     tolerances = {
@@ -92,7 +106,7 @@ def _index(build: Build, settings: CheckSettings) -> PackIndex:
         model=manifest.model,
         weights_sha256=manifest.weights_sha256,
         unit=output.unit,
-        samples=SAMPLES,
+        samples=samples,
         inputs=tuple(
             NamedArray(name=name, file=_IMAGES.format(name=name), shape=images, dtype="uint8")
             for name in contract.input_names
@@ -110,12 +124,12 @@ def _index(build: Build, settings: CheckSettings) -> PackIndex:
     )
 
 
-def _lines(build: Build) -> str:
+def _lines(build: Build, samples: int) -> str:
     contract = build.manifest.contract
     lines = [
         f"agecompact-golden {PackIndex.SCHEMA_VERSION}",
         f"model {build.manifest.model}",
-        f"samples {len(SAMPLES)}",
+        f"samples {samples}",
         f"height {contract.height}",
         f"width {contract.width}",
         *(f"input {n} {_IMAGES.format(name=n)}" for n in contract.input_names),

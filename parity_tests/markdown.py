@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from parity_tests import coverage
 from parity_tests.results import Result, passed
 from parity_tests.table import COLUMNS, errors_of
 
@@ -21,6 +22,7 @@ def to_markdown(results: Sequence[Result]) -> str:
         _line(["---:" if column.kind == "number" else "---" for column in COLUMNS]),
     ]
     lines += [_row(result) for result in (*failed, *(r for r in ran if r.status == "passed"))]
+    lines += ["", *(f"{line}." for line in coverage.lines(results))]
     if skipped:
         lines += ["", f"Not run here: {', '.join(sorted({r.label for r in skipped}))}."]
     for result in failed:

@@ -6,6 +6,8 @@ from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from agecompact.artifacts.manifest import Build
 from agecompact.contract import Contract
 from agecompact.errors import GateError
@@ -13,10 +15,13 @@ from agecompact.evaluation.evaluate import target_of_contract
 from agecompact.formats import EXPORTED, RUNTIMES, Runtime, format_of
 from parity_tests import inputs
 from parity_tests.compare import Outputs
+from parity_tests.coverage import CoveredRange, covered
+from parity_tests.driving import Model, drive
 from parity_tests.inputs import Sample
 from parity_tests.results import Failure
 from parity_tests.runner import ModelRunner
 from parity_tests.settings import CheckSettings
+from parity_tests.spans import SPANS
 from parity_tests.task import mean_absolute_error
 from parity_tests.weights import Parameters
 
@@ -31,9 +36,13 @@ class Reference:
         values: Number of values in its output; None accepts any number.
 
     Attributes:
-        samples: The fixed inputs.
         runner: The open model.
-        outputs: Its outputs for the fixed inputs, `(samples, values)`.
+        samples: The inputs. First those that are the same for every model, and the user's images;
+            then those that drive this model over its range, in two parts: those with an output
+            within the unit's span, and those with one beyond it.
+        outputs: Its outputs for them, `(samples, values)`.
+        fixed: How many inputs the first part has.
+        within: How many inputs the first two parts have.
         mae: Its mean absolute error on the labelled faces, if the settings contain any.
     """
 
@@ -44,7 +53,7 @@ class Reference:
         self._contract = contract
         self._settings = settings
         self._values = values
-        self.samples: tuple[Sample, ...] = inputs.fixed(contract, settings.images)
+        self._span = SPANS[contract.output.unit]
 
     @classmethod
     def of_build(cls, build: Build, settings: CheckSettings) -> Reference:
@@ -52,7 +61,7 @@ class Reference:
         return cls(build.weights, build.manifest.contract, settings)
 
     def __enter__(self) -> Reference:
-        """Opens the model and runs it on the fixed inputs and the labelled faces.
+        """Opens the model, drives it over its range, and runs it on all inputs and labelled faces.
 
         Raises:
             GateError: It does not open, or its outputs are unusable.
@@ -62,7 +71,7 @@ class Reference:
         with ExitStack() as stack:
             try:
                 self.runner = stack.enter_context(self._open(exact))
-                self.outputs: Outputs = self.runner.outputs(self.samples)
+                self._run()
                 if self._settings.labelled:
                     labelled = self._settings.labelled[target_of_contract(self._contract)]
                     # Not in float64: that takes four times as long, and the mean over thousands
@@ -76,6 +85,28 @@ class Reference:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def _run(self) -> None:
+        runner = self.runner
+        fixed = inputs.fixed(self._contract, self._settings.images)
+        outputs = runner.outputs(fixed)
+        model = Model(self._contract, runner.raw_outputs, runner.slopes if self.weights else None)
+        driven = drive(model, fixed, outputs)
+        if driven:
+            outputs = np.concatenate([outputs, runner.outputs(driven)])
+        places = np.arange(len(outputs))
+        beyond = (np.abs(outputs) > self._span.width).any(axis=1) & (places >= len(fixed))
+        order = np.argsort(beyond, kind="stable")
+        samples = (*fixed, *driven)
+        self.samples: tuple[Sample, ...] = tuple(samples[i] for i in order)
+        self.outputs: Outputs = outputs[order]
+        self.fixed = len(fixed)
+        self.within = len(samples) - int(beyond.sum())
+
+    @property
+    def covered(self) -> tuple[CoveredRange, ...]:
+        """The range of each value of its output."""
+        return covered(self.outputs, self._contract.output.unit)
 
     def _open(self, runtime: Runtime) -> ModelRunner:
         return ModelRunner(self._path, runtime, self._contract, self._settings, values=self._values)

@@ -10,6 +10,7 @@ from threading import Lock
 from typing import NoReturn
 
 import numpy as np
+import numpy.typing as npt
 
 from agecompact.contract import Contract, Tensor
 from agecompact.evaluation.prediction import ArtifactModel
@@ -18,6 +19,7 @@ from agecompact.runtimes.base import Array, Interface, Trace
 from agecompact.runtimes.messages import Opened
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
 from parity_tests.compare import Outputs
+from parity_tests.driving import Slope
 from parity_tests.inputs import Sample
 from parity_tests.results import Failure
 from parity_tests.settings import CheckSettings
@@ -77,15 +79,39 @@ class ModelRunner:
         Raises:
             Failure: The runtime fails, crashes or hangs, or an output is NaN or infinite.
         """
-        inputs = self._batch(samples)
-        with self._lock, runtime_failures():
-            outputs = self._process.infer(inputs)[self.contract.output.name]
-        outputs = np.asarray(outputs, np.float64).reshape(len(samples), -1)
+        outputs = self.raw_outputs(samples)
         unusable = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
         if unusable.size:
             name = samples[int(unusable[0])].name
             raise Failure("not-finite", f"the output is NaN or infinite on '{name}'")
         return outputs
+
+    def raw_outputs(self, samples: Sequence[Sample]) -> Outputs:
+        """The outputs for images, `(samples, values)`, which may be NaN or infinite.
+
+        Raises:
+            Failure: The runtime fails, crashes or hangs.
+        """
+        inputs = self._batch(samples)
+        with self._lock, runtime_failures():
+            outputs = self._process.infer(inputs)[self.contract.output.name]
+        return np.asarray(outputs, np.float64).reshape(len(samples), -1)
+
+    def slopes(self, samples: Sequence[Sample]) -> tuple[Outputs, list[Slope]]:
+        """The outputs for images of the model's size, and how they change with each pixel.
+
+        Raises:
+            Failure: The runtime fails, crashes, hangs or does not compute gradients.
+        """
+        inputs = self._batch(samples)
+        with self._lock, runtime_failures():
+            outputs, gradients = self._process.differentiate(inputs)
+        slopes: list[Slope] = [
+            {name: _slope(each[i, 0], self.contract) for name, each in gradients.items()}
+            for i in range(len(samples))
+        ]
+        made = np.asarray(outputs[self.contract.output.name], np.float64)
+        return made.reshape(len(samples), -1), slopes
 
     def trace(self, sample: Sample) -> Trace:
         """What every op writes for an image.
@@ -112,6 +138,13 @@ class ModelRunner:
         return {
             name: np.stack([batch[name] for batch in batches]) for name in self.contract.input_names
         }
+
+
+def _slope(gradient: Array, contract: Contract) -> npt.NDArray[np.float32]:
+    """How an output changes with each pixel, HWC BGR, from its gradient by a tensor, CHW."""
+    table = contract.table()[0]
+    slope: npt.NDArray[np.float32] = np.moveaxis(gradient, 0, -1) * (table[-1] - table[0])
+    return slope[..., ::-1] if contract.color_order == "RGB" else slope
 
 
 @contextmanager

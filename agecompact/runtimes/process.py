@@ -149,6 +149,22 @@ class RuntimeProcess:
         with np.load(outputs, allow_pickle=False) as arrays:
             return InferenceResult({name: arrays[name] for name in arrays.files}, model_ms)
 
+    def differentiate(self, samples: Arrays) -> tuple[Mapping[str, Array], Mapping[str, Array]]:
+        """Runs many samples (as in `stage`), and differentiates the sum of each one's outputs.
+
+        Returns:
+            Arrays by output name, and gradients by input name, all with the same leading axis.
+        """
+        folder = Path(self._folder.name)
+        outputs, gradients = folder / "outputs.npz", folder / "gradients.npz"
+        self._request_with(
+            self.stage(samples), "differentiate", outputs=outputs, gradients=gradients
+        )
+        with np.load(outputs, allow_pickle=False) as made:
+            results = {name: made[name] for name in made.files}
+        with np.load(gradients, allow_pickle=False) as made:
+            return results, {name: made[name] for name in made.files}
+
     def trace(self, sample: Arrays) -> Trace:
         """The steps of one inference, on the first sample (as in `stage`)."""
         values = Path(self._folder.name) / "values.npz"

@@ -11,7 +11,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,16 +53,27 @@ class Worker:
             inputs: `.npy` files by input name; the leading axis counts samples.
             outputs: The `.npz` file to write.
         """
-        collected: dict[str, list[Array]] = {}
+        results = []
         model_ms = 0.0
         for sample in _samples(inputs):
             started = time.perf_counter_ns()
-            results = self._session.infer(sample)
+            result = self._session.infer(sample)
             model_ms += _ms_since(started)
-            for name, value in results.items():
-                collected.setdefault(name, []).append(np.array(value))
-        _save(outputs, {name: np.stack(values) for name, values in collected.items()})
+            results.append({name: np.array(value) for name, value in result.items()})
+        _save(outputs, _stacked(results))
         return model_ms
+
+    def differentiate(self, inputs: Mapping[str, str], outputs: str, gradients: str) -> None:
+        """Runs every sample, and differentiates the sum of its outputs.
+
+        Args:
+            inputs: As in `infer`.
+            outputs: The `.npz` file to write the outputs to.
+            gradients: The `.npz` file to write the gradients to, by input name.
+        """
+        results = [self._session.differentiate(sample) for sample in _samples(inputs)]
+        _save(outputs, _stacked([made for made, _ in results]))
+        _save(gradients, _stacked([slopes for _, slopes in results]))
 
     def trace(self, inputs: Mapping[str, str], values: str) -> list[TracedStep]:
         """Runs the first sample and keeps the output and the constants of every op.
@@ -118,6 +129,10 @@ def _samples(paths: Mapping[str, str]) -> Iterator[dict[str, Array]]:
     }
     for i in range(len(next(iter(loaded.values())))):
         yield {name: np.ascontiguousarray(array[i]) for name, array in loaded.items()}
+
+
+def _stacked(results: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    return {name: np.stack([result[name] for result in results]) for name in results[0]}
 
 
 def _save(path: str, arrays: Mapping[str, Array]) -> None:
