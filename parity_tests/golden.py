@@ -14,7 +14,7 @@ import numpy as np
 from agecompact.artifacts import golden
 from agecompact.artifacts.golden import NamedArray, PackIndex, PackTolerance, StoredArray
 from agecompact.artifacts.manifest import Build
-from agecompact.contract import Contract
+from agecompact.contract import Contract, Unit
 from agecompact.files import atomic_path
 from agecompact.formats import FORMATS
 from agecompact.serialization import write_versioned
@@ -22,11 +22,12 @@ from parity_tests.compare import Outputs
 from parity_tests.inputs import Sample
 from parity_tests.reference import Reference
 from parity_tests.settings import CheckSettings
+from parity_tests.spans import SPANS
 
 # Few inputs that differ much: a face, a dark one, noise that differs between crops, and one colour.
 _ALWAYS = ("face", "face, dark", "noise 0", "white")
-# And those with outputs nearest to these shares of the range that is within the unit's span, whose
-# gate is the one that the pack contains.
+# And those with outputs nearest to these shares of their range within the unit's span; beyond it,
+# rounding grows with the output.
 _SHARES = (0.0, 1 / 3, 2 / 3, 1.0)
 
 _IMAGES = "{name}.u8"
@@ -50,7 +51,7 @@ def freeze(build: Build, settings: CheckSettings) -> Path:
     """
     contract = build.manifest.contract
     with Reference.of_build(build, settings) as reference:
-        chosen = _chosen(reference)
+        chosen = _chosen(reference, contract.output.unit)
         samples = [reference.samples[i] for i in chosen]
         outputs = reference.outputs[chosen]
     folder = build.folder / golden.FOLDER
@@ -63,12 +64,15 @@ def freeze(build: Build, settings: CheckSettings) -> Path:
     return folder
 
 
-def _chosen(reference: Reference) -> list[int]:
+def _chosen(reference: Reference, unit: Unit) -> list[int]:
     """Places of the pack's inputs among the reference's."""
     names = [sample.name for sample in reference.samples]
-    outputs = reference.outputs[: reference.within, 0]
-    levels = [outputs.min() + share * np.ptp(outputs) for share in _SHARES]
-    nearest = [int(np.abs(outputs - level).argmin()) for level in levels]
+    outputs = reference.outputs[:, 0]
+    width = SPANS[unit].width
+    within = np.flatnonzero(np.abs(outputs) <= width)
+    low, high = outputs[within].min(), outputs[within].max()
+    levels = [low + share * (high - low) for share in _SHARES]
+    nearest = [int(within[np.abs(outputs[within] - level).argmin()]) for level in levels]
     # Each once: the output of a network may be lowest for one of the first.
     return list(dict.fromkeys([*map(names.index, _ALWAYS), *nearest]))
 

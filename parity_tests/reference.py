@@ -21,7 +21,6 @@ from parity_tests.inputs import Sample
 from parity_tests.results import Failure
 from parity_tests.runner import ModelRunner
 from parity_tests.settings import CheckSettings
-from parity_tests.spans import SPANS
 from parity_tests.task import mean_absolute_error
 from parity_tests.weights import Parameters
 
@@ -37,12 +36,9 @@ class Reference:
 
     Attributes:
         runner: The open model.
-        samples: The inputs. First those that are the same for every model, and the user's images;
-            then those that drive this model over its range, in two parts: those with an output
-            within the unit's span, and those with one beyond it.
+        samples: The fixed inputs, followed by those that drive this model over its range.
         outputs: Its outputs for them, `(samples, values)`.
-        fixed: How many inputs the first part has.
-        within: How many inputs the first two parts have.
+        fixed: How many of the inputs are fixed.
         mae: Its mean absolute error on the labelled faces, if the settings contain any.
     """
 
@@ -53,7 +49,6 @@ class Reference:
         self._contract = contract
         self._settings = settings
         self._values = values
-        self._span = SPANS[contract.output.unit]
 
     @classmethod
     def of_build(cls, build: Build, settings: CheckSettings) -> Reference:
@@ -94,14 +89,9 @@ class Reference:
         driven = drive(model, fixed, outputs)
         if driven:
             outputs = np.concatenate([outputs, runner.outputs(driven)])
-        places = np.arange(len(outputs))
-        beyond = (np.abs(outputs) > self._span.width).any(axis=1) & (places >= len(fixed))
-        order = np.argsort(beyond, kind="stable")
-        samples = (*fixed, *driven)
-        self.samples: tuple[Sample, ...] = tuple(samples[i] for i in order)
-        self.outputs: Outputs = outputs[order]
+        self.samples: tuple[Sample, ...] = (*fixed, *driven)
+        self.outputs: Outputs = outputs
         self.fixed = len(fixed)
-        self.within = len(samples) - int(beyond.sum())
 
     @property
     def covered(self) -> tuple[CoveredRange, ...]:

@@ -70,17 +70,17 @@ class Result:
         tolerance: The gates that were applied, in that unit.
         sha256: Hash of the file that was checked; None if the file is missing.
         runtime_version: Version of the runtime, or None if it was not reached.
-        max_years: Greatest error over the inputs: the fixed ones, and those that drive the
-            reference over its range. None if not compared.
-        p99_years: 99th percentile of the error over the same inputs.
-        mean_years: Mean error over the same inputs.
-        worst_sample: Name of the input with the greatest error.
-        samples: Number of those inputs.
-        searched_years: Greatest error on inputs that were searched: for a great error, and for
-            outputs beyond the unit's span. None without any.
-        searched: Number of searched inputs.
-        covered: Range of the reference's outputs over all of these inputs, for each value of the
-            output; empty if not compared.
+        max_years: Greatest error over the fixed inputs; None if not compared.
+        p99_years: 99th percentile of the error over the fixed inputs.
+        mean_years: Mean error over the fixed inputs.
+        worst_sample: Name of the fixed input with the greatest error.
+        samples: Number of fixed inputs that were compared.
+        searched_years: Greatest error over the inputs that searches found: those that drive the
+            reference over its range, and those that increase the error. None if not compared, or
+            if a fixed input fails.
+        searched: Number of those inputs.
+        covered: Range of the reference's outputs over the fixed and the driving inputs, for each
+            value of the output; empty if not compared.
         mae_years: |MAE(artefact) - MAE(reference)| on labelled faces; None if none were given.
         faces: Number of labelled faces.
         localisation: Where the error originates, as `parity_tests.localisation` reports it; None

@@ -259,31 +259,29 @@ def _compared(
     """The errors, and the input with the greatest error."""
     span = SPANS[result.unit]
     errors = output_errors(reference.outputs, outputs, span)
-    within = errors[: reference.within]
-    worst = reference.samples[within.argmax()]
-    greatest = float(within.max())
+    fixed = errors[: reference.fixed]
+    worst = reference.samples[fixed.argmax()]
+    greatest = float(fixed.max())
     result = replace(
         result,
         max_years=greatest,
-        p99_years=float(np.percentile(within, 99)),
-        mean_years=float(within.mean()),
+        p99_years=float(np.percentile(fixed, 99)),
+        mean_years=float(fixed.mean()),
         worst_sample=worst.name,
-        samples=len(within),
+        samples=len(fixed),
     )
-    beyond = len(errors) - len(within)
-    budget = settings.budget or Budget(rounds=0)
     # If it fails already, no worse input is needed.
-    if greatest > result.tolerance.max or beyond + budget.rounds == 0:
+    if greatest > result.tolerance.max:
         return result, worst
     found = search(
         reference.runner.outputs,
         runner.outputs,
         reference.samples,
         errors,
-        budget,
+        settings.budget or Budget(rounds=0),
         span,
     )
-    searched = found.tried + beyond
+    searched = len(errors) - len(fixed) + found.tried
     return replace(result, searched_years=found.error, searched=searched), found.sample
 
 
