@@ -42,4 +42,4 @@ def lines(results: Iterable[Result]) -> list[str]:
 def _text(ranges: Sequence[CoveredRange]) -> str:
     low, high = min(each.low for each in ranges), max(each.high for each in ranges)
     what = "outputs" if len(ranges) == 1 else f"outputs of {len(ranges)} values"
-    return f"{what} from {low:.3g} to {high:.3g}, in {ranges[0].unit}"
+    return f"{what} from {low:.3g} to {high:.3g} ({ranges[0].unit})"

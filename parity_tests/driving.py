@@ -227,10 +227,15 @@ class _Search:
 
     def thinned(self) -> list[Sample]:
         """The ends, and as few inputs between them as leave no gap wider than `GAP`."""
-        tried = sorted(
-            (each for each in self._tried if each.given or self._low <= each.place <= self._high),
-            key=lambda each: each.place,
-        )
+        given = [each for each in self._tried if each.given]
+        known = np.array([each.place for each in given])
+        found = [
+            each
+            for each in self._tried
+            if self._low <= each.place <= self._high
+            and np.abs(known - each.place).min() > _PROGRESS
+        ]
+        tried = sorted([*given, *found], key=lambda each: each.place)
         following = [*(each.place for each in tried[1:]), np.inf]
         kept: list[Sample] = []
         last = -np.inf
