@@ -24,11 +24,11 @@ from parity_tests.reference import Reference
 from parity_tests.settings import CheckSettings
 from parity_tests.spans import SPANS
 
-# Few inputs that differ much: a face, a dark one, noise that differs between crops, and one colour.
-_ALWAYS = ("face", "face, dark", "noise 0", "white")
-# And those with outputs nearest to these shares of their range within the unit's span; beyond it,
-# rounding grows with the output.
-_SHARES = (0.0, 1 / 3, 2 / 3, 1.0)
+# Few inputs that differ much: a face, noise that differs between crops, a dark face and one colour.
+_ALWAYS = ("face", "noise 0", "face, dark", "white")
+# And those with outputs nearest to these shares of their range.
+_ENDS = (0.0, 1.0)
+_BETWEEN = (1 / 3, 2 / 3)
 
 _IMAGES = "{name}.u8"
 _TABLE = "table.f32"
@@ -65,16 +65,24 @@ def freeze(build: Build, settings: CheckSettings) -> Path:
 
 
 def _chosen(reference: Reference, unit: Unit) -> list[int]:
-    """Places of the pack's inputs among the reference's."""
-    names = [sample.name for sample in reference.samples]
+    """Places of the pack's inputs among the reference's, the most telling ones first.
+
+    Of the emulated processors, which take seconds for an inference, each runs only a few.
+    """
     outputs = reference.outputs[:, 0]
-    width = SPANS[unit].width
-    within = np.flatnonzero(np.abs(outputs) <= width)
+    # Beyond the span, rounding grows with the output, and the pack's gates do not.
+    within = np.flatnonzero(np.abs(outputs) <= SPANS[unit].width)
     low, high = outputs[within].min(), outputs[within].max()
-    levels = [low + share * (high - low) for share in _SHARES]
-    nearest = [int(within[np.abs(outputs[within] - level).argmin()]) for level in levels]
-    # Each once: the output of a network may be lowest for one of the first.
-    return list(dict.fromkeys([*map(names.index, _ALWAYS), *nearest]))
+
+    def nearest(share: float) -> int:
+        distances = np.abs(outputs[within] - (low + share * (high - low)))
+        return int(within[distances.argmin()])
+
+    names = [sample.name for sample in reference.samples]
+    face, *others = map(names.index, _ALWAYS)
+    places = [face, *map(nearest, _ENDS), *others, *map(nearest, _BETWEEN)]
+    # Each once: a network's output may be lowest for a face.
+    return list(dict.fromkeys(places))
 
 
 def _write_arrays(
