@@ -31,8 +31,8 @@ _SEED = 20_180_713
 _STEPS = (2, 4, 8)
 # Random changes start from one of this many images whose outputs are nearest to the end.
 _PARENTS = 4
-# Less than this counts as no progress: a fifth of a year.
-_PROGRESS = 0.002
+# Less than this counts as no progress: a twentieth of a year.
+_PROGRESS = 0.0005
 # The input at an end is at most this far from it.
 _END = GAP / 5
 _PASSES = 5
@@ -57,7 +57,7 @@ class Effort:
 
 
 _ALONG_GRADIENT = Effort(rounds=16, children=4, patience=3)
-_AT_RANDOM = Effort(rounds=24, children=8, patience=8)
+_AT_RANDOM = Effort(rounds=64, children=8, patience=16)
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,9 @@ class _Search:
         nearest = self._nearest(sign)
         parent = nearest[self._random.integers(min(_PARENTS, len(nearest)))].sample
         donor = self._tried[self._random.integers(len(self._tried))].sample
-        return mutated(parent, donor, "mutated", self._random)
+        changed = mutated(parent, donor, "mutated", self._random)
+        # Large changes find the way, and small ones the last years of it.
+        return _faded(parent, changed, self._random.random(), self._noise(parent))
 
     def fill(self) -> None:
         """Cross-fades images on both sides of each hole, until no hole is wider than `GAP`."""
@@ -212,7 +214,7 @@ class _Search:
         margin = (top - bottom) / 5
         lowest = top - _END if above.place > self._high else bottom + margin
         highest = bottom + _END if below.place < self._low else top - margin
-        noise = {name: self._random.random(c.shape) for name, c in below.sample.crops.items()}
+        noise = self._noise(below.sample)
         low, high = 0.0, 1.0
         for _ in range(_HALVINGS):
             share = (low + high) / 2
@@ -224,6 +226,9 @@ class _Search:
                 return True
             low, high = (share, high) if place < lowest else (low, share)
         return False
+
+    def _noise(self, sample: Sample) -> dict[str, npt.NDArray[np.float64]]:
+        return {name: self._random.random(crop.shape) for name, crop in sample.crops.items()}
 
     def thinned(self) -> list[Sample]:
         """The ends, and as few inputs between them as leave no gap wider than `GAP`."""

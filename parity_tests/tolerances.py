@@ -31,7 +31,7 @@ class Tolerance:
 
     Attributes:
         max: Greatest error over the fixed inputs.
-        searched: Greatest error that the search may find.
+        searched: Greatest error over the inputs that searches find.
         p99: 99th percentile of the error.
         mean: Mean error.
         mae: |MAE(artefact) - MAE(reference)| on labelled faces.
