@@ -15,7 +15,7 @@ def output_errors(reference: Outputs, candidate: Outputs, span: Span) -> npt.NDA
     """Error of each sample, `(samples,)`; of several values, the greatest counts.
 
     It is absolute. Only where the reference's output is greater than the unit's span, and rounding
-    grows with it, it is divided by how many times the span that output is.
+    grows with it, it is divided by `Span.scale`.
 
     Args:
         reference: Finite outputs.

@@ -32,8 +32,13 @@ class Span:
     high: float
 
     def scale(self, outputs: _Values) -> _Values:
-        """By how much rounding grows with an output: not at all within `width`."""
-        return np.maximum(np.abs(outputs) / self.width, 1.0)
+        """By how much rounding grows with an output: not at all within `width`.
+
+        It grows with the square, as in a quotient whose divisor nears 0: the quotient grows, and so
+        does the share of it that the divisor's rounding costs.
+        """
+        scale: _Values = np.maximum(np.abs(outputs) / self.width, 1.0) ** 2
+        return scale
 
     def place(self, outputs: _Values) -> _Values:
         """Outputs on an axis where the sensible values are 0 to 1, and others are compressed."""
