@@ -40,9 +40,14 @@ class ChipFile:
 def read_chip(path: Path, framing: Framing) -> ChipFile:
     """Reads an image file and cuts out its chip. Never raises an error for a bad file."""
     try:
-        content = _content(path)
+        content = image_bytes(path)
     except UsageError:
         return ChipFile("unreadable")
+    return chip_in(content, framing)
+
+
+def chip_in(content: bytes, framing: Framing) -> ChipFile:
+    """Cuts the chip out of the bytes of an image file. Never raises an error for bad bytes."""
     sha256 = hashlib.sha256(content).hexdigest()
     image = decode(content)
     if image is None:
@@ -57,7 +62,7 @@ def read_image(path: Path) -> Image:
     Raises:
         UsageError: The file is missing, is not an image that OpenCV can decode, or is too large.
     """
-    content = _content(path)
+    content = image_bytes(path)
     size = headers.size(content)
     if size and headers.is_too_large(size):
         raise UsageError(
@@ -75,5 +80,10 @@ def read_image(path: Path) -> Image:
     return image
 
 
-def _content(path: Path) -> bytes:
+def image_bytes(path: Path) -> bytes:
+    """Reads the bytes of an image file.
+
+    Raises:
+        UsageError: The file is missing, inaccessible, too large or not a regular file.
+    """
     return read_bytes(path, most=_MOST_BYTES, fix="give the path of an image file")
