@@ -31,6 +31,7 @@ from agecompact.faces.files import ChipFile, read_chip
 from agecompact.faces.framing import CHIP_SIDE
 from agecompact.files import atomic_path, output_errors
 from agecompact.serialization import read_versioned, write_versioned
+from agecompact.text import one_line
 
 _SHAPE = (CHIP_SIDE, CHIP_SIDE, 3)
 _AT_ONCE = 256
@@ -67,7 +68,7 @@ class _Index:
 
 def to_stderr(line: str) -> None:
     """Prints a line to standard error, where it does not mix with results."""
-    print(line, file=sys.stderr)
+    print(one_line(line), file=sys.stderr)
 
 
 def read_faces(faces: Sequence[Face]) -> Iterator[ChipFile]:
