@@ -13,6 +13,9 @@ from enum import IntEnum
 
 from agecompact.text import one_line
 
+# A text of a foreign file may have any length.
+_LONGEST = 1000
+
 
 class ExitCode(IntEnum):
     """Exit codes of every verb."""
@@ -48,14 +51,19 @@ class AgecompactError(Exception):
         return f"{self.what}: {self.why}" if self.why else self.what
 
     def __str__(self) -> str:
-        lines = [one_line(self.what)]
+        lines = [_short(self.what)]
         if self.why:
             # Lines of another program's output are indented, so that none looks like the fix.
             first, *more = self.why.splitlines()
-            lines += [f"why: {one_line(first)}", *(f"     {one_line(x.strip())}" for x in more)]
+            lines += [f"why: {_short(first)}", *(f"     {_short(line.strip())}" for line in more)]
         if self.fix:
             lines.append(f"fix: {one_line(self.fix)}")
         return "\n".join(lines)
+
+
+def _short(text: str) -> str:
+    line = one_line(text)
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
 
 
 class UsageError(AgecompactError):

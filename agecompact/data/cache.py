@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import ClassVar
 
 import numpy as np
@@ -113,7 +114,7 @@ def _read_shards(folder: Path, wanted: Set[_Key]) -> dict[_Key, Image | None]:
     for index in sorted(folder.glob("chips-*.json")):
         try:
             found |= _read_shard(index, wanted)
-        except (UsageError, OSError, ValueError, EOFError) as error:
+        except (UsageError, OSError, ValueError, EOFError, TokenError) as error:
             rows = index.with_suffix(".npy")
             to_stderr(f"cached chips {rows} are damaged, decoding again: {error}")
             for path in (index, rows):
