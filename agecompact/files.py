@@ -22,6 +22,9 @@ from agecompact.errors import OutputError, UsageError
 _MOST_BYTES = 2**28
 # Parsed, text can take 20 times as much memory.
 _MOST_TEXT_BYTES = 2**26
+_PLAIN = (str, int, float, bool, list, dict, type(None))
+# Far more than any file needs, and far less than Python's own limit.
+_DEEPEST = 50
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -67,17 +70,40 @@ def json_value(text: str | bytes) -> Any:
     """Parses JSON strictly, so that the value can be written again.
 
     Raises:
-        ValueError: The text is not JSON, or has NaN, an infinite number, a key twice, or half a
-            surrogate pair.
-        RecursionError: It is nested too deeply.
+        ValueError: The text is not JSON, is nested too deeply, or has NaN, an infinite number, a
+            key twice, or half a surrogate pair.
+        RecursionError: It is nested so deeply that it cannot be parsed.
     """
     text = text if isinstance(text, str) else text.decode()
     value = json.loads(
         text, parse_constant=finite, parse_float=finite, object_pairs_hook=_without_duplicates
     )
+    check_plain(value)
     if _SURROGATE.search(text):
         json.dumps(value, ensure_ascii=False).encode()
     return value
+
+
+def check_plain(value: Any) -> None:
+    """Checks that a parsed value can be processed and written as JSON.
+
+    Raises:
+        ValueError: It is nested too deeply, or has a date of TOML.
+    """
+    level = [value]
+    for _ in range(_DEEPEST):
+        children = [
+            child
+            for node in level
+            if isinstance(node, dict | list)
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+        if not all(isinstance(child, _PLAIN) for child in children):
+            raise ValueError("it has a date or a time, where none can be")
+        level = [child for child in children if isinstance(child, dict | list)]
+        if not level:
+            return
+    raise ValueError(f"it is nested more than {_DEEPEST} levels deep")
 
 
 def finite(text: str) -> float:

@@ -158,7 +158,8 @@ def read(path: Path) -> Weights:
         with safe_open(path, framework="pt") as stream:
             metadata = stream.metadata() or {}
             state = {name: stream.get_tensor(name).float() for name in stream.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    # torch raises a RuntimeError for a tensor of too many dimensions.
+    except (SafetensorError, OSError, RuntimeError) as error:
         raise unreadable(path, error, wanted="pytorch") from None
     if _METADATA_KEY not in metadata:
         raise UsageError(
