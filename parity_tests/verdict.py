@@ -11,6 +11,7 @@ import numpy as np
 
 from agecompact.artifacts.manifest import Build, Entry, NotMade
 from agecompact.artifacts.metadata import MetadataError
+from agecompact.artifacts.provenance import differences
 from agecompact.contract import Contract, Unit
 from agecompact.errors import AgecompactError, BackendMissingError
 from agecompact.evaluation.evaluate import target_of_contract
@@ -19,6 +20,7 @@ from agecompact.formats import FORMATS, PRECISIONS, Runtime, opened_by
 from agecompact.runtimes.registry import load, read_metadata
 from parity_tests.compare import Outputs, output_errors, spread
 from parity_tests.inputs import Sample
+from parity_tests.interface import check_declared
 from parity_tests.reference import Reference
 from parity_tests.results import Failure, Result
 from parity_tests.runner import ModelRunner
@@ -64,7 +66,7 @@ def check(candidate: Candidate, reference: Reference, settings: CheckSettings) -
     result = _unchecked(candidate.build, candidate.entry, candidate.runtime, settings)
     try:
         contract = _contract(candidate)
-        _check_opset(candidate)
+        _check_declared(candidate, contract)
         with ModelRunner(candidate.path, candidate.runtime, contract, settings) as runner:
             result = replace(result, runtime_version=runner.opened.version)
             result = compare(result, runner, reference, settings)
@@ -171,7 +173,6 @@ def failed(result: Result, failure: Failure) -> Result:
 
 def _contract(candidate: Candidate) -> Contract:
     """The artefact's own contract, which a phone would use."""
-    manifest = candidate.build.manifest
     try:
         described = read_metadata(candidate.path)
     except BackendMissingError as error:
@@ -180,28 +181,23 @@ def _contract(candidate: Candidate) -> Contract:
         raise Failure("metadata", str(error)) from None
     except AgecompactError as error:
         raise Failure("load", str(error)) from None
-    for what, found, wanted in (
-        ("model", described.model, manifest.model),
-        ("precision", described.precision, candidate.entry.precision),
-        ("weights_sha256", described.weights_sha256, manifest.weights_sha256),
-    ):
-        if found != wanted:
-            raise Failure("metadata", f"its metadata has {what} '{found}', not '{wanted}'")
-    contract = described.contract
-    # Samples are cropped by the manifest's contract, so the outputs would not show other boxes.
-    if (contract.crops, contract.output) != (manifest.contract.crops, manifest.contract.output):
-        raise Failure("metadata", "its metadata has other crops or another output")
-    return contract
+    if found := differences(described, candidate.build.manifest, candidate.entry):
+        raise Failure("metadata", "; ".join(found))
+    return described.contract
 
 
-def _check_opset(candidate: Candidate) -> None:
-    """Rejects an ONNX file with another opset than requested: some exporters fall back silently."""
-    wanted = candidate.entry.opset
-    if wanted is None:
-        return
-    opset = load(candidate.runtime).describe(str(candidate.path))["opsets"].get("ai.onnx")
-    if opset != wanted:
-        raise Failure("conversion", f"its opset is {opset}, {wanted} was requested")
+def _check_declared(candidate: Candidate, contract: Contract) -> None:
+    """Rejects a file that an app cannot bind to as the contract and the manifest say."""
+    entry = candidate.entry
+    try:
+        declared = load(candidate.runtime).declared(str(candidate.path))
+    except AgecompactError as error:
+        raise Failure("load", str(error)) from None
+    # Some exporters fall back silently.
+    if declared.opset != entry.opset:
+        versions = f"{declared.opset}, {entry.opset} was requested"
+        raise Failure("conversion", f"the version of its ops is {versions}")
+    check_declared(declared, contract, entry.batch)
 
 
 def _check_weights(candidate: Candidate, reference: Reference) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from agecompact.models import registry
 from agecompact.runtimes.base import Interface, Port
+from parity_tests.interface import check_interface
 from parity_tests.results import Failure
-from parity_tests.runner import check_interface
 
 C3AE = registry.get("c3ae").contract
 IMAGE = Port((1, 3, 64, 64), "float32")
