@@ -55,6 +55,16 @@ class Candidate:
         """The artefact's path."""
         return self.build.path(self.entry)
 
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """The key of its result."""
+        return self.build.manifest.model, self.entry.file, self.runtime.name
+
+    @property
+    def name(self) -> str:
+        """Artefact and runtime, for people."""
+        return f"{self.entry.file} in {self.runtime.label}"
+
 
 def check(candidate: Candidate, reference: Reference, settings: CheckSettings) -> Result:
     """Checks one artefact in one runtime, up to its first failure.
