@@ -46,9 +46,9 @@ def _faults(baseline: Sequence[Result], checks: Sequence[Candidate]) -> Iterator
     if models.isdisjoint(theirs):
         yield f"it is of {', '.join(sorted(theirs))}, the build of {', '.join(sorted(models))}"
         return
-    for result, count in Counter(result.key for result in baseline).items():
+    for name, count in Counter(result.name for result in baseline).items():
         if count > 1:
-            yield f"it has {count} results for {result[1]} in {result[2]}"
+            yield f"it has {count} results for {name}"
     for result in baseline:
         if result.status == "passed":
             yield from _impossible(result)

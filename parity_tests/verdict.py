@@ -12,11 +12,13 @@ import numpy as np
 from agecompact.artifacts.manifest import Build, Entry, NotMade
 from agecompact.artifacts.metadata import MetadataError
 from agecompact.artifacts.provenance import differences
+from agecompact.bench.size import Parts
 from agecompact.contract import Contract, Unit
 from agecompact.errors import AgecompactError, BackendMissingError
 from agecompact.evaluation.evaluate import target_of_contract
 from agecompact.files import sha256_of
 from agecompact.formats import FORMATS, PRECISIONS, Runtime, opened_by
+from agecompact.imports import resolve
 from agecompact.runtimes.registry import load, read_metadata
 from parity_tests.compare import Outputs, output_errors, spread
 from parity_tests.inputs import Sample
@@ -32,6 +34,8 @@ from parity_tests.weights import WEIGHTS_FORMAT, WeightFault, compare_given, com
 
 # Failures of the output, which originate at an op.
 _NUMERIC = frozenset({"not-finite", "degenerate", "mismatch"})
+# Converters keep some layers exact, and align constants.
+_LEAST_SAVING = 0.95
 # Weights of fewer bits are compressed, so the package does not contain the network's own.
 _LEAST_FLOAT_BITS = 16
 
@@ -77,6 +81,7 @@ def check(candidate: Candidate, reference: Reference, settings: CheckSettings) -
     try:
         contract = _contract(candidate)
         _check_declared(candidate, contract)
+        _check_size(candidate)
         with ModelRunner(candidate.path, candidate.runtime, contract, settings) as runner:
             result = replace(result, runtime_version=runner.opened.version)
             result = compare(result, runner, reference, settings)
@@ -208,6 +213,19 @@ def _check_declared(candidate: Candidate, contract: Contract) -> None:
         versions = f"{declared.opset}, {entry.opset} was requested"
         raise Failure("conversion", f"the version of its ops is {versions}")
     check_declared(declared, contract, entry.batch)
+
+
+def _check_size(candidate: Candidate) -> None:
+    """Rejects weights that were not made smaller: some converters skip what they do not know."""
+    format_ = FORMATS[candidate.entry.format]
+    full = PRECISIONS[format_.precisions[0]]
+    if candidate.entry.precision == full.name:
+        return
+    parts: Parts = resolve(format_.size_reader)(candidate.path)
+    bits = parts.weights * 8 / candidate.build.manifest.folded_parameters
+    if bits > _LEAST_SAVING * full.stored_bits:
+        wanted = f"{candidate.entry.precision} was requested"
+        raise Failure("conversion", f"its weights take {bits:.0f} bits a parameter, {wanted}")
 
 
 def _check_weights(candidate: Candidate, reference: Reference) -> None:
