@@ -57,6 +57,11 @@ def drop_bound_input(signature: Any, _: Any) -> None:
     del signature.inputs[1]
 
 
+def reorder_signature(model: Any) -> None:
+    """Its entries are bound by name, whatever their order."""
+    model.signatureDefs[0].inputs.reverse()
+
+
 def second_subgraph(model: Any) -> None:
     model.subgraphs.append(copy.deepcopy(model.subgraphs[0]))
 
@@ -134,6 +139,7 @@ FAULTS: dict[str, tuple[Edit, str]] = {
     "second-past-the-end": (in_tflite(second_signature(bind_past_the_end)), "interface"),
     "second-without-subgraph": (in_tflite(second_signature(bind_missing_subgraph)), "interface"),
     "second-without-input": (in_tflite(second_signature(drop_bound_input)), "interface"),
+    "signature-order": (in_tflite(reorder_signature), ""),
     "second-name": (in_tflite(second_signature(lambda *_: None)), ""),
     "second-subgraph": (in_tflite(second_subgraph), "interface"),
     "extra-graph-output": (in_tflite(extra_graph_output), "names"),
