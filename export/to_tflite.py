@@ -46,7 +46,9 @@ def convert(job: Job) -> Conversion:
     """
     assert job.source is not None
     weights = checkpoints.read(job.weights)
-    converted = _run_onnx2tf(job.source, job.folder / "onnx2tf")
+    # A phone's accelerators refuse tensors of any size.
+    batch = 1 if job.dynamic_batch else None
+    converted = _run_onnx2tf(job.source, job.folder / "onnx2tf", batch)
     versions = versions_of(*_TOOLS)
     for precision in job.precisions:
         target = Target(FORMATS["tflite"], PRECISIONS[precision])
@@ -57,8 +59,14 @@ def convert(job: Job) -> Conversion:
     return Conversion("onnx2tf", versions)
 
 
-def _run_onnx2tf(source: Path, folder: Path) -> bytes:
-    """Converts an ONNX file to a float32 TFLite file, in a folder of its own."""
+def _run_onnx2tf(source: Path, folder: Path, batch: int | None) -> bytes:
+    """Converts an ONNX file to a float32 TFLite file, in a folder of its own.
+
+    Args:
+        source: The ONNX file.
+        folder: The folder to make.
+        batch: Size of an open batch axis; None for a file whose axes all have sizes.
+    """
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     import onnx2tf
     from onnx2tf import onnx2tf as implementation
@@ -75,6 +83,7 @@ def _run_onnx2tf(source: Path, folder: Path) -> bytes:
             onnx2tf.convert(
                 input_onnx_file_path=copied.name,
                 output_folder_path="out",
+                batch_size=batch,
                 copy_onnx_input_output_names_to_tflite=True,
                 non_verbose=True,
             )
