@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import chdir
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +47,7 @@ def convert(job: Job) -> Conversion:
     """
     assert job.source is not None
     weights = checkpoints.read(job.weights)
-    # A phone's accelerators refuse tensors of any size.
-    batch = 1 if job.dynamic_batch else None
-    converted = _run_onnx2tf(job.source, job.folder / "onnx2tf", batch)
+    converted = _run_onnx2tf(_of_one_image(job, job.source), job.folder / "onnx2tf")
     versions = versions_of(*_TOOLS)
     for precision in job.precisions:
         target = Target(FORMATS["tflite"], PRECISIONS[precision])
@@ -56,17 +55,27 @@ def convert(job: Job) -> Conversion:
         path = job.folder / target.file_name(weights.model_id)
         path.write_bytes(_finish(converted, described))
     shutil.rmtree(job.folder / "onnx2tf")
+    shutil.rmtree(job.folder / "one_image", ignore_errors=True)
     return Conversion("onnx2tf", versions)
 
 
-def _run_onnx2tf(source: Path, folder: Path, batch: int | None) -> bytes:
-    """Converts an ONNX file to a float32 TFLite file, in a folder of its own.
+def _of_one_image(job: Job, source: Path) -> Path:
+    """The ONNX file of a job, or one that takes a single image if that one takes any number.
 
-    Args:
-        source: The ONNX file.
-        folder: The folder to make.
-        batch: Size of an open batch axis; None for a file whose axes all have sizes.
+    A phone's accelerators refuse tensors of any size, and onnx2tf misreads some graphs of them.
     """
+    if not job.dynamic_batch:
+        return source
+    from export import to_onnx
+
+    folder = job.folder / "one_image"
+    folder.mkdir()
+    to_onnx.convert(replace(job, folder=folder, dynamic_batch=False))
+    return folder / source.name
+
+
+def _run_onnx2tf(source: Path, folder: Path) -> bytes:
+    """Converts an ONNX file to a float32 TFLite file, in a folder of its own."""
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     import onnx2tf
     from onnx2tf import onnx2tf as implementation
@@ -83,7 +92,6 @@ def _run_onnx2tf(source: Path, folder: Path, batch: int | None) -> bytes:
             onnx2tf.convert(
                 input_onnx_file_path=copied.name,
                 output_folder_path="out",
-                batch_size=batch,
                 copy_onnx_input_output_names_to_tflite=True,
                 non_verbose=True,
             )
