@@ -56,11 +56,11 @@ def check_interface(reported: Interface, contract: Contract, values: int | None 
         sides = zip(port.shape[1:], given[1:], strict=False)
         _check_dtype(f"input '{crop}'", port.dtype, contract.dtype)
         if len(port.shape) != len(given) or any(have not in (None, want) for have, want in sides):
-            raise _difference("shapes", f"input '{crop}' has shape", _shape(port), str(given))
+            raise _difference("shapes", f"input '{crop}' has shape", port.sides, str(given))
     output = reported.outputs[name]
     _check_dtype(f"output '{name}'", output.dtype, "float32")
     if values is not None and math.prod(side or 1 for side in output.shape[1:]) != values:
-        raise _difference("shapes", f"output '{name}' has shape", _shape(output), str((1, values)))
+        raise _difference("shapes", f"output '{name}' has shape", output.sides, str((1, values)))
 
 
 def _check_side(what: str, found: Ports, wanted: Mapping[str, Port]) -> None:
@@ -68,8 +68,8 @@ def _check_side(what: str, found: Ports, wanted: Mapping[str, Port]) -> None:
     for name, port in found:
         _check_dtype(f"{what} '{name}'", port.dtype, wanted[name].dtype)
         if port.shape != wanted[name].shape:
-            found_shape, wanted_shape = _shape(port), _shape(wanted[name])
-            raise _difference("shapes", f"{what} '{name}' has shape", found_shape, wanted_shape)
+            have, want = port.sides, wanted[name].sides
+            raise _difference("shapes", f"{what} '{name}' has shape", have, want)
 
 
 def _check_names(what: str, found: Iterable[str], wanted: Iterable[str]) -> None:
@@ -95,8 +95,3 @@ def _listed(names: Iterable[str]) -> str:
     every = list(names)
     more = f" and {len(every) - _LISTED} more" if len(every) > _LISTED else ""
     return (", ".join(every[:_LISTED]) or "missing") + more
-
-
-def _shape(port: Port) -> str:
-    sides = ["any" if side is None else str(side) for side in port.shape]
-    return f"({', '.join(sides)})"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -13,7 +16,7 @@ from agecompact.artifacts.manifest import Build, Entry, NotMade
 from agecompact.artifacts.metadata import MetadataError
 from agecompact.artifacts.provenance import differences
 from agecompact.bench.size import Parts
-from agecompact.contract import Contract, Unit
+from agecompact.contract import Contract, Output, Unit
 from agecompact.errors import AgecompactError, BackendMissingError
 from agecompact.evaluation.evaluate import target_of_contract
 from agecompact.files import sha256_of
@@ -119,6 +122,7 @@ def compare(
         _reject_degenerate(reference.outputs, outputs, min_spread(result.unit))
         result, worst = _compared(result, outputs, runner, reference, settings)
         _reject_mismatch(result)
+        _reject_out_of_range(outputs, runner.contract.output, result.tolerance.max)
         if settings.labelled:
             result = _compared_on_labelled(result, runner, reference, settings)
     except Failure as failure:
@@ -188,14 +192,13 @@ def failed(result: Result, failure: Failure) -> Result:
 
 def _contract(candidate: Candidate) -> Contract:
     """The artefact's own contract, which a phone would use."""
-    try:
-        described = read_metadata(candidate.path)
-    except BackendMissingError as error:
-        raise Failure("missing", str(error)) from None
-    except MetadataError as error:
-        raise Failure("metadata", str(error)) from None
-    except AgecompactError as error:
-        raise Failure("load", str(error)) from None
+    with _load_failures():
+        try:
+            described = read_metadata(candidate.path)
+        except BackendMissingError as error:
+            raise Failure("missing", str(error)) from None
+        except MetadataError as error:
+            raise Failure("metadata", str(error)) from None
     if found := differences(described, candidate.build.manifest, candidate.entry):
         raise Failure("metadata", "; ".join(found))
     return described.contract
@@ -204,15 +207,21 @@ def _contract(candidate: Candidate) -> Contract:
 def _check_declared(candidate: Candidate, contract: Contract) -> None:
     """Rejects a file that an app cannot bind to as the contract and the manifest say."""
     entry = candidate.entry
-    try:
+    with _load_failures():
         declared = load(candidate.runtime).declared(str(candidate.path))
-    except AgecompactError as error:
-        raise Failure("load", str(error)) from None
     # Some exporters fall back silently.
     if declared.opset != entry.opset:
         versions = f"{declared.opset}, {entry.opset} was requested"
         raise Failure("conversion", f"the version of its ops is {versions}")
     check_declared(declared, contract, entry.batch)
+
+
+@contextmanager
+def _load_failures() -> Iterator[None]:
+    try:
+        yield
+    except AgecompactError as error:
+        raise Failure("load", str(error)) from None
 
 
 def _check_size(candidate: Candidate) -> None:
@@ -221,7 +230,8 @@ def _check_size(candidate: Candidate) -> None:
     full = PRECISIONS[format_.precisions[0]]
     if candidate.entry.precision == full.name:
         return
-    parts: Parts = resolve(format_.size_reader)(candidate.path)
+    with _load_failures():
+        parts: Parts = resolve(format_.size_reader)(candidate.path)
     bits = parts.weights * 8 / candidate.build.manifest.folded_parameters
     if bits > _LEAST_SAVING * full.stored_bits:
         wanted = f"{candidate.entry.precision} was requested"
@@ -315,6 +325,15 @@ def _reject_mismatch(result: Result) -> None:
                 f"{what} {error:.3g} {result.unit}, {gate:g} allowed; worst fixed input "
                 f"'{result.worst_sample}'",
             )
+
+
+def _reject_out_of_range(outputs: Outputs, output: Output, slack: float) -> None:
+    """Rejects right outputs that an app does not expect: it may scale by the bounds, or clip."""
+    low = -math.inf if output.minimum is None else output.minimum
+    high = math.inf if output.maximum is None else output.maximum
+    if outputs.min() < low - slack or outputs.max() > high + slack:
+        found = f"{outputs.min():.4g} to {outputs.max():.4g} {output.unit}"
+        raise Failure("metadata", f"its outputs are {found}; the contract has {low:g} to {high:g}")
 
 
 def _compared_on_labelled(

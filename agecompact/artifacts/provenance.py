@@ -25,17 +25,17 @@ def differences(described: ArtifactMetadata, manifest: Manifest, entry: Entry) -
         ("source", described.source, manifest.source),
         ("terms", described.terms, manifest.terms),
         ("versions", dict(described.versions), dict(entry.versions)),
+    )
+    mine, theirs = described.contract, manifest.contract
+    return (
         *(
-            (name, getattr(described.contract, name), getattr(manifest.contract, name))
-            for name in _CONTRACT
+            f"its metadata has {what} {found!r}, not {wanted!r}"
+            for what, found, wanted in pairs
+            if found != wanted
+        ),
+        *(
+            f"its contract has another {part}: {getattr(mine, part)}, not {getattr(theirs, part)}"
+            for part in _CONTRACT
+            if getattr(mine, part) != getattr(theirs, part)
         ),
     )
-    return tuple(
-        f"its metadata has {what} {_quoted(found)}, not {_quoted(wanted)}"
-        for what, found, wanted in pairs
-        if found != wanted
-    )
-
-
-def _quoted(value: object) -> str:
-    return f"'{value}'" if isinstance(value, str) else str(value)

@@ -39,6 +39,11 @@ class Port:
     shape: tuple[int | None, ...]
     dtype: str
 
+    @property
+    def sides(self) -> str:
+        """The shape, for people: `(any, 3, 64, 64)`."""
+        return f"({', '.join('any' if side is None else str(side) for side in self.shape)})"
+
 
 @dataclass(frozen=True)
 class Interface:

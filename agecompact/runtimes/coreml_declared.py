@@ -12,6 +12,7 @@ from agecompact.runtimes.base import Declaration, Declared, Interface, Port, Por
 
 # The colour spaces of Core ML that are in colour.
 RGB, BGR = 20, 30
+_OTHER_SPACES = {0: "no colour space", 10: "greyscale", 40: "float16 greyscale"}
 # The dtype of a tensor whose description has none.
 UNDECLARED = "undeclared"
 # ArrayFeatureType.ArrayDataType of Core ML's FeatureTypes.proto.
@@ -91,7 +92,8 @@ def _image_port(image: Any) -> Port:
     sides = _varying([int(image.height), int(image.width)], others)
     if image.colorSpace in (RGB, BGR):
         return Port((1, *sides, 3), "uint8")
-    return Port((1, *sides, 1), f"{image.ColorSpace.Name(image.colorSpace).lower()} image")
+    space = _OTHER_SPACES.get(image.colorSpace, str(image.colorSpace))
+    return Port((1, *sides, 1), f"image in {space}")
 
 
 def _varying(sides: Sequence[int], others: Sequence[Sequence[int]]) -> tuple[int | None, ...]:

@@ -184,7 +184,7 @@ class _LiteRT(Backend):
 
         try:
             return litert_declared.declared(_parse(path), SIGNATURE)
-        except LookupError as error:
+        except Exception as error:  # As in `_parse`.
             raise _unusable(f"{path} is a broken TFLite file", path, str(error)) from None
 
     def open_session(self, path: str, threads: int) -> Session:

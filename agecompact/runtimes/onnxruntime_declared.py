@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from onnx import ModelProto, TensorProto, external_data_helper, helper
+from onnx import ModelProto, external_data_helper, helper
 
 from agecompact.artifacts import metadata
 from agecompact.runtimes.base import Declaration, Declared, Port
+
+_DTYPES = {
+    number: helper.tensor_dtype_to_np_dtype(number).name
+    for number in helper.get_all_tensor_dtypes()
+}
 
 
 def declared(model: ModelProto) -> Declared:
@@ -28,9 +33,7 @@ def _port(value: Any) -> Port:
     tensor = value.type.tensor_type
     # A side of any size has a name, or nothing, instead of a number.
     sides = (d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim)
-    unknown = tensor.elem_type == TensorProto.UNDEFINED
-    dtype = "undefined" if unknown else helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
-    return Port(tuple(sides), dtype)
+    return Port(tuple(sides), _DTYPES.get(tensor.elem_type, f"type {tensor.elem_type}"))
 
 
 def _oddities(model: ModelProto) -> Iterator[str]:

@@ -6,12 +6,14 @@ files, as if a converter had made them.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from parity_tests.results import Result
 from tests.parity_tests.editing import Edit, edited_build
 from tests.parity_tests.faults import in_coreml, in_metadata, in_onnx, in_tflite
-from tests.support import BuildOf, verdicts_on
+from tests.support import BuildOf, CopyBuild, verdicts_on
 
 MODEL = "c3ae"
 FORMATS = {
@@ -56,3 +58,15 @@ def test_a_wrong_interface_fails_by_its_kind(
     result = results[f"{name}_{file}"]
     kind = FAULTS[fault][1]
     assert (result.status, result.kind) == (("failed", kind) if kind else ("passed", None))
+
+
+def test_outputs_outside_the_bounds_of_the_contract_fail(copy_build: CopyBuild) -> None:
+    """The artefact and the manifest agree: the contract of the weights was wrong."""
+    build = copy_build("ssrnet", ".onnx")
+    (entry,) = build.manifest.artifacts
+    in_metadata.with_field("contract", "output", "maximum", value=5.0)(build.path(entry))
+    contract = build.manifest.contract
+    narrow = replace(contract, output=replace(contract.output, maximum=5.0))
+    (result,) = verdicts_on(replace(build, manifest=replace(build.manifest, contract=narrow)))
+    assert (result.status, result.kind) == ("failed", "metadata")
+    assert "the contract has -inf to 5" in result.reason

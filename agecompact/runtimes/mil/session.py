@@ -154,7 +154,8 @@ def _image_inputs(specification: Any, inputs: Mapping[str, TensorType]) -> dict[
         if name not in found and not _agree(port, computed[name]):
             raise UsageError(
                 f"the description of '{name}' does not match the program",
-                why=f"described as {port}, computed as {computed[name]}",
+                why=f"it is {port.dtype} {port.sides}, but the program has "
+                f"{computed[name].dtype} {computed[name].sides}",
                 fix="export the package again",
             )
     return found
