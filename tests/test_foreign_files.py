@@ -92,7 +92,18 @@ def _written(folder: Path, name: str, content: bytes | str) -> Path:
 
 
 def _manifest(folder: Path) -> Reader:
-    entry = manifest.Entry("a.onnx", "onnx", "float32", "0" * 64, 9, "torch", {"torch": "2"}, 17, 1)
+    entry = manifest.Entry(
+        file="a.onnx",
+        format="onnx",
+        precision="float32",
+        sha256="0" * 64,
+        bytes=9,
+        converter="torch",
+        versions={"torch": "2"},
+        opset=17,
+        batch=1,
+        conversion_s=1.0,
+    )
     failed = manifest.NotMade("a.tflite", "tflite", "float32", "no")
     contract = registry.get("c3ae").contract
     manifest.write(
