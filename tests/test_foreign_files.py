@@ -108,7 +108,19 @@ def _manifest(folder: Path) -> Reader:
     contract = registry.get("c3ae").contract
     manifest.write(
         folder,
-        manifest.Manifest("c3ae", "w", "0" * 64, contract, 1, 1, 1, (entry,), (failed,)),
+        manifest.Manifest(
+            model="c3ae",
+            weights="w",
+            weights_sha256="0" * 64,
+            contract=contract,
+            source="paper",
+            terms="t",
+            parameters=1,
+            folded_parameters=1,
+            macs=1,
+            artifacts=(entry,),
+            not_made=(failed,),
+        ),
     )
     return Reader(
         folder / manifest.FILE_NAME, lambda: manifest.read_builds(folder), mutations.json_mutants
