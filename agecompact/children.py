@@ -8,6 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +19,21 @@ from agecompact import lifeline
 
 # The pipes of a killed group close at once, unless a program has left the group.
 _REAP_S = 5.0
+_CHECK_S = 0.5
+
+
+class TimedOut(Exception):  # noqa: N818 - a result to record.
+    """A program took too long.
+
+    Attributes:
+        stdout: What it had printed to its standard output.
+        stderr: What it had printed to its standard error.
+    """
+
+    def __init__(self, stdout: str, stderr: str) -> None:
+        super().__init__(stdout, stderr)
+        self.stdout = stdout
+        self.stderr = stderr
 
 
 @contextmanager
@@ -40,18 +57,23 @@ def child(
         OSError: The program does not exist or cannot be run.
     """
     program, *arguments = map(str, command)
-    found = shutil.which(program, path=(os.environ if env is None else env).get("PATH"))
+    environment = dict(os.environ if env is None else env)
+    found = shutil.which(program, path=environment.get("PATH"))
     if found is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
     read_end, write_end = os.pipe()
+    launcher = [sys.executable, "-I", "-S", lifeline.__file__, str(read_end)]
+    launcher += [f"{name}={value}" for name, value in environment.items() if _is_ours(name)]
     try:
         try:
-            process: subprocess.Popen[Any] = subprocess.Popen(
-                [sys.executable, "-I", "-S", lifeline.__file__, str(read_end)]
-                + [str(Path(found).absolute()), *arguments],
+            process = subprocess.Popen(
+                [*launcher, "--", str(Path(found).absolute()), *arguments],
                 pass_fds=(read_end,),
                 start_new_session=True,
-                env=env,
+                env={
+                    **{name: value for name, value in environment.items() if not _is_ours(name)},
+                    **{name: value for name, value in os.environ.items() if _is_ours(name)},
+                },
                 **options,
             )
         finally:
@@ -63,6 +85,10 @@ def child(
             _close(process)
     finally:
         os.close(write_end)
+
+
+def _is_ours(name: str) -> bool:
+    return name.startswith(lifeline.OURS)
 
 
 def kill(process: subprocess.Popen[Any]) -> None:
@@ -95,18 +121,40 @@ def run(
         Its exit code and output. Bytes that are not UTF-8 are replaced.
 
     Raises:
-        subprocess.TimeoutExpired: It took longer; `stdout` and `stderr` are what it had printed.
+        TimedOut: It took longer, and was killed.
         OSError: The program does not exist or cannot be run.
     """
-    streams = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
     with child(
-        command, stdin=subprocess.DEVNULL, text=True, errors="replace", **streams, **options
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        **options,
     ) as process:
         try:
             stdout, stderr = process.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired as expired:
+        except subprocess.TimeoutExpired:
             kill(process)
-            with suppress(subprocess.TimeoutExpired):
-                expired.stdout, expired.stderr = process.communicate(timeout=_REAP_S)
-            raise
+            try:
+                printed = process.communicate(timeout=_REAP_S)
+            except subprocess.TimeoutExpired:
+                printed = "", ""
+            raise TimedOut(*printed) from None
     return subprocess.CompletedProcess(list(map(str, command)), process.returncode, stdout, stderr)
+
+
+def end_with_parent(_: int) -> None:
+    """Ends this process, a data loader's worker, soon after its parent has died.
+
+    PyTorch's own check takes five seconds.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_CHECK_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

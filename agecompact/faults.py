@@ -78,8 +78,8 @@ def fault_of(error: BaseException) -> Fault | None:
     """The machine's fault behind an exception; None if it may be a bug."""
     if isinstance(error, MemoryError):
         return _MEMORY
-    if isinstance(error, OSError) and error.errno in _FAULTS:
-        return _FAULTS[error.errno]
+    if isinstance(error, OSError) and (known := _FAULTS.get(error.errno or 0)):
+        return known
     if isinstance(error, UnicodeEncodeError) and _has_undecoded(error.object):
         return Fault("a name is not valid UTF-8", "rename that file or folder")
     return next((fault for words, fault in _WORDS.items() if words in str(error)), None)

@@ -119,10 +119,11 @@ def _sweep(folder: Path) -> None:
 def _remove(folder: Path) -> None:
     """Removes a folder, and its lock last: if this is interrupted, it can still be swept."""
     with suppress(OSError):
-        for path in folder.iterdir():
+        for path in list(folder.iterdir()):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             elif path.name != _LOCK:
                 path.unlink()
-        (folder / _LOCK).unlink()
-        folder.rmdir()
+        if [path.name for path in folder.iterdir()] == [_LOCK]:
+            (folder / _LOCK).unlink()
+            folder.rmdir()

@@ -22,7 +22,7 @@ _OPEN_FILES = 1024
 _MEMORY_BYTES = 512 << 20
 
 
-class Stopped(KeyboardInterrupt):  # noqa: N818 - it unwinds as Ctrl-C does.
+class Stopped(KeyboardInterrupt):
     """A signal asked this process to end.
 
     Attributes:
@@ -39,7 +39,7 @@ class _Output(io.FileIO):
 
     failure: OSError | None = None
 
-    def write(self, data: Buffer, /) -> int | None:
+    def write(self, data: Buffer, /) -> int:
         try:
             return super().write(data)
         except OSError as error:
@@ -85,7 +85,7 @@ def _open_streams() -> None:
         encoding=sys.stdout.encoding,
         # What the encoding lacks, or a name that is not text, is no reason to fail.
         errors="backslashreplace",
-        line_buffering=sys.stdout.line_buffering,
+        line_buffering=bool(sys.stdout.line_buffering),
     )
 
 

@@ -17,7 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from agecompact.artifacts import golden, manifest
-from agecompact.artifacts.manifest import Build, Entry, Manifest
+from agecompact.artifacts.manifest import Build, Entry, Manifest, NotMade
 from agecompact.errors import UsageError
 from agecompact.files import locked, sha256_of, updated_path
 from agecompact.formats import TARGETS
@@ -97,32 +97,36 @@ def _read(folder: Path) -> Build | None:
 
 
 def _merge(made: Manifest, old: Build | None, folder: Path, source: Path | None) -> Published:
-    new = {entry.file for entry in (*made.artifacts, *made.not_made)}
+    remade = {entry.file for entry in made.artifacts}
+    failed = {entry.file for entry in made.not_made}
     kept: list[Entry] = []
     removed: list[Removed] = []
     for file, entry in _artifacts(old, made, folder).items():
-        failed = any(each.file == file for each in made.not_made)
-        if file in new and not failed:
+        if file in remade:
             continue
-        why = "its conversion failed" if failed else _why_stale(entry, old, made)
+        why = "its conversion failed" if file in failed else _why_stale(entry, old, made)
         if why or entry is None:
             removed.append(Removed(folder / file, why, _export(made, file, folder.parent, source)))
         else:
             kept.append(entry)
-    same_weights = old is not None and old.manifest.weights_sha256 == made.weights_sha256
     merged = replace(
         made,
         artifacts=tuple(sorted((*made.artifacts, *kept), key=_position)),
         not_made=(
             *made.not_made,
-            *(n for n in (old.manifest.not_made if old and same_weights else ()) if n.file not in new),
+            *(n for n in _still_missing(old, made) if n.file not in remade | failed),
         ),
     )
     pack = folder / golden.FOLDER
-    if why := _why_pack_is_stale(pack, merged):
+    if why := _why_pack_is_stale(pack, old, merged):
         again = shlex.join(["agecompact", "parity", "freeze", str(folder)])
         removed.append(Removed(pack, why, again))
     return Published(merged, tuple(entry.file for entry in kept), tuple(removed))
+
+
+def _still_missing(old: Build | None, made: Manifest) -> tuple[NotMade, ...]:
+    same = old is not None and old.manifest.weights_sha256 == made.weights_sha256
+    return old.manifest.not_made if old is not None and same else ()
 
 
 def _artifacts(old: Build | None, made: Manifest, folder: Path) -> dict[str, Entry | None]:
@@ -159,7 +163,7 @@ def _installed(tool: str) -> str | None:
         return None
 
 
-def _why_pack_is_stale(pack: Path, merged: Manifest) -> str:
+def _why_pack_is_stale(pack: Path, old: Build | None, merged: Manifest) -> str:
     try:
         found = golden.read_if_there(pack)
     except UsageError as error:
@@ -168,6 +172,8 @@ def _why_pack_is_stale(pack: Path, merged: Manifest) -> str:
         return ""
     if found.weights_sha256 != merged.weights_sha256:
         return "it was made from other weights"
+    if old is None or old.manifest.contract != merged.contract:
+        return "the contract has changed"
     missing = [entry.file for entry in merged.artifacts if entry.file not in found.tolerances]
     return f"it does not cover {', '.join(missing)}" if missing else ""
 

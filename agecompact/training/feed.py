@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from agecompact.children import end_with_parent
 from agecompact.contract import Contract, Image
 from agecompact.data import batches
 from agecompact.training.augment import Augmentation, augment
@@ -110,6 +111,7 @@ def loader(
         batch_sampler=list(plan.keys(count, epoch)),
         collate_fn=_unchanged,
         num_workers=workers,
+        worker_init_fn=end_with_parent,
         # Otherwise the workers' base seed would be drawn from the generator that dropout uses.
         generator=torch.Generator().manual_seed(0),
     )
