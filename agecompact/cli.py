@@ -93,7 +93,7 @@ def _run(arguments: list[str]) -> int:
         Exception: A bug.
     """
     try:
-        prepare()
+        prepare(arguments)
         # Not cli.main: it hides exit codes.
         with cli.make_context("agecompact", arguments) as context:
             cli.invoke(context)

@@ -80,9 +80,14 @@ def fault_of(error: BaseException) -> Fault | None:
         return _MEMORY
     if isinstance(error, OSError) and (known := _FAULTS.get(error.errno or 0)):
         return known
-    if isinstance(error, UnicodeEncodeError) and _has_undecoded(error.object):
+    if isinstance(error, UnicodeEncodeError) and has_undecoded(error.object):
         return Fault("a name is not valid UTF-8", "rename that file or folder")
-    return next((fault for words, fault in _WORDS.items() if words in str(error)), None)
+    return fault_in(str(error))
+
+
+def fault_in(text: str) -> Fault | None:
+    """The machine's fault that a library's message reports; None if it reports none."""
+    return next((fault for words, fault in _WORDS.items() if words in text), None)
 
 
 def machine_error(error: BaseException) -> MachineError | None:
@@ -90,10 +95,15 @@ def machine_error(error: BaseException) -> MachineError | None:
     fault = fault_of(error)
     if fault is None:
         return None
-    why = str(error).strip().splitlines()[:1]
-    return MachineError(fault.what, why=why[0] if why else "", fix=fault.fix)
+    return MachineError(fault.what, why=_why(error), fix=fault.fix)
 
 
-def _has_undecoded(text: str) -> bool:
+def _why(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return next(iter(str(error).strip().splitlines()), "")
+
+
+def has_undecoded(text: str) -> bool:
     """Whether a text holds bytes that Python could not decode, as in names of files."""
     return any("\udc80" <= character <= "\udcff" for character in text)

@@ -10,7 +10,8 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, BinaryIO
 
 from agecompact import exchange
 from agecompact.errors import OutputError, UsageError
@@ -192,6 +193,14 @@ def _replacement(path: Path) -> Iterator[tuple[Path, Path]]:
     with output_errors(path), scratch_folder(path.parent) as scratch:
         # The suffix stays: converters choose their format by it.
         yield scratch / path.name, scratch
+
+
+def save_array(stream: BinaryIO, array: Any) -> None:
+    """Writes an array as `numpy.save` does, whose own errors do not say why they occurred."""
+    import numpy as np
+
+    # NumPy writes to a file itself, and loses the system's error number.
+    np.save(SimpleNamespace(write=stream.write), array, allow_pickle=False)
 
 
 def write_text(path: Path, text: str) -> None:

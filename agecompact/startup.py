@@ -8,18 +8,21 @@ import resource
 import shlex
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from agecompact.errors import MachineError
+from agecompact.faults import has_undecoded
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 # A worker opens its runtime's libraries, and a bench holds several workers.
 _OPEN_FILES = 1024
-_MEMORY_BYTES = 512 << 20
+# PyTorch, or one runtime in a worker, takes this many addresses to start and run a small network.
+_MEMORY_BYTES = 1_500_000_000
 
 
 class Stopped(KeyboardInterrupt):
@@ -47,8 +50,11 @@ class _Output(io.FileIO):
             raise
 
 
-def prepare() -> None:
+def prepare(arguments: Sequence[str]) -> None:
     """Makes the best of what was handed over.
+
+    Args:
+        arguments: The command line.
 
     Raises:
         MachineError: Nothing can work with it.
@@ -58,6 +64,8 @@ def prepare() -> None:
     _raise_limit_of_files()
     _check_limit_of_memory()
     _check_working_folder()
+    for name in (*arguments, str(Path.cwd())):
+        _check_encoding(name)
 
 
 def _handle_signals() -> None:
@@ -99,7 +107,7 @@ def _raise_limit_of_files() -> None:
 def _check_limit_of_memory() -> None:
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit != resource.RLIM_INFINITY and limit < _MEMORY_BYTES:
-        # NumPy's library would end this process without an exception.
+        # NumPy and PyTorch would end this process without an exception.
         raise MachineError(
             "not enough memory",
             why=f"this shell limits it to {limit >> 20:,} MB of addresses",
@@ -117,6 +125,16 @@ def _check_working_folder() -> None:
             why=f"{folder or 'it'}: {error.strerror}",
             fix=f"change to another: cd {shlex.quote(str(Path(folder).parent)) if folder else '/'}",
         ) from None
+
+
+def _check_encoding(name: str) -> None:
+    if has_undecoded(name):
+        shown = name.encode(errors="backslashreplace").decode()
+        raise MachineError(
+            f"{shown} is not valid UTF-8",
+            why="the libraries that read models cannot open such a path",
+            fix="rename that file or folder",
+        )
 
 
 def output_failure() -> OSError | None:

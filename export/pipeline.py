@@ -22,6 +22,7 @@ from agecompact.errors import (
     MachineError,
     UsageError,
 )
+from agecompact.faults import fault_in
 from agecompact.files import make_folder, output_errors, sha256_of, size_of
 from agecompact.formats import EXPORTED, Format, Target
 from agecompact.imports import module_command
@@ -76,7 +77,7 @@ def export(request: Request, stages: Stages = _SILENT) -> Published:
     Raises:
         UsageError: The weights cannot be read, or `out/<model>/` contains other files.
         BackendMissingError: A converter's extra is not installed, or a limit stopped it.
-        MachineError: A converter was killed.
+        MachineError: A converter was killed, or ran into a limit of the machine.
         ConversionError: A converter failed, and `keep_going` is not set.
         OutputError: `out` cannot be written to, or the disk is full.
     """
@@ -211,6 +212,8 @@ def _convert(format_: Format, job: Job, scratch: Path) -> Conversion:
     if code != 0:
         # The log is on the same disk and may lack the reason.
         raise_if_full(scratch)
+        if fault := fault_in("\n".join(last)):
+            raise MachineError(what, why=f"{fault.what}: {last[-1]}", fix=fault.fix)
     if code == -signal.SIGKILL:
         raise MachineError(what, why="its process was killed", fix=_KILLED)
     if code != 0 or not reply.is_file():

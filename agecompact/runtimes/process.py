@@ -18,6 +18,7 @@ import numpy as np
 
 from agecompact.children import child
 from agecompact.errors import UsageError
+from agecompact.files import save_array
 from agecompact.formats import Runtime
 from agecompact.imports import module_command
 from agecompact.runtimes.base import Array, Arrays, Step, Trace
@@ -107,11 +108,11 @@ class RuntimeProcess:
                     env={**os.environ, "TMPDIR": str(self._folder)},
                 )
             )
-            self._end = stack.pop_all().close
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end()
+        self._stack.close()
 
     def open(self) -> Opened:
         """Loads the file."""
@@ -144,7 +145,8 @@ class RuntimeProcess:
         for name, array in samples.items():
             # Numbered, because an input's name may not be a valid file name.
             path = self._folder / f"{next(self._numbers)}.npy"
-            np.save(path, array, allow_pickle=False)
+            with path.open("wb") as stream:
+                save_array(stream, array)
             files[name] = path
         return files
 

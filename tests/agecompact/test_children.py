@@ -7,12 +7,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
 
 from agecompact import children
+from agecompact.errors import MachineError
+from agecompact.models import registry
 from agecompact.training import feed
+from agecompact.training.augment import Augmentation
 from tests.support import REPOSITORY, alive, wait_for
 
 # A program with a child, neither of which heeds a polite signal.
@@ -122,9 +127,25 @@ def test_a_worker_of_a_data_loader_ends_soon_after_its_parent() -> None:
 
 
 def test_data_loaders_use_it() -> None:
-    plan = feed.BatchPlan(batch=1, parts=1, rank=0, processes=1, seed=0, views=0)
-    loader = feed.loader(feed.Views.__new__(feed.Views), plan, 1, 0, workers=2)
-    assert loader.worker_init_fn is children.end_with_parent
+    assert loader(workers=2).worker_init_fn is children.end_with_parent
+
+
+def test_workers_whose_batches_do_not_fit_into_shared_memory_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=100_000))
+    monkeypatch.setattr(feed, "_SHARED_MEMORY", Path("/tmp"))
+    with pytest.raises(MachineError, match="shared memory is too small") as raised:
+        loader(workers=2)
+    assert raised.value.why.endswith("take 2 MB")
+    assert "--workers 0" in raised.value.fix
+    loader(workers=0)
+
+
+def loader(workers: int) -> Any:
+    plan = feed.BatchPlan(batch=8, parts=1, rank=0, processes=1, seed=0, views=0)
+    views = feed.Views([], registry.get("ssrnet").contract, Augmentation(), seed=0)
+    return feed.loader(views, plan, 8, 0, workers)
 
 
 def test_nothing_is_left_open() -> None:
