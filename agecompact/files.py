@@ -17,6 +17,7 @@ from agecompact import exchange
 from agecompact.errors import OutputError, UsageError
 from agecompact.scratch import scratch_folder
 
+_CLAIM = ".agecompact-claim"
 _SPACE = "free some space, or choose another folder with --out"
 _FIXES = {
     errno.ENOSPC: _SPACE,
@@ -174,14 +175,44 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def _lock(folder: Path) -> int:
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Claims an output folder for the block: for files that belong together, written over hours.
+
+    Raises:
+        UsageError: Another process has claimed it.
+        OutputError: The folder cannot be written to.
+    """
+    path = make_folder(folder) / _CLAIM
+    with output_errors(path):
+        try:
+            lock = _lock(path, os.O_RDWR | os.O_CREAT, fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"another process writes into {folder}",
+                fix="wait until it ends, or choose another folder with --out",
+            ) from None
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(lock)
+
+
+def _lock(path: Path, flags: int = os.O_RDONLY, wait: int = 0) -> int:
     while True:
-        lock = os.open(folder, os.O_RDONLY)
-        with suppress(OSError):
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        # The folder may have been replaced while this process was waiting.
+        lock = os.open(path, flags)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | wait)
+        except BlockingIOError:
+            os.close(lock)
+            raise
+        except OSError:
+            # This file system has no such locks.
+            return lock
+        # It may have been replaced while this process was waiting.
         with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(lock), folder.stat()):
+            if os.path.samestat(os.fstat(lock), path.stat()):
                 return lock
         os.close(lock)
 

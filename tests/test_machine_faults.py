@@ -1,4 +1,4 @@
-"""Faults of the machine end any verb with exit code 3 and a cure on one screen, never a traceback."""
+"""Faults of the machine end any verb with exit code 3 and a cure, never with a traceback."""
 
 from __future__ import annotations
 

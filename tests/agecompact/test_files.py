@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from agecompact import exchange, files, scratch
-from agecompact.errors import OutputError
+from agecompact.errors import OutputError, UsageError
 from tests.support import REPOSITORY
 
 PARTS = 5
@@ -164,6 +164,24 @@ def test_changes_by_several_processes_add_up(tmp_path: Path) -> None:
     with started(COUNTER, path, 60) as one, started(COUNTER, path, 60) as other:
         assert (one.wait(), other.wait()) == (0, 0)
     assert json.loads(path.read_text()) == 120
+
+
+def test_a_claimed_folder_is_refused_to_others_until_its_owner_ends(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    script = (
+        "import pathlib, sys, time; from agecompact.files import claimed\n"
+        "with claimed(pathlib.Path(sys.argv[1])):\n    print(flush=True)\n    time.sleep(600)\n"
+    )
+    command = [sys.executable, "-c", script, str(out)]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE) as owner:
+        assert owner.stdout is not None
+        owner.stdout.readline()
+        with pytest.raises(UsageError, match="another process writes into"), files.claimed(out):
+            pass
+        owner.kill()
+    with files.claimed(out):
+        (out / "best").touch()
+    assert [path.name for path in out.iterdir()] == ["best"]
 
 
 def test_scratch_of_a_living_process_is_not_swept(tmp_path: Path) -> None:
