@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,7 +26,7 @@ for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
     signal.signal(number, signal.SIG_IGN)
 if len(sys.argv) == 1:
     subprocess.Popen([sys.executable, __file__, "grandchild"])
-time.sleep(600)
+time.sleep(60)
 """
 
 PARENT = """
@@ -47,7 +46,7 @@ def stubborn(tmp_path: Path) -> Path:
 
 def descendants(pid: int, count: int) -> list[psutil.Process]:
     process = psutil.Process(pid)
-    wait_for(lambda: len(process.children(recursive=True)) >= count, "its children to start")
+    wait_for(lambda: len(process.children(recursive=True)) >= count, "its children to start", 20)
     return process.children(recursive=True)
 
 
@@ -70,13 +69,10 @@ def test_the_death_of_the_parent_ends_them(stubborn: Path, number: signal.Signal
 
 
 def test_a_workers_own_end_is_seen_at_once() -> None:
-    started = time.monotonic()
     with children.child([sys.executable, "-c", "pass"], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
         # The watcher must not hold the pipe open.
-        assert process.stdout.read() == b""
-        assert process.wait() == 0
-    assert time.monotonic() - started < 30
+        assert process.communicate(timeout=30)[0] == b""
+        assert process.returncode == 0
 
 
 def test_output_and_exit_code_are_the_programs() -> None:
@@ -116,9 +112,9 @@ def test_a_worker_of_a_data_loader_ends_soon_after_its_parent() -> None:
         "import os, sys, time\n"
         "from agecompact.children import end_with_parent\n"
         "if os.fork():\n"
-        "    time.sleep(600)\n"
+        "    time.sleep(60)\n"
         "end_with_parent(0)\n"
-        "time.sleep(600)\n"
+        "time.sleep(60)\n"
     )
     with subprocess.Popen([sys.executable, "-c", program], cwd=REPOSITORY) as parent:
         family = descendants(parent.pid, 1)

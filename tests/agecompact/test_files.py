@@ -170,7 +170,7 @@ def test_a_claimed_folder_is_refused_to_others_until_its_owner_ends(tmp_path: Pa
     out = tmp_path / "run"
     script = (
         "import pathlib, sys, time; from agecompact.files import claimed\n"
-        "with claimed(pathlib.Path(sys.argv[1])):\n    print(flush=True)\n    time.sleep(600)\n"
+        "with claimed(pathlib.Path(sys.argv[1])):\n    print(flush=True)\n    time.sleep(30)\n"
     )
     command = [sys.executable, "-c", script, str(out)]
     with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE) as owner:
