@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 from contextlib import suppress
@@ -15,6 +16,7 @@ from agecompact.errors import AgecompactError, ExitCode, OutputError, unknown_na
 from agecompact.faults import machine_error
 from agecompact.imports import resolve
 from agecompact.startup import Stopped, abandon_broken_streams, output_failure, prepare
+from agecompact.text import one_line
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,10 @@ def _run(arguments: list[str]) -> int:
     except click.exceptions.Exit as leave:
         return leave.exit_code
     except click.ClickException as error:
-        with suppress(OSError):
-            error.show()
+        text = io.StringIO()
+        error.show(text)
+        for line in text.getvalue().splitlines():
+            _say(one_line(line))
         return ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt) as stop:
         _say("interrupted; nothing was left half-written")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from agecompact.errors import MachineError
 from agecompact.faults import has_undecoded
+from agecompact.text import one_line
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -129,9 +130,8 @@ def _check_working_folder() -> None:
 
 def _check_encoding(name: str) -> None:
     if has_undecoded(name):
-        shown = name.encode(errors="backslashreplace").decode()
         raise MachineError(
-            f"{shown} is not valid UTF-8",
+            f"{one_line(name)} is not valid UTF-8",
             why="the libraries that read models cannot open such a path",
             fix="rename that file or folder",
         )

@@ -145,6 +145,8 @@ def _why_stale(entry: Entry | None, old: Build | None, made: Manifest) -> str:
         return "it was made from other weights"
     if old.manifest.contract != made.contract:
         return "the contract has changed"
+    if (old.manifest.source, old.manifest.terms) != (made.source, made.terms):
+        return "the source or the terms of the weights have changed"
     for tool, then in entry.versions.items():
         now = _installed(tool)
         # A tool that is not installed says nothing: the conversion may run in another environment.

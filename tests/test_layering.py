@@ -19,9 +19,9 @@ _MAY_IMPORT = {
 }
 # From the lowest level up; modules of one level may import each other.
 _ORDER = (
-    {"__init__", "errors", "imports", "faults", "startup"},
+    {"__init__", "errors", "imports", "text", "faults", "startup"},
     {"lifeline", "children", "exchange", "scratch", "files"},
-    {"checked", "serialization", "json_schema", "tables"},
+    {"checked", "serialization", "json_schema", "tables", "isolation", "markdown"},
     {"contract", "formats", "filetypes"},
     {"models"},
     {"weights"},

@@ -147,6 +147,14 @@ def test_a_changed_contract_makes_the_rest_stale(build: Build, republish: Republ
     )
 
 
+def test_changed_terms_make_the_rest_stale(build: Build, republish: Republish) -> None:
+    """They are inside each artefact."""
+    published = republish(ONNX, terms="for research only")
+    assert published.kept == ()
+    assert removed(published)[TFLITE] == "the source or the terms of the weights have changed"
+    assert golden.FOLDER not in removed(published)
+
+
 def test_a_damaged_artefact_is_not_kept(build: Build, republish: Republish) -> None:
     (build.folder / TFLITE).write_bytes(b"damaged")
     published = republish(ONNX)
