@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -142,6 +143,29 @@ def loader(workers: int) -> Any:
     plan = feed.BatchPlan(batch=8, parts=1, rank=0, processes=1, seed=0, views=0)
     views = feed.Views([], registry.get("ssrnet").contract, Augmentation(), seed=0)
     return feed.loader(views, plan, 8, 0, workers)
+
+
+@pytest.mark.parametrize(
+    ("forbidden", "owner"),
+    [
+        (
+            r"subprocess\.(run|Popen|call|check_\w+)\(|os\.(system|fork|spawn\w+|popen)\(",
+            "children",
+        ),
+        (r"TemporaryDirectory|mkdtemp|NamedTemporaryFile|mkstemp", "scratch"),
+    ],
+)
+def test_only_one_module_starts_programs_or_makes_temporary_folders(
+    forbidden: str, owner: str
+) -> None:
+    """Others would outlive this process."""
+    users = {
+        path.stem
+        for stage in ("agecompact", "export", "parity_tests", "android_bench", "ios_bench")
+        for path in (REPOSITORY / stage).rglob("*.py")
+        if re.search(forbidden, path.read_text())
+    }
+    assert users - {"lifeline"} == {owner}
 
 
 def test_nothing_is_left_open() -> None:

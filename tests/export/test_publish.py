@@ -147,7 +147,7 @@ def test_a_changed_contract_makes_the_rest_stale(build: Build, republish: Republ
     )
 
 
-def test_changed_terms_make_the_rest_stale(build: Build, republish: Republish) -> None:
+def test_changed_terms_make_the_rest_stale(republish: Republish) -> None:
     """They are inside each artefact."""
     published = republish(ONNX, terms="for research only")
     assert published.kept == ()
@@ -209,12 +209,11 @@ def test_a_build_whose_manifest_cannot_be_read_is_replaced(
 
 
 def test_the_verb_says_what_it_kept_and_removed(
-    copy_build: CopyBuild, agecompact: Agecompact, tmp_path: Path
+    build_of: BuildOf, copy_build: CopyBuild, agecompact: Agecompact
 ) -> None:
     build = copy_build("ssrnet", ".onnx", ".tflite")
     out = build.folder.parent
-    weights = tmp_path / "mine.safetensors"
-    shutil.copyfile(build.weights, weights)
+    weights = build_of("ssrnet").folder.parent / "ssrnet.safetensors"
     (build.folder / TFLITE).write_bytes(b"damaged")
     done = agecompact("export", "--weights", weights, "--format", "onnx", "--out", out)
     assert done.returncode == 0, done.stderr
