@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import selectors
 import signal
 import subprocess
-import tempfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from agecompact.children import child
 from agecompact.errors import UsageError
+from agecompact.files import save_array
 from agecompact.formats import Runtime
 from agecompact.imports import module_command
 from agecompact.runtimes.base import Array, Arrays, Step, Trace
 from agecompact.runtimes.messages import Memory, Opened, TracedStep
 from agecompact.runtimes.registry import runtime_of
+from agecompact.scratch import raise_if_full, scratch_folder
 from agecompact.serialization import structure, unstructure
 
 # Samples in files that a worker maps, by input name.
@@ -90,22 +94,25 @@ class RuntimeProcess:
         self._numbers = itertools.count()
 
     def __enter__(self) -> RuntimeProcess:
-        self._folder = tempfile.TemporaryDirectory(prefix="agecompact-")
-        self._log = (Path(self._folder.name) / "stderr").open("w+")
-        self._process = subprocess.Popen(
-            module_command("agecompact.runtimes.worker"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-        )
+        with ExitStack() as stack:
+            self._folder = stack.enter_context(scratch_folder())
+            self._log = stack.enter_context((self._folder / "stderr").open("w+"))
+            self._process = stack.enter_context(
+                child(
+                    module_command("agecompact.runtimes.worker"),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=self._log,
+                    text=True,
+                    # What libraries leave there goes with the folder.
+                    env={**os.environ, "TMPDIR": str(self._folder)},
+                )
+            )
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
-        self._log.close()
-        self._folder.cleanup()
+        self._stack.close()
 
     def open(self) -> Opened:
         """Loads the file."""
@@ -137,14 +144,15 @@ class RuntimeProcess:
         files = {}
         for name, array in samples.items():
             # Numbered, because an input's name may not be a valid file name.
-            path = Path(self._folder.name) / f"{next(self._numbers)}.npy"
-            np.save(path, array, allow_pickle=False)
+            path = self._folder / f"{next(self._numbers)}.npy"
+            with path.open("wb") as stream:
+                save_array(stream, array)
             files[name] = path
         return files
 
     def run(self, staged: Staged) -> InferenceResult:
         """Runs staged samples and deletes their files."""
-        outputs = Path(self._folder.name) / "outputs.npz"
+        outputs = self._folder / "outputs.npz"
         model_ms = self._request_with(staged, "infer", outputs=outputs)
         with np.load(outputs, allow_pickle=False) as arrays:
             return InferenceResult({name: arrays[name] for name in arrays.files}, model_ms)
@@ -167,7 +175,7 @@ class RuntimeProcess:
 
     def trace(self, sample: Arrays) -> Trace:
         """The steps of one inference, on the first sample (as in `stage`)."""
-        values = Path(self._folder.name) / "values.npz"
+        values = self._folder / "values.npz"
         result = self._request_with(self.stage(sample), "trace", values=values)
         steps = structure(result, list[TracedStep], where=_REPLY)
         with np.load(values, allow_pickle=False) as arrays:
@@ -219,11 +227,13 @@ class RuntimeProcess:
             raise self._crash()
         reply = json.loads(line)
         if "failure" in reply:
+            raise_if_full(self._folder)
             raise RuntimeFailure(**reply["failure"])
         return reply["result"]
 
     def _crash(self) -> RuntimeFailure:
         code = self._process.wait()
+        raise_if_full(self._folder)
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         self._log.seek(0)
         lines = [line for line in self._log.read().splitlines() if line.strip()]
