@@ -16,11 +16,10 @@ from pathlib import Path
 
 from agecompact.artifacts import manifest
 from agecompact.console.common import Stages
-from agecompact.errors import AgecompactError, BackendMissingError, ConversionError, UsageError
+from agecompact.errors import BackendMissingError, ConversionError, UsageError
 from agecompact.files import atomic_path, make_folder, output_errors, sha256_of, size_of
 from agecompact.formats import EXPORTED, Format, Target
 from agecompact.imports import module_command
-from agecompact.runtimes import registry as runtimes
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
 from agecompact.serialization import read_versioned, write_versioned
 from agecompact.weights import checkpoints
@@ -241,19 +240,16 @@ def _environment() -> dict[str, str]:
 def _reject_unreadable(path: Path) -> None:
     """Rejects a file without metadata, or one that its runtime cannot open or that crashes it."""
     try:
-        runtimes.read_metadata(path)
-    except AgecompactError as error:
-        raise ConversionError(
-            f"the converted file cannot be read: {path.name}", why=error.summary, fix=_KEEP_GOING
-        ) from None
-    try:
         with RuntimeProcess(path) as process:
+            process.metadata()
             process.open()
     except RuntimeFailure as failure:
         # Without macOS there is no Core ML to open a package with; parity checks it otherwise.
         if failure.kind != "missing":
             raise ConversionError(
-                f"the converted file does not open: {path.name}", why=str(failure), fix=_KEEP_GOING
+                f"the converted file cannot be used: {path.name}",
+                why=str(failure),
+                fix=_KEEP_GOING,
             ) from None
 
 

@@ -78,7 +78,7 @@ def check(
     report, junit = build / records.FILE_NAME, build / "parity.xml"
     # An interrupted run must not leave the results of an earlier one.
     with output_errors(build):
-        for path in (report, junit):
+        for path in (report, junit, *([markdown] if markdown else [])):
             if baseline is None or path.resolve() != baseline.resolve():
                 path.unlink(missing_ok=True)
     total = sum(len(candidates(b, settings)) + len(b.manifest.not_made) for b in builds)

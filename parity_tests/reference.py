@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from parity_tests import inputs
 from parity_tests.compare import Outputs
 from parity_tests.inputs import Sample
 from parity_tests.results import Failure
-from parity_tests.runner import ModelRunner
+from parity_tests.runner import ModelRunner, runtime_process
 from parity_tests.settings import CheckSettings
 from parity_tests.task import mean_absolute_error
 from parity_tests.weights import Parameters
@@ -77,8 +78,10 @@ class Reference:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def _open(self, runtime: Runtime) -> ModelRunner:
-        return ModelRunner(self._path, runtime, self._contract, self._settings, values=self._values)
+    @contextmanager
+    def _open(self, runtime: Runtime) -> Iterator[ModelRunner]:
+        with runtime_process(self._path, runtime, self._settings) as process:
+            yield ModelRunner(process, self._contract, values=self._values)
 
     @property
     def weights(self) -> Path | None:

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from agecompact.artifacts.confined import sha256_of
 from agecompact.artifacts.manifest import Build, Entry, NotMade
-from agecompact.artifacts.metadata import MetadataError
 from agecompact.contract import Contract, Unit
-from agecompact.errors import AgecompactError, BackendMissingError
+from agecompact.errors import AgecompactError, UsageError
 from agecompact.evaluation.evaluate import target_of_contract
-from agecompact.files import sha256_of
 from agecompact.formats import FORMATS, PRECISIONS, Runtime, opened_by
-from agecompact.runtimes.registry import load, read_metadata
+from agecompact.isolation import IsolationFailure, call
+from agecompact.runtimes.channel import MEMORY_BYTES
+from agecompact.runtimes.process import RuntimeProcess
+from agecompact.serialization import structure
 from parity_tests.compare import Outputs, output_errors, spread
 from parity_tests.inputs import Sample
 from parity_tests.reference import Reference
 from parity_tests.results import Failure, Result
-from parity_tests.runner import ModelRunner
+from parity_tests.runner import ModelRunner, runtime_failures, runtime_process
 from parity_tests.search import search
 from parity_tests.settings import CheckSettings
 from parity_tests.task import mean_absolute_error
 from parity_tests.tolerances import min_spread
-from parity_tests.weights import WEIGHTS_FORMAT, WeightFault, compare_given, compare_weights
+from parity_tests.weights import WEIGHTS_FORMAT, Given, WeightFault
 
 # Failures of the output, which originate at an op.
 _NUMERIC = frozenset({"not-finite", "degenerate", "mismatch"})
@@ -54,22 +57,36 @@ class Candidate:
         return self.build.path(self.entry)
 
 
-def check(candidate: Candidate, reference: Reference, settings: CheckSettings) -> Result:
+def check(
+    candidate: Candidate,
+    reference: Reference,
+    settings: CheckSettings,
+    opened: Callable[[RuntimeProcess], None] = lambda _: None,
+) -> Result:
     """Checks one artefact in one runtime, up to its first failure.
+
+    Args:
+        candidate: The artefact and the runtime.
+        reference: What it is compared with.
+        settings: How to check.
+        opened: Receives the artefact's process when it has started, so that it can be killed.
 
     Raises:
         GateError: PyTorch fails on the labelled faces.
     """
     started = time.monotonic()
-    result = _unchecked(candidate.build, candidate.entry, candidate.runtime, settings)
+    result = unchecked_artifact(candidate.build, candidate.entry, candidate.runtime, settings)
     try:
-        contract = _contract(candidate)
-        _check_opset(candidate)
-        with ModelRunner(candidate.path, candidate.runtime, contract, settings) as runner:
+        result = replace(result, sha256=_sha256(candidate.path))
+        with runtime_process(candidate.path, candidate.runtime, settings) as process:
+            opened(process)
+            contract = _contract(candidate, process)
+            _check_opset(candidate, process)
+            runner = ModelRunner(process, contract)
             result = replace(result, runtime_version=runner.opened.version)
             result = compare(result, runner, reference, settings)
         if result.status == "passed":
-            _check_weights(candidate, reference)
+            _check_weights(candidate, reference, settings)
             if result.sha256 != candidate.entry.sha256:
                 raise Failure("integrity", "it is not the file that was built: its sha256 differs")
     except Failure as failure:
@@ -81,7 +98,7 @@ def not_made(build: Build, settings: CheckSettings) -> tuple[Result, ...]:
     """A failure for each requested artefact whose conversion failed."""
     return tuple(
         failed(
-            _unchecked(build, entry, FORMATS[entry.format].runtimes[0], settings),
+            unchecked_artifact(build, entry, FORMATS[entry.format].runtimes[0], settings),
             Failure("conversion", entry.reason),
         )
         for entry in build.manifest.not_made
@@ -118,9 +135,10 @@ def compare(
     return result
 
 
-def _unchecked(
+def unchecked_artifact(
     build: Build, entry: Entry | NotMade, runtime: Runtime, settings: CheckSettings
 ) -> Result:
+    """The result for an artefact before any check, with its gates."""
     return unchecked(
         build.folder / entry.file,
         runtime,
@@ -159,7 +177,6 @@ def unchecked(
         reason="",
         unit=unit,
         tolerance=tolerance,
-        sha256=sha256_of(path) if path.exists() else None,
     )
 
 
@@ -169,17 +186,18 @@ def failed(result: Result, failure: Failure) -> Result:
     return replace(result, status=status, kind=failure.kind, reason=str(failure))
 
 
-def _contract(candidate: Candidate) -> Contract:
+def _sha256(path: Path) -> str:
+    try:
+        return sha256_of(path)
+    except UsageError as error:
+        raise Failure("load", error.summary) from None
+
+
+def _contract(candidate: Candidate, process: RuntimeProcess) -> Contract:
     """The artefact's own contract, which a phone would use."""
     manifest = candidate.build.manifest
-    try:
-        described = read_metadata(candidate.path)
-    except BackendMissingError as error:
-        raise Failure("missing", str(error)) from None
-    except MetadataError as error:
-        raise Failure("metadata", str(error)) from None
-    except AgecompactError as error:
-        raise Failure("load", str(error)) from None
+    with runtime_failures():
+        described = process.metadata()
     for what, found, wanted in (
         ("model", described.model, manifest.model),
         ("precision", described.precision, candidate.entry.precision),
@@ -194,23 +212,24 @@ def _contract(candidate: Candidate) -> Contract:
     return contract
 
 
-def _check_opset(candidate: Candidate) -> None:
+def _check_opset(candidate: Candidate, process: RuntimeProcess) -> None:
     """Rejects an ONNX file with another opset than requested: some exporters fall back silently."""
     wanted = candidate.entry.opset
     if wanted is None:
         return
-    opset = load(candidate.runtime).describe(str(candidate.path))["opsets"].get("ai.onnx")
+    with runtime_failures():
+        opset = process.describe()["opsets"].get("ai.onnx")
     if opset != wanted:
         raise Failure("conversion", f"its opset is {opset}, {wanted} was requested")
 
 
-def _check_weights(candidate: Candidate, reference: Reference) -> None:
+def _check_weights(candidate: Candidate, reference: Reference, settings: CheckSettings) -> None:
     """Rejects wrong weights that the outputs do not show, such as a flipped bit."""
     if candidate.entry.format != WEIGHTS_FORMAT:
         return
     try:
-        faults = _weight_faults(candidate, reference)
-    except AgecompactError as error:
+        faults = _weight_faults(candidate, reference, settings)
+    except (AgecompactError, IsolationFailure) as error:
         raise Failure("weights", f"its weights cannot be compared: {error}") from None
     if faults:
         first = faults[0]
@@ -218,20 +237,31 @@ def _check_weights(candidate: Candidate, reference: Reference) -> None:
         raise Failure("weights", f"{where}{first.reason}; {len(faults)} such faults")
 
 
-def _weight_faults(candidate: Candidate, reference: Reference) -> tuple[WeightFault, ...]:
+def _weight_faults(
+    candidate: Candidate, reference: Reference, settings: CheckSettings
+) -> tuple[WeightFault, ...]:
     """Compares with the network and, in a reduced precision, with the full-precision package."""
     build, entry = candidate.build, candidate.entry
-    full = FORMATS[WEIGHTS_FORMAT].precisions[0]
-    if PRECISIONS[entry.precision].stored_bits >= _LEAST_FLOAT_BITS:
-        faults = compare_given(candidate.path, reference.parameters)
-        if faults or entry.precision == full:
-            return faults
-    return tuple(
-        fault
-        for other in build.manifest.artifacts
-        if (other.format, other.precision) == (WEIGHTS_FORMAT, full)
-        for fault in compare_weights(candidate.path, build.path(other))
+    precision = FORMATS[WEIGHTS_FORMAT].precisions[0]
+    plain = PRECISIONS[entry.precision].stored_bits >= _LEAST_FLOAT_BITS
+    full = next(
+        (
+            build.path(other)
+            for other in build.manifest.artifacts
+            if (other.format, other.precision) == (WEIGHTS_FORMAT, precision)
+            and entry.precision != precision
+        ),
+        None,
     )
+    found = call(
+        "parity_tests.weights:faults_of",
+        candidate.path,
+        Given.of(reference.parameters) if plain else None,
+        full,
+        seconds=settings.timeout_s,
+        memory_bytes=MEMORY_BYTES,
+    )
+    return structure(found, tuple[WeightFault, ...], where="the comparison of the weights")
 
 
 def _reject_degenerate(reference: Outputs, candidate: Outputs, least: float) -> None:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from agecompact.artifacts.confined import FileName, regular
 from agecompact.checked import AtLeastOne, Checked, NotNegative, Sha256, Text
 from agecompact.contract import Layout, Unit
 from agecompact.errors import UsageError
@@ -23,6 +24,8 @@ from agecompact.serialization import read_versioned
 
 FOLDER = "golden"
 FILE_NAME = "golden.json"
+# The index again, in lines that a C program parses.
+LINES_NAME = "golden.txt"
 
 _FIX = "write the pack again: agecompact parity freeze BUILD"
 
@@ -35,7 +38,7 @@ _DTYPES: Mapping[str, np.dtype[Any]] = {"uint8": np.dtype("u1"), "float32": np.d
 class StoredArray(Checked):
     """An array, stored in its own file."""
 
-    file: Text
+    file: FileName
     shape: tuple[AtLeastOne, ...]
     dtype: Text
 
@@ -60,7 +63,7 @@ class PackIndex(Checked):
 
     SCHEMA_VERSION: ClassVar[int] = 1
 
-    model: Text
+    model: FileName
     weights_sha256: Sha256
     unit: Unit
     samples: tuple[Text, ...]
@@ -122,7 +125,7 @@ def read(folder: Path) -> GoldenPack:
         UsageError: It is missing, has another schema version, or its files do not match its index.
     """
     path = folder / FILE_NAME
-    index = read_versioned(path, PackIndex, what="golden pack", fix=_FIX)
+    index = _index(folder)
     count = len(index.samples)
     for kind, arrays in (("input", index.inputs), ("output", index.outputs)):
         if not arrays or len({array.name for array in arrays}) != len(arrays):
@@ -139,6 +142,17 @@ def read(folder: Path) -> GoldenPack:
     )
 
 
+def files(folder: Path) -> frozenset[str]:
+    """Names of the files of a golden pack.
+
+    Raises:
+        UsageError: The pack's index cannot be read.
+    """
+    index = _index(folder)
+    arrays = (*index.inputs, index.table, *index.outputs)
+    return frozenset({FILE_NAME, LINES_NAME, *(array.file for array in arrays)})
+
+
 def read_if_there(folder: Path) -> GoldenPack | None:
     """Reads the golden pack of a folder; None if there is none.
 
@@ -146,6 +160,13 @@ def read_if_there(folder: Path) -> GoldenPack | None:
         UsageError: There is one, but it cannot be read.
     """
     return read(folder) if (folder / FILE_NAME).exists() else None
+
+
+def _index(folder: Path) -> PackIndex:
+    path = folder / FILE_NAME
+    if path.exists():
+        regular(path, fix=_FIX)
+    return read_versioned(path, PackIndex, what="golden pack", fix=_FIX)
 
 
 def _load(folder: Path, array: StoredArray, dtype: str, shape: tuple[int, ...]) -> Any:
@@ -156,9 +177,7 @@ def _load(folder: Path, array: StoredArray, dtype: str, shape: tuple[int, ...]) 
             why=f"it must be {dtype} of shape {shape}",
             fix=_FIX,
         )
-    if Path(array.file).name != array.file:
-        raise UsageError(f"{path} is outside the golden pack's folder", fix=_FIX)
-    content = read_bytes(path, fix=_FIX)
+    content = read_bytes(regular(path, fix=_FIX), fix=_FIX)
     kind = _DTYPES[dtype]
     wanted = prod(shape) * kind.itemsize
     if len(content) != wanted:

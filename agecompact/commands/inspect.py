@@ -14,6 +14,7 @@ from agecompact.console.groups import PATH
 from agecompact.files import sha256_of, size_of
 from agecompact.formats import format_of
 from agecompact.runtimes import registry
+from agecompact.runtimes.reading import Reader
 from agecompact.serialization import unstructure
 from agecompact.weights import checkpoints
 
@@ -33,14 +34,16 @@ def command(file: Path, json_target: str | None) -> None:
     The JSON output has all values; on the screen, long lists are abbreviated.
     """
     runtime = registry.runtime_of(file)
-    metadata = registry.read_metadata(file)
+    with Reader() as reader:
+        metadata = reader.metadata(file)
+        content = reader.describe(file)
     record = {
         "file": str(file),
         "runtime": runtime.name,
         "bytes": size_of(file),
         "sha256": sha256_of(file),
         **unstructure(metadata),
-        "content": registry.load(runtime).describe(str(file)),
+        "content": content,
     }
     file_format = format_of(file)
     kind = "artefact"

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from agecompact.contract import Contract, Image, Tensor
 from agecompact.data import cache as chip_cache
 from agecompact.data.face import Face
-from agecompact.errors import AgecompactError, BackendMissingError, UsageError
+from agecompact.errors import UsageError
 from agecompact.faces.files import read_chip
 from agecompact.runtimes.messages import Opened
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess, Staged
@@ -257,17 +257,7 @@ def open_artifact(
             opened = process.open()
             yield ArtifactModel(process, opened, contract), opened
     except RuntimeFailure as failure:
-        raise _error(path, failure) from None
-
-
-def _error(path: Path, failure: RuntimeFailure) -> AgecompactError:
-    if failure.kind == "missing":
-        return BackendMissingError(f"cannot run {path}", why=failure.reason, fix=failure.fix)
-    return UsageError(
-        f"cannot run {path}",
-        why=f"{failure.kind}: {failure.reason}",
-        fix=failure.fix or "export it again, then check it with: agecompact parity",
-    )
+        raise failure.as_error(path) from None
 
 
 def _flat(values: Values) -> Values:

@@ -17,15 +17,32 @@ from typing import Any
 
 import numpy as np
 
+from agecompact.artifacts.metadata import MetadataError
 from agecompact.errors import AgecompactError, BackendMissingError, UsageError
+from agecompact.files import canonical_json
 from agecompact.formats import RUNTIMES
+from agecompact.isolation import limit
 from agecompact.runtimes.base import Array, Session
-from agecompact.runtimes.messages import Memory, Opened, TracedStep
+from agecompact.runtimes.messages import (
+    Failed,
+    FailureKind,
+    Memory,
+    Opened,
+    Ran,
+    Reply,
+    TracedStep,
+)
 from agecompact.runtimes.registry import load
 from agecompact.serialization import unstructure
 
 _NS_PER_MS = 1e6
 _LINUX_STATUS = Path("/proc/self/status")
+# Kinds of NumPy dtypes.
+_NUMERIC = "biuf"
+# Requests that read the file; the others run it.
+_LOADING = frozenset({"read_metadata", "describe", "open"})
+# Of a runtime's message, which may quote the file.
+_LONGEST_REASON = 1000
 
 
 class Worker:
@@ -34,6 +51,14 @@ class Worker:
     _session: Session
     _run: Callable[[], object]
     _rss_before_bytes: int
+
+    def read_metadata(self, path: str, runtime: str) -> str | None:
+        """See `base.Backend`."""
+        return load(RUNTIMES[runtime]).read_metadata(path)
+
+    def describe(self, path: str, runtime: str) -> dict[str, Any]:
+        """See `base.Backend`."""
+        return load(RUNTIMES[runtime]).describe(path)
 
     def open(self, path: str, runtime: str, threads: int) -> Opened:
         """Loads the file."""
@@ -46,12 +71,12 @@ class Worker:
             init_ms, backend.version(), self._session.placement(), self._session.interface()
         )
 
-    def infer(self, inputs: Mapping[str, str], outputs: str) -> float:
-        """Runs every sample and returns the time spent in the runtime, in ms.
+    def infer(self, inputs: Mapping[str, str], outputs: str) -> Ran:
+        """Runs every sample.
 
         Args:
             inputs: `.npy` files by input name; the leading axis counts samples.
-            outputs: The `.npz` file to write.
+            outputs: The `.npz` file to write: entry `i` for the i-th output.
         """
         collected: dict[str, list[Array]] = {}
         model_ms = 0.0
@@ -61,8 +86,12 @@ class Worker:
             model_ms += _ms_since(started)
             for name, value in results.items():
                 collected.setdefault(name, []).append(np.array(value))
-        _save(outputs, {name: np.stack(values) for name, values in collected.items()})
-        return model_ms
+        stacked = {name: np.stack(values) for name, values in collected.items()}
+        for name, value in stacked.items():
+            if value.dtype.kind not in _NUMERIC:
+                raise UsageError(f"output '{name}' is not a tensor of numbers")
+        _save(outputs, {str(i): value for i, value in enumerate(stacked.values())})
+        return Ran(tuple(stacked), model_ms)
 
     def trace(self, inputs: Mapping[str, str], values: str) -> list[TracedStep]:
         """Runs the first sample and keeps the output and the constants of every op.
@@ -122,34 +151,41 @@ def _samples(paths: Mapping[str, str]) -> Iterator[dict[str, Array]]:
 
 def _save(path: str, arrays: Mapping[str, Array]) -> None:
     with Path(path).open("wb") as stream:
-        np.savez(stream, **arrays)  # type: ignore[arg-type]
+        np.savez(stream, allow_pickle=False, **arrays)
 
 
-def _reply(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
+def _reply(worker: Worker, line: str) -> str:
+    """The reply to a request, as JSON."""
+    request = json.loads(line)
     method = request.pop("method")
     try:
-        return {"result": getattr(worker, method)(**request)}
-    except BackendMissingError as error:
-        return _failure("missing", error.summary, error.fix)
-    except AgecompactError as error:
-        kind = "load" if isinstance(error, UsageError) and method == "open" else "run"
-        return _failure(kind, error.summary, error.fix)
-    except Exception as error:  # Runtimes raise exceptions of any class.
-        return _failure("run", f"{type(error).__name__}: {error}")
+        result = unstructure(getattr(worker, method)(**request))
+        return canonical_json(unstructure(Reply(result)))
+    except Exception as error:  # Runtimes and parsers raise exceptions of any class.
+        failed = _failed(error, method, request.get("path", ""))
+        return canonical_json(unstructure(Reply(failure=failed)))
 
 
-def _failure(kind: str, reason: str, fix: str = "") -> dict[str, Any]:
-    return {"failure": {"kind": kind, "reason": reason, "fix": fix}}
+def _failed(error: Exception, method: str, path: str) -> Failed:
+    kind: FailureKind = "load" if method in _LOADING else "run"
+    if isinstance(error, BackendMissingError):
+        return Failed("missing", error.summary, error.fix)
+    if isinstance(error, MetadataError):
+        return Failed("metadata", error.summary, error.fix)
+    if isinstance(error, AgecompactError):
+        return Failed(kind, error.summary[:_LONGEST_REASON], error.fix)
+    reason = f"{type(error).__name__}: {error}"[:_LONGEST_REASON].removesuffix(": ")
+    return Failed(kind, f"cannot read {path}: {reason}" if kind == "load" else reason)
 
 
 def main() -> None:
-    """Serves requests from standard input until it closes."""
+    """`python -m agecompact.runtimes.worker MEMORY_BYTES`: serves requests until stdin closes."""
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    limit(int(sys.argv[1]))
     worker = Worker()
     for line in sys.stdin:
-        reply = _reply(worker, json.loads(line))
-        print(json.dumps(unstructure(reply)), file=replies, flush=True)
+        print(_reply(worker, line), file=replies, flush=True)
 
 
 if __name__ == "__main__":

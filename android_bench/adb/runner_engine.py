@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from agecompact.artifacts import golden
+from agecompact.artifacts.confined import regular
 from agecompact.artifacts.golden import GoldenPack
 from agecompact.bench.circumstances import Runtime
 from agecompact.bench.figures import Memory
@@ -20,7 +21,7 @@ from agecompact.bench.files import BuildFile
 from agecompact.bench.record import Record
 from agecompact.bench.timing import Latency, Startup
 from agecompact.errors import AgecompactError
-from agecompact.runtimes.registry import read_metadata
+from agecompact.runtimes.reading import read_metadata
 from android_bench.adb import delegates
 from android_bench.adb.engine import refused, timed_part_s
 from android_bench.adb.options import Options
@@ -80,14 +81,15 @@ class RunnerEngine:
 
 
 def _pack_files(folder: Path) -> tuple[str, ...]:
-    """Files of a golden pack that the runner reads, as listed in its `golden.txt`."""
-    index = folder / "golden.txt"
-    if not index.is_file():
+    """Files of a golden pack, all of them in its folder."""
+    if not (folder / golden.LINES_NAME).is_file():
         raise MeasurementFailure(
-            "golden", f"the golden pack has no {index.name}; fix: agecompact parity freeze"
+            "golden", f"the golden pack has no {golden.LINES_NAME}; fix: agecompact parity freeze"
         )
-    words = [line.split(" ") for line in index.read_text(encoding="utf-8").splitlines()]
-    return (index.name, *(w[-1] for w in words if w[0] in ("input", "table", "output")))
+    names = tuple(sorted(golden.files(folder)))
+    for name in names:
+        regular(folder / name)
+    return names
 
 
 def _command(file: Path, remote_pack: str, runtime: Runtime, options: Options) -> str:

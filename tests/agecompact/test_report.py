@@ -7,13 +7,16 @@ import pytest
 from agecompact import report
 from agecompact.artifacts import manifest
 from agecompact.artifacts.manifest import Entry, Manifest
+from agecompact.artifacts.parity import ParityReport, Result, Tolerance
 from agecompact.bench import store
 from agecompact.errors import UsageError
 from agecompact.models import registry
+from agecompact.serialization import write_versioned
 from tests import records
 from tests.agecompact.bench.test_tables import assert_rows_are_whole
 
 _CONTENT = {kind: kind.encode().ljust(1500) for kind in ("onnx", "tflite", "mlpackage")}
+_TOLERANCE = Tolerance(1e-4, 1e-3, 1e-4, 1e-4, 1e-3, "")
 _SHA256 = {kind: hashlib.sha256(content).hexdigest() for kind, content in _CONTENT.items()}
 
 
@@ -28,38 +31,49 @@ def build(tmp_path):
     """A build folder with three artefacts: one passed, one failed, one not run here."""
     entries = tuple(
         Entry(
-            f"ssrnet_float32.{kind}", kind, "float32", _SHA256[kind], 1500, "a tool", {}, None, 1.0
+            f"ssrnet_float32.{kind}",
+            "coreml" if kind == "mlpackage" else kind,
+            "float32",
+            _SHA256[kind],
+            1500,
+            "a tool",
+            {},
+            None,
+            1.0,
         )
-        for kind in ("onnx", "tflite", "mlpackage")
+        for kind in _CONTENT
     )
     for entry in entries:
         path = tmp_path / "ssrnet" / entry.file
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(_CONTENT[entry.format])
+        path.write_bytes(_CONTENT[path.suffix[1:]])
     contract = registry.get("ssrnet").contract
     manifest.write(
         tmp_path / "ssrnet",
-        Manifest("ssrnet", "ssrnet.safetensors", "0", contract, 1, 1, 1, entries),
+        Manifest("ssrnet", "ssrnet.safetensors", "0" * 64, contract, 1, 1, 1, entries),
     )
     verdicts = [("passed", None, 1e-5), ("failed", "mismatch", 4.2), ("skipped", "missing", None)]
-    results = [
-        {
-            "artifact": entry.file,
-            "sha256": entry.sha256,
-            "runtime": "coreml" if entry.format == "mlpackage" else entry.format,
-            "label": "a runtime",
-            "status": status,
-            "kind": kind,
-            "max_years": error,
-            "p99_years": error,
-        }
+    results = tuple(
+        Result(
+            model="ssrnet",
+            artifact=entry.file,
+            precision="float32",
+            sha256=entry.sha256,
+            runtime=entry.format,
+            label="a runtime",
+            status=status,
+            kind=kind,
+            reason="",
+            unit="years",
+            tolerance=_TOLERANCE,
+            max_years=error,
+            p99_years=error,
+        )
         for entry, (status, kind, error) in zip(entries, verdicts, strict=True)
-    ]
-    for name, content in {
-        "parity.json": {"results": results},
-        "latency.json": store.to_json([_record("onnx", records.HOST)]),
-    }.items():
-        (tmp_path / name).write_text(json.dumps(content))
+    )
+    write_versioned(tmp_path / "parity.json", ParityReport(passed=False, results=results))
+    latency = store.to_json([_record("onnx", records.HOST)])
+    (tmp_path / "latency.json").write_text(json.dumps(latency))
     return tmp_path
 
 

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from agecompact.artifacts.manifest import read_builds
 from agecompact.errors import GateError, UsageError
+from agecompact.runtimes.reading import Reader
 from export.command import verify
 from export.verify import check
 from tests.support import Agecompact, CopyBuild
@@ -88,7 +89,8 @@ def test_artefacts_of_other_weights_are_named_though_their_hash_matches(
     manifest = json.loads(path.read_text())
     manifest["weights_sha256"] = "0" * 64
     path.write_text(json.dumps(manifest))
-    faults = check(read_builds(build.folder)[0])
+    with Reader() as reader:
+        faults = check(read_builds(build.folder)[0], reader)
     assert sum("other weights" in fault for fault in faults) == 5
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from agecompact.formats import RUNTIMES, Runtime
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
-from agecompact.runtimes.registry import read_metadata
+from agecompact.runtimes.reading import read_metadata
 from parity_tests import runner
 from tests.support import BuildOf, CopyBuild, verdicts_on
 
@@ -83,7 +83,7 @@ def test_a_failing_runtime_is_a_failure_with_its_kind(
     with process, pytest.raises(RuntimeFailure, match=reason) as failure:
         process.open()
     assert failure.value.kind == kind
-    assert process._process.poll() is not None, "the worker still runs"
+    assert process._channel._process.poll() is not None, "the worker still runs"
 
 
 @pytest.mark.parametrize(("action", "kind"), [(CRASHES, "crash"), (HANGS, "timeout")])

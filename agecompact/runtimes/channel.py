@@ -1,0 +1,156 @@
+"""A worker process with limits, and its messages: one request, one reply.
+
+The worker holds foreign files in native code, so what it sends is foreign too: a reply that is cut
+short, malformed or too long is a failure, like a crash.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import subprocess
+import tempfile
+import time
+from typing import Any, TypeVar
+
+from agecompact.artifacts.metadata import MetadataError
+from agecompact.errors import AgecompactError, BackendMissingError, UsageError
+from agecompact.imports import module_command
+from agecompact.isolation import death
+from agecompact.runtimes.messages import FailureKind, Reply
+from agecompact.serialization import parse_json, structure, unstructure
+
+# The largest legitimate use is PyTorch in float64 on a batch of 64 faces, which takes 1.5 GB.
+MEMORY_BYTES = 4 << 30
+
+_WORKER = "agecompact.runtimes.worker"
+_REPLY = "the reply of the worker process"
+# A trace of thousands of ops takes less than a megabyte.
+_LONGEST_REPLY_BYTES = 16 << 20
+_CHUNK_BYTES = 1 << 16
+# From the end of its output to the end of the process.
+_GRACE_S = 5.0
+
+_T = TypeVar("_T")
+
+
+class RuntimeFailure(Exception):  # noqa: N818 - a result to record, not a user's error.
+    """A runtime failed.
+
+    Attributes:
+        kind: See `messages.FailureKind`.
+        reason: The error message of the runtime or of the operating system.
+        fix: What fixes it; empty if unknown.
+    """
+
+    def __init__(self, kind: FailureKind, reason: str, fix: str = "") -> None:
+        super().__init__(f"{kind}: {reason}")
+        self.kind = kind
+        self.reason = reason
+        self.fix = fix
+
+    def as_error(self, path: object) -> AgecompactError:
+        """The error for a user who named the file at `path`."""
+        if self.kind == "missing":
+            return BackendMissingError(f"cannot run {path}", why=self.reason, fix=self.fix)
+        if self.kind == "metadata":
+            return MetadataError(self.reason, fix=self.fix)
+        if self.kind == "load":
+            return UsageError(self.reason, fix=self.fix)
+        return UsageError(
+            f"cannot run {path}",
+            why=f"{self.kind}: {self.reason}",
+            fix=self.fix or "export it again, then check it with: agecompact parity",
+        )
+
+
+class Channel:
+    """A context manager around one worker process.
+
+    Args:
+        timeout_s: Longest wait for any one reply.
+        memory_bytes: Most memory that the process may allocate, where the platform can limit it.
+    """
+
+    def __init__(self, *, timeout_s: float, memory_bytes: int = MEMORY_BYTES) -> None:
+        self._timeout_s = timeout_s
+        self._memory_bytes = memory_bytes
+
+    def __enter__(self) -> Channel:
+        self._log = tempfile.TemporaryFile()
+        self._process = subprocess.Popen(
+            [*module_command(_WORKER), str(self._memory_bytes)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+        self._log.close()
+
+    def kill(self) -> None:
+        """Ends the process at once; a request that waits for it fails. Any thread may call this."""
+        self._process.kill()
+
+    def request(self, kind: type[_T], method: str, **arguments: Any) -> _T:
+        """Sends a request and waits for its reply.
+
+        Args:
+            kind: Type of the result.
+            method: A method of `worker.Worker`.
+            arguments: Its arguments, as `unstructure` takes them.
+
+        Raises:
+            RuntimeFailure: The method failed, or no such reply came in time. Unless the worker
+                itself replied, its process has ended.
+        """
+        message = json.dumps(unstructure({"method": method, **arguments}))
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(f"{message}\n".encode())
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise self._ended() from None
+        line = self._line()
+        try:
+            reply = parse_json(line, Reply, where=_REPLY)
+            if reply.failure is None:
+                return structure(reply.result, kind, where=_REPLY)
+        except UsageError as error:
+            raise self._broken(error.summary) from None
+        raise RuntimeFailure(reply.failure.kind, reply.failure.reason, reply.failure.fix)
+
+    def _line(self) -> bytes:
+        """One reply."""
+        assert self._process.stdout is not None
+        deadline = time.monotonic() + self._timeout_s
+        line = bytearray()
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            while not line.endswith(b"\n"):
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    self.kill()
+                    raise RuntimeFailure("timeout", f"no answer within {self._timeout_s:g} s")
+                chunk = os.read(self._process.stdout.fileno(), _CHUNK_BYTES)
+                if not chunk:
+                    raise self._ended()
+                line += chunk
+                if len(line) > _LONGEST_REPLY_BYTES:
+                    raise self._broken(f"{_REPLY} is longer than {_LONGEST_REPLY_BYTES:,} bytes")
+        return bytes(line)
+
+    def _broken(self, why: str) -> RuntimeFailure:
+        # What it sends next would not belong to the next request.
+        self.kill()
+        return RuntimeFailure("crash", why)
+
+    def _ended(self) -> RuntimeFailure:
+        try:
+            code = self._process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            return self._broken("it closed its output and still runs")
+        return RuntimeFailure("crash", death(code, self._log, self._memory_bytes).reason)
