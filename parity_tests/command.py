@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agecompact.artifacts.manifest import read_builds
-from agecompact.console.common import emit, json_option, progress, say, screen
+from agecompact.console.common import STDOUT, emit, json_option, progress, say, screen
 from agecompact.console.groups import PATH, DefaultGroup
 from agecompact.errors import GateError
 from agecompact.files import output_errors, size_of, write_text
@@ -76,11 +76,14 @@ def check(
     targets = {target_of_contract(each.manifest.contract) for each in builds}
     settings = replace(settings, labelled=labelled_faces(labelled, targets, console))
     report, junit = build / records.FILE_NAME, build / "parity.xml"
+    outputs = [markdown] if markdown else []
+    outputs += [Path(json_target)] if json_target not in (None, STDOUT) else []
     # An interrupted run must not leave the results of an earlier one.
     with output_errors(build):
-        for path in (report, junit, *([markdown] if markdown else [])):
-            if baseline is None or path.resolve() != baseline.resolve():
-                path.unlink(missing_ok=True)
+        for path in (report, junit, *outputs):
+            # Not a device, such as /dev/null.
+            if path.is_file() and (baseline is None or path.resolve() != baseline.resolve()):
+                path.unlink()
     total = sum(len(candidates(b, settings)) + len(b.manifest.not_made) for b in builds)
     with progress(console, "parity", total) as stages:
         results = check_builds(
@@ -155,6 +158,8 @@ def freeze(build: Path, tolerances: Tolerances, json_target: str | None) -> None
     settings = CheckSettings(tolerances=tolerances)
     console = screen(json_target)
     written = []
+    for each in builds:
+        golden.discard(each)
     with progress(console, "freeze", len(builds)) as stages:
         for each in builds:
             stages.start(f"running PyTorch for {each.folder}")

@@ -6,16 +6,18 @@ program parses with `sscanf`. `agecompact.artifacts.golden` reads the pack.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from agecompact.artifacts import golden
+from agecompact.artifacts.confined import regular
 from agecompact.artifacts.golden import NamedArray, PackIndex, PackTolerance, StoredArray
 from agecompact.artifacts.manifest import Build
 from agecompact.contract import Contract
-from agecompact.files import atomic_path
+from agecompact.files import atomic_path, output_errors
 from agecompact.formats import FORMATS
 from agecompact.serialization import write_versioned
 from parity_tests.compare import Outputs
@@ -42,10 +44,15 @@ def freeze(build: Build, settings: CheckSettings) -> Path:
         The pack's folder.
 
     Raises:
+        UsageError: An input or output has a name that a file cannot have, or the weights are not a
+            regular file.
         GateError: PyTorch's outputs are unusable.
         OutputError: The folder cannot be written.
     """
     contract = build.manifest.contract
+    # Refuses names that are not file names, before anything is written under them.
+    index = _index(build, settings)
+    regular(build.weights)
     with Reference.of_build(build, settings) as reference:
         chosen = [[sample.name for sample in reference.samples].index(name) for name in SAMPLES]
         samples = [reference.samples[i] for i in chosen]
@@ -54,9 +61,23 @@ def freeze(build: Build, settings: CheckSettings) -> Path:
     with atomic_path(folder) as scratch:
         scratch.mkdir()
         _write_arrays(scratch, contract, samples, outputs)
-        write_versioned(scratch / golden.FILE_NAME, _index(build, settings))
+        write_versioned(scratch / golden.FILE_NAME, index)
         (scratch / "golden.txt").write_text(_lines(build), encoding="utf-8")
     return folder
+
+
+def discard(build: Build) -> None:
+    """Removes the golden pack of a build, so that a run that fails leaves no earlier one.
+
+    Raises:
+        OutputError: It cannot be removed.
+    """
+    folder = build.folder / golden.FOLDER
+    with output_errors(folder):
+        if folder.is_symlink():
+            folder.unlink()
+        elif folder.is_dir():
+            shutil.rmtree(folder)
 
 
 def _write_arrays(

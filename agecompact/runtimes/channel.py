@@ -38,31 +38,36 @@ _T = TypeVar("_T")
 class RuntimeFailure(Exception):  # noqa: N818 - a result to record, not a user's error.
     """A runtime failed.
 
-    Attributes:
+    Args:
         kind: See `messages.FailureKind`.
-        reason: The error message of the runtime or of the operating system.
+        what: What failed, or the error message of the runtime or of the operating system.
+        why: The cause; empty where `what` is enough.
         fix: What fixes it; empty if unknown.
+
+    Attributes:
+        kind: As above.
+        reason: What failed and why, in one line.
+        fix: As above.
     """
 
-    def __init__(self, kind: FailureKind, reason: str, fix: str = "") -> None:
-        super().__init__(f"{kind}: {reason}")
+    def __init__(self, kind: FailureKind, what: str, *, why: str = "", fix: str = "") -> None:
         self.kind = kind
-        self.reason = reason
+        self.reason = f"{what}: {why}" if why else what
         self.fix = fix
+        self._parts = what, why
+        super().__init__(f"{kind}: {self.reason}")
 
     def as_error(self, path: object) -> AgecompactError:
         """The error for a user who named the file at `path`."""
+        what, why = self._parts
+        fix = self.fix or "export it again, then check it with: agecompact parity"
         if self.kind == "missing":
             return BackendMissingError(f"cannot run {path}", why=self.reason, fix=self.fix)
         if self.kind == "metadata":
-            return MetadataError(self.reason, fix=self.fix)
+            return MetadataError(what, why=why, fix=fix)
         if self.kind == "load":
-            return UsageError(self.reason, fix=self.fix)
-        return UsageError(
-            f"cannot run {path}",
-            why=f"{self.kind}: {self.reason}",
-            fix=self.fix or "export it again, then check it with: agecompact parity",
-        )
+            return UsageError(what, why=why, fix=fix)
+        return UsageError(f"cannot run {path}", why=str(self), fix=fix)
 
 
 class Channel:
@@ -122,7 +127,8 @@ class Channel:
                 return structure(reply.result, kind, where=_REPLY)
         except UsageError as error:
             raise self._broken(error.summary) from None
-        raise RuntimeFailure(reply.failure.kind, reply.failure.reason, reply.failure.fix)
+        failed = reply.failure
+        raise RuntimeFailure(failed.kind, failed.what, why=failed.why, fix=failed.fix)
 
     def _line(self) -> bytes:
         """One reply."""

@@ -23,12 +23,14 @@ class Failed:
 
     Attributes:
         kind: As above.
-        reason: The error message of the runtime or of the operating system.
+        what: What failed, or the error message of the runtime or of the operating system.
+        why: The cause; empty where `what` is enough.
         fix: What fixes it; empty if unknown.
     """
 
     kind: FailureKind
-    reason: str
+    what: str
+    why: str = ""
     fix: str = ""
 
 

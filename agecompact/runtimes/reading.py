@@ -31,7 +31,7 @@ def opener(path: Path, runtime: Runtime | None = None) -> Runtime:
     try:
         return runtime or runtime_of(path)
     except UsageError as error:
-        raise RuntimeFailure("load", error.summary, error.fix) from None
+        raise RuntimeFailure("load", error.what, why=error.why, fix=error.fix) from None
 
 
 def metadata_in(channel: Channel, path: Path) -> ArtifactMetadata:
@@ -51,7 +51,7 @@ def metadata_in(channel: Channel, path: Path) -> ArtifactMetadata:
             )
         return ArtifactMetadata.from_json(text, where=str(path))
     except MetadataError as error:
-        raise RuntimeFailure("metadata", error.summary, error.fix) from None
+        raise RuntimeFailure("metadata", error.what, why=error.why, fix=error.fix) from None
 
 
 def description_in(channel: Channel, path: Path) -> dict[str, Any]:

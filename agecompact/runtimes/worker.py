@@ -19,7 +19,6 @@ import numpy as np
 
 from agecompact.artifacts.metadata import MetadataError
 from agecompact.errors import AgecompactError, BackendMissingError, UsageError
-from agecompact.files import canonical_json
 from agecompact.formats import RUNTIMES
 from agecompact.isolation import limit
 from agecompact.runtimes.base import Array, Session
@@ -159,23 +158,28 @@ def _reply(worker: Worker, line: str) -> str:
     request = json.loads(line)
     method = request.pop("method")
     try:
-        result = unstructure(getattr(worker, method)(**request))
-        return canonical_json(unstructure(Reply(result)))
+        return _json(Reply(unstructure(getattr(worker, method)(**request))))
     except Exception as error:  # Runtimes and parsers raise exceptions of any class.
-        failed = _failed(error, method, request.get("path", ""))
-        return canonical_json(unstructure(Reply(failure=failed)))
+        return _json(Reply(failure=_failed(error, method, request.get("path", ""))))
+
+
+def _json(reply: Reply) -> str:
+    # Not sorted: inputs and outputs are in the file's order.
+    return json.dumps(unstructure(reply), allow_nan=False)
 
 
 def _failed(error: Exception, method: str, path: str) -> Failed:
-    kind: FailureKind = "load" if method in _LOADING else "run"
-    if isinstance(error, BackendMissingError):
-        return Failed("missing", error.summary, error.fix)
-    if isinstance(error, MetadataError):
-        return Failed("metadata", error.summary, error.fix)
+    loading = method in _LOADING
+    kind: FailureKind = "load" if loading else "run"
     if isinstance(error, AgecompactError):
-        return Failed(kind, error.summary[:_LONGEST_REASON], error.fix)
+        if isinstance(error, BackendMissingError):
+            kind = "missing"
+        elif isinstance(error, MetadataError):
+            kind = "metadata"
+        what, why = error.what[:_LONGEST_REASON], error.why[:_LONGEST_REASON]
+        return Failed(kind, what, why, error.fix)
     reason = f"{type(error).__name__}: {error}"[:_LONGEST_REASON].removesuffix(": ")
-    return Failed(kind, f"cannot read {path}: {reason}" if kind == "load" else reason)
+    return Failed(kind, f"cannot read {path}", reason) if loading else Failed(kind, reason)
 
 
 def main() -> None:

@@ -92,6 +92,37 @@ def test_a_file_that_changed_after_its_check_is_not_checked(build, change):
     assert report.summaries(build)[0].cells()[3:] == ("-", "-", "-", "-", "-", "not checked")
 
 
+def test_a_link_is_not_checked_though_its_content_passed(build, tmp_path_factory):
+    path = build / "ssrnet" / "ssrnet_float32.onnx"
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "a.onnx"
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+    first, second, _ = report.summaries(build)
+    assert first.status == "not checked"
+    assert second.status == "failed: mismatch"
+
+
+def test_a_result_without_a_hash_is_of_no_file(build):
+    (build / "ssrnet" / "ssrnet_float32.onnx").unlink()
+    summaries = _edit_parity(build, lambda results: results[0].update(sha256=None))
+    assert summaries[0].status == "not checked"
+
+
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [
+        (lambda results: results[0].pop("status"), "a field is missing"),
+        (lambda results: results[0].update(status="fine"), "'fine' is none of"),
+        (lambda results: results[0].update(max_years="1e-5"), "'1e-5' is not a number"),
+        (lambda results: results.append(None), "is not an object"),
+    ],
+)
+def test_a_parity_report_of_other_types_is_refused(build, edit, reason):
+    with pytest.raises(UsageError, match="cannot read parity report") as caught:
+        _edit_parity(build, edit)
+    assert reason in caught.value.why
+
+
 def _edit_parity(build, edit):
     path = build / "parity.json"
     content = json.loads(path.read_text())
@@ -192,3 +223,12 @@ def test_the_table_has_a_line_per_artefact_at_any_width(build, width):
 def test_no_build(tmp_path):
     with pytest.raises(UsageError, match="no build"):
         report.summaries(tmp_path)
+
+
+def test_a_run_that_fails_leaves_no_earlier_table(build, agecompact):
+    table = build / "table.md"
+    table.write_text("| passed |")
+    (build / "parity.json").write_text("{}")
+    done = agecompact("report", build, "--markdown", table)
+    assert done.returncode == 2
+    assert not table.exists()
