@@ -216,12 +216,21 @@ class ArtifactModel:
         self._output = contract.output.name
 
     def stage(self, inputs: Mapping[str, Tensor]) -> Staged:
-        """Writes a batch to files for the process."""
+        """Writes a batch to files for the process.
+
+        Raises:
+            UsageError: The artefact takes batches of a size that does not divide this one.
+        """
+        faces = len(next(iter(inputs.values())))
+        batch = self._batch or faces
+        if faces % batch:
+            raise UsageError(
+                f"the artefact takes {batch} faces at a time",
+                why=f"{faces} faces cannot be divided into such batches",
+                fix="export it with a batch of 1, or with --dynamic-batch",
+            )
         return self._process.stage(
-            {
-                name: tensor.reshape(-1, self._batch or len(tensor), *tensor.shape[1:])
-                for name, tensor in inputs.items()
-            }
+            {name: tensor.reshape(-1, batch, *tensor.shape[1:]) for name, tensor in inputs.items()}
         )
 
     def run(self, staged: Staged) -> BatchPredictions:

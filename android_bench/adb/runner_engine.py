@@ -20,6 +20,7 @@ from agecompact.bench.figures import Memory
 from agecompact.bench.files import BuildFile
 from agecompact.bench.record import Record
 from agecompact.bench.timing import Latency, Startup
+from agecompact.contract import Contract
 from agecompact.errors import AgecompactError
 from agecompact.runtimes.reading import read_metadata
 from android_bench.adb import delegates
@@ -55,6 +56,7 @@ class RunnerEngine:
         self._pack_folder = pack_folder
         self._pack = golden.read_if_there(pack_folder)
         self._options = options
+        self._contracts: dict[Path, Contract] = {}
         self.version = f"litert {bundle.index.litert}"
 
     def measure(self, session: Session, file: BuildFile, blank: Record, *, profile: bool) -> Record:
@@ -74,10 +76,20 @@ class RunnerEngine:
         for name in _pack_files(self._pack_folder):
             session.push(self._pack_folder / name, f"{remote_pack}/{name}")
         session.push(file.path, file.path.name)
-        command = _command(file.path, remote_pack, blank.runtime, options)
+        contract = self._contract(file.path)
+        command = _command(file.path, contract, remote_pack, blank.runtime, options)
         result = session.run(command, timeout_s=options.timeout_s)
         parsed = output.parse(result.stdout, _exit_code(result))
         return _filled(blank, parsed, result, options, pack)
+
+    def _contract(self, file: Path) -> Contract:
+        """The contract of a file, which is read once for all rounds."""
+        if file not in self._contracts:
+            try:
+                self._contracts[file] = read_metadata(file).contract
+            except AgecompactError as error:
+                raise MeasurementFailure("model", error.summary) from None
+        return self._contracts[file]
 
 
 def _pack_files(folder: Path) -> tuple[str, ...]:
@@ -92,11 +104,9 @@ def _pack_files(folder: Path) -> tuple[str, ...]:
     return names
 
 
-def _command(file: Path, remote_pack: str, runtime: Runtime, options: Options) -> str:
-    try:
-        contract = read_metadata(file).contract
-    except AgecompactError as error:
-        raise MeasurementFailure("model", f"{error.what}: {error.why}") from None
+def _command(
+    file: Path, contract: Contract, remote_pack: str, runtime: Runtime, options: Options
+) -> str:
     if contract.dtype != "float32":
         raise MeasurementFailure(
             "mismatch", f"the runner has float32 inputs, and the file takes {contract.dtype}"

@@ -171,3 +171,15 @@ def test_what_is_not_a_file_is_refused_at_once(kind: str, tmp_path: Path) -> Non
         path.symlink_to("/dev/zero" if kind == "device" else path)
     with Reader() as reader, pytest.raises(UsageError, match=r"a\.onnx"):
         reader.metadata(path)
+
+
+def test_a_file_that_ends_the_process_costs_only_its_own_reading(build_of: BuildOf) -> None:
+    path = build_of("ssrnet").folder / "ssrnet_float32.onnx"
+    with Reader() as reader:
+        assert reader.metadata(path).model == "ssrnet"
+        assert reader._channel is not None
+        reader._channel.kill()
+        with pytest.raises(UsageError, match="cannot run") as caught:
+            reader.metadata(path)
+        assert "SIGKILL" in caught.value.why
+        assert reader.metadata(path).model == "ssrnet"
