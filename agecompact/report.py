@@ -147,16 +147,14 @@ def to_table(table: Sequence[ArtifactSummary]) -> Table:
     )
 
 
-def _decisive(path: Path) -> dict[tuple[str, str], Result]:
+def _decisive(path: Path) -> dict[tuple[str, str | None], Result]:
     """Returns the decisive parity result of each file, by name and hash.
 
     A file is checked in several runtimes. The first failure decides; else the first pass, whose
     runtime is the closest to a phone's; else it was skipped everywhere.
     """
-    decisive: dict[tuple[str, str], Result] = {}
+    decisive: dict[tuple[str, str | None], Result] = {}
     for result in parity.read(path) if path.is_file() else ():
-        if result.sha256 is None:
-            continue
         key = result.artifact, result.sha256
         if key not in decisive or _weight(result) > _weight(decisive[key]):
             decisive[key] = result

@@ -27,6 +27,9 @@ FILE_NAME = "golden.json"
 # The index again, in lines that a C program parses.
 LINES_NAME = "golden.txt"
 
+# Its lines that end with the name of a file.
+_FILE_LINES = frozenset({"input", "table", "output"})
+
 _FIX = "write the pack again: agecompact parity freeze BUILD"
 
 # Levels of a pixel: the width of the table.
@@ -130,7 +133,7 @@ def read(folder: Path) -> GoldenPack:
     for kind, arrays in (("input", index.inputs), ("output", index.outputs)):
         if not arrays or len({array.name for array in arrays}) != len(arrays):
             raise UsageError(f"{path} needs at least one {kind}, each with its own name", fix=_FIX)
-    return GoldenPack(
+    pack = GoldenPack(
         model=index.model,
         weights_sha256=index.weights_sha256,
         unit=index.unit,
@@ -140,6 +143,8 @@ def read(folder: Path) -> GoldenPack:
         outputs={a.name: _load(folder, a, "float32", (count,)) for a in index.outputs},
         tolerances={file: tolerance.max for file, tolerance in index.tolerances.items()},
     )
+    _check_lines(folder / LINES_NAME, _array_files(index))
+    return pack
 
 
 def files(folder: Path) -> frozenset[str]:
@@ -148,9 +153,7 @@ def files(folder: Path) -> frozenset[str]:
     Raises:
         UsageError: The pack's index cannot be read.
     """
-    index = _index(folder)
-    arrays = (*index.inputs, index.table, *index.outputs)
-    return frozenset({FILE_NAME, LINES_NAME, *(array.file for array in arrays)})
+    return _array_files(_index(folder)) | {FILE_NAME, LINES_NAME}
 
 
 def read_if_there(folder: Path) -> GoldenPack | None:
@@ -163,10 +166,23 @@ def read_if_there(folder: Path) -> GoldenPack | None:
 
 
 def _index(folder: Path) -> PackIndex:
-    path = folder / FILE_NAME
-    if path.exists():
-        regular(path, fix=_FIX)
-    return read_versioned(path, PackIndex, what="golden pack", fix=_FIX)
+    if (folder / FILE_NAME).exists():
+        regular(folder, fix=_FIX)
+    return read_versioned(folder / FILE_NAME, PackIndex, what="golden pack", fix=_FIX)
+
+
+def _array_files(index: PackIndex) -> frozenset[str]:
+    return frozenset(array.file for array in (*index.inputs, index.table, *index.outputs))
+
+
+def _check_lines(path: Path, arrays: frozenset[str]) -> None:
+    """Refuses lines that name other files than the index: a C program opens whatever they name."""
+    if not path.exists():
+        return
+    lines = read_bytes(path, fix=_FIX).decode("utf-8", "replace").splitlines()
+    words = [line.split(" ") for line in lines]
+    if {each[-1] for each in words if each[0] in _FILE_LINES} - arrays:
+        raise UsageError(f"{path} names other files than {FILE_NAME}", fix=_FIX)
 
 
 def _load(folder: Path, array: StoredArray, dtype: str, shape: tuple[int, ...]) -> Any:
@@ -177,7 +193,7 @@ def _load(folder: Path, array: StoredArray, dtype: str, shape: tuple[int, ...]) 
             why=f"it must be {dtype} of shape {shape}",
             fix=_FIX,
         )
-    content = read_bytes(regular(path, fix=_FIX), fix=_FIX)
+    content = read_bytes(path, fix=_FIX)
     kind = _DTYPES[dtype]
     wanted = prod(shape) * kind.itemsize
     if len(content) != wanted:

@@ -99,7 +99,7 @@ def add(path: Path, new: Iterable[Record]) -> tuple[Record, ...]:
         UsageError: The existing file cannot be read.
         OutputError: The file cannot be written.
     """
-    content = _file_of(merge(read(path) if path.exists() else (), new))
+    content = _file_of(merge(read(path) if path.is_file() else (), new))
     write_versioned(path, content)
     return content.records
 

@@ -49,7 +49,7 @@ def command(file: Path, json_target: str | None) -> None:
     kind = "artefact"
     if file_format.converter is None:
         kind = "weights"
-        record["card"] = dict(checkpoints.read(file).card)
+        record["card"] = dict(checkpoints.read_card(file, str(record["sha256"])))
     console = screen(json_target)
     say(console, f"{file}: {file_format.name} {kind} of '{metadata.model}', {metadata.precision}")
     _show(console, {k: v for k, v in record.items() if k != "file" and not isinstance(v, dict)})

@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from agecompact.artifacts import golden
-from agecompact.artifacts.confined import regular
 from agecompact.artifacts.golden import GoldenPack
 from agecompact.bench.circumstances import Runtime
 from agecompact.bench.figures import Memory
@@ -98,10 +97,7 @@ def _pack_files(folder: Path) -> tuple[str, ...]:
         raise MeasurementFailure(
             "golden", f"the golden pack has no {golden.LINES_NAME}; fix: agecompact parity freeze"
         )
-    names = tuple(sorted(golden.files(folder)))
-    for name in names:
-        regular(folder / name)
-    return names
+    return tuple(sorted(golden.files(folder)))
 
 
 def _command(

@@ -89,6 +89,21 @@ def test_an_invalid_index_is_rejected(folder, damage, message):
     assert "agecompact parity freeze" in rejected.value.fix
 
 
+def test_lines_that_name_another_file_are_rejected(folder):
+    path = folder / "golden.txt"
+    path.write_text(path.read_text().replace("table table.f32", "table ../table.f32"))
+    with pytest.raises(UsageError, match=r"golden\.txt names other files"):
+        golden.read(folder)
+
+
+def test_a_pack_with_a_link_is_rejected(folder, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "age.f32"
+    (folder / "age.f32").rename(elsewhere)
+    (folder / "age.f32").symlink_to(elsewhere)
+    with pytest.raises(UsageError, match="is a link"):
+        golden.read(folder)
+
+
 def test_nan_is_rejected(folder):
     (folder / "age.f32").write_bytes(np.array([np.nan, 1], "<f4").tobytes())
     with pytest.raises(UsageError, match="contains NaN or Inf"):

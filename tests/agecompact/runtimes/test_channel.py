@@ -78,17 +78,28 @@ def test_a_reply_without_end_is_a_crash() -> None:
 @pytest.mark.parametrize("worker", ["os.close(1); time.sleep(60)"], indirect=True)
 def test_a_worker_that_closes_its_output_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channel, "_GRACE_S", 0.2)
+    started = time.monotonic()
     failure, _ = failure_of()
     assert (failure.kind, "closed its output" in failure.reason) == ("crash", True)
+    assert time.monotonic() - started < TIMEOUT_S
 
 
 @pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize(
-    "worker", ["time.sleep(60)", "reply('{\"resu'); time.sleep(60)"], indirect=True
+    "worker",
+    [
+        "time.sleep(60)",
+        "reply('{\"resu'); time.sleep(60)",
+        "for _ in range(600): reply('x'); time.sleep(0.1)",
+    ],
+    indirect=True,
+    ids=["nothing", "half", "a letter at a time"],
 )
 def test_a_reply_that_does_not_come_or_end_is_a_timeout() -> None:
+    started = time.monotonic()
     failure, _ = failure_of(timeout_s=0.5)
     assert failure.kind == "timeout"
+    assert time.monotonic() - started < TIMEOUT_S
 
 
 @pytest.mark.usefixtures("worker")

@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from tests.support import BuildOf
 
 MEMORY_BYTES = 1_000_000_000
 MUTATIONS = 40
+AT_ONCE_S = 10.0
 FILES = (
     "ssrnet.safetensors",
     "ssrnet_float32.onnx",
@@ -169,8 +171,10 @@ def test_what_is_not_a_file_is_refused_at_once(kind: str, tmp_path: Path) -> Non
         os.mkfifo(path)
     else:
         path.symlink_to("/dev/zero" if kind == "device" else path)
+    started = time.monotonic()
     with Reader() as reader, pytest.raises(UsageError, match=r"a\.onnx"):
         reader.metadata(path)
+    assert time.monotonic() - started < AT_ONCE_S
 
 
 def test_a_file_that_ends_the_process_costs_only_its_own_reading(build_of: BuildOf) -> None:
