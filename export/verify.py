@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agecompact.artifacts import confined, golden, manifest
 from agecompact.artifacts.manifest import Build, Entry
+from agecompact.artifacts.provenance import differences
 from agecompact.bench import store
 from agecompact.contract import Contract
 from agecompact.errors import AgecompactError
@@ -58,12 +59,8 @@ def _faults(build: Build, entry: Entry, reader: Reader) -> Iterator[str]:
     except AgecompactError as error:
         yield error.summary
         return
-    if described.model != made.model:
-        yield f"{path} is of model '{described.model}'"
-    if described.precision != entry.precision:
-        yield f"{path} has the precision '{described.precision}', not '{entry.precision}'"
-    if described.weights_sha256 != made.weights_sha256:
-        yield f"{path} was converted from other weights"
+    for difference in differences(described, made, entry):
+        yield f"{path}: {difference}"
     if described.contract != _converted(made.contract, described.contract):
         yield f"{path} has another contract than {manifest.FILE_NAME}"
     if size_of(path) != entry.bytes:

@@ -61,7 +61,7 @@ def check_builds(
     workers = _Workers()
 
     def run(candidate: Candidate, reference: Reference) -> Result:
-        started(f"{candidate.entry.file} in {candidate.runtime.label}")
+        started(candidate.name)
         result = check(candidate, reference, settings, workers.add)
         finished(result)
         return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,7 +13,9 @@ import numpy as np
 
 from agecompact.artifacts.confined import sha256_of
 from agecompact.artifacts.manifest import Build, Entry, NotMade
-from agecompact.contract import Contract, Unit
+from agecompact.artifacts.provenance import differences
+from agecompact.bench.size import read_parts
+from agecompact.contract import Contract, Output, Unit
 from agecompact.errors import AgecompactError, UsageError
 from agecompact.evaluation.evaluate import target_of_contract
 from agecompact.formats import FORMATS, PRECISIONS, Runtime, opened_by
@@ -22,6 +25,7 @@ from agecompact.runtimes.process import RuntimeProcess
 from agecompact.serialization import structure
 from parity_tests.compare import Outputs, output_errors, spread
 from parity_tests.inputs import Sample
+from parity_tests.interface import check_declared
 from parity_tests.reference import Reference
 from parity_tests.results import Failure, Result
 from parity_tests.runner import ModelRunner, runtime_failures, runtime_process
@@ -33,6 +37,8 @@ from parity_tests.weights import WEIGHTS_FORMAT, Given, WeightFault
 
 # Failures of the output, which originate at an op.
 _NUMERIC = frozenset({"not-finite", "degenerate", "mismatch"})
+# Converters keep some layers exact, and align constants.
+_LEAST_SAVING = 0.95
 # Weights of fewer bits are compressed, so the package does not contain the network's own.
 _LEAST_FLOAT_BITS = 16
 
@@ -55,6 +61,16 @@ class Candidate:
     def path(self) -> Path:
         """The artefact's path."""
         return self.build.path(self.entry)
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """The key of its result."""
+        return self.build.manifest.model, self.entry.file, self.runtime.name
+
+    @property
+    def name(self) -> str:
+        """Artefact and runtime, for people."""
+        return f"{self.entry.file} in {self.runtime.label}"
 
 
 def check(
@@ -81,7 +97,8 @@ def check(
         with runtime_process(candidate.path, candidate.runtime, settings) as process:
             opened(process)
             contract = _contract(candidate, process)
-            _check_opset(candidate, process)
+            _check_declared(candidate, process, contract)
+            _check_size(candidate)
             runner = ModelRunner(process, contract)
             result = replace(result, runtime_version=runner.opened.version)
             result = compare(result, runner, reference, settings)
@@ -119,6 +136,7 @@ def compare(
         _reject_degenerate(reference.outputs, outputs, min_spread(result.unit))
         result, worst = _compared(result, outputs, runner, reference, settings)
         _reject_mismatch(result)
+        _reject_out_of_range(outputs, runner.contract.output, result.tolerance.max)
         if settings.labelled:
             result = _compared_on_labelled(result, runner, reference, settings)
     except Failure as failure:
@@ -195,32 +213,38 @@ def _sha256(path: Path) -> str:
 
 def _contract(candidate: Candidate, process: RuntimeProcess) -> Contract:
     """The artefact's own contract, which a phone would use."""
-    manifest = candidate.build.manifest
     with runtime_failures():
         described = process.metadata()
-    for what, found, wanted in (
-        ("model", described.model, manifest.model),
-        ("precision", described.precision, candidate.entry.precision),
-        ("weights_sha256", described.weights_sha256, manifest.weights_sha256),
-    ):
-        if found != wanted:
-            raise Failure("metadata", f"its metadata has {what} '{found}', not '{wanted}'")
-    contract = described.contract
-    # Samples are cropped by the manifest's contract, so the outputs would not show other boxes.
-    if (contract.crops, contract.output) != (manifest.contract.crops, manifest.contract.output):
-        raise Failure("metadata", "its metadata has other crops or another output")
-    return contract
+    if found := differences(described, candidate.build.manifest, candidate.entry):
+        raise Failure("metadata", "; ".join(found))
+    return described.contract
 
 
-def _check_opset(candidate: Candidate, process: RuntimeProcess) -> None:
-    """Rejects an ONNX file with another opset than requested: some exporters fall back silently."""
-    wanted = candidate.entry.opset
-    if wanted is None:
-        return
+def _check_declared(candidate: Candidate, process: RuntimeProcess, contract: Contract) -> None:
+    """Rejects a file that an app cannot bind to as the contract and the manifest say."""
+    entry = candidate.entry
     with runtime_failures():
-        opset = process.describe()["opsets"].get("ai.onnx")
-    if opset != wanted:
-        raise Failure("conversion", f"its opset is {opset}, {wanted} was requested")
+        declared = process.declared()
+    # Some exporters fall back silently.
+    if declared.opset != entry.opset:
+        versions = f"{declared.opset}, {entry.opset} was requested"
+        raise Failure("conversion", f"the version of its ops is {versions}")
+    check_declared(declared, contract, entry.batch)
+
+
+def _check_size(candidate: Candidate) -> None:
+    """Rejects weights that were not made smaller: some converters skip what they do not know."""
+    full = PRECISIONS[FORMATS[candidate.entry.format].precisions[0]]
+    if candidate.entry.precision == full.name:
+        return
+    try:
+        parts = read_parts(candidate.path)
+    except AgecompactError as error:
+        raise Failure("load", error.summary) from None
+    bits = parts.weights * 8 / candidate.build.manifest.folded_parameters
+    if bits > _LEAST_SAVING * full.stored_bits:
+        wanted = f"{candidate.entry.precision} was requested"
+        raise Failure("conversion", f"its weights take {bits:.0f} bits a parameter, {wanted}")
 
 
 def _check_weights(candidate: Candidate, reference: Reference, settings: CheckSettings) -> None:
@@ -321,6 +345,15 @@ def _reject_mismatch(result: Result) -> None:
                 f"{what} {error:.3g} {result.unit}, {gate:g} allowed; worst fixed input "
                 f"'{result.worst_sample}'",
             )
+
+
+def _reject_out_of_range(outputs: Outputs, output: Output, slack: float) -> None:
+    """Rejects right outputs that an app does not expect: it may scale by the bounds, or clip."""
+    low = -math.inf if output.minimum is None else output.minimum
+    high = math.inf if output.maximum is None else output.maximum
+    if outputs.min() < low - slack or outputs.max() > high + slack:
+        found = f"{outputs.min():.4g} to {outputs.max():.4g} {output.unit}"
+        raise Failure("metadata", f"its outputs are {found}; the contract has {low:g} to {high:g}")
 
 
 def _compared_on_labelled(

@@ -47,7 +47,8 @@ class Entry(_Requested):
         bytes: Size; for a package, the sum over its files.
         converter: The tool that made it.
         versions: Versions of the tools that made it.
-        opset: ONNX opset; None for other formats.
+        opset: ONNX opset, or Core ML's specification version; None for TFLite.
+        batch: How many images each call takes; None for any number.
         conversion_s: Wall time of the converter for all precisions of the format together.
     """
 
@@ -56,6 +57,7 @@ class Entry(_Requested):
     converter: Text
     versions: Mapping[str, str]
     opset: AtLeastOne | None
+    batch: AtLeastOne | None
     conversion_s: NotNegative
 
 
@@ -81,6 +83,8 @@ class Manifest(Checked):
         model: Registered id.
         weights: Name of the build's copy of the source weights file.
         weights_sha256: Hash of the weights file.
+        source: Paper or code that the model follows.
+        terms: Terms of the weights, from their card; empty if the card has none.
         contract: Contract of the weights, in PyTorch's layout.
         parameters: Number of trainable parameters.
         folded_parameters: Number of parameters after BN folding, as artefacts store them.
@@ -89,14 +93,16 @@ class Manifest(Checked):
         not_made: Artefacts whose conversion failed.
     """
 
-    SCHEMA_VERSION: ClassVar[int] = 2
+    SCHEMA_VERSION: ClassVar[int] = 3
 
     model: FileName
     weights: FileName
     weights_sha256: Sha256
+    source: str
+    terms: str
     contract: Contract
     parameters: Count
-    folded_parameters: Count
+    folded_parameters: AtLeastOne
     macs: Count
     artifacts: tuple[Entry, ...]
     not_made: tuple[NotMade, ...] = ()

@@ -17,7 +17,7 @@ import numpy as np
 from agecompact.artifacts.metadata import ArtifactMetadata
 from agecompact.errors import first_line
 from agecompact.formats import Runtime
-from agecompact.runtimes.base import Array, Arrays, Step, Trace
+from agecompact.runtimes.base import Array, Arrays, Declared, Step, Trace
 from agecompact.runtimes.channel import MEMORY_BYTES, Channel, RuntimeFailure
 from agecompact.runtimes.messages import Memory, Opened, Ran, TracedStep
 from agecompact.runtimes.reading import description_in, metadata_in, opener
@@ -97,6 +97,11 @@ class RuntimeProcess:
     def describe(self) -> dict[str, Any]:
         """Other content of the file, which need not be open; see `base.Backend.describe`."""
         return description_in(self._channel, self._path)
+
+    def declared(self) -> Declared:
+        """All that an app can bind to; the file need not be open. See `base.Backend.declared`."""
+        runtime = opener(self._path, self._runtime).name
+        return self._channel.request(Declared, "declared", path=self._path, runtime=runtime)
 
     def open(self) -> Opened:
         """Loads the file."""

@@ -21,7 +21,7 @@ from agecompact.artifacts.metadata import MetadataError
 from agecompact.errors import AgecompactError, BackendMissingError, UsageError
 from agecompact.formats import RUNTIMES
 from agecompact.isolation import limit
-from agecompact.runtimes.base import Array, Session
+from agecompact.runtimes.base import Array, Declared, Session
 from agecompact.runtimes.messages import (
     Failed,
     FailureKind,
@@ -39,7 +39,7 @@ _LINUX_STATUS = Path("/proc/self/status")
 # Kinds of NumPy dtypes.
 _NUMERIC = "biuf"
 # Requests that read the file; the others run it.
-_LOADING = frozenset({"read_metadata", "describe", "open"})
+_LOADING = frozenset({"read_metadata", "describe", "declared", "open"})
 # Of a runtime's message, which may quote the file.
 _LONGEST_REASON = 1000
 
@@ -58,6 +58,10 @@ class Worker:
     def describe(self, path: str, runtime: str) -> dict[str, Any]:
         """See `base.Backend`."""
         return load(RUNTIMES[runtime]).describe(path)
+
+    def declared(self, path: str, runtime: str) -> Declared:
+        """See `base.Backend`."""
+        return load(RUNTIMES[runtime]).declared(path)
 
     def open(self, path: str, runtime: str, threads: int) -> Opened:
         """Loads the file."""

@@ -189,14 +189,14 @@ def test_artefacts_of_other_weights_are_named_though_their_hash_matches(
     build = copy_build("ssrnet")
     edit_manifest(build.folder, lambda content: content.update(weights_sha256="0" * 64))
     faults = check(read_builds(build.folder)[0], reader)
-    assert sum("other weights" in fault for fault in faults) == 5
+    assert sum("has weights_sha256" in fault for fault in faults) == 5
 
 
 def test_a_manifest_of_another_version_is_rejected(copy_build: CopyBuild) -> None:
     build = copy_build("ssrnet")
     path = build.folder / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": 3}))
-    with pytest.raises(UsageError, match="schema version 3"):
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": 99}))
+    with pytest.raises(UsageError, match="schema version 99"):
         read_builds(build.folder)
 
 
