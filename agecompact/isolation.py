@@ -53,7 +53,7 @@ def limit_memory(limit_bytes: int) -> None:
         limit_bytes: Most bytes that may be allocated at a time.
     """
     if sys.platform == "linux":
-        resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, limit_bytes))
+        _lower(resource.RLIMIT_DATA, limit_bytes)
 
 
 def limit(memory_bytes: int) -> None:
@@ -62,7 +62,7 @@ def limit(memory_bytes: int) -> None:
     A flood of messages must not fill the disk.
     """
     limit_memory(memory_bytes)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (memory_bytes, memory_bytes))
+    _lower(resource.RLIMIT_FSIZE, memory_bytes)
 
 
 def call(reference: str, *arguments: Any, seconds: float, memory_bytes: int) -> Any:
@@ -84,7 +84,12 @@ def call(reference: str, *arguments: Any, seconds: float, memory_bytes: int) -> 
     request = json.dumps(unstructure([reference, list(arguments), memory_bytes]))
     with tempfile.TemporaryFile() as reply, tempfile.TemporaryFile() as log:
         with subprocess.Popen(
-            module_command(__name__), stdin=subprocess.PIPE, stdout=reply, stderr=log
+            module_command(__name__),
+            stdin=subprocess.PIPE,
+            stdout=reply,
+            stderr=log,
+            # Threads of numerical libraries would take memory on a machine with many cores.
+            env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         ) as process:
             try:
                 process.communicate(request.encode(), seconds)
@@ -101,6 +106,12 @@ def call(reference: str, *arguments: Any, seconds: float, memory_bytes: int) -> 
     if "failure" in outcome:
         raise IsolationFailure(outcome["failure"], outcome["reason"])
     return outcome["result"]
+
+
+def _lower(limit: int, value: int) -> None:
+    _, highest = resource.getrlimit(limit)
+    value = value if highest == resource.RLIM_INFINITY else min(value, highest)
+    resource.setrlimit(limit, (value, value))
 
 
 def death(code: int, log: IO[bytes], memory_bytes: int) -> IsolationFailure:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from agecompact import markdown
 from agecompact.artifacts import confined, parity
 from agecompact.artifacts.manifest import Build, Entry, read_builds
 from agecompact.artifacts.parity import Result
@@ -125,12 +126,12 @@ def _sha256(path: Path) -> str:
 
 def to_markdown(table: Sequence[ArtifactSummary]) -> str:
     """Returns the summaries as a table in GitHub's Markdown."""
-    lines = [
-        "| " + " | ".join(HEADINGS) + " |",
-        "|" + "|".join("---:" if h in _RIGHT_ALIGNED else "---" for h in HEADINGS) + "|",
+    columns = [
+        replace(column, kind="number" if column.heading in _RIGHT_ALIGNED else "text")
+        for column, _ in _COLUMNS
     ]
-    lines += ["| " + " | ".join(summary.cells()) + " |" for summary in table]
-    return "\n".join(lines) + "\n"
+    rows = ([markdown.escape(cell) for cell in summary.cells()] for summary in table)
+    return "\n".join(markdown.table(columns, rows)) + "\n"
 
 
 def to_table(table: Sequence[ArtifactSummary]) -> Table:

@@ -13,7 +13,7 @@ from typing import Any
 
 from agecompact.bench.record import Size
 from agecompact.errors import UsageError
-from agecompact.files import size_of
+from agecompact.files import json_value, size_of
 from agecompact.formats import PRECISIONS, format_of
 from agecompact.imports import import_extra, resolve
 from agecompact.isolation import IsolationFailure, call
@@ -154,9 +154,9 @@ def safetensors_parts(path: Path) -> Parts:
     content = path.read_bytes()
     header_bytes = int.from_bytes(content[:8], "little")
     try:
-        header = json.loads(content[8 : 8 + header_bytes])
+        header = json_value(content[8 : 8 + header_bytes])
         metadata = len(json.dumps(header.get("__metadata__", {}), separators=(",", ":")))
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise UsageError(
             f"{path} is not a safetensors file",
             why=str(error),

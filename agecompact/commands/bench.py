@@ -15,7 +15,7 @@ from agecompact.bench.drivers import Settings, driver_commands, known_places, pa
 from agecompact.bench.files import described, measured_files, readable, reject
 from agecompact.bench.record import Record
 from agecompact.bench.validity import validated
-from agecompact.console.common import emit, json_option, progress, screen
+from agecompact.console.common import emit, json_option, progress, screen, show
 from agecompact.console.groups import DefaultGroup
 from agecompact.errors import GateError, UsageError
 from agecompact.serialization import unstructure
@@ -127,8 +127,8 @@ def _measure(
         reject(faults)
     emit(store.to_json(store.read(path)), json_target)
     for table in (*tables.measured(records), *tables.profiles(records)):
-        console.print(table)
-    console.print(tables.sizes(r.artifact for r in records))
+        show(console, table)
+    show(console, tables.sizes(r.artifact for r in records))
     reject(faults)
     if all(record.failure is not None for record in records):
         why = (records[0].failure or "") if records else f"{', '.join(places)} measured nothing"
@@ -142,7 +142,7 @@ def _size(build: Path, json_target: str | None) -> None:
     """Break down the bytes of each artefact."""
     found = readable(read_builds(build), measured_files)
     artifacts = [described(file) for each in found.builds for file in measured_files(each)]
-    screen(json_target).print(tables.sizes(artifacts))
+    show(screen(json_target), tables.sizes(artifacts))
     content = {
         "schema_version": _SIZE_SCHEMA_VERSION,
         "artifacts": [unstructure(artifact) for artifact in artifacts],
@@ -179,7 +179,7 @@ def _diff(
         )
     console = screen(json_target)
     for table in tables.compared(comparisons):
-        console.print(table)
+        show(console, table)
     emit(_diff_json(comparisons, threshold), json_target)
     worse = [c for c in comparisons if c.verdict == "regression"]
     if worse:

@@ -61,6 +61,8 @@ def import_(file: Path, family: str, out: Path, json_target: str | None) -> None
     )
     say(
         screen(json_target),
-        f"{layout.model_id}: {imported.parameters:,} parameters\n"
-        f"weights {out}\nsha256  {sha256}\ncard    {checkpoints.card_path(out)}",
+        f"{layout.model_id}: {imported.parameters:,} parameters",
+        f"weights {out}",
+        f"sha256  {sha256}",
+        f"card    {checkpoints.card_path(out)}",
     )

@@ -46,7 +46,7 @@ def failure_of(timeout_s: float = TIMEOUT_S) -> tuple[RuntimeFailure, Channel]:
         ("reply('[' * 100_000 + '\\n')", "is not JSON"),
         ("reply('[]\\n')", "is not an object"),
         ('reply(\'{"result": "fast"}\\n\'); time.sleep(60)', "'fast' is not a number"),
-        ("reply('{\"result\": NaN}\\n'); time.sleep(60)", "nan is not a number"),
+        ("reply('{\"result\": NaN}\\n'); time.sleep(60)", "NaN is not a finite number"),
         ('reply(\'{"result": 1.0, "also": 2}\\n\'); time.sleep(60)', "unknown fields: also"),
         ('reply(\'{"failure": {"kind": "bad", "what": ""}}\\n\')', "'bad' is none of"),
         ("reply('{\"result\": 1.0}\\n' * 2)", "is not JSON"),
