@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from agecompact.artifacts.manifest import Build
+from agecompact.artifacts.parity import CoveredRange
 from agecompact.contract import Contract
 from agecompact.errors import GateError
 from agecompact.evaluation.evaluate import target_of_contract
 from agecompact.formats import EXPORTED, RUNTIMES, Runtime, format_of
 from parity_tests import inputs
 from parity_tests.compare import Outputs
-from parity_tests.coverage import CoveredRange, covered
+from parity_tests.coverage import covered
 from parity_tests.driving import Model, drive
 from parity_tests.inputs import Sample
 from parity_tests.results import Failure
-from parity_tests.runner import ModelRunner
+from parity_tests.runner import ModelRunner, runtime_process
 from parity_tests.settings import CheckSettings
 from parity_tests.task import mean_absolute_error
 from parity_tests.weights import Parameters
@@ -98,8 +100,10 @@ class Reference:
         """The range of each value of its output."""
         return covered(self.outputs, self._contract.output.unit)
 
-    def _open(self, runtime: Runtime) -> ModelRunner:
-        return ModelRunner(self._path, runtime, self._contract, self._settings, values=self._values)
+    @contextmanager
+    def _open(self, runtime: Runtime) -> Iterator[ModelRunner]:
+        with runtime_process(self._path, runtime, self._settings) as process:
+            yield ModelRunner(process, self._contract, values=self._values)
 
     @property
     def weights(self) -> Path | None:

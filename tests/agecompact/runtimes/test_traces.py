@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from agecompact.runtimes import pytorch_trace
 from agecompact.runtimes.base import Trace
-from agecompact.runtimes.registry import load, read_metadata, runtime_of
+from agecompact.runtimes.reading import read_metadata
+from agecompact.runtimes.registry import load, runtime_of
 from parity_tests import inputs
 from tests.support import BuildOf
 

@@ -16,7 +16,8 @@ from torch import nn
 from agecompact.contract import Contract
 from agecompact.formats import RUNTIMES, format_of
 from agecompact.runtimes.base import Trace
-from agecompact.runtimes.registry import load, read_metadata
+from agecompact.runtimes.reading import read_metadata
+from agecompact.runtimes.registry import load
 from agecompact.weights import checkpoints
 from export import to_coreml, to_onnx
 from export.job import Job
