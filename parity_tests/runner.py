@@ -87,13 +87,13 @@ class ModelRunner:
             raise Failure("not-finite", f"the output is NaN or infinite on '{name}'")
         return outputs
 
-    def trace(self, sample: Sample) -> Trace:
-        """What every op writes for an image.
+    def trace(self, sample: Sample, contract: Contract | None = None) -> Trace:
+        """What every op writes for an image, prepared by another contract if one is given.
 
         Raises:
             Failure: The runtime fails, crashes or hangs.
         """
-        inputs = self._batch([sample])
+        inputs = {name: value[np.newaxis] for name, value in self.tensors(sample, contract).items()}
         with self._lock, runtime_failures():
             return self._process.trace(inputs)
 
@@ -101,11 +101,11 @@ class ModelRunner:
         """This file as a model for `evaluation.prediction.predict`; one thread may use it."""
         return ArtifactModel(self._process, self.opened, self.contract)
 
-    def tensors(self, sample: Sample) -> dict[str, Tensor]:
-        """An image as the model's inputs, batch 1."""
+    def tensors(self, sample: Sample, contract: Contract | None = None) -> dict[str, Tensor]:
+        """An image as the model's inputs, batch 1, by its own contract or another."""
         # By position: in a foreign pair, the two models may have different names for one crop.
         crops = zip(self.contract.input_names, sample.crops.values(), strict=True)
-        return self.contract.tensors(dict(crops))
+        return (contract or self.contract).tensors(dict(crops))
 
     def _batch(self, samples: Sequence[Sample]) -> dict[str, Array]:
         batches = [self.tensors(sample) for sample in samples]

@@ -18,7 +18,16 @@ import numpy as np
 
 from parity_tests.localisation.graph import Graph
 from parity_tests.localisation.layouts import View, squeezed, views
-from parity_tests.localisation.opkinds import AFFINE, ARITHMETIC, INPUT, NORM, OTHER, STORE, alike
+from parity_tests.localisation.opkinds import (
+    AFFINE,
+    ARITHMETIC,
+    INPUT,
+    NORM,
+    OTHER,
+    STORE,
+    VIEW,
+    alike,
+)
 
 # Below this distance two tensors are paired whatever their ops are.
 _NEAR = 0.02
@@ -64,6 +73,7 @@ def align(reference: Graph, candidate: Graph) -> tuple[Pair, ...]:
     matcher.by_value()
     matcher.by_place()
     matcher.by_neighbours()
+    matcher.by_readers()
     return matcher.pairs()
 
 
@@ -144,16 +154,18 @@ class _Matcher:
                 taken.add(best.reference)
 
     def by_neighbours(self) -> None:
-        """Pairs the rest if between the same tensors: an activation made of other ops, say."""
+        """Pairs the rest if between the same tensors: an activation made of other ops, say.
+
+        Of several, the closest in value are paired if they are close, else the last ones: they
+        write what the same readers read.
+        """
         taken = {pair.reference for pair in self._found.values()}
         options = []
         for j in set(range(len(self._candidate))) - set(self._found) - self._skipped:
             # PyTorch's network has no counterpart of an op that only stores a tensor differently.
             if self._candidate.kind(j) == STORE:
                 continue
-            reads = self._reads(j)
-            readers = self._candidate.nearest_readers(j, self._found)
-            read_by = {self._found[q].reference for q in readers}
+            reads, read_by = self._reads(j), self._read_by(j)
             for i in set(range(len(self._reference))) - taken - self._hidden:
                 around = (
                     self._reference.nearest(i, taken),
@@ -161,8 +173,34 @@ class _Matcher:
                 )
                 if (set(around[0]), set(around[1])) == (reads, read_by):
                     options.append(self._nearest_view(i, j, "place"))
-        for pair in sorted(options, key=lambda p: (p.distance, p.reference, p.candidate)):
-            if pair.distance < _LIKE and pair.reference not in taken:
+
+        def order(pair: Pair) -> tuple[bool, float, bool, int, int]:
+            near = pair.distance < _LIKE
+            view = self._reference.kind(pair.reference) == VIEW
+            return not near, pair.distance if near else 0.0, view, -pair.reference, -pair.candidate
+
+        self._take(sorted(options, key=order))
+
+    def by_readers(self) -> None:
+        """Pairs the rest by kind, shape and readers: an op that reads another tensor."""
+        taken = {pair.reference for pair in self._found.values()}
+        options = []
+        for j in set(range(len(self._candidate))) - set(self._found) - self._skipped:
+            kind = self._candidate.kind(j)
+            if kind in (OTHER, INPUT, STORE) or not (read_by := self._read_by(j)):
+                continue
+            for i in set(range(len(self._reference))) - taken - self._hidden:
+                readers = set(self._reference.nearest_readers(i, taken))
+                if self._fits(i, kind) and readers == read_by:
+                    options.append(self._nearest_view(i, j, "place"))
+        self._take(sorted(options, key=self._unlikeness))
+
+    def _take(self, options: Sequence[Pair]) -> None:
+        """Keeps the first pair of each tensor, if its shapes fit."""
+        taken = {pair.reference for pair in self._found.values()}
+        for pair in options:
+            free = pair.reference not in taken and pair.candidate not in self._found
+            if free and pair.view is not None:
                 taken.add(pair.reference)
                 self._found[pair.candidate] = pair
 
@@ -187,6 +225,11 @@ class _Matcher:
     def _reads(self, j: int) -> set[int]:
         """The reference's closest tensors that a step of the candidate depends on."""
         return {self._found[q].reference for q in self._candidate.nearest(j, self._found)}
+
+    def _read_by(self, j: int) -> set[int]:
+        """The reference's closest tensors that depend on a step of the candidate."""
+        readers = self._candidate.nearest_readers(j, self._found)
+        return {self._found[q].reference for q in readers}
 
     def _reachable(self, j: int) -> list[int]:
         """Steps of the reference that depend on all that a step of the candidate depends on."""

@@ -8,7 +8,7 @@ what the network amplifies is not mistaken for a fault: in a correct conversion 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -20,10 +20,19 @@ from parity_tests.localisation.context import Diagnosis, FaultContext, Reference
 from parity_tests.localisation.diagnose import diagnose
 from parity_tests.localisation.graph import Graph
 from parity_tests.localisation.meter import ErrorMeter
-from parity_tests.localisation.opkinds import INPUT, STORE, VIEW
+from parity_tests.localisation.opkinds import INPUT, STORE, VIEW, alike
 from parity_tests.localisation.origin import find_origin, jumps, passed_on
 from parity_tests.localisation.recompute import Values
-from parity_tests.localisation.report import FaultOrigin, Localisation, TensorComparison
+from parity_tests.localisation.report import (
+    FaultOrigin,
+    Localisation,
+    TensorComparison,
+    summary_of,
+)
+
+
+# Runs the reference again with some tensors replaced, by name and one array per sample.
+Replay = Callable[[Mapping[str, Sequence[Array]]], Sequence[Trace]]
 
 
 def localise(
@@ -33,6 +42,7 @@ def localise(
     precision: str,
     rounding: Mapping[str, float] | None = None,
     state: Mapping[str, Array] | None = None,
+    replay: Replay | None = None,
 ) -> Localisation:
     """Finds the op where a candidate's error originates.
 
@@ -45,6 +55,7 @@ def localise(
             (`rounding.ReferenceRun`). Without it, as for a foreign pair, a rule of thumb replaces
             it, and only errors far beyond rounding are reported.
         state: The reference's weights by name; without them fewer causes can be diagnosed.
+        replay: Runs the reference again with other values (`rounding.ReferenceRun`); likewise.
     """
     compared = _Comparison(Graph(reference), Graph(candidate), precision, rounding or {})
     kept, ratios, before = compared.kept, compared.ratios, compared.ratios_before
@@ -56,9 +67,9 @@ def localise(
         most = _greatest_increase(rows, undone)
         return Localisation(precision, tuple(rows), None, most, _no_origin(rows[most]))
     place = list(kept).index(faulty)
-    stored = compared.stored_wrong(kept[faulty])
+    stored = compared.put_in(kept[faulty])
     if stored is None:
-        context = compared.context(faulty, state or {})
+        context = compared.context(faulty, state or {}, replay)
     else:
         context = compared.storage_context(stored)
         ratio = compared.meter.ratio(stored)
@@ -75,7 +86,7 @@ def localise(
         evidence=found.evidence,
     )
     most = _greatest_increase(rows, undone)
-    return Localisation(precision, tuple(rows), origin, most, _summary(origin))
+    return Localisation(precision, tuple(rows), origin, most, summary_of(origin))
 
 
 class _Comparison:
@@ -141,27 +152,39 @@ class _Comparison:
             inputs_ratio=before,
         )
 
-    def stored_wrong(self, faulty: Pair) -> Pair | None:
-        """The first tensor before a faulty one whose storage explains its error."""
+    def put_in(self, faulty: Pair) -> Pair | None:
+        """The first tensor before a faulty one that differs though it should be the same.
+
+        The reference has no counterpart of the candidate's op that wrote it: a quantiser, a cast,
+        a multiplication by 1/255.
+        """
         after = self.ratios[faulty.reference]
-        for pair in self._stored_before(faulty):
+        for pair in self._extra_before(faulty):
             ratio = self.meter.ratio(pair)
             if jumps(ratio, self.ratios[pair.reference]) and not jumps(after, ratio):
                 return pair
         return None
 
-    def _stored_before(self, faulty: Pair) -> Iterator[Pair]:
-        """Pairs for the tensors before a faulty one that are only stored differently.
+    def _extra_before(self, faulty: Pair) -> Iterator[Pair]:
+        """Pairs for the tensors before a faulty one that the reference does not have.
 
-        A candidate may quantise a tensor and dequantise it, or cast it, where PyTorch does nothing.
-        The tensor before the storage is closer to PyTorch's and is paired with it. So an error made
-        by the storage would only show in the next op.
+        A candidate may quantise a tensor and dequantise it where PyTorch does nothing. The tensor
+        before is closer to PyTorch's and is paired with it. So an error made in between would only
+        show in the next op.
         """
         paired = {pair.candidate: pair for pair in self.pairs}
+        covered = self.mine.between(faulty.reference, self.kept)
+        kinds = {self.mine.kind(i) for i in covered}
+        # The faulty op itself has a counterpart, so what comes before it is not a part of it.
+        counterpart = any(alike(kind, self.theirs.kind(faulty.candidate)) for kind in kinds)
         for index in self.theirs.between(faulty.candidate, paired):
             sources = self.theirs.nearest(index, paired)
             steps = self.theirs.between(index, paired)
-            if len(sources) != 1 or any(self.theirs.kind(i) != STORE for i in steps):
+            if len(sources) != 1 or index == faulty.candidate:
+                continue
+            found = {self.theirs.kind(i) for i in steps}
+            stored = found == {STORE}
+            if not stored and not (counterpart and not found & (kinds | {VIEW, "pad"})):
                 continue
             source, values = paired[sources[0]], self.theirs.values(index)
             before = self.theirs.values(source.candidate)[0]
@@ -172,21 +195,24 @@ class _Comparison:
             yield replace(source, candidate=index, distance=far, matched_by="place")
 
     def storage_context(self, pair: Pair) -> FaultContext:
-        """The context of a tensor that should equal the reference's, stored differently."""
+        """The context of a tensor that should equal the reference's, but for an op put in."""
         both = self.meter.values(pair)
-        assert both is not None, "a pair of different shapes does not count as stored"
+        assert both is not None, "a pair of different shapes is not one tensor"
         step, other = self.mine.steps[pair.reference], self.theirs.steps[pair.candidate]
+        kind, name = (INPUT, step.output) if step.op == INPUT else (STORE, step.op)
         return FaultContext(
             reference=both[0],
             candidate=both[1],
             candidate_shape=other.value.shape,
             candidate_op=other.op,
             inputs={step.output: both[0]},
-            chain=(ReferenceOp(step.op, STORE, step.scope, both[0]),),
+            chain=(ReferenceOp(name, kind, step.scope, both[0]),),
             rounding=self.meter.rounding_error(pair.reference),
         )
 
-    def context(self, index: int, state: Mapping[str, Array]) -> FaultContext:
+    def context(
+        self, index: int, state: Mapping[str, Array], replay: Replay | None
+    ) -> FaultContext:
         """The context of a tensor of the reference whose pair is faulty."""
         mine, theirs, pair = self.mine, self.theirs, self.kept[index]
         both = self.meter.values(pair)
@@ -203,8 +229,18 @@ class _Comparison:
         def op(i: int) -> ReferenceOp:
             step = mine.steps[i]
             name = step.output if step.op == INPUT else step.op
-            return ReferenceOp(name, mine.kind(i), step.scope, values(i))
+            read = {mine.steps[r].output: values(r) for r in mine.parents[i]}
+            return ReferenceOp(name, mine.kind(i), step.scope, values(i), step.output, read)
 
+        def replayed(replaced: Mapping[str, Values]) -> Values:
+            assert replay is not None
+            traces = replay({name: list(each) for name, each in replaced.items()})
+            name = mine.steps[index].output
+            found = [next(s.value for s in trace if s.output == name) for trace in traces]
+            return np.stack([np.asarray(value, np.float64) for value in found])
+
+        by_candidate = {p.candidate: p.reference for p in self.pairs}
+        read = {by_candidate[j] for j in theirs.nearest(pair.candidate, by_candidate)}
         reads = self.reads[index]
         sizes = {values(i)[0].size for i in (*reads, index)}
         ops = theirs.between(pair.candidate, {p.candidate for p in self.pairs})
@@ -227,6 +263,8 @@ class _Comparison:
             model_inputs={s.output: values(i) for i, s in enumerate(mine.steps) if s.op == INPUT},
             constants=tuple(c for i in ops for c in theirs.steps[i].constants),
             rounding_unit=self.meter.unit,
+            candidate_reads={mine.steps[i].output: values(i) for i in sorted(read)},
+            replay=replayed if replay is not None and crop is None else None,
         )
 
 
@@ -238,14 +276,6 @@ def _greatest_increase(rows: Sequence[TensorComparison], undone: set[str]) -> in
 
 def _place(scope: str, op: str) -> str:
     return f"{scope} ({op})" if scope else op
-
-
-def _summary(origin: FaultOrigin) -> str:
-    cause = f"{origin.cause}: {origin.evidence}" if origin.evidence else "cause unknown"
-    return (
-        f"the error originates at {_place(origin.scope, origin.op)}, {origin.candidate_op} "
-        f"'{origin.candidate_tensor}': {cause}"
-    )
 
 
 def _no_origin(row: TensorComparison) -> str:

@@ -14,9 +14,11 @@ _LOST = 32.0
 # The ratio already includes the network's own amplification of rounding from op to op. What is left
 # is chance: the RMS of a few values may differ by a factor of two.
 _JUMP = 4.0
-_VISIBLE = 8.0
-# An error is passed on if a reader has at least this share of its ratio. If none does, it was
-# undone: converters move a bias from one Linear into the next, and the values between them differ.
+VISIBLE = 8.0
+# An error is passed on if a reader has at least this share of its ratio, or has lost more than
+# kernels lose: rounding costs a reader more than it costs an input, so the ratio of a wrong input
+# falls though its error does not. If no reader has, it was undone: converters move a bias from one
+# Linear into the next, and the values between them differ.
 _PASSED_ON = 1 / 16
 
 
@@ -41,13 +43,13 @@ def passed_on(ratios: Mapping[int, float], reads: Reads) -> set[int]:
     return {
         index
         for index, after in _readers(reads).items()
-        if not after or any(ratios[i] >= ratios[index] * _PASSED_ON for i in after)
+        if not after or any(ratios[i] >= min(ratios[index] * _PASSED_ON, _LOST) for i in after)
     }
 
 
 def jumps(ratio: float, before: float) -> bool:
     """Whether a tensor's error is visible and well above that of its inputs."""
-    return ratio > max(_VISIBLE, _JUMP * before)
+    return ratio > max(VISIBLE, _JUMP * before)
 
 
 def find_origin(ratios: Mapping[int, float], reads: Reads) -> int | None:

@@ -201,7 +201,10 @@ def tflite_weights(
         index = tflite_ops(model, kind)[number].inputs[2 if bias else 1]
         buffer = model.buffers[graph.tensors[index].buffer]
         buffer.data = np.array(buffer.data, np.uint8)
-        change(buffer.data.view(np.float32).reshape(graph.tensors[index].shape))
+        values = buffer.data.view(np.float32).reshape(graph.tensors[index].shape)
+        made = change(values)
+        if made is not None:
+            np.copyto(values, made)
 
     return edit
 

@@ -1,0 +1,83 @@
+"""How the contract inside an artefact differs from the build's, by what it does to an image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, replace
+
+import numpy as np
+
+from agecompact.contract import Contract, Crop
+
+# Fields that make the table of input values; `layout` may differ, as TFLite's does.
+_OF_TABLE = ("value_range", "mean", "std")
+_LEVEL = 128
+
+
+def differences(wanted: Contract, found: Contract) -> tuple[str, ...]:
+    """Differences that change what the network reads, one sentence each.
+
+    Args:
+        wanted: The contract that the network was trained with.
+        found: The one inside an artefact. If it is of uint8 images, its graph does the rest.
+    """
+    return tuple([*_of_crops(wanted, found), *_of_sizes(wanted, found), *_of_values(wanted, found)])
+
+
+def corrected(wanted: Contract, found: Contract) -> Contract:
+    """The contract inside an artefact, with the right colours, values and filter."""
+    fixed = replace(found, interpolation=wanted.interpolation)
+    if found.dtype == "uint8":
+        return fixed
+    return replace(
+        fixed,
+        color_order=wanted.color_order,
+        value_range=wanted.value_range,
+        mean=wanted.mean,
+        std=wanted.std,
+    )
+
+
+def _of_crops(wanted: Contract, found: Contract) -> Iterator[str]:
+    if wanted.input_names != found.input_names:
+        names = (", ".join(contract.input_names) for contract in (found, wanted))
+        yield "the crops are {}, not {}".format(*names)
+        return
+    for mine, theirs in zip(wanted.crops, found.crops, strict=True):
+        for each in fields(Crop):
+            right, wrong = getattr(mine, each.name), getattr(theirs, each.name)
+            if right != wrong:
+                yield f"crop '{mine.name}' has {each.name} {wrong:g}, not {right:g}"
+
+
+def _of_sizes(wanted: Contract, found: Contract) -> Iterator[str]:
+    if (wanted.height, wanted.width) != (found.height, found.width):
+        yield f"it is {found.height} x {found.width}, not {wanted.height} x {wanted.width}"
+    if wanted.interpolation != found.interpolation:
+        yield f"interpolation is {found.interpolation}, not {wanted.interpolation}"
+
+
+def _of_values(wanted: Contract, found: Contract) -> Iterator[str]:
+    if found.dtype == "uint8":
+        return
+    if wanted.color_order != found.color_order:
+        yield f"color_order is {found.color_order}, not {wanted.color_order}"
+    # Each colour's own values, wherever the colour is.
+    turn = 1 if wanted.color_order == found.color_order else -1
+    right, wrong = wanted.table()[0], found.table()[0][:, ::turn]
+    if np.allclose(wrong, right, rtol=1e-6, atol=1e-6 * float(np.abs(right).max())):
+        return
+    changed = [
+        f"{name} is {_listed(getattr(found, name))}, not {_listed(getattr(wanted, name))}"
+        for name in _OF_TABLE
+        if getattr(found, name) != getattr(wanted, name)
+    ]
+    channel = int(np.abs(wrong - right).max(0).argmax())
+    yield (
+        f"{' and '.join(changed)}: a pixel of {_LEVEL} becomes {wrong[_LEVEL, channel]:.4g}, "
+        f"not {right[_LEVEL, channel]:.4g}"
+    )
+
+
+def _listed(values: tuple[float, ...]) -> str:
+    return f"({', '.join(f'{value:g}' for value in values)})"
