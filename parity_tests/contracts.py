@@ -72,6 +72,8 @@ def _of_values(wanted: Contract, found: Contract) -> Iterator[str]:
         for name in _OF_TABLE
         if getattr(found, name) != getattr(wanted, name)
     ]
+    if not changed:  # The same mean and std, for other colours: the order says it.
+        return
     channel = int(np.abs(wrong - right).max(0).argmax())
     yield (
         f"{' and '.join(changed)}: a pixel of {_LEVEL} becomes {wrong[_LEVEL, channel]:.4g}, "

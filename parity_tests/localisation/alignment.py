@@ -71,6 +71,7 @@ def align(reference: Graph, candidate: Graph) -> tuple[Pair, ...]:
     """
     matcher = _Matcher(reference, candidate)
     matcher.by_value()
+    matcher.pair_last()
     matcher.by_place()
     matcher.by_neighbours()
     matcher.by_readers()
@@ -105,7 +106,7 @@ class _Matcher:
     def __init__(self, reference: Graph, candidate: Graph) -> None:
         self._reference, self._candidate = reference, candidate
         self._found: dict[int, Pair] = {}
-        self._hidden = _folded(reference, candidate)
+        self._hidden = _folded(reference, candidate) | reference.unchanging
         self._skipped = _folded(candidate, reference)
         self._match_inputs()
 
@@ -126,12 +127,23 @@ class _Matcher:
             if step.op == INPUT or j in self._skipped:
                 continue
             reachable = self._reachable(j)
-            named = [i for i in reachable if self._same_module(i, j)]
+            # A module that reads another tensor is still the same module.
+            named = [i for i in reachable if self._same_module(i, j)] or [
+                i
+                for i in range(len(self._reference))
+                if i not in self._hidden and self._same_module(i, j)
+            ]
             if len(named) == 1:
                 self._found[j] = self._nearest_view(named[0], j, "name")
             elif best := self._closest(reachable, j):
                 self._found[j] = best
         self._drop_rivals()
+
+    def pair_last(self) -> None:
+        """Pairs the last tensors of both graphs, and with nothing else."""
+        last, final = len(self._reference) - 1, len(self._candidate) - 1
+        self._found = {j: p for j, p in self._found.items() if p.reference != last}
+        self._found[final] = self._nearest_view(last, final, "name")
 
     def by_place(self) -> None:
         """Pairs ops of one kind that read the same tensors, where the values differ."""
@@ -206,11 +218,6 @@ class _Matcher:
 
     def pairs(self) -> tuple[Pair, ...]:
         """The pairs, in the reference's order."""
-        last, final = len(self._reference) - 1, len(self._candidate) - 1
-        self._found = {
-            j: p for j, p in self._found.items() if (p.reference == last) <= (j == final)
-        }
-        self._found[final] = self._nearest_view(last, final, "name")
         return tuple(sorted(self._found.values(), key=lambda p: (p.reference, p.candidate)))
 
     def _fits(self, i: int, kind: str) -> bool:
@@ -265,11 +272,13 @@ class _Matcher:
         return min(tied, key=lambda p: (not self._fits(p.reference, kind), p.reference))
 
     def _unlikeness(self, pair: Pair) -> tuple[bool, bool, float, int]:
-        """Sort key for consecutive ops of one kind, a reshape and a permutation: shape, value."""
+        """Sort key for consecutive ops of one kind, two reshapes, say: shape, value, order."""
         mine = self._reference.steps[pair.reference].value.shape
         theirs = self._candidate.steps[pair.candidate].value.shape
         other_shape = squeezed(mine) != squeezed(theirs)
-        return pair.view is None, other_shape, pair.distance, pair.reference
+        # How far apart two unlike tensors are says nothing.
+        like = pair.distance < _LIKE or self._reference.kind(pair.reference) == VIEW
+        return pair.view is None, other_shape, pair.distance if like else inf, pair.reference
 
     def _crops_left(self, i: int, j: int) -> set[int | None]:
         """Crops of a stacked tensor that have no counterpart yet and that a step may be.
@@ -316,3 +325,4 @@ def _folded(graph: Graph, other: Graph) -> set[int]:
         for index, readers in enumerate(graph.readers)
         if graph.kind(index) == AFFINE and [graph.kind(i) for i in readers] == [NORM]
     }
+

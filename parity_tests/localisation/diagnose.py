@@ -39,8 +39,10 @@ def diagnose(context: FaultContext) -> Diagnosis | None:
             if (fact := read(context)) is not None:
                 return fact
         hypotheses = _explaining(context, TESTS)
-        return _decided(context, [h for h in hypotheses if not h.fitted]) or _decided(
-            context, hypotheses or _explaining(context, observations.TESTS)
+        return (
+            _decided(context, hypotheses)
+            or dead(context)
+            or _decided(context, _explaining(context, observations.TESTS))
         )
 
 
@@ -58,7 +60,13 @@ def _decided(context: FaultContext, explaining: list[Hypothesis]) -> Diagnosis |
     left = {id(h): context.left(h.predicted) for h in simplest}
     best = min(left.values(), default=0.0)
     rivals = [h for h in simplest if left[id(h)] <= max(_RIVAL * best, context.rounding)]
-    found = list({(h.cause, h.evidence): h for h in sorted(rivals, key=lambda h: left[id(h)])}.values())
+    found: list[Hypothesis] = []
+    for rival in rivals:
+        # Two ways to say the same, such as a padding that no window reaches.
+        if not any(
+            rival.cause == h.cause and np.allclose(rival.predicted, h.predicted, 1e-12) for h in found
+        ):
+            found.append(rival)
     if not found or len(found) > _MOST_RIVALS:
         return None
     causes = " or ".join(dict.fromkeys(h.cause for h in found))
@@ -115,8 +123,8 @@ FACTS: tuple[Callable[[FaultContext], Diagnosis | None], ...] = (
     overflow,
     shape,
     *diagnose_storage.TESTS,
-    dead,
     diagnose_weights.other_weights,
+    diagnose_ops.other_constant,
 )
 TESTS: tuple[Callable[[FaultContext], Iterator[Hypothesis]], ...] = (
     *diagnose_inputs.TESTS,

@@ -82,8 +82,6 @@ def factors(context: FaultContext) -> Iterator[Hypothesis]:
     known = has_right_constants(context, right)
     seen = (context.activate(got) == got) & (got != 0) if context.kind not in (AFFINE, NORM) else None
     where = np.ones(got.shape, bool) if seen is None else seen & (product + added > 0)
-    if len(np.unique(product[where])) < 3:
-        return
     where_from = ", its weights and bias are right" if known else ""
     for cause, of, rest in (("alpha", product, added), ("beta", added, product)):
         if not of[where].any():
@@ -93,7 +91,7 @@ def factors(context: FaultContext) -> Iterator[Hypothesis]:
         if cause == "beta" and abs(factor) < 1e-6:
             evidence = f"no bias is added{where_from}"
             yield Hypothesis("bias dropped", evidence, context.activate(product), right.op.scope)
-        elif known:
+        elif known and len(np.unique(of[where])) > 2:
             evidence = f"{what} is multiplied by {factor:.6g}{where_from}"
             made = context.activate(factor * of + rest)
             yield Hypothesis(cause, evidence, made, right.op.scope, fitted=1)

@@ -7,7 +7,8 @@ from itertools import combinations
 
 import numpy as np
 
-from parity_tests.localisation.context import FaultContext, Hypothesis, ReferenceOp
+from agecompact.runtimes.base import Array
+from parity_tests.localisation.context import Diagnosis, FaultContext, Hypothesis, ReferenceOp
 from parity_tests.localisation.functions import FUNCTIONS
 from parity_tests.localisation.opkinds import (
     ACTIVATIONS,
@@ -123,45 +124,51 @@ def arithmetic(context: FaultContext) -> Iterator[Hypothesis]:
     right = context.chain[-1].op
     one, other = context.inputs.values()
     for name, operation in _OPERATIONS.items():
-        evidence = f"the values are those of {name}, not {right}"
-        try:
-            yield Hypothesis("op replaced", evidence, operation(one, other))
-            swapped = operation(other, one)
-        except ValueError:
-            return
-        if name in ("sub", "div"):
+        made, swapped = _computed(operation, one, other), _computed(operation, other, one)
+        if made is not None and name != context.kind:
+            evidence = f"the values are those of {name}, not {right}"
+            yield Hypothesis("op replaced", evidence, made)
+        if swapped is not None and name in ("sub", "div"):
             cause = "operands swapped" if name == context.kind else "op replaced"
             evidence = f"the values are those of {name} with its operands swapped"
             yield Hypothesis(cause, evidence, swapped)
 
 
-def constant(context: FaultContext) -> Iterator[Hypothesis]:
-    """An op with a constant has another one, or is another op."""
-    values, right = context.input, context.reference
+def other_constant(context: FaultContext) -> Diagnosis | None:
+    """The op is right and has another constant, which gives its output."""
+    values = context.input
+    if context.kind not in ARITHMETIC or len(context.chain) > 1 or values is None:
+        return None
+    for held in context.constants:
+        for operands in ((values, held), (held, values)):
+            made = _computed(_OPERATIONS[context.kind], *operands)
+            if made is not None and context.explains(made):
+                evidence = f"it is {_text(held)}, not {_constant_of(context, values)}"
+                return Diagnosis("constant differs", evidence)
+    return None
+
+
+def another_op(context: FaultContext) -> Iterator[Hypothesis]:
+    """The op has a constant, and is another op."""
+    values, right = context.input, context.chain[-1].op
     if context.kind not in ARITHMETIC or len(context.chain) > 1 or values is None:
         return
-    mine = _constant_of(context, values)
     for held in context.constants:
         for name, operation in _OPERATIONS.items():
-            for reversed_ in (False, True):
-                operands = (held, values) if reversed_ else (values, held)
-                try:
-                    made = np.asarray(operation(*operands), np.float64)
-                except ValueError:
-                    continue
-                if made.shape != right.shape:
-                    continue
-                if name == context.kind:
-                    evidence = f"it is {_text(held)}, not {mine}"
-                    yield Hypothesis("constant differs", evidence, made)
-                else:
-                    evidence = f"the values are those of {name} with {_text(held)}, not {name_of(context)}"
+            for operands in ((values, held), (held, values)):
+                made = _computed(operation, *operands)
+                if made is not None and name != context.kind:
+                    evidence = f"the values are those of {name} with {_text(held)}, not {right}"
                     yield Hypothesis("op replaced", evidence, made)
 
 
-def name_of(context: FaultContext) -> str:
-    """The reference's name of the op."""
-    return context.chain[-1].op
+def _computed(
+    operation: Callable[[Values, Values], Values], one: Array, other: Array
+) -> Values | None:
+    try:
+        return np.asarray(operation(one, other), np.float64)
+    except ValueError:
+        return None
 
 
 def _constant_of(context: FaultContext, values: Values) -> str:
@@ -214,4 +221,4 @@ def _axes(values: Values, right: Values) -> Iterator[tuple[int, ...]]:
                 yield axes
 
 
-TESTS = (missing, activation, slope, softmax, arithmetic, constant, reduction)
+TESTS = (missing, activation, slope, softmax, arithmetic, another_op, reduction)

@@ -136,7 +136,7 @@ class _Comparison:
     ) -> TensorComparison:
         """A pair and its errors; `combined` lists all ops since the tensors that it reads."""
         step, other = self.mine.steps[pair.reference], self.theirs.steps[pair.candidate]
-        covers = self.mine.between(pair.reference, self.kept) if combined else (pair.reference,)
+        covers = self.covered(pair.reference) if combined else (pair.reference,)
         error = self.meter.error(pair)
         return TensorComparison(
             scope=step.scope,
@@ -150,6 +150,12 @@ class _Comparison:
             relative=pair.distance if np.isfinite(pair.distance) else None,
             ratio=ratio,
             inputs_ratio=before,
+        )
+
+    def covered(self, index: int) -> tuple[int, ...]:
+        """The reference's ops since the tensors that a paired one is computed from."""
+        return tuple(
+            i for i in self.mine.between(index, self.kept) if i not in self.mine.unchanging
         )
 
     def put_in(self, faulty: Pair) -> Pair | None:
@@ -173,8 +179,7 @@ class _Comparison:
         show in the next op.
         """
         paired = {pair.candidate: pair for pair in self.pairs}
-        covered = self.mine.between(faulty.reference, self.kept)
-        kinds = {self.mine.kind(i) for i in covered}
+        kinds = {self.mine.kind(i) for i in self.covered(faulty.reference)}
         # The faulty op itself has a counterpart, so what comes before it is not a part of it.
         counterpart = any(alike(kind, self.theirs.kind(faulty.candidate)) for kind in kinds)
         for index in self.theirs.between(faulty.candidate, paired):
@@ -250,7 +255,7 @@ class _Comparison:
             candidate_shape=theirs.steps[pair.candidate].value.shape,
             candidate_op=theirs.steps[pair.candidate].op,
             inputs={mine.steps[i].output: values(i) for i in reads},
-            chain=tuple(op(i) for i in mine.between(index, self.kept)),
+            chain=tuple(op(i) for i in self.covered(index)),
             rounding=self.meter.rounding_error(index),
             state=state,
             maps={

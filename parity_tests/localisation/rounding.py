@@ -24,7 +24,8 @@ from agecompact.runtimes.base import Array, Arrays, Trace
 from agecompact.weights import checkpoints
 from parity_tests.localisation.graph import rms, with_inputs
 
-_RUNS = 4
+# Runs with simulated rounding over all samples, at least two on each.
+_RUNS = 8
 
 # Runs the network again with some tensors replaced, by name and one array per sample.
 Replay = Callable[[Mapping[str, Sequence[Array]]], tuple[Trace, ...]]
@@ -64,7 +65,7 @@ def run_reference(weights: Path, samples: Sequence[Arrays], precision: str) -> R
     unit = PRECISIONS[precision].rounding_unit
     traces = tuple(_trace(network, sample) for sample in samples)
     squares: dict[str, list[float]] = {}
-    for run in range(_RUNS):
+    for run in range(max(2, _RUNS // len(samples))):
         generator = torch.Generator().manual_seed(run)
         changed = _with_changed_weights(network, unit, generator)
         for sample, exact in zip(samples, traces, strict=True):

@@ -121,7 +121,7 @@ def _contracts() -> list[Planted]:
     ):
         name = "contract " + ",".join(changes)
         edit = contract(**changes)
-        found.append(Planted(model, f"float32.{suffix}", name, edit, (INPUT,), CONTRACT))
+        found.append(Planted(model, f"float32.{suffix}", name, edit, (INPUT,), CONTRACT, ("mismatch", "degenerate")))
     return found
 
 
@@ -172,13 +172,13 @@ SSRNET_ONNX = (
     _A("add to sub", o.retyped("Add:2", "Sub"), "|add_1", ("op replaced",)),
     _A("mean for sum", o.retyped("ReduceSum", "ReduceMean"), "|sum_1", ("reduction replaced", "op replaced")),
     _A("max for sum", o.retyped("ReduceSum:3", "ReduceMax"), "|sum_3", ("reduction replaced", "op replaced")),
-    _A("widths not multiplied", o.reads("Div:2", 1, "mul_9"), "|div_1", ()),
-    _A("a term is missing", o.reads("Add:8", 1, "div"), "|add_7", ()),
+    _A("widths not multiplied", o.reads("Div:2", 1, "mul_9"), "|div_1", ("another input",)),
+    _A("a term is missing", o.reads("Add:8", 1, "div"), "|add_7", ("another input",)),
     _A("no + 1", bypassed("Add:3"), "|add_2|mul_9", ("op missing",)),
     _A("float16 in one op", o.in_half(f"{_X1}/Conv"), _X1, ("narrowed to float16",)),
     _A("flatten order", bypassed("stages.0.x/Transpose"), "stages.0.x", ("flatten order",)),
-    _A("dropout on", o.with_constant("stages.0.x/Reshape", "Mul", 1.25), "stages.0.x|stages.0.x.project.1", ("scaled",)),
-    _A("streams swapped", o.reads("stages.0.x.project.1/Gemm", 0, "_unsafe_view_1"), "stages.0.x.project.1", ("inputs swapped",)),
+    _A("dropout on", o.with_constant("stages.0.x/Reshape", "Mul", 1.25), "stages.0.x|stages.0.x.project.0|stages.0.x.project.1", ("scaled",)),
+    _A("streams swapped", o.reads("stages.0.s.project.1/Gemm", 0, "_unsafe_view"), "stages.0.s.project.1", ("another input",)),
     _A("sigmoid for tanh of delta", o.retyped("stages.0/Tanh", "Sigmoid"), "stages.0", REPLACED),
     _A("tanh approximated", o.composed("stages.0/Tanh:2", ("Mul", ("x", "x")), ("Mul", ("t0", "x")), ("Mul", ("t1", "third")), ("Sub", ("x", "t2")), third=1 / 3), "stages.0", ()),
 )
@@ -191,12 +191,12 @@ C3AE_ONNX = (
     _B("no gate", bypassed("trunk.1.se/Mul"), "trunk.1.se|trunk.2.bn", ("op missing",)),
     _B("gate from max", o.retyped("trunk.1.se/ReduceMean", "ReduceMax"), "trunk.1.se", ("reduction replaced", "op replaced")),
     _B("gate from sum", o.retyped("trunk.1.se/ReduceMean", "ReduceSum"), "trunk.1.se", ("reduction replaced", "op replaced", "pooling divisor")),
-    _B("gate of another block", o.reads("trunk.1.se/Mul", 1, "sigmoid"), "trunk.1.se", ()),
-    _B("softmax axis", attributes("Softmax", axis=0), "softmax", ("softmax axis",)),
+    _B("gate of another block", o.reads("trunk.1.se/Mul", 1, "sigmoid"), "trunk.1.se", ("another input",)),
+    _B("softmax axis", attributes("Softmax", axis=0), "softmax", ("softmax axis",), ("degenerate",)),
     _B("sigmoid for softmax", o.retyped("Softmax", "Sigmoid", "axis"), "|softmax", ("activation replaced", "softmax replaced")),
     _B("log softmax", o.retyped("Softmax", "LogSoftmax"), "|softmax", ("softmax replaced",)),
     _B("no softmax", bypassed("Softmax"), "|age", ("softmax removed",)),
-    _B("temperature", o.with_constant("w1/Gemm", "Mul", 0.5), "w1|", ("scaled",)),
+    _B("temperature", o.with_constant("w1/Gemm", "Mul", 0.5), "w1|", ("scaled", "softmax of scaled values")),
     _B("crops stacked backwards", inputs_of("Concat", (2, 1, 0)), "cat|input_1|model_15/tf.concat_5/concat", ("crop order",)),
     _B("features backwards", inputs_of("Concat:2", (1, 0, 2)), "cat_1|model_15/tf.concat_8/concat", ("inputs swapped",)),
     _B("alpha of the age", attributes("age/Gemm", alpha=0.9), "age", ("alpha",)),
@@ -228,7 +228,7 @@ MOBILE_ONNX = (
     _D("relu6 for relu", o.clipped("features.2.block.0.2/Relu", 0, 6), "features.2.block.0.2", ("clipped", *REPLACED)),
     _D("no residual", bypassed("features.3/Add"), "features.3|features.4.block.0.1", ("op missing",)),
     _D("residual twice", o.reads("features.3/Add", 1, "getitem_18"), "features.3", ()) if False else
-    _D("residual doubled", lambda m: setattr(o.node(m, "features.3/Add"), "input", None) if False else o.node(m, "features.3/Add").input.__setitem__(1, o.node(m, "features.3/Add").input[0]), "features.3", ()),
+    _D("residual doubled", lambda m: setattr(o.node(m, "features.3/Add"), "input", None) if False else o.node(m, "features.3/Add").input.__setitem__(1, o.node(m, "features.3/Add").input[0]), "features.3", ("another input",)),
     _D("mul residual", o.retyped("features.3/Add", "Mul"), "features.3", ("op replaced",)),
     _D("squeeze max", o.retyped("features.4.block.2/ReduceMean", "ReduceMax"), "features.4.block.2", ("reduction replaced", "op replaced")),
     _D("hard sigmoid + 2.5", o.constant_of("features.4.block.2.scale_activation/Add", 2.5), "features.4.block.2.scale_activation", ("constant differs",)),
@@ -259,7 +259,7 @@ TFLITE = (
     _TA("V 100", t.constant("MUL", -1, 1, lambda v: np.full_like(v, 100)), "|age", ("constant differs",)),
     _TA("bias doubled", tflite_weights(8, scaled(2), bias=True), "stages.0.x|stages.0.x.reduce", ("bias differs",)),
     _TB("tanh for sigmoid", t.retyped("LOGISTIC", 1, "TANH"), "trunk.1.se", REPLACED),
-    _TB("softmax beta", t.options("SOFTMAX", 0, beta=0.5), "|model_15/tf.nn.softmax/Softmax", ()),
+    _TB("softmax beta", t.options("SOFTMAX", 0, beta=0.5), "|model_15/tf.nn.softmax/Softmax", ("softmax of scaled values",)),
     _TB("features backwards", t.swapped_inputs("CONCATENATION", 1, (2, 1, 0)), "cat_1|model_15/tf.concat_8/concat", ("inputs swapped",)),
     _TB("crops backwards", t.swapped_inputs("CONCATENATION", 0, (1, 0, 2)), "cat|input_1|model_15/tf.concat_5/concat", ("crop order",)),
     _TB("gate added", t.retyped("MUL", 1, "ADD", t.add_options), "trunk.1.se", ("op replaced",)),
@@ -282,7 +282,7 @@ COREML = (
     _MB("crops backwards", mil.reordered("input_1", "values", (2, 1, 0)), "cat|input_1|model_15/tf.concat_5/concat", ("crop order",)),
     _MB("max for mean", mil.retyped("input_27", "reduce_max"), "trunk.2.se", ("reduction replaced", "op replaced")),
     _MB("tanh for sigmoid", mil.retyped("sigmoid_1", "tanh"), "trunk.1.se", REPLACED),
-    _MB("no softmax", mil.bypassed("input"), "|age", ("softmax removed",)),
+    _MB("no softmax", mil.bypassed("input"), "|age", ("softmax removed", "another input")),
     _MC("linear weights", mil.weights("age_weight", scaled(1.1)), "age", WEIGHTS),
     _MD("sigmoid to tanh", mil.retyped("sigmoid", "tanh"), "|sigmoid", REPLACED),
     _MD("span", mil.weights("features_0_0_weight", lambda v: v * np.float32([0.229, 0.224, 0.225]).reshape(1, 3, 1, 1)), "features.0.1", (*RANGE, *WEIGHTS)),
