@@ -236,6 +236,8 @@ def edited_build(
         edits: By new file name: the artefact to copy, and the edit.
         rehash: Whether the manifest describes the edited files, or still those of `good`.
     """
+    # Some edits need to know PyTorch's weights.
+    shutil.copyfile(good.weights, folder / good.manifest.weights)
     entries = []
     for file, (source, edit) in edits.items():
         entry = next(each for each in good.manifest.artifacts if each.file == source)
@@ -249,6 +251,5 @@ def edited_build(
             opsets = {o.domain: o.version for o in onnx.load_model(path).opset_import}
             entry = replace(entry, opset=opsets[""])
         entries.append(entry)
-    shutil.copyfile(good.weights, folder / good.manifest.weights)
     manifest.write(folder, replace(good.manifest, artifacts=tuple(entries)))
     return manifest.read_builds(folder)[0]

@@ -18,6 +18,7 @@ from tests.parity_tests.editing import (
     inputs_of,
     tflite_weights,
 )
+from tests.parity_tests.faults import epsilon_edits as eps
 from tests.parity_tests.faults import mil_edits as mil
 from tests.parity_tests.faults import onnx_edits as o
 from tests.parity_tests.faults import tflite_edits as t
@@ -288,6 +289,49 @@ COREML = (
     _MD("span", mil.weights("features_0_0_weight", lambda v: v * np.float32([0.229, 0.224, 0.225]).reshape(1, 3, 1, 1)), "features.0.1", (*RANGE, *WEIGHTS)),
 )
 
+_ONE_A = _of("ssrnet", "float32.onnx", _itself)
+_ONE_C = _of("c3ae-plain", "float32.onnx", _itself)
+_ONE_B = _of("c3ae", "float32.onnx", _itself)
+_ONE_D = _of("mobileagenet", "float32.onnx", _itself)
+_ONE_TC = _of("c3ae-plain", "float32.tflite", _itself)
+_EPS = ("BN epsilon",)
+EPSILONS = (
+    _ONE_A("epsilon 1e-5", eps.in_onnx_file(1e-5, "x_stream.blocks.2.1"), "x_stream.blocks.2.1", _EPS),
+    _ONE_A("epsilon 1e-5 everywhere", eps.in_onnx_file(1e-5), "x_stream.blocks.0.1|s_stream.blocks.0.1|x_stream.blocks.1.1|s_stream.blocks.1.1", _EPS),
+    _ONE_A("epsilon 0.01", eps.in_onnx_file(0.01, "s_stream.blocks.1.1"), "s_stream.blocks.1.1", _EPS),
+    _ONE_C("epsilon 1e-5", eps.in_onnx_file(1e-5, "trunk.3.bn"), "trunk.3.bn", _EPS),
+    _ONE_B("epsilon 1e-4", eps.in_onnx_file(1e-4, "trunk.2.bn"), "trunk.2.bn", _EPS),
+    _ONE_D("epsilon 1e-5 everywhere", eps.in_onnx_file(1e-5), "features.0.1|features.1.block.0.1", _EPS),
+    _ONE_TC("epsilon 1e-5", eps.in_tflite_file(1e-5, "trunk.3.bn", 3), "trunk.3.bn|trunk.3.relu", _EPS),
+    _MA("epsilon 1e-5", eps.in_mlpackage_file(1e-5, "x_stream.blocks.2.1", "x_stream_blocks_2_0"), "x_stream.blocks.2.1", _EPS),
+)
+_HC = _of("c3ae-plain", "float16.tflite", in_tflite)
+_HA = _of("ssrnet", "float16.tflite", in_tflite)
+_HMA = _of("ssrnet", "float16.mlpackage", _itself)
+_HMB = _of("c3ae", "float16.mlpackage", _itself)
+_GM = _of("ssrnet-gender", "float32.mlpackage", _itself)
+_GT = _of("ssrnet-gender", "float32.tflite", in_tflite)
+HALF = (
+    _HC("no relu", t.options("CONV_2D", 2, fusedActivationFunction=0), "trunk.2.relu|trunk.2.bn", ("activation removed",)),
+    _HC("max pool", t.retyped("AVERAGE_POOL_2D", 1, "MAX_POOL_2D"), "trunk.1.pool", ("pool kind",)),
+    _HC("relu6", t.options("CONV_2D", 0, fusedActivationFunction=3), "trunk.0.relu|trunk.0.bn", ("clipped", *REPLACED)),
+    _HA("sigmoid for tanh", t.retyped("TANH", 1, "LOGISTIC"), _S1T, REPLACED),
+    _HA("mul to add", t.retyped("MUL", 0, "ADD", t.add_options), "stages.0", ("op replaced",)),
+    _HMA("softsign for tanh", mil.retyped("input_29_cast_fp16", "softsign"), _S1T, REPLACED),
+    _HMA("division swapped", mil.swapped("truediv_cast_fp16"), "|truediv_cast_fp16", ("operands swapped",)),
+    _HMB("gate added", mil.retyped("input_21_cast_fp16", "add"), "trunk.1.se", ("op replaced",)),
+)
+GENDER = (
+    _G("softsign for tanh", o.retyped(f"{_S1T}/Tanh", "Softsign"), _S1T, REPLACED),
+    _G("hard sigmoid for tanh", o.retyped("stages.0/Tanh:2", "HardSigmoid"), "stages.0", REPLACED),
+    _G("mul to add", o.retyped("stages.0/Mul:2", "Add"), "stages.0|mul_1", ("op replaced",)),
+    _G("index from 1", initializer("Add:2", added(1), 0), "|add_1", ("constant differs",)),
+    _G("alpha", attributes("stages.1.p/Gemm", alpha=0.9), "stages.1.p", ("alpha",)),
+    _GM("division swapped", mil.swapped("truediv"), "|truediv", ("operands swapped",)),
+    _GM("mean for max", mil.retyped("input_31", "avg_pool"), "s_stream.pool", ("pool kind",), ("mismatch", "load")),
+    _GT("tanh to sigmoid", t.retyped("TANH", 0, "LOGISTIC"), "s_stream.blocks.0.2", REPLACED),
+)
+
 FAULTS: tuple[Planted, ...] = (
     *_contracts(),
     *SSRNET_ONNX,
@@ -296,4 +340,7 @@ FAULTS: tuple[Planted, ...] = (
     *MOBILE_ONNX,
     *TFLITE,
     *COREML,
+    *EPSILONS,
+    *HALF,
+    *GENDER,
 )

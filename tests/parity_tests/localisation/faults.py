@@ -217,7 +217,7 @@ IN_FILES: Mapping[str, Mapping[str, Fault]] = {
             "bias dropped", "10 channels",
         ),
         "relu6": Fault(
-            relu6_for_relu, "x_stream.blocks.0.2", "activation replaced or clipped",
+            relu6_for_relu, "x_stream.blocks.0.2", "clipped",
             "clipped to 0..1.5",
         ),
         "pool": Fault(
@@ -284,7 +284,7 @@ IN_FILES: Mapping[str, Mapping[str, Fault]] = {
             "padding side", "0 above",
         ),
         "swish": Fault(swish_for_hardswish, "features.7.block.0.2", "activation replaced", "swish"),
-        "span": Fault(another_span, "", "scale", "0.98936"),
+        "span": Fault(another_span, "", "constant differs", "it is 93, not 94"),
         "clips-below": Fault(
             quantised(_TOP, 4.0), "features.0.1", _CLIPPED, "within 0..",
             op="DequantizeLinear",
@@ -330,11 +330,11 @@ IN_FILES: Mapping[str, Mapping[str, Fault]] = {
 # By the file that is exported from a faulty network, and name.
 IN_EXPORTS: Mapping[str, Mapping[str, Fault]] = {
     "c3ae.onnx": {
-        "epsilon": Fault(epsilon("trunk.3.bn"), "trunk.3.bn", "BN epsilon", "1e-05 for 0.001"),
+        "epsilon": Fault(epsilon("trunk.3.bn"), "trunk.3.bn", "BN epsilon", "1e-05, 0.001 in the reference"),
     },
     "ssrnet.mlpackage": {
         "epsilon": Fault(epsilon("s_stream.blocks.2.1"), "s_stream.blocks.2.1", "BN epsilon"),
-        "relu6": Fault(relu6_module, "x_stream.blocks.1.2", "activation replaced or clipped"),
+        "relu6": Fault(relu6_module, "x_stream.blocks.1.2", "activation replaced", "clip to 0..1"),
         "replaced": Fault(
             parameter("x_stream.blocks.2.0.weight", shuffled), "x_stream.blocks.2.1",
             _WEIGHTS, " of 9,216, by up to", op="conv",

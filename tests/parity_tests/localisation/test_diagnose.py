@@ -53,11 +53,11 @@ CASES = [
     ("softmax removed", context("softmax", "softmax", ROW, softmax(ROW, 2), ROW)),
     ("activation removed", context("relu", "relu", MAPS, RELU, MAPS)),
     ("activation replaced", context("relu", "relu", MAPS, RELU, np.tanh(MAPS))),
-    ("activation replaced or clipped", context("relu", "relu", MAPS, RELU, np.minimum(RELU, 1))),
+    ("clipped", context("relu", "relu", MAPS, RELU, np.minimum(RELU, 1.2))),
     ("quantisation clipped range", CLIPPED),
     ("dead", context("relu", "relu", MAPS, RELU, np.zeros_like(MAPS))),
-    ("scale", context("mul", "mul", MAPS, MAPS, MAPS * 0.99)),
-    ("offset", context("add", "add", MAPS, MAPS, MAPS + 0.5)),
+    ("scaled", context("mul", "mul", MAPS, MAPS, MAPS * 0.99)),
+    ("shifted", context("add", "add", MAPS, MAPS, MAPS + 0.5)),
     ("flatten order", context("flatten", "view", ROW, ROW, ROW[..., ::-1])),
     ("quantisation step", stored(STEPS, "Cast")),
     ("quantisation clipped range", stored(np.clip(STEPS, 0, 1), "DEQUANTIZE")),
@@ -101,7 +101,7 @@ def test_noise_has_no_diagnosis(kind: str) -> None:
 )
 def test_only_rounding_is_diagnosed_as_quantisation(got: np.ndarray) -> None:
     found = diagnose(stored(got, "DequantizeLinear"))
-    assert found is None or found.cause in ("scale", "offset")
+    assert found is None or found.cause in ("scaled", "shifted")
 
 
 KERNEL = RANDOM.normal(size=(4, 6, 3, 3))
