@@ -16,17 +16,22 @@ from typing import Literal
 
 import numpy as np
 
-from parity_tests.localisation.graph import Graph
+from parity_tests.localisation.graph import Graph, Indices
 from parity_tests.localisation.layouts import View, squeezed, views
 from parity_tests.localisation.opkinds import (
     AFFINE,
     ARITHMETIC,
+    CONCAT,
     INPUT,
     NORM,
     OTHER,
+    POOL,
+    REDUCE,
+    SOFTMAX,
     STORE,
     VIEW,
     alike,
+    kind_of,
 )
 
 # Below this distance two tensors are paired whatever their ops are.
@@ -38,6 +43,7 @@ _REACH = 24
 # Distances closer than this count as equal: a relu of positive values, a reshape.
 _TIE = 1.01
 _ROUNDING = 1e-7
+_MAIN = frozenset((AFFINE, CONCAT, POOL, REDUCE, SOFTMAX, *ARITHMETIC))
 
 MatchedBy = Literal["name", "value", "place"]
 
@@ -72,7 +78,9 @@ def align(reference: Graph, candidate: Graph) -> tuple[Pair, ...]:
     matcher = _Matcher(reference, candidate)
     matcher.by_value()
     matcher.pair_last()
-    matcher.by_place()
+    matcher.by_place(strictly=True)
+    matcher.by_neighbours()
+    matcher.by_place(strictly=False)
     matcher.by_neighbours()
     matcher.by_readers()
     return matcher.pairs()
@@ -145,20 +153,28 @@ class _Matcher:
         self._found = {j: p for j, p in self._found.items() if p.reference != last}
         self._found[final] = self._nearest_view(last, final, "name")
 
-    def by_place(self) -> None:
-        """Pairs ops of one kind that read the same tensors, where the values differ."""
+    def by_place(self, *, strictly: bool) -> None:
+        """Pairs ops of one kind that read the same tensors, where the values differ.
+
+        Args:
+            strictly: Only if as many ops are between them and those tensors: where nothing agrees
+                any more, many ops depend on the same tensors.
+        """
         taken = {pair.reference for pair in self._found.values()}
         for j in range(len(self._candidate)):
             kind = self._candidate.kind(j)
             if j in self._found or j in self._skipped or kind in (OTHER, INPUT, STORE):
                 continue
             reads = self._reads(j)
+            far = _main_ops(self._candidate, j, self._found)
             options = []
             for i in range(len(self._reference)):
                 if i in self._hidden or not self._fits(i, kind):
                     continue
                 near, crops = set(self._reference.nearest(i, taken)), self._crops_left(i, j)
-                if (i not in taken and near == reads) or (crops and reads <= near):
+                if not ((i not in taken and near == reads) or (crops and reads <= near)):
+                    continue
+                if not strictly or crops or _main_ops(self._reference, i, taken) == far:
                     options.append(self._nearest_view(i, j, "place", crops or None))
             if options:
                 best = min(options, key=self._unlikeness)
@@ -314,6 +330,14 @@ class _Matcher:
             if rival is None or pair.distance * _TIE + _ROUNDING < rival.distance:
                 kept[key] = pair
         self._found = {pair.candidate: pair for pair in kept.values()}
+
+
+def _main_ops(graph: Graph, index: int, stops: Indices) -> int:
+    """How many ops that converters neither fuse nor drop are between a step and others."""
+    return sum(
+        kind_of(graph.steps[i].op.split("+")[0]) in _MAIN and i not in graph.unchanging
+        for i in graph.between(index, stops)
+    )
 
 
 def _folded(graph: Graph, other: Graph) -> set[int]:
