@@ -21,7 +21,7 @@ def differences(wanted: Contract, found: Contract) -> tuple[str, ...]:
         wanted: The contract that the network was trained with.
         found: The one inside an artefact. If it is of uint8 images, its graph does the rest.
     """
-    return tuple([*_of_crops(wanted, found), *_of_sizes(wanted, found), *_of_values(wanted, found)])
+    return (*_of_crops(wanted, found), *_of_sizes(wanted, found), *_of_values(wanted, found))
 
 
 def corrected(wanted: Contract, found: Contract) -> Contract:

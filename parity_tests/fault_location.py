@@ -1,4 +1,4 @@
-"""Finds where the error of an open artefact originates: its contract, or its ops beside PyTorch's."""
+"""Finds where the error of an open artefact originates: in its contract, or in which op."""
 
 from __future__ import annotations
 

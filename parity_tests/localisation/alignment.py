@@ -157,8 +157,8 @@ class _Matcher:
         """Pairs ops of one kind that read the same tensors, where the values differ.
 
         Args:
-            strictly: Only if as many ops are between them and those tensors: where nothing agrees
-                any more, many ops depend on the same tensors.
+            strictly: Only if the shapes fit, and as many ops are between them and those tensors:
+                where nothing agrees any more, many ops depend on the same tensors.
         """
         taken = {pair.reference for pair in self._found.values()}
         for j in range(len(self._candidate)):
@@ -174,8 +174,10 @@ class _Matcher:
                 near, crops = set(self._reference.nearest(i, taken)), self._crops_left(i, j)
                 if not ((i not in taken and near == reads) or (crops and reads <= near)):
                     continue
-                if not strictly or crops or _main_ops(self._reference, i, taken) == far:
-                    options.append(self._nearest_view(i, j, "place", crops or None))
+                pair = self._nearest_view(i, j, "place", crops or None)
+                as_far = crops or _main_ops(self._reference, i, taken) == far
+                if not strictly or (pair.view is not None and as_far):
+                    options.append(pair)
             if options:
                 best = min(options, key=self._unlikeness)
                 self._found[j] = best
@@ -349,4 +351,3 @@ def _folded(graph: Graph, other: Graph) -> set[int]:
         for index, readers in enumerate(graph.readers)
         if graph.kind(index) == AFFINE and [graph.kind(i) for i in readers] == [NORM]
     }
-

@@ -1,9 +1,9 @@
 """Diagnoses the op where an error originates.
 
-What is read from the file comes first: shapes, stored types, weights that give its output. Next come
-hypotheses, each with the output that it predicts. One that predicts the candidate's output is the
-cause, unless another does so about as well: then both are named. If none does, what is observed is
-described, which is not a cause.
+What is read from the file comes first: shapes, stored types, weights that give its output. Next
+come hypotheses, each with the output that it predicts. One that predicts the candidate's output is
+the cause, unless another does so about as well: then both are named. If none does, what is observed
+is described, which is not a cause.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ def _decided(context: FaultContext, explaining: list[Hypothesis]) -> Diagnosis |
     for rival in rivals:
         # Two ways to say the same, such as a padding that no window reaches.
         if not any(
-            rival.cause == h.cause and np.allclose(rival.predicted, h.predicted, 1e-12) for h in found
+            rival.cause == h.cause and np.allclose(rival.predicted, h.predicted, 1e-12)
+            for h in found
         ):
             found.append(rival)
     if not found or len(found) > _MOST_RIVALS:

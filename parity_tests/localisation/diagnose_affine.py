@@ -8,7 +8,7 @@ import numpy as np
 
 from parity_tests.localisation import epsilon
 from parity_tests.localisation.context import FaultContext, Hypothesis
-from parity_tests.localisation.diagnose_weights import Affine, affine_of, has_right_constants
+from parity_tests.localisation.diagnose_weights import affine_of, has_right_constants
 from parity_tests.localisation.opkinds import AFFINE, NORM
 from parity_tests.localisation.recompute import (
     Values,
@@ -80,7 +80,9 @@ def factors(context: FaultContext) -> Iterator[Hypothesis]:
     product = right.apply(right.weight)
     added = np.broadcast_to(along(right.bias, product), product.shape)
     known = has_right_constants(context, right)
-    seen = (context.activate(got) == got) & (got != 0) if context.kind not in (AFFINE, NORM) else None
+    seen = (
+        (context.activate(got) == got) & (got != 0) if context.kind not in (AFFINE, NORM) else None
+    )
     where = np.ones(got.shape, bool) if seen is None else seen & (product + added > 0)
     where_from = ", its weights and bias are right" if known else ""
     for cause, of, rest in (("alpha", product, added), ("beta", added, product)):

@@ -60,7 +60,9 @@ def concatenation_order(context: FaultContext) -> Iterator[Hypothesis]:
     axes = [a for a in range(1, len(total)) if len(sides) > a and sides[a] * len(parts) == total[a]]
     if not axes:
         return
-    cause = "crop order" if context.model_inputs.keys() >= context.inputs.keys() else "inputs swapped"
+    cause = (
+        "crop order" if context.model_inputs.keys() >= context.inputs.keys() else "inputs swapped"
+    )
     right = ", ".join(name for name, _ in parts)
     for order in permutations(parts):
         names = ", ".join(name for name, _ in order)

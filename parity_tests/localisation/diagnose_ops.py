@@ -166,7 +166,7 @@ def _computed(
     operation: Callable[[Values, Values], Values], one: Array, other: Array
 ) -> Values | None:
     try:
-        return np.asarray(operation(one, other), np.float64)
+        return operation(np.asarray(one, np.float64), np.asarray(other, np.float64))
     except ValueError:
         return None
 
@@ -184,7 +184,7 @@ def _constant_of(context: FaultContext, values: Values) -> str:
     return _text(-found if context.kind == "sub" else found)
 
 
-def _text(constant: Values) -> str:
+def _text(constant: Array) -> str:
     values = np.unique(np.round(np.asarray(constant, np.float64).ravel(), 6))
     return ", ".join(f"{v:.6g}" for v in values[:4]) + (", ..." if len(values) > 4 else "")
 
@@ -199,17 +199,24 @@ def reduction(context: FaultContext) -> Iterator[Hypothesis]:
             name
             for name, function in _REDUCTIONS.items()
             if np.allclose(
-                _reduced(function, values, axes, right), right, rtol=_SAME, atol=_SAME * np.abs(right).max()
+                _reduced(function, values, axes, right),
+                right,
+                rtol=_SAME,
+                atol=_SAME * np.abs(right).max(),
             )
         ]
         if not same:
             continue
         for name, function in _REDUCTIONS.items():
             evidence = f"the values are those of the {name}, not the {same[0]}"
-            yield Hypothesis("reduction replaced", evidence, _reduced(function, values, axes, right))
+            yield Hypothesis(
+                "reduction replaced", evidence, _reduced(function, values, axes, right)
+            )
 
 
-def _reduced(function: Callable[..., Values], values: Values, axes: tuple[int, ...], like: Values) -> Values:
+def _reduced(
+    function: Callable[..., Values], values: Values, axes: tuple[int, ...], like: Values
+) -> Values:
     return function(values, axis=axes).reshape(like.shape)
 
 

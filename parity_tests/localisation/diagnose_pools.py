@@ -20,6 +20,13 @@ def pooling(context: FaultContext) -> Iterator[Hypothesis]:
     window = found_pool_window(maps, out, largest=largest)
     if window is None:
         return
+    source = context.input
+    if len(context.chain) > 1 and source is not None and source.shape == maps.shape:
+        # Without the network, which cannot be run again, this is how to see it.
+        missing = context.chain[-2]
+        made = pool(source, window, largest=largest, counts_padding=False)
+        evidence = f"{missing.op} is missing"
+        yield Hypothesis("activation removed", evidence, made, missing.scope)
     other = "mean" if largest else "max"
     made = pool(maps, window, largest=not largest, counts_padding=False)
     yield Hypothesis("pool kind", f"the values are those of a {other} pool", made)

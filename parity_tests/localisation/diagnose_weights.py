@@ -109,7 +109,9 @@ def _folding(
     context: FaultContext, norm: ReferenceOp, first: ReferenceOp
 ) -> tuple[Values | None, Values | None, float]:
     """What a batch norm multiplies and adds, and how exactly that is known."""
-    parts = [context.parameter(norm, n) for n in ("weight", "bias", "running_mean", "running_var", "eps")]
+    parts = [
+        context.parameter(norm, n) for n in ("weight", "bias", "running_mean", "running_var", "eps")
+    ]
     gamma, beta, mean, variance, eps = parts
     if gamma is None or beta is None or mean is None or variance is None or eps is None:
         if first.values.shape != norm.values.shape or per_channel(first.values).shape[1] < 2:
@@ -210,7 +212,9 @@ def _epsilon(context: FaultContext, right: Affine, held: Held) -> Diagnosis | No
     most = int(np.abs(stretch - 1).argmax())
     evidence = f"{found}: channel {most} is stretched by {stretch[most]:.6g}"
     if np.ptp(stretch) <= 2 * right.accuracy:
-        evidence = f"consistent with either: {evidence} or weights multiplied by {stretch[most]:.6g}"
+        evidence = (
+            f"consistent with either: {evidence} or weights multiplied by {stretch[most]:.6g}"
+        )
         return Diagnosis("BN epsilon or weights differ", evidence, right.op.scope)
     return Diagnosis("BN epsilon", evidence, right.op.scope)
 
@@ -247,7 +251,10 @@ def _described(right: Affine, held: Held, differ: np.ndarray) -> str:
     # Arranged with the batch norm's scale in them, outputs would carry each other's.
     for text, arranged in _ARRANGEMENTS.items() if right.weight.ndim == 4 else ():
         other = arranged(right.weight)
-        if other.shape == held.weight.shape and not _differ(held.weight, other, right.accuracy).any():
+        if (
+            other.shape == held.weight.shape
+            and not _differ(held.weight, other, right.accuracy).any()
+        ):
             return f"{evidence}; {text}"
     return evidence
 

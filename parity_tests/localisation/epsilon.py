@@ -46,9 +46,7 @@ class Epsilon:
         return f"{found}, {self.right:g} in the reference"
 
 
-def explain(
-    stretch: Values, known: Values, variance: Values, right: float
-) -> Epsilon | None:
+def explain(stretch: Values, known: Values, variance: Values, right: float) -> Epsilon | None:
     """The epsilons that explain the stretch of every channel.
 
     Args:

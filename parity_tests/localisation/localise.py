@@ -30,7 +30,6 @@ from parity_tests.localisation.report import (
     summary_of,
 )
 
-
 # Runs the reference again with some tensors replaced, by name and one array per sample.
 Replay = Callable[[Mapping[str, Sequence[Array]]], Sequence[Trace]]
 
@@ -62,7 +61,7 @@ def localise(
     rows = [compared.row(kept[i], ratios[i], before[i]) for i in kept]
     effective = passed_on(ratios, compared.reads)
     undone = {row.tensor for i, row in zip(kept, rows, strict=True) if i not in effective}
-    faulty = find_origin(ratios, compared.reads)
+    faulty = find_origin(compared.weights, compared.reads)
     if faulty is None:
         most = _greatest_increase(rows, undone)
         return Localisation(precision, tuple(rows), None, most, _no_origin(rows[most]))
@@ -120,6 +119,14 @@ class _Comparison:
     def ratios(self) -> dict[int, float]:
         """The error of each tensor relative to rounding."""
         return {i: self.meter.ratio(pair) for i, pair in self.kept.items()}
+
+    @cached_property
+    def weights(self) -> dict[int, float]:
+        """The ratios, a tensor of another shape being as wrong as values can be."""
+        worst = 1 / self.meter.unit
+        return {
+            i: worst if self.kept[i].view is None else ratio for i, ratio in self.ratios.items()
+        }
 
     @cached_property
     def reads(self) -> dict[int, tuple[int, ...]]:

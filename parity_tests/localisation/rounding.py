@@ -81,7 +81,7 @@ def _state(network: nn.Module) -> dict[str, Array]:
     state: dict[str, Array] = {n: tensor.numpy() for n, tensor in network.state_dict().items()}
     for name, module in network.named_modules():
         if isinstance(module, nn.BatchNorm2d):
-            state[f"{name}.eps"] = np.float64(module.eps)
+            state[f"{name}.eps"] = np.asarray(module.eps, np.float64)
     return state
 
 
@@ -95,7 +95,9 @@ def _replay(
             other = np.asarray(replaced[name][place], np.float32).reshape(value.shape)
             return torch.from_numpy(np.ascontiguousarray(other))
 
-        inputs = {name: replaced[name][place] if name in replaced else sample[name] for name in sample}
+        inputs = {
+            name: replaced[name][place] if name in replaced else sample[name] for name in sample
+        }
         return _trace(network, inputs, change)
 
     return tuple(run(place, sample) for place, sample in enumerate(samples))

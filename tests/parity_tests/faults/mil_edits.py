@@ -27,7 +27,9 @@ def retyped(output: str, to: str, *dropped: str, **constants: float) -> Edit:
         for name in dropped:
             del op.inputs[name]
         for name, value in constants.items():
-            op.inputs[name].arguments.add().name = _scalar(specification, op, f"{output}_{name}", value)
+            op.inputs[name].arguments.add().name = _scalar(
+                specification, op, f"{output}_{name}", value
+            )
 
     return in_mlpackage(edit)
 

@@ -42,26 +42,43 @@ def constant(model: onnx.ModelProto, name: str, value: Any) -> str:
     return name
 
 
-def with_constant(name: str, op: str, value: Any, place: int = 1) -> OnnxEdit:
+def with_constant(name: str, op: str, value: Any) -> OnnxEdit:
     """Puts an op with a constant after a node."""
 
     def plant(model: onnx.ModelProto) -> None:
         after(model, name, (op, (constant(model, f"{name}/{op}", value),), {}))
-        if place == 0:
-            put = node(model, "put in 0")
-            put.input[:] = [put.input[1], put.input[0]]
 
     return plant
 
 
 def on_input(op: str, value: Any, which: int = 0) -> OnnxEdit:
-    """Puts an op with a constant between an input and its readers, as preprocessing in the graph."""
+    """Puts an op with a constant after an input, as preprocessing in the graph."""
 
     def plant(model: onnx.ModelProto) -> None:
         name = model.graph.input[which].name
         renamed(model, {name: "prepared"}, outputs=False)
         read = constant(model, "preparation", value)
         model.graph.node.insert(0, helper.make_node(op, [name, read], ["prepared"], "prepare"))
+
+    return plant
+
+
+def clamped(name: str, low: float, high: float) -> OnnxEdit:
+    """Puts a clip after a node."""
+
+    def plant(model: onnx.ModelProto) -> None:
+        ends = tuple(constant(model, f"{name}/{end}", float(end)) for end in (low, high))
+        after(model, name, ("Clip", ends, {}))
+
+    return plant
+
+
+def one_operand_twice(name: str) -> OnnxEdit:
+    """Makes a node read its first operand twice."""
+
+    def plant(model: onnx.ModelProto) -> None:
+        found = node(model, name)
+        found.input[1] = found.input[0]
 
     return plant
 

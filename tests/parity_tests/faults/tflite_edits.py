@@ -20,7 +20,9 @@ def options(kind: str, number: int, **values: Any) -> TfliteEdit:
     return edit
 
 
-def retyped(kind: str, number: int, to: str, with_options: Callable[[Any], Any] | None = None) -> TfliteEdit:
+def retyped(
+    kind: str, number: int, to: str, with_options: Callable[[Any], Any] | None = None
+) -> TfliteEdit:
     """Makes the n-th op of a kind another op."""
 
     def edit(model: Any) -> None:
@@ -78,6 +80,8 @@ def constant(kind: str, number: int, place: int, change: ArrayEdit) -> TfliteEdi
         model.buffers.append(buffer)
         tensor.buffer = len(model.buffers) - 1
         graph.tensors.append(tensor)
-        op.inputs = [len(graph.tensors) - 1 if i == place else int(t) for i, t in enumerate(op.inputs)]
+        op.inputs = [
+            len(graph.tensors) - 1 if i == place else int(t) for i, t in enumerate(op.inputs)
+        ]
 
     return edit

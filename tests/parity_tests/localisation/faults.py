@@ -300,7 +300,7 @@ IN_FILES: Mapping[str, Mapping[str, Fault]] = {
         ),
         "channels": Fault(tflite_weights(0, reversed_channels(3)), "trunk.0.bn", "RGB/BGR order"),
         "bias": Fault(tflite_weights(2, zeroed, bias=True), "trunk.2.bn", "bias dropped"),
-        "dead": Fault(tflite_weights(3, lambda v: v.fill(-1e4), bias=True), "trunk.3.relu", "dead"),
+        "dead": Fault(tflite_weights(3, lambda v: v.fill(-1e4), bias=True), "trunk.3.bn", "bias differs"),
         "no-relu": Fault(tflite_without_relu, "trunk.2.relu", "activation removed"),
         "clips": Fault(
             tflite_quantised(1, 0.5), "trunk.1.relu", _CLIPPED, "within 0..0.5",
@@ -330,7 +330,7 @@ IN_FILES: Mapping[str, Mapping[str, Fault]] = {
 # By the file that is exported from a faulty network, and name.
 IN_EXPORTS: Mapping[str, Mapping[str, Fault]] = {
     "c3ae.onnx": {
-        "epsilon": Fault(epsilon("trunk.3.bn"), "trunk.3.bn", "BN epsilon", "1e-05, 0.001 in the reference"),
+        "epsilon": Fault(epsilon("trunk.3.bn"), "trunk.3.bn", "BN epsilon", "1e-05, 0.001"),
     },
     "ssrnet.mlpackage": {
         "epsilon": Fault(epsilon("s_stream.blocks.2.1"), "s_stream.blocks.2.1", "BN epsilon"),
