@@ -18,6 +18,7 @@ from agecompact.files import sha256_of
 from agecompact.formats import FORMATS, PRECISIONS, Runtime, opened_by
 from agecompact.runtimes.registry import load, read_metadata
 from parity_tests.compare import Outputs, output_errors, spread
+from parity_tests.contracts import differences
 from parity_tests.inputs import Sample
 from parity_tests.reference import Reference
 from parity_tests.results import Failure, Result
@@ -190,7 +191,8 @@ def _contract(candidate: Candidate) -> Contract:
     contract = described.contract
     # Samples are cropped by the manifest's contract, so the outputs would not show other boxes.
     if (contract.crops, contract.output) != (manifest.contract.crops, manifest.contract.output):
-        raise Failure("metadata", "its metadata has other crops or another output")
+        found = "; ".join(differences(manifest.contract, contract)) or "its output"
+        raise Failure("metadata", f"its metadata has other crops or another output: {found}")
     return contract
 
 

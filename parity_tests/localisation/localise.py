@@ -61,7 +61,7 @@ def localise(
     rows = [compared.row(kept[i], ratios[i], before[i]) for i in kept]
     effective = passed_on(ratios, compared.reads)
     undone = {row.tensor for i, row in zip(kept, rows, strict=True) if i not in effective}
-    faulty = find_origin(compared.weights, compared.reads)
+    faulty = find_origin(compared.comparable, compared.reads)
     if faulty is None:
         most = _greatest_increase(rows, undone)
         return Localisation(precision, tuple(rows), None, most, _no_origin(rows[most]))
@@ -121,7 +121,7 @@ class _Comparison:
         return {i: self.meter.ratio(pair) for i, pair in self.kept.items()}
 
     @cached_property
-    def weights(self) -> dict[int, float]:
+    def comparable(self) -> dict[int, float]:
         """The ratios, a tensor of another shape being as wrong as values can be."""
         worst = 1 / self.meter.unit
         return {

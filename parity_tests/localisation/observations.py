@@ -10,6 +10,20 @@ from parity_tests.localisation.context import FaultContext, Hypothesis, channels
 from parity_tests.localisation.opkinds import AFFINE, NORM, POOL, REDUCE
 from parity_tests.localisation.recompute import along, per_channel, scale_and_shift
 
+# What these observations are called. None is a cause.
+CAUSES = frozenset(
+    {
+        "scaled",
+        "shifted",
+        "pooling divisor",
+        "clipped",
+        "quantisation clipped range",
+        "channels shifted",
+        "channels scaled and shifted",
+        "some channels differ",
+    }
+)
+
 # A channel agrees if its error is below this many times that of rounding.
 _AGREES = 16
 # A scale or shift smaller than this is not worth a word.

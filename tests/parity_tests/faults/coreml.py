@@ -81,8 +81,8 @@ FAULTS = (
     _HMA("softsign for tanh", mil.retyped("input_29_cast_fp16", "softsign"), _S1T, REPLACED),
     _HMA(
         "division swapped",
-        mil.swapped("truediv_cast_fp16"),
-        "|truediv_cast_fp16",
+        mil.swapped("truediv"),
+        "|truediv",
         ("operands swapped",),
     ),
     _HMB("gate added", mil.retyped("input_21_cast_fp16", "add"), "trunk.1.se", ("op replaced",)),

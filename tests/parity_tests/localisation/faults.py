@@ -300,7 +300,9 @@ IN_FILES: Mapping[str, Mapping[str, Fault]] = {
         ),
         "channels": Fault(tflite_weights(0, reversed_channels(3)), "trunk.0.bn", "RGB/BGR order"),
         "bias": Fault(tflite_weights(2, zeroed, bias=True), "trunk.2.bn", "bias dropped"),
-        "dead": Fault(tflite_weights(3, lambda v: v.fill(-1e4), bias=True), "trunk.3.bn", "bias differs"),
+        "dead": Fault(
+            tflite_weights(3, lambda v: v.fill(-1e4), bias=True), "trunk.3.bn", "bias differs",
+        ),
         "no-relu": Fault(tflite_without_relu, "trunk.2.relu", "activation removed"),
         "clips": Fault(
             tflite_quantised(1, 0.5), "trunk.1.relu", _CLIPPED, "within 0..0.5",
