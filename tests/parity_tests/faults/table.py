@@ -8,16 +8,13 @@ Prints the table for a build folder, as `agecompact export` made it:
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from rich.console import Console
-
 from agecompact.artifacts.manifest import Build, read_builds
-from agecompact.tables import Column, Table
 from parity_tests.check import check_builds
 from parity_tests.localisation.observations import CAUSES as OBSERVED
 from parity_tests.results import Result
@@ -28,13 +25,8 @@ from tests.parity_tests.faults.planted import Planted
 
 Judgement = Literal["right", "wrong", "unknown"]
 
-_COLUMNS = (
-    Column("fault", "name"),
-    Column("kind", "name"),
-    Column("place", "name"),
-    Column("cause", "name"),
-    Column("localisation", "name"),
-)
+_HEADER = "| fault | kind | originates at | cause | evidence |\n|---|---|---|---|---|"
+_WIDEST = 120
 
 
 @dataclass(frozen=True)
@@ -102,21 +94,19 @@ def of_model(model: str) -> tuple[Planted, ...]:
     return tuple(fault for fault in FAULTS if fault.model == model)
 
 
-def table(found: Iterable[Outcome]) -> Table:
-    """A row for each fault."""
-    return Table(
-        _COLUMNS,
-        tuple(
-            (
-                each.fault.id,
-                (each.result.kind or "passed") + ("" if each.caught else " !"),
-                each.place,
-                each.cause,
-                (each.result.localisation or {}).get("summary", "")[:200],
-            )
-            for each in found
-        ),
+def row(outcome: Outcome) -> str:
+    """A row of the table, in Markdown; `!` marks what is not right."""
+    kind = outcome.result.kind or "passed"
+    origin = outcome.origin or {"scope": "", "op": "-", "suspicion": "-", "evidence": ""}
+    marks = {"right": "", "unknown": "", "wrong": " !"}
+    cells = (
+        outcome.fault.id,
+        kind + ("" if outcome.caught else " !"),
+        (origin["scope"] or origin["op"]) + marks[outcome.place],
+        origin["suspicion"] + marks[outcome.cause],
+        origin["evidence"][:_WIDEST],
     )
+    return f"| {' | '.join(cells)} |"
 
 
 def summary(found: Sequence[Outcome]) -> str:
@@ -133,14 +123,14 @@ def summary(found: Sequence[Outcome]) -> str:
 
 def main(build: Path) -> None:
     """Prints the table for all models of a build folder."""
-    console = Console(width=250)
+    print(_HEADER)
     found: list[Outcome] = []
     for good in read_builds(build):
         with TemporaryDirectory() as folder:
             of_one = outcomes(good, of_model(good.manifest.model), Path(folder))
-        console.print(table(of_one))
+        print(*map(row, of_one), sep="\n", flush=True)
         found += of_one
-    console.print(summary(found), highlight=False)
+    print(f"\n{summary(found)}")
 
 
 if __name__ == "__main__":
