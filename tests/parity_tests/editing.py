@@ -227,6 +227,7 @@ def edited_build(
     edits: Mapping[str, tuple[str, Edit]],
     *,
     rehash: bool,
+    opsets: bool = True,
 ) -> manifest.Build:
     """A build of edited copies of another build's artefacts.
 
@@ -234,7 +235,8 @@ def edited_build(
         good: The other build.
         folder: An empty folder for it.
         edits: By new file name: the artefact to copy, and the edit.
-        rehash: Whether the manifest describes the edited files, or still those of `good`.
+        rehash: Whether the manifest has the hashes of the edited files, or still those of `good`.
+        opsets: Whether a rehashed manifest also has the opsets of the edited files.
     """
     # Some edits need to know PyTorch's weights.
     shutil.copyfile(good.weights, folder / good.manifest.weights)
@@ -247,9 +249,9 @@ def edited_build(
         entry = replace(entry, file=file)
         if rehash:
             entry = replace(entry, sha256=sha256_of(path), bytes=size_of(path))
-        if rehash and entry.opset is not None:
-            opsets = {o.domain: o.version for o in onnx.load_model(path).opset_import}
-            entry = replace(entry, opset=opsets[""])
+        if rehash and opsets and entry.format == "onnx":
+            found = {o.domain: o.version for o in onnx.load_model(path).opset_import}
+            entry = replace(entry, opset=found[""])
         entries.append(entry)
     manifest.write(folder, replace(good.manifest, artifacts=tuple(entries)))
     return manifest.read_builds(folder)[0]

@@ -1,1 +1,1 @@
-"""Faults of conversions, planted in good artefacts from outside, and what parity says of each."""
+"""Faults planted in good artefacts: in what they tell an app (`in_*`), and in what they compute."""
