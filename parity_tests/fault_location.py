@@ -11,6 +11,7 @@ from agecompact.contract import Contract
 from agecompact.runtimes.base import Trace
 from parity_tests.contracts import corrected, differences
 from parity_tests.inputs import Sample
+from parity_tests.localisation.comparison import Known
 from parity_tests.localisation.graph import with_inputs
 from parity_tests.localisation.localise import localise
 from parity_tests.localisation.report import Localisation, as_json, blame_contract
@@ -66,8 +67,8 @@ class _Search:
         self._samples, self._precision = samples, precision
         mine = reference.runner
         inputs = [mine.tensors(sample) for sample in samples]
-        self._run = None
         if reference.weights is None:
+            self._known = Known()
             self._traces: Sequence[Trace] = [
                 with_inputs(mine.trace(sample), read)
                 for sample, read in zip(samples, inputs, strict=True)
@@ -76,8 +77,8 @@ class _Search:
         # Imports torch, which this process does not need if nothing fails.
         from parity_tests.localisation.rounding import run_reference
 
-        self._run = run_reference(reference.weights, inputs, precision)
-        self._traces = self._run.traces
+        run = run_reference(reference.weights, inputs, precision)
+        self._known, self._traces = run.known, run.traces
 
     def localised(self, contract: Contract) -> Localisation:
         """Compares the two, the candidate reading inputs made by a contract."""
@@ -85,13 +86,4 @@ class _Search:
             with_inputs(self._runner.trace(s, contract), self._runner.tensors(s, contract))
             for s in self._samples
         ]
-        if self._run is None:
-            return localise(self._traces, theirs, precision=self._precision)
-        return localise(
-            self._traces,
-            theirs,
-            precision=self._precision,
-            rounding=self._run.rounding,
-            state=self._run.state,
-            replay=self._run.replay,
-        )
+        return localise(self._traces, theirs, precision=self._precision, known=self._known)

@@ -27,6 +27,8 @@ from parity_tests.localisation.opkinds import POOL
 _HALF_MAX = float(np.finfo(np.float16).max)
 # A rival leaves at most this many times what the best hypothesis leaves.
 _RIVAL = 3.0
+# Causes that several windows with the same effect may have.
+_OF_WINDOWS = frozenset({"padding side", "pool window", "dilation"})
 # More rivals than this say nothing.
 _MOST_RIVALS = 3
 
@@ -60,14 +62,7 @@ def _decided(context: FaultContext, explaining: list[Hypothesis]) -> Diagnosis |
     left = {id(h): context.left(h.predicted) for h in simplest}
     best = min(left.values(), default=0.0)
     rivals = [h for h in simplest if left[id(h)] <= max(_RIVAL * best, context.rounding)]
-    found: list[Hypothesis] = []
-    for rival in rivals:
-        # Two ways to say the same, such as a padding that no window reaches.
-        if not any(
-            rival.cause == h.cause and np.allclose(rival.predicted, h.predicted, 1e-12)
-            for h in found
-        ):
-            found.append(rival)
+    found = _distinct(rivals)
     if not found or len(found) > _MOST_RIVALS:
         return None
     causes = " or ".join(dict.fromkeys(h.cause for h in found))
@@ -78,6 +73,15 @@ def _decided(context: FaultContext, explaining: list[Hypothesis]) -> Diagnosis |
         evidence if len(found) == 1 else f"consistent with either: {evidence}",
         found[0].scope if len(scopes) == 1 else None,
     )
+
+
+def _distinct(rivals: Iterable[Hypothesis]) -> list[Hypothesis]:
+    """Rivals that say different things; a padding that no window reaches is none at all."""
+    found: dict[tuple[str, str | bytes], Hypothesis] = {}
+    for rival in rivals:
+        same = rival.predicted.tobytes() if rival.cause in _OF_WINDOWS else rival.evidence
+        found.setdefault((rival.cause, same), rival)
+    return list(found.values())
 
 
 def overflow(context: FaultContext) -> Diagnosis | None:

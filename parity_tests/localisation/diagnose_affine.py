@@ -94,7 +94,7 @@ def factors(context: FaultContext) -> Iterator[Hypothesis]:
             evidence = f"no bias is added{where_from}"
             yield Hypothesis("bias dropped", evidence, context.activate(product), right.op.scope)
         elif known and len(np.unique(of[where])) > 2:
-            evidence = f"{what} is multiplied by {factor:.6g}{where_from}"
+            evidence = f"{what} is multiplied by {factor:.4g}{where_from}"
             made = context.activate(factor * of + rest)
             yield Hypothesis(cause, evidence, made, right.op.scope, fitted=1)
 

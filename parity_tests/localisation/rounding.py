@@ -9,7 +9,7 @@ change of each tensor is the error of a correct conversion, amplification includ
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,13 +22,11 @@ from agecompact.formats import PRECISIONS
 from agecompact.runtimes import pytorch_trace
 from agecompact.runtimes.base import Array, Arrays, Trace
 from agecompact.weights import checkpoints
+from parity_tests.localisation.comparison import Known
 from parity_tests.localisation.graph import rms, with_inputs
 
 # Runs with simulated rounding over all samples, at least two on each.
 _RUNS = 8
-
-# Runs the network again with some tensors replaced, by name and one array per sample.
-Replay = Callable[[Mapping[str, Sequence[Array]]], tuple[Trace, ...]]
 
 
 @dataclass(frozen=True)
@@ -37,17 +35,13 @@ class ReferenceRun:
 
     Attributes:
         traces: Its traces in float32, one per sample, inputs first.
-        rounding: RMS change that rounding causes, over all samples and in the tensor's unit, by
-            the name of a step's output.
-        state: Its weights and statistics by name, float32, and the epsilon of each batch norm as
-            `<module>.eps`.
-        replay: Runs it again on the same samples with some tensors replaced, inputs among them.
+        known: The RMS change that rounding causes, over all samples; its weights and statistics,
+            float32, and the epsilon of each batch norm as `<module>.eps`; and a function that runs
+            it again on the same samples with some tensors replaced, inputs among them.
     """
 
     traces: tuple[Trace, ...]
-    rounding: Mapping[str, float]
-    state: Mapping[str, Array]
-    replay: Replay
+    known: Known
 
 
 def run_reference(weights: Path, samples: Sequence[Arrays], precision: str) -> ReferenceRun:
@@ -74,7 +68,8 @@ def run_reference(weights: Path, samples: Sequence[Arrays], precision: str) -> R
                 error = rms(np.subtract(wrong.value, right.value, dtype=np.float64))
                 squares.setdefault(right.output, []).append(error**2)
     rounding = {name: float(np.mean(found)) ** 0.5 for name, found in squares.items()}
-    return ReferenceRun(traces, rounding, _state(network), partial(_replay, network, samples))
+    known = Known(rounding, _state(network), partial(_replay, network, samples))
+    return ReferenceRun(traces, known)
 
 
 def _state(network: nn.Module) -> dict[str, Array]:

@@ -303,6 +303,15 @@ IN_FILES: Mapping[str, Mapping[str, Fault]] = {
         "dead": Fault(
             tflite_weights(3, lambda v: v.fill(-1e4), bias=True), "trunk.3.bn", "bias differs",
         ),
+        # The converter moved the bias of the Linear before it into its own.
+        "after-a-moved-bias": Fault(
+            tflite_weights(1, lambda v: v * np.float32(1.1), kind="FULLY_CONNECTED"), "age",
+            _WEIGHTS, "all are multiplied by 1.1",
+        ),
+        "bias-after-a-moved-bias": Fault(
+            tflite_weights(1, lambda v: v + np.float32(2), kind="FULLY_CONNECTED", bias=True),
+            "age", "bias differs", "shifted by up to 2",
+        ),
         "no-relu": Fault(tflite_without_relu, "trunk.2.relu", "activation removed"),
         "clips": Fault(
             tflite_quantised(1, 0.5), "trunk.1.relu", _CLIPPED, "within 0..0.5",
