@@ -106,13 +106,13 @@ class ModelRunner:
         if 0 in shape:
             raise Failure("shapes", f"output '{name}' is empty: its shape is {shape}")
 
-    def trace(self, sample: Sample) -> Trace:
-        """What every op writes for an image.
+    def trace(self, sample: Sample, contract: Contract | None = None) -> Trace:
+        """What every op writes for an image, prepared by another contract if one is given.
 
         Raises:
             Failure: The runtime fails, crashes or hangs.
         """
-        inputs = self._batch([sample])
+        inputs = {name: value[np.newaxis] for name, value in self.tensors(sample, contract).items()}
         with self._lock, runtime_failures():
             return self._process.trace(inputs)
 
@@ -120,11 +120,11 @@ class ModelRunner:
         """This file as a model for `evaluation.prediction.predict`; one thread may use it."""
         return ArtifactModel(self._process, self.opened, self.contract)
 
-    def tensors(self, sample: Sample) -> dict[str, Tensor]:
-        """An image as the model's inputs, batch 1."""
+    def tensors(self, sample: Sample, contract: Contract | None = None) -> dict[str, Tensor]:
+        """An image as the model's inputs, batch 1, by its own contract or another."""
         # By position: in a foreign pair, the two models may have different names for one crop.
         crops = zip(self.contract.input_names, sample.crops.values(), strict=True)
-        return self.contract.tensors(dict(crops))
+        return (contract or self.contract).tensors(dict(crops))
 
     def _batch(self, samples: Sequence[Sample]) -> dict[str, Array]:
         batches = [self.tensors(sample) for sample in samples]

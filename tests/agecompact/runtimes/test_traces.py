@@ -91,7 +91,7 @@ def test_a_module_called_twice_is_two_steps() -> None:
 
 
 def test_a_change_affects_later_steps() -> None:
-    steps = pytorch_trace.trace(_Shared().eval(), INPUTS, lambda value: value * 0 + 3)
+    steps = pytorch_trace.trace(_Shared().eval(), INPUTS, lambda _, value: value * 0 + 3)
     assert all((step.value == 3).all() for step in steps)
 
 

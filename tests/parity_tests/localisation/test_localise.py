@@ -56,7 +56,7 @@ def reference_run(weights: Path, precision: str = "float32") -> ReferenceRun:
 def localised(
     traces: Sequence[Trace], run: ReferenceRun, precision: str = "float32"
 ) -> Localisation:
-    return localise(run.traces, traces, precision=precision, rounding=run.rounding, state=run.state)
+    return localise(run.traces, traces, precision=precision, known=run.known)
 
 
 def planted(file: str, fault: Fault, build_of: BuildOf, folder: Path) -> tuple[Path, Path]:
