@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,8 @@ from agecompact.errors import UsageError, unknown_name
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from agecompact.data.face import Target
+    from agecompact.data.face import Face, Target
+    from agecompact.data.listing import Listing
     from agecompact.data.protocols import Folds
     from agecompact.data.splitfile import SplitFile
     from agecompact.data.splits import Split
@@ -104,23 +106,50 @@ def load(choice: DataChoice, target: Target, console: Console) -> tuple[Survey, 
         UsageError: The data set, the protocol, the fold or the split file cannot be used.
         OutputError: The cache cannot be written.
     """
-    if choice.split_file is None:
-        # Before the survey, which takes a while.
-        registry.get(choice.dataset).protocol(choice.protocol)
-        survey = load_survey(choice, target, console)
-        folds = make_folds(choice, survey)
-        return survey, folds[pick_fold(choice, folds)]
-
     from agecompact.data import splitfile
 
+    if choice.split_file is None:
+        # Before the survey, which takes minutes.
+        listing = read_listing(choice, target)
+        pick_fold(choice, fold_names(choice, listing))
+        survey = load_survey(choice, listing, target, console)
+        folds = make_folds(choice, survey)
+        return survey, folds[pick_fold(choice, folds)]
     if choice.protocol or choice.fold:
         raise UsageError(
             "a split file already has a protocol and a fold",
             fix="leave out --protocol and --fold, or leave out --split-file",
         )
     content = splitfile.read(choice.split_file)
-    survey = load_survey(choice, target, console)
+    splitfile.check(content, choice.dataset, target, str(choice.split_file))
+    survey = load_survey(choice, read_listing(choice, target), target, console)
     return survey, splitfile.resolve(content, survey, str(choice.split_file))
+
+
+def load_whole(
+    choice: DataChoice, target: Target, console: Console
+) -> tuple[tuple[Face, ...], Split | None]:
+    """Every usable face of a data set, and the split that they make up.
+
+    Args:
+        choice: The options' values.
+        target: The label that a face needs.
+        console: Where to show progress.
+
+    Returns:
+        The faces, sorted by part and name. The split is None if the protocol has several folds and
+        none was chosen: the whole data set needs none.
+
+    Raises:
+        UsageError: The data set, the protocol, the fold or the split file cannot be used.
+        OutputError: The cache cannot be written.
+    """
+    if (choice.split_file, choice.fold) == (None, None):
+        listing = read_listing(choice, target)
+        if len(fold_names(choice, listing)) > 1:
+            return load_survey(choice, listing, target, console).faces, None
+    _, split = load(choice, target, console)
+    return tuple(face for part in splits.PARTS for face in split.part(part)), split
 
 
 def split_file_of(choice: DataChoice, survey: Survey, split: Split) -> SplitFile:
@@ -138,12 +167,29 @@ def split_file_of(choice: DataChoice, survey: Survey, split: Split) -> SplitFile
     return splitfile.of_split(split, survey, protocol=protocol, fold=fold, seed=choice.split_seed)
 
 
-def load_survey(choice: DataChoice, target: Target, console: Console) -> Survey:
+def read_listing(choice: DataChoice, target: Target) -> Listing:
+    """The entries of a data set, no picture of which is read.
+
+    Raises:
+        UsageError: No such data set, the folder does not hold it, or no entry has the label.
+    """
+    from agecompact.data.face import target_of
+
+    listing = registry.read(choice.dataset, choice.folder)
+    if all(target_of(record.label, target) is None for record in listing.records):
+        raise UsageError(
+            f"the {choice.dataset} data has no {target}",
+            why=f"none of its {len(listing.records)} labelled files has one",
+            fix="choose another data set with --dataset and --data",
+        )
+    return listing
+
+
+def load_survey(choice: DataChoice, listing: Listing, target: Target, console: Console) -> Survey:
     """Surveys a data set and shows progress."""
     from agecompact.data.face import target_of
     from agecompact.data.survey import survey
 
-    listing = registry.read(choice.dataset, choice.folder)
     total = sum(target_of(record.label, target) is not None for record in listing.records)
     # A bar moves with every hundredth; a log grows by a few lines only.
     every = -(-total // (100 if console.is_terminal else 4))
@@ -161,6 +207,15 @@ def load_survey(choice: DataChoice, target: Target, console: Console) -> Survey:
         )
 
 
+def fold_names(choice: DataChoice, listing: Listing) -> Sequence[str]:
+    """The names of the folds of the chosen protocol, before the pictures are read.
+
+    Raises:
+        UsageError: No such protocol, or it cannot split this data set.
+    """
+    return registry.get(choice.dataset).protocol(choice.protocol).names(listing.records)
+
+
 def make_folds(choice: DataChoice, survey: Survey) -> Folds:
     """The splits of the chosen protocol, by fold.
 
@@ -171,8 +226,12 @@ def make_folds(choice: DataChoice, survey: Survey) -> Folds:
     return protocol.folds(survey.faces, choice.split_seed)
 
 
-def pick_fold(choice: DataChoice, folds: Folds) -> str:
+def pick_fold(choice: DataChoice, folds: Collection[str]) -> str:
     """The name of the chosen fold, or of the only one.
+
+    Args:
+        choice: The options' values.
+        folds: The names of the protocol's folds.
 
     Raises:
         UsageError: No such fold, or there are several and none was chosen.
