@@ -5,15 +5,24 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
+import re
 import shutil
+import stat
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from agecompact.errors import OutputError, UsageError
+
+_MOST_BYTES = 2**28
+# Parsed, text can take 20 times as much memory.
+_MOST_TEXT_BYTES = 2**26
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def canonical_json(value: Any) -> str:
@@ -26,25 +35,77 @@ def pretty_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, indent=2, allow_nan=False) + "\n"
 
 
-def read_bytes(path: Path, *, fix: str) -> bytes:
+def read_bytes(path: Path, *, fix: str, most: int = _MOST_BYTES) -> bytes:
     """Reads a file that the user named or an archive should contain.
-
-    Raises:
-        UsageError: The file is missing or inaccessible; `fix` says what to do.
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise UsageError(f"cannot read {path}", why=why, fix=fix) from None
-
-
-def parse_file(path: Path, parse: Callable[[str], Any], *, what: str, fix: str = "") -> Any:
-    """Parses a text file with `json.loads` or `tomllib.loads`.
 
     Args:
         path: The file.
-        parse: The parser.
+        fix: What to do if it cannot be read, for the error message.
+        most: The most bytes that such a file has.
+
+    Raises:
+        UsageError: The file is missing, inaccessible, larger, or not a regular file.
+    """
+    try:
+        return _content(path, most)
+    except (OSError, ValueError) as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise UsageError(f"cannot read {path}", why=why, fix=fix) from None
+
+
+def _content(path: Path, most: int) -> bytes:
+    """The bytes of a regular file; an `OSError` for a pipe or device, which may never end."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    if status.st_size > most:
+        raise OSError(errno.EFBIG, f"it has {status.st_size:,} bytes, the limit is {most:,}")
+    return path.read_bytes()
+
+
+def json_value(text: str | bytes) -> Any:
+    """Parses JSON strictly, so that the value can be written again.
+
+    Raises:
+        ValueError: The text is not JSON, or has NaN, an infinite number, a key twice, or half a
+            surrogate pair.
+        RecursionError: It is nested too deeply.
+    """
+    text = text if isinstance(text, str) else text.decode()
+    value = json.loads(
+        text, parse_constant=finite, parse_float=finite, object_pairs_hook=_without_duplicates
+    )
+    if _SURROGATE.search(text):
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
+def finite(text: str) -> float:
+    """The number in a text.
+
+    Raises:
+        ValueError: It is NaN or infinite.
+    """
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not a finite number")
+    return number
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"it has the key '{twice}' twice")
+    return value
+
+
+def parse_file(path: Path, parse: Callable[[str], Any], *, what: str, fix: str = "") -> Any:
+    """Parses a text file.
+
+    Args:
+        path: The file.
+        parse: The parser, such as `json_value` or `tomllib.loads`.
         what: What the file should be, for the error message.
         fix: How to get such a file, for the error message.
 
@@ -52,12 +113,13 @@ def parse_file(path: Path, parse: Callable[[str], Any], *, what: str, fix: str =
         UsageError: The file is missing or cannot be parsed.
     """
     try:
-        return parse(path.read_text(encoding="utf-8"))
+        return parse(_content(path, _MOST_TEXT_BYTES).decode())
     except FileNotFoundError:
         raise UsageError(f"no {what} at {path}", fix=fix) from None
     # An integer of thousands of digits raises a plain ValueError, deep nesting a RecursionError.
     except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"cannot read {what} {path}", why=str(error), fix=fix) from None
+        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise UsageError(f"cannot read {what} {path}", why=why, fix=fix) from None
 
 
 def read_json(path: Path, *, what: str, fix: str = "") -> dict[str, Any]:
@@ -66,7 +128,7 @@ def read_json(path: Path, *, what: str, fix: str = "") -> dict[str, Any]:
     Raises:
         UsageError: As `parse_file`, or the content is not an object.
     """
-    value = parse_file(path, json.loads, what=what, fix=fix)
+    value = parse_file(path, json_value, what=what, fix=fix)
     if not isinstance(value, dict):
         raise UsageError(f"cannot read {what} {path}", why="it is not a JSON object", fix=fix)
     return value

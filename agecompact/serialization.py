@@ -8,7 +8,6 @@ are NaN, `"no"` for a bool and 2.7 for an int. A dataclass with a `SCHEMA_VERSIO
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import tomllib
 from collections.abc import Callable, Mapping
@@ -21,7 +20,14 @@ from cattrs.cols import homogenous_tuple_structure_factory
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from agecompact.errors import AgecompactError, UsageError
-from agecompact.files import parse_file, pretty_json, read_json, write_text
+from agecompact.files import (
+    finite,
+    json_value,
+    parse_file,
+    pretty_json,
+    read_json,
+    write_text,
+)
 
 VERSION_KEY = "schema_version"
 
@@ -95,7 +101,7 @@ def parse_json(text: str | bytes, kind: type[_T], *, where: str, fix: str = "") 
         UsageError: The text is not JSON, or as in `structure`.
     """
     try:
-        value = json.loads(text)
+        value = json_value(text)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{where} is not JSON", why=str(error), fix=fix) from None
     return structure(value, kind, where=where, fix=fix)
@@ -107,8 +113,12 @@ def read_toml(path: Path, *, what: str, fix: str = "") -> dict[str, Any]:
     Raises:
         UsageError: The file is missing or is not TOML, see `files.parse_file`.
     """
-    table: dict[str, Any] = parse_file(path, tomllib.loads, what=what, fix=fix)
+    table: dict[str, Any] = parse_file(path, _toml, what=what, fix=fix)
     return table
+
+
+def _toml(text: str) -> Any:
+    return tomllib.loads(text, parse_float=finite)
 
 
 @cache

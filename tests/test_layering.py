@@ -20,7 +20,7 @@ _MAY_IMPORT = {
 # From the lowest level up; modules of one level may import each other.
 _ORDER = (
     {"__init__", "errors", "files", "imports"},
-    {"checked", "serialization", "json_schema", "tables"},
+    {"checked", "serialization", "json_schema", "tables", "isolation"},
     {"contract", "formats", "filetypes"},
     {"models"},
     {"weights"},

@@ -68,7 +68,7 @@ def read(folder: Path) -> Listing:
             why=f"{len(tables)} *.csv files, {len(usable)} with the columns {', '.join(_REQUIRED)}",
             fix="keep exactly one such table there, as morph_2008_nonCommercial.csv",
         )
-    found = Collector("morph2")
+    found = Collector("morph2", folder)
     for number, row in enumerate(usable[0][1], start=2):
         # Tables written on Windows use backslashes.
         file = row["photo"].replace("\\", "/").rpartition("/")[2]
@@ -80,7 +80,7 @@ def read(folder: Path) -> Listing:
         elif _contradicts(file, label):
             found.reject(file, CONTRADICTION)
         else:
-            found.add_existing(file, _photo(folder, row["photo"], file), label)
+            found.add_listed(file, _photo(folder, row["photo"], file), label)
     return found.listing(folder, "a *.csv beside Album2/009055_1M54.JPG")
 
 

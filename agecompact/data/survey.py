@@ -71,8 +71,8 @@ def survey(
         listing: The files.
         target: The label that a face needs, and that files of one picture must agree on.
         step: Called after each file.
-        cache: Folder of fingerprints: those of an earlier survey are used for unchanged files, and
-            new ones are added.
+        cache: Folder of fingerprints: pictures of an earlier survey are not decoded again, and new
+            ones are added.
         say: Reports a damaged cache.
 
     Raises:
@@ -147,29 +147,20 @@ def _fingerprints(
     say: Say,
     step: Callable[[], None],
 ) -> list[Fingerprint]:
-    """The fingerprint of each record's file, from the cache if the file has not changed."""
+    """The fingerprint of each record's file; only pictures that the cache lacks are decoded."""
     path = cache and fingerprints.path_in(cache, dataset, framing)
     known = fingerprints.read(path, say) if path else {}
-    is_new = False
-
-    def take(record: Record) -> Fingerprint:
-        nonlocal is_new
-        kept = known.get(record.name)
-        if kept and fingerprints.is_fresh(kept, record.path):
-            return kept
-        is_new = True
-        return fingerprints.take(record.path, framing)
-
     taken = []
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(records), _AT_ONCE):
-            for fingerprint in pool.map(take, records[start : start + _AT_ONCE]):
+            paths = [record.path for record in records[start : start + _AT_ONCE]]
+            for fingerprint in pool.map(lambda p: fingerprints.take(p, framing, known), paths):
                 taken.append(fingerprint)
                 step()
-    if path and is_new and taken:
-        names = (record.name for record in records)
-        # Keeps files that this survey does not use, such as those without a gender.
-        fingerprints.write(path, known | dict(zip(names, taken, strict=True)))
+    if path and not {fingerprint.sha256 for fingerprint in taken} <= known.keys() | {""}:
+        # Keeps pictures that this survey does not use, such as those without a gender.
+        both = known | {fingerprint.sha256: fingerprint for fingerprint in taken}
+        fingerprints.write(path, both.values())
     return taken
 
 
