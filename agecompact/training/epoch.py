@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from agecompact.data import batches
-from agecompact.errors import UsageError
 from agecompact.training.divergence import DivergedError, Step, diverged
 from agecompact.training.feed import Batch, BatchPlan, Views, loader, sized
 from agecompact.training.objective import Objective

@@ -1,4 +1,4 @@
-"""A whole training: its first network, its teacher, and the loop; and a rehearsal of it on noise."""
+"""A whole training: its first network, its teacher and the loop. A rehearsal runs on noise."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from agecompact.training.recipe import Recipe
 from agecompact.training.run import Run
 from agecompact.training.start import TRANSPLANT_FACES, SourceWeights, network_for
 from agecompact.training.teacher import teacher_of
-
 
 _REHEARSED = 4
 

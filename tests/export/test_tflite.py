@@ -18,12 +18,14 @@ schema = pytest.importorskip("ai_edge_litert.schema_py_generated", reason="needs
 interpreter = pytest.importorskip("ai_edge_litert.interpreter", reason="needs 'tflite'")
 
 MODELS = ("ssrnet", "c3ae-plain", "c3ae", "mobileagenet")
-FILES = [(model_id, precision) for model_id in MODELS for precision in ("float32", "float16")]
+FILES = by_model(
+    *(f"{model}.{precision}" for model in MODELS for precision in ("float32", "float16"))
+)
 
 
-@pytest.fixture(scope="module", params=FILES, ids="-".join)
+@pytest.fixture(scope="module", params=FILES)
 def exported(request: pytest.FixtureRequest, build_of: BuildOf) -> Path:
-    model_id, precision = request.param
+    model_id, precision = request.param.split(".")
     return build_of(model_id).folder / f"{model_id}_{precision}.tflite"
 
 
