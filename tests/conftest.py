@@ -23,6 +23,28 @@ from agecompact.formats import TARGETS
 from export import pipeline
 from tests.support import REPOSITORY, Agecompact, BuildOf, CopyBuild, random_weights
 
+# Files whose tests take longest, longest first. They start first, so that no process of a parallel
+# run is left alone with one of them at the end.
+LONGEST_FILES = (
+    "tests/test_bad_input.py",
+    "tests/parity_tests/localisation/test_localise.py",
+    "tests/export/test_error_after_conversion.py",
+    "tests/agecompact/commands/test_evaluate.py",
+    "tests/parity_tests/test_planted_faults.py",
+    "tests/parity_tests/test_fidelity.py",
+    "tests/test_outside_network.py",
+    "tests/agecompact/commands/test_tune.py",
+    "tests/agecompact/bench/test_host.py",
+    "tests/parity_tests/test_benign.py",
+    "tests/export/test_pipeline.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the longest files first; the others keep their order."""
+    places = {REPOSITORY / file: place for place, file in enumerate(LONGEST_FILES)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
 
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -12,6 +12,7 @@ import pytest
 from agecompact.artifacts.metadata import ArtifactMetadata
 from agecompact.models import registry
 from agecompact.runtimes.process import RuntimeProcess
+from tests.marks import by_model
 from tests.support import BuildOf, leaks
 
 schema = pytest.importorskip("ai_edge_litert.schema_py_generated", reason="needs 'tflite'")
