@@ -176,9 +176,11 @@ def _show(results: Sequence[Result], console: Console, *, reference: str) -> Non
     """
     from parity_tests.localisation.report import table as localisation_table
     from parity_tests.results import passed
-    from parity_tests.table import table
+    from parity_tests.table import table, task_table
 
     console.print(table(results, reference))
+    if task := task_table(results, reference):
+        console.print(task)
     skipped = {result.label: result.reason for result in results if result.status == "skipped"}
     for label, reason in skipped.items():
         say(console, f"skipped: {label}: {reason}")

@@ -77,6 +77,8 @@ class Result:
         searched_years: Greatest error that the search found; None if it did not run.
         searched: Number of inputs that the search tried.
         mae_years: |MAE(artefact) - MAE(reference)| on labelled faces; None if none were given.
+        artifact_mae_years: MAE of the artefact on them.
+        reference_mae_years: MAE of the reference on them.
         faces: Number of labelled faces.
         localisation: Where the error originates, as `parity_tests.localisation` reports it; None
             if it was not looked for.
@@ -103,6 +105,8 @@ class Result:
     searched_years: float | None = None
     searched: int = 0
     mae_years: float | None = None
+    artifact_mae_years: float | None = None
+    reference_mae_years: float | None = None
     faces: int = 0
     localisation: Mapping[str, Any] | None = None
     seconds: float = 0.0

@@ -16,6 +16,7 @@ import click
 from agecompact.console.common import emit, json_option, say, screen
 from agecompact.console.datasets import DataChoice, data_options, load, load_whole
 from agecompact.console.groups import PATH, count_option
+from agecompact.data.face import spread
 from agecompact.data.splits import PARTS
 from agecompact.errors import UsageError
 from agecompact.files import sha256_of
@@ -106,7 +107,7 @@ def command(
             )
         started = time.perf_counter()
         whole, split_sha256 = _faces(choice, part, target_of_contract(opened.contract), console)
-        faces = _spread(whole, limit)
+        faces = spread(whole, limit)
         source = cached(faces, choice.cache) if choice.cache else decode_face
         data_seconds = time.perf_counter() - started
         doubts = cards.doubts(opened.card, part=part, split_sha256=split_sha256)
@@ -190,13 +191,6 @@ def _faces(
         return faces, whole.sha256 if whole else None
     _, split = load(choice, target, console)
     return split.part(part), split.sha256
-
-
-def _spread(faces: Sequence[Face], limit: int | None) -> Sequence[Face]:
-    # Not the first ones: file names may begin with the age.
-    if limit is None or limit >= len(faces):
-        return faces
-    return [faces[i * len(faces) // limit] for i in range(limit)]
 
 
 def _timing(predictions: Predictions, data_seconds: float) -> dict[str, float]:

@@ -167,6 +167,18 @@ def split_file_of(choice: DataChoice, survey: Survey, split: Split) -> SplitFile
     return splitfile.of_split(split, survey, protocol=protocol, fold=fold, seed=choice.split_seed)
 
 
+def load_tested(choice: DataChoice, target: Target, console: Console) -> tuple[Face, ...]:
+    """The test part of a data set; of a protocol with a test part per fold, all of them together.
+
+    Raises:
+        UsageError: The data set, the protocol or the fold cannot be used.
+        OutputError: The cache cannot be written.
+    """
+    if choice.fold is None and len(fold_names(choice, read_listing(choice, target))) > 1:
+        return load_whole(choice, target, console)[0]
+    return load(choice, target, console)[1].test
+
+
 def read_listing(choice: DataChoice, target: Target) -> Listing:
     """The entries of a data set, no picture of which is read.
 
