@@ -14,6 +14,7 @@ from agecompact.console.common import progress, say
 from agecompact.console.groups import PATH, grouped_options
 from agecompact.data import registry, splits
 from agecompact.errors import UsageError, unknown_name
+from agecompact.files import make_folder
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -199,10 +200,14 @@ def read_listing(choice: DataChoice, target: Target) -> Listing:
 
 def load_survey(choice: DataChoice, listing: Listing, target: Target, console: Console) -> Survey:
     """Surveys a data set and shows progress."""
+    from agecompact.data.cache import cache_errors
     from agecompact.data.face import target_of
     from agecompact.data.survey import survey
 
     total = sum(target_of(record.label, target) is not None for record in listing.records)
+    if choice.cache:
+        with cache_errors():
+            make_folder(choice.cache)
     # A bar moves with every hundredth; a log grows by a few lines only.
     every = -(-total // (100 if console.is_terminal else 4))
     done = 0
