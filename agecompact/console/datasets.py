@@ -13,8 +13,8 @@ import click
 from agecompact.console.common import progress, say
 from agecompact.console.groups import PATH, grouped_options
 from agecompact.data import registry, splits
-from agecompact.errors import UsageError, unknown_name
-from agecompact.files import make_folder
+from agecompact.errors import OutputError, UsageError, unknown_name
+from agecompact.files import make_folder, user_cache
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,7 +66,12 @@ _SOURCE_OPTIONS = (
         required=True,
         help="Folder of the data set; default: the environment variable AGECOMPACT_DATA.",
     ),
-    click.option("--cache", type=PATH, help="Keep decoded images in this folder, to reuse them."),
+    click.option(
+        "--cache",
+        type=PATH,
+        help="Keep decoded images in this folder, to reuse them. Without it only thumbnails are "
+        "kept, in ~/.cache/agecompact/surveys, so that a second survey decodes nothing.",
+    ),
 )
 _SPLIT_OPTIONS = (
     click.option(
@@ -200,14 +205,11 @@ def read_listing(choice: DataChoice, target: Target) -> Listing:
 
 def load_survey(choice: DataChoice, listing: Listing, target: Target, console: Console) -> Survey:
     """Surveys a data set and shows progress."""
-    from agecompact.data.cache import cache_errors
     from agecompact.data.face import target_of
     from agecompact.data.survey import survey
 
     total = sum(target_of(record.label, target) is not None for record in listing.records)
-    if choice.cache:
-        with cache_errors():
-            make_folder(choice.cache)
+    cache = _survey_folder(choice)
     # A bar moves with every hundredth; a log grows by a few lines only.
     every = -(-total // (100 if console.is_terminal else 4))
     done = 0
@@ -219,9 +221,27 @@ def load_survey(choice: DataChoice, listing: Listing, target: Target, console: C
             if done % every == 0 or done == total:
                 stages.done(f"read {done} of {total} files")
 
-        return survey(
-            listing, target, step=step, cache=choice.cache, say=functools.partial(say, console)
-        )
+        return survey(listing, target, step=step, cache=cache, say=functools.partial(say, console))
+
+
+def _survey_folder(choice: DataChoice) -> Path | None:
+    """Where to keep what a survey finds; None if the user's own cache cannot be written.
+
+    Raises:
+        OutputError: The chosen cache cannot be written.
+    """
+    from agecompact.data.cache import cache_errors
+
+    if choice.cache is not None:
+        with cache_errors():
+            make_folder(choice.cache)
+        return choice.cache
+    folder = user_cache() / "surveys"
+    try:
+        make_folder(folder)
+    except OutputError:
+        return None
+    return folder
 
 
 def fold_names(choice: DataChoice, listing: Listing) -> Sequence[str]:

@@ -18,7 +18,7 @@ from agecompact.data.cache import Say, to_stderr
 from agecompact.data.face import Face, Target, target_of
 from agecompact.data.fingerprints import Fingerprint
 from agecompact.data.listing import Listing, Record
-from agecompact.errors import UsageError
+from agecompact.errors import OutputError, UsageError
 from agecompact.faces.framing import Framing
 
 _AT_ONCE = 1024
@@ -73,11 +73,10 @@ def survey(
         step: Called after each file.
         cache: Folder of fingerprints: pictures of an earlier survey are not decoded again, and new
             ones are added.
-        say: Reports a damaged cache.
+        say: Reports a cache that is damaged or cannot be written.
 
     Raises:
         UsageError: No face is left.
-        OutputError: The cache cannot be written.
     """
     framing = registry.get(listing.dataset).framing
     labelled = [r for r in listing.records if target_of(r.label, target) is not None]
@@ -160,7 +159,10 @@ def _fingerprints(
     if path and not {fingerprint.sha256 for fingerprint in taken} <= known.keys() | {""}:
         # Keeps pictures that this survey does not use, such as those without a gender.
         both = known | {fingerprint.sha256: fingerprint for fingerprint in taken}
-        fingerprints.write(path, both.values())
+        try:
+            fingerprints.write(path, both.values())
+        except OutputError as error:
+            say(f"the next survey will decode all files again: {error.summary}")
     return taken
 
 

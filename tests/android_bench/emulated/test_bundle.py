@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from agecompact.errors import BackendMissingError, OutputError
+from agecompact.files import user_cache
 from agecompact.formats import PRECISIONS
 from android_bench.emulated import bundle, cpus, debian, emulator, make_bundle, pins
 
@@ -195,7 +196,7 @@ def test_another_pin_needs_another_bundle(monkeypatch, tmp_path):
 def test_the_cache_is_where_xdg_says(monkeypatch, path, relative):
     monkeypatch.setenv("XDG_CACHE_HOME", path)
     expected = Path.home() / ".cache" if relative else Path(path)
-    assert bundle.user_cache() == expected / "agecompact"
+    assert user_cache() == expected / "agecompact"
 
 
 def test_a_processor_is_described_as_linux_does():
