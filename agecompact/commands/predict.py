@@ -19,8 +19,8 @@ from agecompact.faces.files import read_image
 from agecompact.runtimes import registry as runtimes
 from agecompact.runtimes.base import Session
 
-# The most accurate of the released models with about 40,000 parameters.
-_DEFAULT_MODEL = "c3ae"
+# The most accurate released model.
+_DEFAULT_MODEL = "mobileagenet"
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,9 @@ class Prediction:
 @click.command()
 @click.argument("images", nargs=-1, required=True, type=PATH)
 @click.option(
-    "--model", metavar="ID", help=f"A model with released weights; default: {_DEFAULT_MODEL}."
+    "--model",
+    metavar="ID",
+    help=f"A model with released weights; default: {_DEFAULT_MODEL}, the most accurate one.",
 )
 @click.option("--weights", type=PATH, help="A weights file, run by PyTorch.")
 @click.option("--artifact", type=PATH, help="An exported file; its embedded contract is used.")
