@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ import click
 from agecompact import __version__
 from agecompact.errors import AgecompactError, ExitCode, unknown_name
 from agecompact.imports import resolve
+from agecompact.text import one_line
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,10 @@ def main() -> NoReturn:
     except click.exceptions.Exit as leave:
         code = leave.exit_code
     except click.ClickException as error:
-        error.show()
+        text = io.StringIO()
+        error.show(text)
+        for line in text.getvalue().splitlines():
+            click.echo(one_line(line), err=True)
         code = ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted; nothing was left half-written", err=True)

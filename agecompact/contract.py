@@ -25,6 +25,9 @@ Interpolation = Literal["area", "linear"]
 Dtype = Literal["float32", "uint8"]
 Unit = Literal["years", "score"]
 
+# A contract comes from a file, and its inputs are allocated: 200 MB of float32.
+_MOST_PIXELS = 2**24
+
 
 @dataclass(frozen=True)
 class Crop:
@@ -111,6 +114,8 @@ class Contract:
             raise UsageError("a contract needs at least one crop, and each crop its own name")
         if min(self.height, self.width) < 1:
             raise UsageError("a contract's height and width must be at least 1 pixel")
+        if len(self.crops) * self.height * self.width > _MOST_PIXELS:
+            raise UsageError(f"a contract's inputs must have at most {_MOST_PIXELS:,} pixels")
         if any(s <= 0 for s in self.std):
             raise UsageError("a contract's std must be positive")
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from agecompact import markdown
 from agecompact.artifacts.manifest import Build, Entry, read_builds
 from agecompact.bench import store
 from agecompact.bench.record import Record
@@ -117,12 +118,12 @@ def _summary(
 
 def to_markdown(table: Sequence[ArtifactSummary]) -> str:
     """Returns the summaries as a table in GitHub's Markdown."""
-    lines = [
-        "| " + " | ".join(HEADINGS) + " |",
-        "|" + "|".join("---:" if h in _RIGHT_ALIGNED else "---" for h in HEADINGS) + "|",
+    columns = [
+        replace(column, kind="number" if column.heading in _RIGHT_ALIGNED else "text")
+        for column, _ in _COLUMNS
     ]
-    lines += ["| " + " | ".join(summary.cells()) + " |" for summary in table]
-    return "\n".join(lines) + "\n"
+    rows = ([markdown.escape(cell) for cell in summary.cells()] for summary in table)
+    return "\n".join(markdown.table(columns, rows)) + "\n"
 
 
 def to_table(table: Sequence[ArtifactSummary]) -> Table:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import reprlib
 import tomllib
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -121,6 +122,11 @@ def _toml(text: str) -> Any:
     return tomllib.loads(text, parse_float=finite)
 
 
+def shown(value: Any) -> str:
+    """A value of a file in an error message: its beginning, as Python writes it."""
+    return reprlib.repr(value)
+
+
 @cache
 def _converter() -> cattrs.Converter:
     converter = cattrs.Converter(
@@ -146,7 +152,7 @@ def _exactly(kind: type) -> Callable[[Any, Any], Any]:
 
     def hook(value: Any, _: Any) -> Any:
         if type(value) not in accepted or (kind is float and not math.isfinite(value)):
-            raise TypeError(f"{value!r} is not {_NAMES[kind]}")
+            raise TypeError(f"{shown(value)} is not {_NAMES[kind]}")
         return kind(value)
 
     return hook
@@ -154,7 +160,7 @@ def _exactly(kind: type) -> Callable[[Any, Any], Any]:
 
 def _path(value: Any, _: Any) -> Path:
     if not isinstance(value, str) or not value or "\0" in value:
-        raise TypeError(f"{value!r} is not a path")
+        raise TypeError(f"{shown(value)} is not a path")
     return Path(value)
 
 
@@ -168,7 +174,7 @@ def _literal(kind: Any) -> Callable[[Any, Any], Any]:
     def hook(value: Any, _: Any) -> Any:
         # Not `in`, because True == 1.
         if not any(value == choice and type(value) is type(choice) for choice in choices):
-            raise ValueError(f"{value!r} is none of {', '.join(map(str, choices))}")
+            raise ValueError(f"{shown(value)} is none of {', '.join(map(str, choices))}")
         return value
 
     return hook
@@ -184,7 +190,7 @@ def _homogeneous_tuple(kind: Any, converter: cattrs.Converter) -> Callable[[Any,
     def hook(value: Any, own: Any) -> Any:
         # Python takes text for a sequence.
         if not isinstance(value, list | tuple):
-            raise TypeError(f"{value!r} is not a list")
+            raise TypeError(f"{shown(value)} is not a list")
         return items(value, own)
 
     return hook
@@ -199,7 +205,7 @@ def _fixed_tuple(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any],
 
     def hook(value: Any, _: Any) -> Any:
         if not isinstance(value, list | tuple) or len(value) != len(kinds):
-            raise TypeError(f"{value!r} is not a list of {len(kinds)}")
+            raise TypeError(f"{shown(value)} is not a list of {len(kinds)}")
         return tuple(
             converter.structure(item, each) for item, each in zip(value, kinds, strict=True)
         )
@@ -217,7 +223,7 @@ def _mapping(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any
 
     def hook(value: Any, own: Any) -> Any:
         if not isinstance(value, dict):
-            raise TypeError(f"{value!r} is not an object")
+            raise TypeError(f"{shown(value)} is not an object")
         return items(value, own)
 
     return hook
@@ -237,13 +243,13 @@ def _fields(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]
 
     def hook(value: Any, own: Any) -> Any:
         if not isinstance(value, Mapping):
-            raise TypeError(f"{value!r} is not an object")
+            raise TypeError(f"{shown(value)} is not an object")
         if version is None:
             return fields(value, own)
         found = value.get(VERSION_KEY)
         if found != version or isinstance(found, bool):
             raise SchemaVersionError(
-                f"it has schema version {found!r}, this agecompact reads version {version}"
+                f"it has schema version {shown(found)}, this agecompact reads version {version}"
             )
         return fields({k: v for k, v in value.items() if k != VERSION_KEY}, own)
 

@@ -99,7 +99,8 @@ def verify(build: Path, json_target: str | None) -> None:
             fix="export the models again",
         )
     count = sum(len(b.manifest.artifacts) for b in builds)
-    screen(json_target).print(f"{build}: {len(builds)} models, {count} artefacts, all intact")
+    console = screen(json_target)
+    say(console, f"{build}: {len(builds)} models, {count} artefacts, all intact")
 
 
 def _sources(models: tuple[str, ...], every: bool, weights: Path | None) -> list[Path]:

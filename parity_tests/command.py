@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agecompact.artifacts.manifest import read_builds
-from agecompact.console.common import emit, json_option, progress, say, screen
+from agecompact.console.common import emit, json_option, progress, say, screen, show
 from agecompact.console.groups import PATH, DefaultGroup
 from agecompact.errors import GateError
 from agecompact.files import output_errors, size_of, write_text
@@ -178,16 +178,16 @@ def _show(results: Sequence[Result], console: Console, *, reference: str) -> Non
     from parity_tests.results import passed
     from parity_tests.table import table, task_table
 
-    console.print(table(results, reference))
+    show(console, table(results, reference))
     if task := task_table(results, reference):
-        console.print(task)
+        show(console, task)
     skipped = {result.label: result.reason for result in results if result.status == "skipped"}
     for label, reason in skipped.items():
         say(console, f"skipped: {label}: {reason}")
     for result in results:
         if result.localisation:
-            say(console, f"\n{result.name}\n{result.localisation['summary']}")
-            console.print(localisation_table(result.localisation))
+            say(console, "", result.name, result.localisation["summary"])
+            show(console, localisation_table(result.localisation))
     if not passed(results):
         failures = [result for result in results if result.status == "failed"]
         lines = [f"{result.name}: {result.kind}: {result.reason}" for result in failures]

@@ -19,8 +19,8 @@ _MAY_IMPORT = {
 }
 # From the lowest level up; modules of one level may import each other.
 _ORDER = (
-    {"__init__", "errors", "files", "imports"},
-    {"checked", "serialization", "json_schema", "tables", "isolation"},
+    {"__init__", "errors", "files", "imports", "text"},
+    {"checked", "serialization", "json_schema", "tables", "isolation", "markdown"},
     {"contract", "formats", "filetypes"},
     {"models"},
     {"weights"},

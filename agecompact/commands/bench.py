@@ -15,7 +15,7 @@ from agecompact.bench.drivers import Settings, driver_commands, known_places, pa
 from agecompact.bench.files import described, measured_files
 from agecompact.bench.record import Record
 from agecompact.bench.validity import validated
-from agecompact.console.common import emit, json_option, progress, screen
+from agecompact.console.common import emit, json_option, progress, screen, show
 from agecompact.console.groups import DefaultGroup
 from agecompact.errors import GateError, UsageError
 from agecompact.serialization import unstructure
@@ -121,8 +121,8 @@ def _measure(
                 records += measured
     emit(store.to_json(store.read(path)), json_target)
     for table in (*tables.measured(records), *tables.profiles(records)):
-        console.print(table)
-    console.print(tables.sizes(r.artifact for r in records))
+        show(console, table)
+    show(console, tables.sizes(r.artifact for r in records))
     if all(record.failure is not None for record in records):
         why = (records[0].failure or "") if records else f"{', '.join(places)} measured nothing"
         raise GateError("nothing could be measured", why=why)
@@ -134,7 +134,7 @@ def _measure(
 def _size(build: Path, json_target: str | None) -> None:
     """Break down the bytes of each artefact."""
     artifacts = [described(file) for each in read_builds(build) for file in measured_files(each)]
-    screen(json_target).print(tables.sizes(artifacts))
+    show(screen(json_target), tables.sizes(artifacts))
     content = {
         "schema_version": _SIZE_SCHEMA_VERSION,
         "artifacts": [unstructure(artifact) for artifact in artifacts],
@@ -172,7 +172,7 @@ def _diff(
         )
     console = screen(json_target)
     for table in tables.compared(comparisons):
-        console.print(table)
+        show(console, table)
     emit(_diff_json(comparisons, threshold), json_target)
     worse = [c for c in comparisons if c.verdict == "regression"]
     if worse:

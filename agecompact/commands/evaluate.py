@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from agecompact.console.common import emit, json_option, say, screen
+from agecompact.console.common import emit, json_option, say, screen, show
 from agecompact.console.datasets import DataChoice, data_options, load, load_whole
 from agecompact.console.groups import PATH, count_option
 from agecompact.data.face import spread
@@ -208,7 +208,7 @@ def _show(console: Console, title: str, evaluation: Evaluation, doubts: Sequence
 
     metrics, predictions = evaluation.metrics, evaluation.predictions
     for table in (metrics_table(title, metrics), *group_tables(metrics)):
-        console.print(table)
+        show(console, table)
     failures = failure_groups(metrics)
     say(console, f"fails on: {'; '.join(map(failure_text, failures)) or 'none'}")
     if failures:

@@ -52,7 +52,7 @@ def command(file: Path, json_target: str | None) -> None:
     _show(console, {k: v for k, v in record.items() if k != "file" and not isinstance(v, dict)})
     for key, value in record.items():
         if isinstance(value, dict) and value:
-            say(console, f"\n{key}")
+            say(console, "", key)
             _show(console, value)
     emit(record, json_target)
 
@@ -63,7 +63,7 @@ def _show(console: Console, values: Mapping[str, Any]) -> None:
     width = max(map(len, rows), default=0)
     for key, text in rows.items():
         line = f"  {key:<{width}}  {text}"
-        say(console, line if len(line) <= console.width else f"  {key}\n    {text}")
+        say(console, *([line] if len(line) <= console.width else [f"  {key}", f"    {text}"]))
 
 
 def _flat(values: Mapping[str, Any], depth: int, prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from agecompact.console.common import emit, json_option, screen
+from agecompact.console.common import emit, json_option, screen, show
 from agecompact.errors import UsageError
 from agecompact.files import read_json
 from agecompact.models import registry
@@ -60,7 +60,7 @@ def command(recipes: bool, json_target: str | None) -> None:
         Column("released weights", "name"),
         Column("source", rank=3),
     )
-    screen(json_target).print(Table(columns, tuple(rows)))
+    show(screen(json_target), Table(columns, tuple(rows)))
     emit({"schema_version": SCHEMA_VERSION, "models": models}, json_target)
 
 
@@ -90,7 +90,7 @@ def _list_recipes(json_target: str | None) -> None:
         Column("learns from", "name", rank=2),
         Column("source", rank=3),
     )
-    screen(json_target).print(Table(columns, tuple(rows)))
+    show(screen(json_target), Table(columns, tuple(rows)))
     emit({"schema_version": SCHEMA_VERSION, "recipes": listed}, json_target)
 
 

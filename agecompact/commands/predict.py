@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from agecompact.console.common import emit, json_option, say, screen
+from agecompact.console.common import complain, emit, json_option, say, screen
 from agecompact.console.groups import PATH
 from agecompact.console.models import model_file
 from agecompact.contract import Image, Unit
@@ -81,7 +81,7 @@ def command(
                 say(console, _line(prediction))
         except UsageError as error:
             failures += 1
-            click.echo(f"error: {error}", err=True)
+            complain(error)
     emit([asdict(prediction) for prediction in predictions], json_target)
     if failures:
         context.exit(ExitCode.USAGE)

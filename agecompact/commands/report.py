@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from agecompact import report
-from agecompact.console.common import emit, json_option, screen
+from agecompact.console.common import emit, json_option, screen, show
 from agecompact.files import write_text
 
 SCHEMA_VERSION = 1
@@ -23,7 +23,7 @@ SCHEMA_VERSION = 1
 def command(build: Path, markdown: Path | None, json_target: str | None) -> None:
     """Summarise a build in one table: size, parity, latency ratio, status."""
     summaries = report.summaries(build)
-    screen(json_target).print(report.to_table(summaries))
+    show(screen(json_target), report.to_table(summaries))
     if markdown:
         write_text(markdown, report.to_markdown(summaries))
     rows = [asdict(summary) for summary in summaries]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agecompact.console.common import emit, json_option, say, screen
+from agecompact.console.common import emit, json_option, say, screen, show
 from agecompact.console.datasets import DataChoice, data_options, load, split_file_of
 from agecompact.console.groups import PATH
 from agecompact.console.training import TrainingChoice, training_options, watch
@@ -140,7 +140,7 @@ def command(
     )
     cards.update(path, sections)
     emit({**weights.card, **sections}, json_target)
-    console.print(metrics_table(f"{chosen.model}, test part", evaluation.metrics))
+    show(console, metrics_table(f"{chosen.model}, test part", evaluation.metrics))
     say(console, f"wrote {path}")
 
 

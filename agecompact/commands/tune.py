@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agecompact.console.common import emit, json_option, say, screen
+from agecompact.console.common import emit, json_option, say, screen, show
 from agecompact.console.datasets import DataChoice, data_options, load
 from agecompact.console.groups import PATH
 from agecompact.console.training import TrainingChoice, training_options, watch
@@ -218,7 +218,7 @@ def command(
             why=f"the last one: {reasons[-1]}" if reasons else "none was run",
             fix="search narrower ranges, in a new --study",
         )
-    console.print(_table(shared.study_name, [d.key for d in space], best, results, direction))
+    show(console, _table(shared.study_name, [d.key for d in space], best, results, direction))
     say(console, "To train and test the best (add the same data options, and --out):")
     say(console, shlex.join(words))
 

@@ -65,6 +65,8 @@ def import_(file: Path, family: str, out: Path, json_target: str | None) -> None
     )
     say(
         screen(json_target),
-        f"{layout.model_id}: {parameters:,} parameters, {statistics:,} BN statistics\n"
-        f"weights {out}\nsha256  {sha256}\ncard    {checkpoints.card_path(out)}",
+        f"{layout.model_id}: {parameters:,} parameters, {statistics:,} BN statistics",
+        f"weights {out}",
+        f"sha256  {sha256}",
+        f"card    {checkpoints.card_path(out)}",
     )

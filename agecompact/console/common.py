@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agecompact.errors import AgecompactError
 from agecompact.files import pretty_json, write_text
+from agecompact.tables import Table
+from agecompact.text import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,9 +47,20 @@ def emit(value: dict[str, Any] | list[Any], json_target: str | None) -> None:
         write_text(Path(json_target), pretty_json(value))
 
 
-def say(console: Console, text: str) -> None:
-    """Prints plain text: square brackets are not markup, and long lines are not wrapped."""
-    console.print(text, markup=False, soft_wrap=True)
+def say(console: Console, *lines: str) -> None:
+    """Prints lines as they are: nothing in them is markup, and long ones are not wrapped."""
+    for line in lines:
+        console.print(one_line(line), markup=False, emoji=False, soft_wrap=True)
+
+
+def show(console: Console, table: Table) -> None:
+    """Prints a table."""
+    console.print(table)
+
+
+def complain(error: AgecompactError) -> None:
+    """Prints an error to standard error."""
+    click.echo(f"error: {error}", err=True)
 
 
 @dataclass(frozen=True)
@@ -92,13 +106,13 @@ def progress(console: Console, title: str, total: int) -> Iterator[Stages]:
         transient=True,
         disable=not console.is_terminal,
     ) as bar:
-        task = bar.add_task(title, total=total)
+        task = bar.add_task(one_line(title), total=total)
 
         def start(description: str) -> None:
-            bar.update(task, description=description)
+            bar.update(task, description=one_line(description))
 
         def done(description: str) -> None:
-            bar.update(task, advance=1, description=description)
+            bar.update(task, advance=1, description=one_line(description))
             if not console.is_terminal:
                 say(console, description)
 

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import ClassVar
 
 import numpy as np
@@ -31,6 +32,7 @@ from agecompact.faces.files import ChipFile, read_chip
 from agecompact.faces.framing import CHIP_SIDE
 from agecompact.files import atomic_path, output_errors
 from agecompact.serialization import read_versioned, write_versioned
+from agecompact.text import one_line
 
 _SHAPE = (CHIP_SIDE, CHIP_SIDE, 3)
 _AT_ONCE = 256
@@ -67,7 +69,7 @@ class _Index:
 
 def to_stderr(line: str) -> None:
     """Prints a line to standard error, where it does not mix with results."""
-    print(line, file=sys.stderr)
+    print(one_line(line), file=sys.stderr)
 
 
 def read_faces(faces: Sequence[Face]) -> Iterator[ChipFile]:
@@ -112,7 +114,7 @@ def _read_shards(folder: Path, wanted: Set[_Key]) -> dict[_Key, Image | None]:
     for index in sorted(folder.glob("chips-*.json")):
         try:
             found |= _read_shard(index, wanted)
-        except (UsageError, OSError, ValueError, EOFError) as error:
+        except (UsageError, OSError, ValueError, EOFError, TokenError) as error:
             rows = index.with_suffix(".npy")
             to_stderr(f"cached chips {rows} are damaged, decoding again: {error}")
             for path in (index, rows):

@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, get_args
 
 import numpy as np
@@ -101,10 +102,11 @@ def read(path: Path, say: Say) -> dict[str, Fingerprint]:
             sha256.decode(): Fingerprint(_STATES[state], sha256.decode(), thumbnail)
             for state, sha256, thumbnail in zip(states, hashes, thumbnails, strict=True)
         }
-    # zipfile raises NotImplementedError and RuntimeError for features that it does not have.
+    # zipfile raises NotImplementedError and RuntimeError for features that it does not have, NumPy
+    # a TokenError for some headers.
     except (OSError, ValueError, KeyError, IndexError, EOFError, RuntimeError) as error:
         reason: Exception = error
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, TokenError) as error:
         reason = error
     say(f"cached fingerprints {path} are damaged, decoding all files again: {reason}")
     return {}

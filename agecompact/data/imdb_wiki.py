@@ -104,7 +104,6 @@ def _take(found: Collector, key: str, images: Path, row: Mapping[str, Any]) -> N
 
 
 def _rows(path: Path, key: str) -> Iterator[dict[str, Any]]:
-    import_extra("scipy.io", "train")
     try:
         columns = isolation.call(
             f"{__name__}:columns", path, key, seconds=_SECONDS, memory_bytes=_MEMORY_BYTES
@@ -128,11 +127,10 @@ def columns(path: str, key: str) -> dict[str, list[Any]]:
         Columns of one length by name: `full_path` and `name` are texts, the others numbers.
 
     Raises:
+        BackendMissingError: SciPy is not installed.
         ValueError: The columns differ in length. SciPy raises many other kinds of exceptions.
     """
-    import scipy.io
-
-    table = scipy.io.loadmat(path, simplify_cells=True)[key]
+    table = import_extra("scipy.io", "train").loadmat(path, simplify_cells=True)[key]
     columns = {name: np.atleast_1d(table[name]) for name in _COLUMNS}
     columns["name"] = np.atleast_1d(table.get("name", [""] * len(columns["dob"])))
     lengths = {len(column) for column in columns.values()}

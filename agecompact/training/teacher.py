@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 import numpy.typing as npt
@@ -140,8 +141,8 @@ def _stored(store: Path) -> npt.NDArray[np.float32] | None:
     if not store.is_file():
         return None
     try:
-        stored: npt.NDArray[np.float32] = np.load(store, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        stored: npt.NDArray[np.float32] = np.load(store, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, TokenError):
         # The file is broken, or a pickle, which is never opened.
         return None
     return stored

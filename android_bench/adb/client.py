@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from collections.abc import Sequence
@@ -79,7 +80,7 @@ class Client:
         done = self._adb(["shell", script], timeout_s)
         text = done.stdout.replace("\r\n", "\n")
         stdout, mark, code = text.rpartition(f"\n{_MARK} ")
-        if not mark or not code.strip().isdecimal():
+        if not mark or not re.fullmatch(r"[0-9]{1,9}", code.strip()):
             raise self._lost(f"'{_shortened(command)}' was cut off", done.stderr)
         return CommandResult(int(code), stdout, done.stderr)
 

@@ -13,7 +13,7 @@ from agecompact.bench.circumstances import Machine
 from agecompact.bench.files import files_opened_by
 from agecompact.bench.record import Record
 from agecompact.bench.validity import validated
-from agecompact.console.common import emit, json_option, progress, say, screen
+from agecompact.console.common import emit, json_option, progress, say, screen, show
 from agecompact.errors import GateError
 from android_bench.adb import ai_benchmark
 from android_bench.adb.ai_benchmark import ACCELERATIONS
@@ -100,7 +100,7 @@ def _save_and_show(build: Path, new: list[Record], json_target: str | None) -> N
     records = store.add(build / store.FILE_NAME, new)
     emit(store.to_json(records), json_target)
     for table in tables.measured(new):
-        screen(json_target).print(table)
+        show(screen(json_target), table)
 
 
 @click.group("ai-benchmark")

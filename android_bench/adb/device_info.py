@@ -23,6 +23,9 @@ done
 echo '{_SECTION} cpuinfo'; cat /proc/cpuinfo 2>/dev/null
 true
 """
+# A mask has a bit for each core, so numbers have a limit.
+_CORE = re.compile(r"[0-9]{1,3}")
+_KHZ = re.compile(r"[0-9]{1,9}")
 _PROPERTY = re.compile(r"\[([\w.-]+)\]: \[(.*)\]")
 # Parts in MIDR_EL1 of Arm's cores in phones (Arm, Main ID Register, in each core's manual).
 _PARTS: Mapping[int, str] = {
@@ -124,8 +127,8 @@ def parse_cores(text: str) -> tuple[Core, ...]:
     cores = []
     for line in text.splitlines():
         number, _, khz = line.partition(" ")
-        if number.isdecimal():
-            clock = int(khz) / KHZ_PER_MHZ if khz.strip().isdecimal() else 0.0
+        if _CORE.fullmatch(number):
+            clock = int(khz) / KHZ_PER_MHZ if _KHZ.fullmatch(khz.strip()) else 0.0
             cores.append(Core(int(number), clock or None))
     return tuple(sorted(cores, key=lambda core: core.number))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import hashlib
 import os
+import re
 import shlex
 import socket
 import tempfile
@@ -203,7 +204,7 @@ class Session:
         pid, _, boot_id_then = rest.partition(" ")
         if boot_id_then != boot_id:
             return True
-        if owner != self._owner.partition(" ")[0] or not pid.isdecimal():
+        if owner != self._owner.partition(" ")[0] or not re.fullmatch(r"[0-9]{1,9}", pid):
             return False
         if int(pid) == os.getpid():
             return self.client.serial not in _LOCKED

@@ -12,8 +12,10 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
+from agecompact.console.common import STDOUT, complain, say, screen
 from agecompact.errors import AgecompactError, BackendMissingError, OutputError
 from agecompact.files import atomic_path
 from agecompact.imports import module_command
@@ -211,13 +213,14 @@ def _library_folders(root: Path) -> list[Path]:
 def main() -> int:
     """Makes the bundle and prints where it is; returns the exit code."""
     try:
-        made = ensure(report=lambda line: print(line, file=sys.stderr))
-        print(f"{made.folder}: LiteRT {made.index.litert}, qemu {emulator.version(made)}")
+        made = ensure(report=partial(say, screen(STDOUT)))
+        version = emulator.version(made)
+        say(screen(), f"{made.folder}: LiteRT {made.index.litert}, qemu {version}")
     except AgecompactError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return int(error.exit_code)
     except KeyboardInterrupt:
-        print("interrupted; no partial files were left", file=sys.stderr)
+        say(screen(STDOUT), "interrupted; no partial files were left")
         return 130
     return 0
 

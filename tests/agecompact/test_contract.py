@@ -27,8 +27,8 @@ def contracts(draw):
     bounds = st.none() | NUMBERS
     return Contract(
         crops=tuple(crops),
-        height=draw(st.integers(1, 4096)),
-        width=draw(st.integers(1, 4096)),
+        height=draw(st.integers(1, 2048)),
+        width=draw(st.integers(1, 2048)),
         color_order=draw(st.sampled_from(["BGR", "RGB"])),
         output=Output(
             draw(NAMES), draw(st.sampled_from(["years", "score"])), draw(bounds), draw(bounds)
@@ -57,6 +57,7 @@ CONTRACT = MODELS["c3ae"].contract
         ("color_order", "GBR", "'GBR' is none of BGR, RGB at color_order"),
         ("height", 64.5, "64.5 is not an integer at height"),
         ("height", 0, "at least 1 pixel"),
+        ("height", 2**19, "at most 16,777,216 pixels"),
         ("std", [1, 1], "not a list of 3 at std"),
         ("std", [1, 0, 1], "std must be positive"),
         ("crops", [], "at least one crop"),

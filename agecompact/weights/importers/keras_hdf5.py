@@ -169,7 +169,8 @@ def extract(path: str, target: str) -> tuple[list[str], dict[str, str]]:
             raise _elsewhere(path, link)
         variables = _variables(path, file.get("model_weights", file))
         model = json_value(file.attrs.get("model_config", "{}"))
-        np.savez(target, **{str(i): array for i, array in enumerate(variables.values())})
+        arrays = {str(i): array for i, array in enumerate(variables.values())}
+        np.savez(target, **arrays)  # type: ignore[arg-type]
     return list(variables), dict(_classes(model))
 
 

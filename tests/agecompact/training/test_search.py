@@ -301,16 +301,31 @@ _SECRET = "hunter2%40x"
         ("postgresql://me:hunter2@x:y@host/name", "postgresql://me:***@host/name"),
         (
             f"postgresql://host/name?user=me&password={_SECRET}&sslmode=require",
-            "postgresql://host/name?user=me&password=***&sslmode=require",
+            "postgresql://host/name?user=***&password=***&sslmode=***",
         ),
         ("sqlite:///folder/a:b@c.db", "sqlite:///folder/a:b@c.db"),
         ("postgresql://me@host/name", "postgresql://me@host/name"),
+        # Mistakes.
+        ("postgresql:/me:hunter2@host/name", "***"),
+        ("me:hunter2@host/name", "***"),
+        ("host=h password=hunter2 user=me", "***"),
+        ("postgresql://me:hunter2", "***"),
+        ("postgresql://me:hunter2@host:port/name", "***"),
+        ("postgresql://me:hunter2\n@host/name", "postgresql://me:***@host/name"),
+        (
+            "mssql+pyodbc:///?odbc_connect=UID%3Dme%3BPWD%3Dhunter2",
+            "mssql+pyodbc:///?odbc_connect=***",
+        ),
     ],
 )
 def test_a_shown_url_holds_no_password(url: str, shown: str) -> None:
     assert storage.shown(url) == shown
     text = storage.without_secrets(f"cannot reach {url}, that is {unquote(url)}", url)
     assert shown == url or "hunter2" not in text
+    if shown == "***":
+        with pytest.raises(UsageError) as caught:
+            storage.open_storage(url)
+        assert "hunter2" not in str(caught.value)
 
 
 def _not_a_database(folder: Path) -> str:
