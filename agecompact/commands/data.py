@@ -26,7 +26,7 @@ _MEANINGS = {
     "entries": "files, or rows of the labels' table",
     "kept": "distinct pictures that can be used",
     "unlabelled": "no label for the target",
-    "unreadable": "not an image, or truncated",
+    "unreadable": "not an image, truncated or damaged",
     "faceless": "no face found",
     "duplicates": "same bytes as a kept file",
     "near_duplicates": "same picture as a kept file",
