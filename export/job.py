@@ -46,12 +46,15 @@ class Conversion:
     Attributes:
         converter: The tool that made them.
         versions: Versions of the tools that affect their content, by distribution name.
-        opset: ONNX opset, as read back from the file; None for other formats.
+        opset: ONNX opset, or Core ML's specification version, as read back from the file; None for
+            TFLite.
+        batch: How many images each call takes; None for any number.
     """
 
     converter: str
     versions: Mapping[str, str]
     opset: int | None = None
+    batch: int | None = 1
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from agecompact.errors import AgecompactError, BackendMissingError, ConversionEr
 from agecompact.files import atomic_path, make_folder, output_errors, sha256_of, size_of
 from agecompact.formats import EXPORTED, Format, Target
 from agecompact.imports import module_command
+from agecompact.models import registry
 from agecompact.runtimes import registry as runtimes
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
 from agecompact.serialization import read_versioned, write_versioned
@@ -96,6 +97,8 @@ def export(request: Request, stages: Stages = _SILENT) -> manifest.Manifest:
                 model=weights.model_id,
                 weights=copied.name,
                 weights_sha256=weights.sha256,
+                source=registry.get(weights.model_id).source,
+                terms=weights.terms,
                 contract=weights.contract,
                 parameters=measured.parameters,
                 folded_parameters=measured.folded_parameters,
@@ -163,6 +166,7 @@ def _run_stages(
                 converter=conversion.converter,
                 versions=conversion.versions,
                 opset=conversion.opset,
+                batch=conversion.batch,
                 conversion_s=seconds,
             )
             for file, target in files.items()

@@ -102,7 +102,7 @@ def convert(job: Job) -> Conversion:
         )
         _describe(model, metadata_for(weights, target, versions, **changes))
         model.save(str(job.folder / target.file_name(weights.model_id)))
-    return Conversion("coremltools", versions)
+    return Conversion("coremltools", versions, model.get_spec().specificationVersion)
 
 
 def _inputs(ct: Any, contract: Contract, as_image: bool) -> list[Any]:

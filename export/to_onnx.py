@@ -74,7 +74,7 @@ def convert(job: Job) -> Conversion:
     path = job.folder / _TARGET.file_name(weights.model_id)
     # Deterministic serialisation: the same weights and versions give the same bytes.
     path.write_bytes(model.SerializeToString(deterministic=True))
-    return Conversion("torch.onnx", versions, OPSET)
+    return Conversion("torch.onnx", versions, OPSET, None if job.dynamic_batch else 1)
 
 
 def _name_nodes(model: onnx.ModelProto) -> None:

@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import chdir
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def convert(job: Job) -> Conversion:
     """
     assert job.source is not None
     weights = checkpoints.read(job.weights)
-    converted = _run_onnx2tf(job.source, job.folder / "onnx2tf")
+    converted = _run_onnx2tf(_of_one_image(job, job.source), job.folder / "onnx2tf")
     versions = versions_of(*_TOOLS)
     for precision in job.precisions:
         target = Target(FORMATS["tflite"], PRECISIONS[precision])
@@ -54,7 +55,23 @@ def convert(job: Job) -> Conversion:
         path = job.folder / target.file_name(weights.model_id)
         path.write_bytes(_finish(converted, described))
     shutil.rmtree(job.folder / "onnx2tf")
+    shutil.rmtree(job.folder / "one_image", ignore_errors=True)
     return Conversion("onnx2tf", versions)
+
+
+def _of_one_image(job: Job, source: Path) -> Path:
+    """The ONNX file of a job, or one that takes a single image if that one takes any number.
+
+    A phone's accelerators refuse tensors of any size, and onnx2tf misreads some graphs of them.
+    """
+    if not job.dynamic_batch:
+        return source
+    from export import to_onnx
+
+    folder = job.folder / "one_image"
+    folder.mkdir()
+    to_onnx.convert(replace(job, folder=folder, dynamic_batch=False))
+    return folder / source.name
 
 
 def _run_onnx2tf(source: Path, folder: Path) -> bytes:

@@ -2,11 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
+from agecompact.errors import UsageError
+from parity_tests import results as records
 from parity_tests.results import Result
 from parity_tests.tolerances import AllowedGrowth
+from parity_tests.verdict import Candidate
+
+
+def read_baseline(path: Path, checks: Sequence[Candidate]) -> tuple[Result, ...]:
+    """Reads the results of an earlier run that every check can be compared with.
+
+    Args:
+        path: A `parity.json`.
+        checks: The checks of this run.
+
+    Raises:
+        UsageError: The file cannot be read, or a check cannot be compared with it: it has no result
+            for that check, or not in its unit, or one that passed without believable errors.
+    """
+    baseline = records.read(path)
+    faults = tuple(_faults(baseline, checks))
+    if faults:
+        more = f"; and {len(faults) - 1} more" if len(faults) > 1 else ""
+        raise UsageError(
+            f"{path} cannot be the baseline of this build",
+            why=faults[0] + more,
+            fix="make a new one: run agecompact parity without --baseline and keep its parity.json",
+        )
+    return baseline
+
+
+def _faults(baseline: Sequence[Result], checks: Sequence[Candidate]) -> Iterator[str]:
+    if all(result.status != "passed" for result in baseline):
+        yield "nothing passed in it"
+        return
+    models = {check.build.manifest.model for check in checks}
+    theirs = {result.model for result in baseline}
+    if models.isdisjoint(theirs):
+        yield f"it is of {', '.join(sorted(theirs))}, the build of {', '.join(sorted(models))}"
+        return
+    for name, count in Counter(result.name for result in baseline).items():
+        if count > 1:
+            yield f"it has {count} results for {name}"
+    for result in baseline:
+        if result.status == "passed":
+            yield from _impossible(result)
+    units = {result.key: result.unit for result in baseline}
+    for check in checks:
+        unit, found = check.build.manifest.contract.output.unit, units.get(check.key)
+        if found is None:
+            yield f"it has no result for {check.name}"
+        elif found != unit:
+            yield f"its errors of {check.name} are in {found}, those of the build in {unit}"
+
+
+def _impossible(result: Result) -> Iterator[str]:
+    """Errors with which the result cannot have passed."""
+    gates = result.tolerance
+    for what, error, gate in (
+        ("greatest error", result.max_years, gates.max),
+        ("99th percentile", result.p99_years, gates.p99),
+        ("mean error", result.mean_years, gates.mean),
+    ):
+        if error is None:
+            yield f"{result.name} passed without a {what}"
+        elif not 0 <= error <= gate:
+            yield f"{result.name} passed with a {what} of {error:g}, 0 to {gate:g} passes"
 
 
 def compare_with_baseline(
@@ -16,7 +82,7 @@ def compare_with_baseline(
 
     Args:
         results: The results of this run.
-        baseline: Those of the earlier run. A check that it does not contain is left as it is.
+        baseline: Those of the earlier run, as `read_baseline` accepts them.
         growth: How much an error may grow.
     """
     before = {result.key: result for result in baseline}

@@ -55,7 +55,7 @@ def check_builds(
     """
 
     def run(candidate: Candidate, reference: Reference) -> Result:
-        started(f"{candidate.entry.file} in {candidate.runtime.label}")
+        started(candidate.name)
         result = check(candidate, reference, settings)
         finished(result)
         return result

@@ -65,13 +65,14 @@ def check(
     """
     from agecompact.evaluation.evaluate import target_of_contract
     from parity_tests import results as records
-    from parity_tests.baseline import compare_with_baseline
+    from parity_tests.baseline import compare_with_baseline, read_baseline
     from parity_tests.check import candidates, check_builds
     from parity_tests.junit import to_junit
     from parity_tests.markdown import to_markdown
 
     builds = read_builds(build)
-    before = records.read(baseline) if baseline else ()
+    checks = [each for b in builds for each in candidates(b, settings)]
+    before = read_baseline(baseline, checks) if baseline else ()
     console = screen(json_target)
     targets = {target_of_contract(each.manifest.contract) for each in builds}
     settings = replace(settings, labelled=labelled_faces(labelled, targets, console))
@@ -81,7 +82,7 @@ def check(
         for path in (report, junit):
             if baseline is None or path.resolve() != baseline.resolve():
                 path.unlink(missing_ok=True)
-    total = sum(len(candidates(b, settings)) + len(b.manifest.not_made) for b in builds)
+    total = len(checks) + sum(len(each.manifest.not_made) for each in builds)
     with progress(console, "parity", total) as stages:
         results = check_builds(
             builds,

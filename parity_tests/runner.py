@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import NoReturn
 
 import numpy as np
 
 from agecompact.contract import Contract, Tensor
 from agecompact.evaluation.prediction import ArtifactModel
 from agecompact.formats import Runtime
-from agecompact.runtimes.base import Array, Interface, Trace
+from agecompact.runtimes.base import Array, Trace
 from agecompact.runtimes.messages import Opened
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
 from parity_tests.compare import Outputs
 from parity_tests.inputs import Sample
+from parity_tests.interface import check_interface
 from parity_tests.results import Failure
 from parity_tests.settings import CheckSettings
 
@@ -75,17 +74,25 @@ class ModelRunner:
         """The outputs for images, `(samples, values)`.
 
         Raises:
-            Failure: The runtime fails, crashes or hangs, or an output is NaN or infinite.
+            Failure: The runtime fails, crashes or hangs, or an output is NaN, infinite or of
+                another shape.
         """
         inputs = self._batch(samples)
         with self._lock, runtime_failures():
             outputs = self._process.infer(inputs)[self.contract.output.name]
+        self._check_shape(outputs.shape[1:])
         outputs = np.asarray(outputs, np.float64).reshape(len(samples), -1)
         unusable = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
         if unusable.size:
             name = samples[int(unusable[0])].name
             raise Failure("not-finite", f"the output is NaN or infinite on '{name}'")
         return outputs
+
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
+        """Checks what came out, which is not always what the file declares."""
+        if self._values is not None and shape != (1, self._values):
+            name = self.contract.output.name
+            raise Failure("shapes", f"output '{name}' has shape {shape}, not (1, {self._values})")
 
     def trace(self, sample: Sample) -> Trace:
         """What every op writes for an image.
@@ -121,40 +128,3 @@ def runtime_failures() -> Iterator[None]:
         yield
     except RuntimeFailure as failure:
         raise Failure(failure.kind, failure.reason) from None
-
-
-def check_interface(declared: Interface, contract: Contract, values: int | None = 1) -> None:
-    """Checks the inputs and outputs that a file declares against its contract.
-
-    Args:
-        declared: The file's interface.
-        contract: Its contract.
-        values: Number of values in its output; None accepts any number.
-
-    Raises:
-        Failure: Of the kind `names`, `order`, `shapes` or `dtypes`.
-    """
-
-    def reject(kind: str, what: str, found: object, wanted: object) -> NoReturn:
-        raise Failure(kind, f"{what} {found}; the contract has {wanted}")
-
-    found, wanted = ", ".join(declared.inputs), ", ".join(contract.input_names)
-    name = contract.output.name
-    if set(declared.inputs) != set(contract.input_names):
-        reject("names", "the inputs are", found, wanted)
-    if name not in declared.outputs:
-        reject("names", "the outputs are", ", ".join(declared.outputs), f"'{name}'")
-    if found != wanted:
-        # A phone may bind inputs by position.
-        reject("order", "the inputs are in the order", found, wanted)
-    for crop, port in declared.inputs.items():
-        sides = zip(port.shape[1:], contract.input_shape[1:], strict=False)
-        if len(port.shape) != 4 or any(have not in (None, want) for have, want in sides):
-            reject("shapes", f"input '{crop}' has shape", port.shape, contract.input_shape)
-        if port.dtype != contract.dtype:
-            reject("dtypes", f"input '{crop}' has dtype", port.dtype, contract.dtype)
-    output = declared.outputs[name]
-    if values is not None and math.prod(side or 1 for side in output.shape[1:]) != values:
-        reject("shapes", f"output '{name}' has shape", output.shape, (1, values))
-    if output.dtype != "float32":
-        reject("dtypes", f"output '{name}' has dtype", output.dtype, "float32")

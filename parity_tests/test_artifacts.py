@@ -33,7 +33,7 @@ def test_its_metadata_match_the_manifest(result: Result) -> None:
 
 
 def test_its_interface_matches_the_contract(result: Result) -> None:
-    _has_no_failure(result, "names", "order", "shapes", "dtypes")
+    _has_no_failure(result, "names", "order", "dtypes", "shapes", "interface")
 
 
 def test_it_runs(result: Result) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -11,14 +14,18 @@ import numpy as np
 
 from agecompact.artifacts.manifest import Build, Entry, NotMade
 from agecompact.artifacts.metadata import MetadataError
-from agecompact.contract import Contract, Unit
+from agecompact.artifacts.provenance import differences
+from agecompact.bench.size import Parts
+from agecompact.contract import Contract, Output, Unit
 from agecompact.errors import AgecompactError, BackendMissingError
 from agecompact.evaluation.evaluate import target_of_contract
 from agecompact.files import sha256_of
 from agecompact.formats import FORMATS, PRECISIONS, Runtime, opened_by
+from agecompact.imports import resolve
 from agecompact.runtimes.registry import load, read_metadata
 from parity_tests.compare import Outputs, output_errors, spread
 from parity_tests.inputs import Sample
+from parity_tests.interface import check_declared
 from parity_tests.reference import Reference
 from parity_tests.results import Failure, Result
 from parity_tests.runner import ModelRunner
@@ -30,6 +37,8 @@ from parity_tests.weights import WEIGHTS_FORMAT, WeightFault, compare_given, com
 
 # Failures of the output, which originate at an op.
 _NUMERIC = frozenset({"not-finite", "degenerate", "mismatch"})
+# Converters keep some layers exact, and align constants.
+_LEAST_SAVING = 0.95
 # Weights of fewer bits are compressed, so the package does not contain the network's own.
 _LEAST_FLOAT_BITS = 16
 
@@ -53,6 +62,16 @@ class Candidate:
         """The artefact's path."""
         return self.build.path(self.entry)
 
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """The key of its result."""
+        return self.build.manifest.model, self.entry.file, self.runtime.name
+
+    @property
+    def name(self) -> str:
+        """Artefact and runtime, for people."""
+        return f"{self.entry.file} in {self.runtime.label}"
+
 
 def check(candidate: Candidate, reference: Reference, settings: CheckSettings) -> Result:
     """Checks one artefact in one runtime, up to its first failure.
@@ -64,7 +83,8 @@ def check(candidate: Candidate, reference: Reference, settings: CheckSettings) -
     result = _unchecked(candidate.build, candidate.entry, candidate.runtime, settings)
     try:
         contract = _contract(candidate)
-        _check_opset(candidate)
+        _check_declared(candidate, contract)
+        _check_size(candidate)
         with ModelRunner(candidate.path, candidate.runtime, contract, settings) as runner:
             result = replace(result, runtime_version=runner.opened.version)
             result = compare(result, runner, reference, settings)
@@ -102,6 +122,7 @@ def compare(
         _reject_degenerate(reference.outputs, outputs, min_spread(result.unit))
         result, worst = _compared(result, outputs, runner, reference, settings)
         _reject_mismatch(result)
+        _reject_out_of_range(outputs, runner.contract.output, result.tolerance.max)
         if settings.labelled:
             result = _compared_on_labelled(result, runner, reference, settings)
     except Failure as failure:
@@ -171,37 +192,50 @@ def failed(result: Result, failure: Failure) -> Result:
 
 def _contract(candidate: Candidate) -> Contract:
     """The artefact's own contract, which a phone would use."""
-    manifest = candidate.build.manifest
+    with _load_failures():
+        try:
+            described = read_metadata(candidate.path)
+        except BackendMissingError as error:
+            raise Failure("missing", str(error)) from None
+        except MetadataError as error:
+            raise Failure("metadata", str(error)) from None
+    if found := differences(described, candidate.build.manifest, candidate.entry):
+        raise Failure("metadata", "; ".join(found))
+    return described.contract
+
+
+def _check_declared(candidate: Candidate, contract: Contract) -> None:
+    """Rejects a file that an app cannot bind to as the contract and the manifest say."""
+    entry = candidate.entry
+    with _load_failures():
+        declared = load(candidate.runtime).declared(str(candidate.path))
+    # Some exporters fall back silently.
+    if declared.opset != entry.opset:
+        versions = f"{declared.opset}, {entry.opset} was requested"
+        raise Failure("conversion", f"the version of its ops is {versions}")
+    check_declared(declared, contract, entry.batch)
+
+
+@contextmanager
+def _load_failures() -> Iterator[None]:
     try:
-        described = read_metadata(candidate.path)
-    except BackendMissingError as error:
-        raise Failure("missing", str(error)) from None
-    except MetadataError as error:
-        raise Failure("metadata", str(error)) from None
+        yield
     except AgecompactError as error:
         raise Failure("load", str(error)) from None
-    for what, found, wanted in (
-        ("model", described.model, manifest.model),
-        ("precision", described.precision, candidate.entry.precision),
-        ("weights_sha256", described.weights_sha256, manifest.weights_sha256),
-    ):
-        if found != wanted:
-            raise Failure("metadata", f"its metadata has {what} '{found}', not '{wanted}'")
-    contract = described.contract
-    # Samples are cropped by the manifest's contract, so the outputs would not show other boxes.
-    if (contract.crops, contract.output) != (manifest.contract.crops, manifest.contract.output):
-        raise Failure("metadata", "its metadata has other crops or another output")
-    return contract
 
 
-def _check_opset(candidate: Candidate) -> None:
-    """Rejects an ONNX file with another opset than requested: some exporters fall back silently."""
-    wanted = candidate.entry.opset
-    if wanted is None:
+def _check_size(candidate: Candidate) -> None:
+    """Rejects weights that were not made smaller: some converters skip what they do not know."""
+    format_ = FORMATS[candidate.entry.format]
+    full = PRECISIONS[format_.precisions[0]]
+    if candidate.entry.precision == full.name:
         return
-    opset = load(candidate.runtime).describe(str(candidate.path))["opsets"].get("ai.onnx")
-    if opset != wanted:
-        raise Failure("conversion", f"its opset is {opset}, {wanted} was requested")
+    with _load_failures():
+        parts: Parts = resolve(format_.size_reader)(candidate.path)
+    bits = parts.weights * 8 / candidate.build.manifest.folded_parameters
+    if bits > _LEAST_SAVING * full.stored_bits:
+        wanted = f"{candidate.entry.precision} was requested"
+        raise Failure("conversion", f"its weights take {bits:.0f} bits a parameter, {wanted}")
 
 
 def _check_weights(candidate: Candidate, reference: Reference) -> None:
@@ -291,6 +325,15 @@ def _reject_mismatch(result: Result) -> None:
                 f"{what} {error:.3g} {result.unit}, {gate:g} allowed; worst fixed input "
                 f"'{result.worst_sample}'",
             )
+
+
+def _reject_out_of_range(outputs: Outputs, output: Output, slack: float) -> None:
+    """Rejects right outputs that an app does not expect: it may scale by the bounds, or clip."""
+    low = -math.inf if output.minimum is None else output.minimum
+    high = math.inf if output.maximum is None else output.maximum
+    if outputs.min() < low - slack or outputs.max() > high + slack:
+        found = f"{outputs.min():.4g} to {outputs.max():.4g} {output.unit}"
+        raise Failure("metadata", f"its outputs are {found}; the contract has {low:g} to {high:g}")
 
 
 def _compared_on_labelled(

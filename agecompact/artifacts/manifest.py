@@ -26,7 +26,8 @@ class Entry:
         bytes: Size; for a package, the sum over its files.
         converter: The tool that made it.
         versions: Versions of the tools that made it.
-        opset: ONNX opset; None for other formats.
+        opset: ONNX opset, or Core ML's specification version; None for TFLite.
+        batch: How many images each call takes; None for any number.
         conversion_s: Wall time of the converter for all precisions of the format together.
     """
 
@@ -38,6 +39,7 @@ class Entry:
     converter: str
     versions: Mapping[str, str]
     opset: int | None
+    batch: int | None
     conversion_s: float
 
 
@@ -66,6 +68,8 @@ class Manifest:
         model: Registered id.
         weights: Name of the build's copy of the source weights file.
         weights_sha256: Hash of the weights file.
+        source: Paper or code that the model follows.
+        terms: Terms of the weights, from their card; empty if the card has none.
         contract: Contract of the weights, in PyTorch's layout.
         parameters: Number of trainable parameters.
         folded_parameters: Number of parameters after BN folding, as artefacts store them.
@@ -74,11 +78,13 @@ class Manifest:
         not_made: Artefacts whose conversion failed.
     """
 
-    SCHEMA_VERSION: ClassVar[int] = 2
+    SCHEMA_VERSION: ClassVar[int] = 3
 
     model: str
     weights: str
     weights_sha256: str
+    source: str
+    terms: str
     contract: Contract
     parameters: int
     folded_parameters: int

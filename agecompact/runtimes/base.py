@@ -39,6 +39,11 @@ class Port:
     shape: tuple[int | None, ...]
     dtype: str
 
+    @property
+    def sides(self) -> str:
+        """The shape, for people: `(any, 3, 64, 64)`."""
+        return f"({', '.join('any' if side is None else str(side) for side in self.shape)})"
+
 
 @dataclass(frozen=True)
 class Interface:
@@ -52,6 +57,41 @@ class Interface:
         """Number of images that each call takes; None if any number."""
         first = next(iter(self.inputs.values()), None)
         return first.shape[0] if first and first.shape else None
+
+
+# Names and ports, in order; a broken file may repeat a name.
+Ports = tuple[tuple[str, Port], ...]
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """One of the places where a file declares its inputs and outputs. Apps bind by any of them.
+
+    Attributes:
+        where: The place, for people: `description`, `graph`, `signature 'serving_default'`.
+        inputs: In the file's order.
+        outputs: In the file's order.
+    """
+
+    where: str
+    inputs: Ports
+    outputs: Ports
+
+
+@dataclass(frozen=True)
+class Declared:
+    """Everything that an app can bind to in a file.
+
+    Attributes:
+        places: All places where the file declares its inputs and outputs.
+        oddities: What else an app may see or use that files of agecompact do not have, such as an
+            optional input: a clause each, for people.
+        opset: ONNX opset, or Core ML's specification version; None if the format has neither.
+    """
+
+    places: tuple[Declaration, ...]
+    oddities: tuple[str, ...] = ()
+    opset: int | None = None
 
 
 @dataclass(frozen=True)
@@ -132,6 +172,18 @@ class Backend(ABC):
         Raises:
             UsageError: The file is broken or has another format.
         """
+
+    def declared(self, path: str) -> Declared:
+        """All that an app can bind to, read from the file without running it.
+
+        By default, what a session reports.
+
+        Raises:
+            UsageError: The file is broken or has another format.
+        """
+        interface = self.open_session(path, 1).interface()
+        inputs, outputs = tuple(interface.inputs.items()), tuple(interface.outputs.items())
+        return Declared((Declaration("file", inputs, outputs),))
 
     @abstractmethod
     def open_session(self, path: str, threads: int) -> Session:

@@ -19,20 +19,20 @@ from agecompact.artifacts import metadata
 from agecompact.errors import BackendMissingError, UsageError, missing_extra
 from agecompact.filetypes import fix_for
 from agecompact.imports import resolve
-from agecompact.runtimes.base import Array, Arrays, Backend, Interface, Port, Session, Trace
+from agecompact.runtimes import coreml_declared
+from agecompact.runtimes.base import Array, Arrays, Backend, Declared, Interface, Session, Trace
 
 MODEL_FILE = Path("Data/com.apple.CoreML/model.mlmodel")
-
-# ArrayFeatureType.ArrayDataType of Core ML's FeatureTypes.proto.
-_DTYPES = {65552: "float16", 65568: "float32", 65600: "float64", 131104: "int32", 131080: "int8"}
 
 
 class _Session(Session):
     def __init__(self, model: Any, specification: Any) -> None:
         self._model = model
-        self._interface = interface_of(specification)
+        self._interface = coreml_declared.interface_of(specification)
         self._image_inputs = frozenset(
-            feature.name for feature in specification.description.input if is_image(feature)
+            feature.name
+            for feature in specification.description.input
+            if coreml_declared.is_image(feature)
         )
 
     def _bind(self, inputs: Arrays) -> dict[str, Any]:
@@ -107,28 +107,6 @@ def not_a_package(path: str | Path, why: str) -> UsageError:
     )
 
 
-def is_image(feature: Any) -> bool:
-    """Whether an input or output is an image, not a tensor."""
-    return bool(feature.type.WhichOneof("Type") == "imageType")
-
-
-def interface_of(specification: Any) -> Interface:
-    """The inputs and outputs of a package; an image is uint8 NHWC, as in the contract."""
-
-    def port(feature: Any) -> Port:
-        if is_image(feature):
-            image = feature.type.imageType
-            return Port((1, int(image.height), int(image.width), 3), "uint8")
-        array = feature.type.multiArrayType
-        return Port(tuple(int(side) for side in array.shape), _DTYPES[array.dataType])
-
-    description = specification.description
-    return Interface(
-        {feature.name: port(feature) for feature in description.input},
-        {feature.name: port(feature) for feature in description.output},
-    )
-
-
 class PackageBackend(Backend):
     """Reads packages, on every platform."""
 
@@ -154,6 +132,10 @@ class PackageBackend(Backend):
             "outputs": {f.name: f.shortDescription for f in description.output},
             "ops": dict(ops.most_common()),
         }
+
+    def declared(self, path: str) -> Declared:
+        """The description, and the program that it describes."""
+        return coreml_declared.declared(read_specification(path))
 
 
 @dataclass(frozen=True)

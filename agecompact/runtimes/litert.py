@@ -19,6 +19,7 @@ from agecompact.runtimes.base import (
     Array,
     Arrays,
     Backend,
+    Declared,
     Interface,
     Placement,
     Port,
@@ -177,6 +178,14 @@ class _LiteRT(Backend):
             "outputs": shapes(graph.outputs),
             "ops": dict(ops.most_common()),
         }
+
+    def declared(self, path: str) -> Declared:
+        from agecompact.runtimes import litert_declared
+
+        try:
+            return litert_declared.declared(_parse(path), SIGNATURE)
+        except Exception as error:  # As in `_parse`.
+            raise _unusable(f"{path} is a broken TFLite file", path, str(error)) from None
 
     def open_session(self, path: str, threads: int) -> Session:
         _read(path)

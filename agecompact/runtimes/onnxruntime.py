@@ -13,7 +13,16 @@ import onnxruntime as ort
 from agecompact.artifacts import metadata
 from agecompact.errors import UsageError
 from agecompact.filetypes import fix_for
-from agecompact.runtimes.base import Array, Arrays, Backend, Interface, Port, Session, Trace
+from agecompact.runtimes.base import (
+    Array,
+    Arrays,
+    Backend,
+    Declared,
+    Interface,
+    Port,
+    Session,
+    Trace,
+)
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -100,6 +109,11 @@ class _OnnxRuntime(Backend):
             "outputs": _shapes(model.graph.output),
             "ops": dict(Counter(node.op_type for node in model.graph.node).most_common()),
         }
+
+    def declared(self, path: str) -> Declared:
+        from agecompact.runtimes import onnxruntime_declared
+
+        return onnxruntime_declared.declared(_parse(path))
 
     def open_session(self, path: str, threads: int) -> Session:
         options = ort.SessionOptions()

@@ -28,7 +28,16 @@ def build(tmp_path):
     """A build folder with three artefacts: one passed, one failed, one not run here."""
     entries = tuple(
         Entry(
-            f"ssrnet_float32.{kind}", kind, "float32", _SHA256[kind], 1500, "a tool", {}, None, 1.0
+            file=f"ssrnet_float32.{kind}",
+            format=kind,
+            precision="float32",
+            sha256=_SHA256[kind],
+            bytes=1500,
+            converter="a tool",
+            versions={},
+            opset=None,
+            batch=1,
+            conversion_s=1.0,
         )
         for kind in ("onnx", "tflite", "mlpackage")
     )
@@ -39,7 +48,7 @@ def build(tmp_path):
     contract = registry.get("ssrnet").contract
     manifest.write(
         tmp_path / "ssrnet",
-        Manifest("ssrnet", "ssrnet.safetensors", "0", contract, 1, 1, 1, entries),
+        Manifest("ssrnet", "ssrnet.safetensors", "0", "", "", contract, 1, 1, 1, entries),
     )
     verdicts = [("passed", None, 1e-5), ("failed", "mismatch", 4.2), ("skipped", "missing", None)]
     results = [

@@ -119,7 +119,9 @@ def _without_uuids(package: Path) -> list[Any]:
 def test_the_manifest_lists_the_files(build_of: BuildOf) -> None:
     folder = build_of("ssrnet").folder
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert manifest["schema_version"] == 2
+    assert manifest["schema_version"] == 3
+    assert manifest["source"] == registry.get("ssrnet").source
+    assert manifest["terms"] == "Random weights, free to use."
     listed = [entry["file"] for entry in manifest["artifacts"]]
     assert listed == [
         "ssrnet_float32.onnx",
@@ -134,7 +136,8 @@ def test_the_manifest_lists_the_files(build_of: BuildOf) -> None:
         assert entry["bytes"] == len(content)
         assert entry["conversion_s"] > 0
         assert entry["versions"]["agecompact"]
-    assert [entry["opset"] for entry in manifest["artifacts"]] == [18, None, None, None, None]
+    assert [entry["opset"] for entry in manifest["artifacts"]] == [18, None, None, 7, 7]
+    assert {entry["batch"] for entry in manifest["artifacts"]} == {1}
     weights = (folder / "ssrnet.safetensors").read_bytes()
     assert manifest["weights_sha256"] == hashlib.sha256(weights).hexdigest()
     assert manifest["folded_parameters"] == 40_147

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from agecompact.artifacts.manifest import read_builds
 from agecompact.artifacts.metadata import ArtifactMetadata
 from agecompact.models import registry
 from agecompact.runtimes.process import RuntimeProcess
+from export import pipeline, targets
 from tests.marks import by_model
-from tests.support import BuildOf, leaks
+from tests.support import BuildOf, leaks, verdicts_on
 
 schema = pytest.importorskip("ai_edge_litert.schema_py_generated", reason="needs 'tflite'")
 interpreter = pytest.importorskip("ai_edge_litert.interpreter", reason="needs 'tflite'")
@@ -91,3 +93,17 @@ def test_it_has_metadata_and_no_local_paths(exported: Path) -> None:
     assert described.contract.layout == "NHWC"
     assert described.terms == "Random weights, free to use."
     assert {"onnx2tf", "tensorflow"} <= described.versions.keys()
+
+
+@pytest.mark.slow
+def test_an_open_batch_of_the_onnx_file_is_closed(build_of: BuildOf, tmp_path: Path) -> None:
+    build = build_of("c3ae")
+    chosen = targets.select(["tflite"], ["fp32"])
+    made = pipeline.export(pipeline.Request(build.weights, chosen, tmp_path, dynamic_batch=True))
+    assert [entry.batch for entry in made.artifacts] == [None, 1]
+    content = (tmp_path / "c3ae" / "c3ae_float32.tflite").read_bytes()
+    graph = schema.Model.GetRootAsModel(content, 0).Subgraphs(0)
+    tensors = [graph.Tensors(i) for i in range(graph.TensorsLength())]
+    assert not any(tensor.ShapeSignatureLength() for tensor in tensors)
+    results = verdicts_on(read_builds(tmp_path / "c3ae")[0])
+    assert [result.status for result in results] == ["passed", "passed"], results

@@ -42,7 +42,8 @@ def build(tmp_path: Path) -> Build:
                 bytes=size_of(package),
                 converter="coremltools",
                 versions={},
-                opset=None,
+                opset=7,
+                batch=1,
                 conversion_s=1.0,
             )
         )
@@ -58,6 +59,8 @@ def build(tmp_path: Path) -> Build:
         model="c3ae",
         weights="c3ae.safetensors",
         weights_sha256="0" * 64,
+        source="",
+        terms="",
         contract=contract,
         parameters=39741,
         folded_parameters=39000,

@@ -224,6 +224,7 @@ def edited_build(
     edits: Mapping[str, tuple[str, Edit]],
     *,
     rehash: bool,
+    opsets: bool = True,
 ) -> manifest.Build:
     """A build of edited copies of another build's artefacts.
 
@@ -231,7 +232,8 @@ def edited_build(
         good: The other build.
         folder: An empty folder for it.
         edits: By new file name: the artefact to copy, and the edit.
-        rehash: Whether the manifest describes the edited files, or still those of `good`.
+        rehash: Whether the manifest has the hashes of the edited files, or still those of `good`.
+        opsets: Whether a rehashed manifest also has the opsets of the edited files.
     """
     entries = []
     for file, (source, edit) in edits.items():
@@ -242,9 +244,9 @@ def edited_build(
         entry = replace(entry, file=file)
         if rehash:
             entry = replace(entry, sha256=sha256_of(path), bytes=size_of(path))
-        if rehash and entry.opset is not None:
-            opsets = {o.domain: o.version for o in onnx.load_model(path).opset_import}
-            entry = replace(entry, opset=opsets[""])
+        if rehash and opsets and entry.format == "onnx":
+            found = {o.domain: o.version for o in onnx.load_model(path).opset_import}
+            entry = replace(entry, opset=found[""])
         entries.append(entry)
     shutil.copyfile(good.weights, folder / good.manifest.weights)
     manifest.write(folder, replace(good.manifest, artifacts=tuple(entries)))

@@ -135,6 +135,22 @@ def redescribe(specification: Any) -> None:
         feature.shortDescription = ""
 
 
+def forget_converter(specification: Any) -> None:
+    """What coremltools writes about itself, which changes from day to day."""
+    specification.mlProgram.attributes.clear()
+    entries = specification.description.metadata.userDefined
+    for key in [key for key in entries if key.startswith("com.github.apple")]:
+        del entries[key]
+
+
+def annotate(model: onnx.ModelProto) -> None:
+    """Meanings of axes, which ONNX calls denotations, and an import that no node uses."""
+    for value in (*model.graph.input, *model.graph.output):
+        value.doc_string = "a face or an age"
+        value.type.tensor_type.shape.dim[0].denotation = "DATA_BATCH"
+    model.opset_import.add(domain="com.microsoft", version=1)
+
+
 def rename_mil_values(specification: Any) -> None:
     block = mil_block(specification)
     main = specification.mlProgram.functions["main"]
@@ -158,6 +174,7 @@ VARIATIONS: dict[tuple[str, str], Edit] = {
     ("unused-initializer", "float32.onnx"): in_onnx(
         lambda model: model.graph.initializer.append(helper.make_tensor("unused", 1, [1], [2.0]))
     ),
+    ("annotations", "float32.onnx"): in_onnx(annotate),
     ("optimised", "float32.onnx"): optimised,
     ("opset-20", "float32.onnx"): in_onnx(
         lambda model: version_converter.convert_version(model, 20)
@@ -168,6 +185,7 @@ VARIATIONS: dict[tuple[str, str], Edit] = {
     ("second-signature", "float32.tflite"): in_tflite(second_signature),
     ("repacked", "float16.tflite"): in_tflite(lambda _: None),
     ("descriptions", "float32.mlpackage"): in_mlpackage(redescribe),
+    ("converter", "float32.mlpackage"): in_mlpackage(forget_converter),
     ("value-names", "float32.mlpackage"): in_mlpackage(rename_mil_values),
     ("value-names", "float16.mlpackage"): in_mlpackage(rename_mil_values),
 }

@@ -12,6 +12,7 @@ from agecompact.runtimes.base import Session
 from agecompact.runtimes.coreml import PackageBackend
 from agecompact.runtimes.mil.constants import ConstantRef
 from agecompact.runtimes.mil.graph import ActivationRef, Graph, Node, read_graph
+from agecompact.runtimes.mil.program import read_main
 from agecompact.runtimes.mil.tensor_types import ConstantValue
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Graph",
     "Node",
     "read_graph",
+    "read_main",
 ]
 
 # Increased whenever the results of a kernel change.

@@ -22,11 +22,11 @@ class Package:
     """The content of a package.
 
     Attributes:
-        description: The `ModelDescription` message: the inputs and outputs for users of the model.
+        specification: The `Model` message.
         program: The program, its constants decoded.
     """
 
-    description: Any
+    specification: Any
     program: Program
 
 
@@ -53,7 +53,7 @@ def read_package(path: str | Path) -> Package:
                 why=error.strerror or str(error),
                 fix="export the package again, or copy the whole folder",
             ) from None
-    return Package(specification.description, read_program(specification, blobs))
+    return Package(specification, read_program(specification, blobs))
 
 
 def _check_manifest(folder: Path) -> None:

@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 
 from agecompact.errors import UsageError
+from agecompact.runtimes.base import Declaration, Port
 from agecompact.runtimes.mil.blobs import BlobFile, unpack
 from agecompact.runtimes.mil.tensor_types import BY_NUMBER, ConstantValue, TensorType
 
 _MAIN = "main"
+# The specification version that each set of ops came with.
+_VERSIONS = {f"CoreML{number}": number + 1 for number in range(3, 10)}
 # Attributes of functions and blocks that change nothing here: the shapes of flexible inputs are
 # also in the types of the inputs.
 _KNOWN_ATTRIBUTES = frozenset({"FlexibleShapeInformation"})
@@ -90,6 +93,47 @@ def read_program(specification: Any, blobs: Mapping[str, BlobFile]) -> Program:
         UsageError: The model is not an ML Program, has no main function, has a broken constant, or
             uses something that is not supported: nested blocks, or values that are not tensors.
     """
+    main, block = _main(specification)
+    unknown = {*main.attributes, *block.attributes} - _KNOWN_ATTRIBUTES
+    if unknown or block.inputs:
+        raise UsageError(
+            "the reference runtime does not support this program",
+            why=f"its main function has {', '.join(sorted(unknown)) or 'inputs of a block'}",
+        )
+    return Program(
+        main.opset,
+        tuple(_variable(value, f"input '{value.name}'") for value in main.inputs),
+        tuple(_op(op, blobs) for op in block.operations),
+        tuple(block.outputs),
+    )
+
+
+def read_main(specification: Any) -> Declaration:
+    """Inputs and outputs of the main function, without reading its constants.
+
+    Raises:
+        UsageError: The model is not an ML Program, has no main function, or does not have tensors
+            as inputs and outputs.
+    """
+    main, block = _main(specification)
+    values = {value.name: value for value in main.inputs}
+    values |= {value.name: value for op in block.operations for value in op.outputs}
+    if unwritten := sorted(set(block.outputs) - values.keys()):
+        raise UsageError(f"the program never computes its output '{unwritten[0]}'")
+    return Declaration(
+        "program",
+        tuple(_named_port(value, "input") for value in main.inputs),
+        tuple(_named_port(values[name], "output") for name in block.outputs),
+    )
+
+
+def _named_port(value: Any, side: str) -> tuple[str, Port]:
+    type_ = _tensor_type(value.type, f"{side} '{value.name}'")
+    return value.name, Port(type_.shape or (), type_.dtype.numpy.name)
+
+
+def _main(specification: Any) -> tuple[Any, Any]:
+    """The main function and its block."""
     kind = specification.WhichOneof("Type")
     if kind != "mlProgram":
         raise UsageError(
@@ -104,18 +148,14 @@ def read_program(specification: Any, blobs: Mapping[str, BlobFile]) -> Program:
     if main.opset not in main.block_specializations:
         raise UsageError(f"the program has no block for its opset '{main.opset}'")
     block = main.block_specializations[main.opset]
-    unknown = {*main.attributes, *block.attributes} - _KNOWN_ATTRIBUTES
-    if unknown or block.inputs:
+    version = specification.specificationVersion
+    if (needed := _VERSIONS.get(main.opset, 0)) > version:
         raise UsageError(
-            "the reference runtime does not support this program",
-            why=f"its main function has {', '.join(sorted(unknown)) or 'inputs of a block'}",
+            f"the ops of the program need specification version {needed}",
+            why=f"they are of {main.opset}, and the package has version {version}",
+            fix="export the package again",
         )
-    return Program(
-        main.opset,
-        tuple(_variable(value, f"input '{value.name}'") for value in main.inputs),
-        tuple(_op(op, blobs) for op in block.operations),
-        tuple(block.outputs),
-    )
+    return main, block
 
 
 def _op(op: Any, blobs: Mapping[str, BlobFile]) -> Op:

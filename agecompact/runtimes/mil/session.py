@@ -11,16 +11,14 @@ import torch
 from torch import Tensor
 
 from agecompact.errors import UsageError
-from agecompact.runtimes.base import Array, Arrays, Interface, Port, Session, Step, Trace
-from agecompact.runtimes.coreml import is_image
+from agecompact.runtimes.base import Array, Arrays, Interface, Port, Ports, Session, Step, Trace
+from agecompact.runtimes.coreml_declared import BGR, RGB, UNDECLARED, declared, is_image
 from agecompact.runtimes.mil import kernels  # noqa: F401 - importing registers them.
 from agecompact.runtimes.mil.execute import prepare, run, to_array, to_tensor
 from agecompact.runtimes.mil.package import read_package
 from agecompact.runtimes.mil.parameters import Value
 from agecompact.runtimes.mil.program import Source
 from agecompact.runtimes.mil.tensor_types import TensorType
-
-_RGB, _BGR = 20, 30
 
 
 def open_session(path: str, *, round_to_declared: bool) -> Session:
@@ -45,7 +43,7 @@ class _Session(Session):
         self._rounds = round_to_declared
         self._inputs = {variable.name: variable.type for variable in program.inputs}
         self._outputs = {name: types[name] for name in program.outputs}
-        self._images = _image_inputs(package.description, self._inputs)
+        self._images = _image_inputs(package.specification, self._inputs)
 
     def infer(self, inputs: Arrays) -> dict[str, Array]:
         return self._run(self._bind(inputs))
@@ -116,24 +114,24 @@ class _Session(Session):
         if image is None:
             return to_tensor(array)
         rgb = to_tensor(array).float().permute(0, 3, 1, 2)
-        return (rgb.flip(1) if image.colorSpace == _BGR else rgb).contiguous()
+        return (rgb.flip(1) if image.colorSpace == BGR else rgb).contiguous()
 
 
-def _image_inputs(description: Any, inputs: Mapping[str, TensorType]) -> dict[str, Any]:
+def _image_inputs(specification: Any, inputs: Mapping[str, TensorType]) -> dict[str, Any]:
     """The `ImageFeatureType` messages of the image inputs of a package; the others are tensors.
 
     An image is uint8 NHWC RGB for the caller, and NCHW in its colour space for the program.
 
     Raises:
-        UsageError: The description and the program have different inputs, or an input or output is
-            of a kind that the reference runtime does not support.
+        UsageError: The description and the program differ, as Core ML would find too, or an input
+            or output is of a kind that the reference runtime does not support.
     """
-    if {feature.name for feature in description.input} != set(inputs) or description.state:
-        raise UsageError(
-            "the package's description and its program have different inputs",
-            why=f"the program takes {', '.join(inputs)}",
-            fix="export the package again",
-        )
+    description = specification.description
+    described, program = declared(specification).places
+    _check_names("inputs", described.inputs, program.inputs)
+    _check_names("outputs", described.outputs, program.outputs)
+    if description.state:
+        raise UsageError("the reference runtime does not support a state")
     for feature in description.output:
         if feature.type.WhichOneof("Type") != "multiArrayType":
             raise UsageError(f"output '{feature.name}' is not a tensor")
@@ -142,7 +140,7 @@ def _image_inputs(description: Any, inputs: Mapping[str, TensorType]) -> dict[st
         if feature.type.WhichOneof("Type") == "multiArrayType":
             continue
         image, type_ = feature.type.imageType, inputs[feature.name]
-        if not is_image(feature) or image.colorSpace not in (_RGB, _BGR):
+        if not is_image(feature) or image.colorSpace not in (RGB, BGR):
             raise UsageError(f"input '{feature.name}' is neither a tensor nor a colour image")
         if not type_.admits((1, 3, image.height, image.width)):
             raise UsageError(
@@ -151,4 +149,38 @@ def _image_inputs(description: Any, inputs: Mapping[str, TensorType]) -> dict[st
                 fix="export the package again",
             )
         found[feature.name] = image
+    computed = dict((*program.inputs, *program.outputs))
+    for name, port in (*described.inputs, *described.outputs):
+        if name not in found and not _agree(port, computed[name]):
+            raise UsageError(
+                f"the description of '{name}' does not match the program",
+                why=f"it is {port.dtype} {port.sides}, but the program has "
+                f"{computed[name].dtype} {computed[name].sides}",
+                fix="export the package again",
+            )
     return found
+
+
+def _check_names(side: str, described: Ports, computed: Ports) -> None:
+    if sorted(name for name, _ in described) != sorted(name for name, _ in computed):
+        raise UsageError(
+            f"the package's description and its program have different {side}",
+            why=f"the program has {', '.join(name for name, _ in computed)}",
+            fix="export the package again",
+        )
+
+
+def _agree(described: Port, computed: Port) -> bool:
+    """Whether a tensor is what its description says, as far as that says anything.
+
+    A description has one type for all integers.
+    """
+    if computed.dtype.startswith("float") and described.dtype not in (computed.dtype, UNDECLARED):
+        return False
+    return not described.shape or (
+        len(described.shape) == len(computed.shape)
+        and all(
+            None in sides or len(set(sides)) == 1
+            for sides in zip(described.shape, computed.shape, strict=True)
+        )
+    )

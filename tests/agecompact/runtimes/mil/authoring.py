@@ -46,7 +46,7 @@ class Author:
 
     def __init__(self, opset: str = "CoreML6") -> None:
         self.specification: Any = model_proto().Model()
-        self.specification.specificationVersion = 7
+        self.specification.specificationVersion = int(opset.removeprefix("CoreML")) + 1
         self.main = self.specification.mlProgram.functions["main"]
         self.main.opset = opset
         self.block = self.main.block_specializations[opset]

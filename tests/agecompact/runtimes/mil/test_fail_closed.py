@@ -50,7 +50,10 @@ def assign(message: Any, field: str, value: Any) -> None:
             message = message[int(name)] if int(name) < len(message) else message.add()
         else:
             message = getattr(message, name) if hasattr(message, name) else message[name]
-    setattr(message, last, value)
+    if isinstance(value, list):
+        getattr(message, last)[:] = value
+    else:
+        setattr(message, last, value)
 
 
 # Fields of an op, their new values, and the errors that these cause.
@@ -106,6 +109,14 @@ def test_an_unsupported_attribute_is_refused(name: str, error: str, package: Pat
         ("description.input.0.name", "face", "have different inputs"),
         ("description.input.0.type.imageType.colorSpace", 20, "it is 0x0, but the program takes"),
         ("description.output.0.type.imageType.width", 3, "output 'y' is not a tensor"),
+        ("description.output.0.name", "age", "have different outputs"),
+        ("description.output.1.name", "age", "have different outputs"),
+        ("description.output.0.type.multiArrayType.dataType", 65552, "description of 'y'"),
+        ("description.input.0.type.multiArrayType.dataType", 131104, "description of 'x'"),
+        ("description.input.0.type.multiArrayType.shape", [1, 4], "description of 'x'"),
+        ("description.input.0.type.multiArrayType.shape", [3], "description of 'x'"),
+        ("description.state.0.name", "cache", "does not support a state"),
+        ("specificationVersion", 6, "need specification version 7"),
     ],
 )
 def test_an_unsupported_specification_is_refused(

@@ -11,7 +11,7 @@ from agecompact.formats import RUNTIMES
 from agecompact.runtimes import mil
 from agecompact.runtimes.base import Port
 from agecompact.runtimes.process import RuntimeProcess
-from tests.agecompact.runtimes.mil.authoring import Author, ramp
+from tests.agecompact.runtimes.mil.authoring import Author, Value, ramp
 
 
 @pytest.fixture
@@ -90,8 +90,7 @@ def test_an_op_may_have_several_outputs(tmp_path: Path) -> None:
     indices.CopyFrom(author.block.operations[-1].outputs[0])
     indices.name = "indices"
     indices.type.tensorType.dataType = 23
-    author.output(values)
-    author.block.outputs.append("indices")
+    author.output(values, Value("indices", "int32", (2, 2)))
     session = author.open(tmp_path)
     outputs = session.infer({"x": ramp(2, 4)})
     assert outputs["values"].tolist() == [[3, 2], [7, 6]]

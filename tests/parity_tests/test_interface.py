@@ -1,4 +1,4 @@
-"""An interface that differs from its contract is a failure of its own kind."""
+"""An interface that differs from its contract fails, each difference by a kind of its own."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from agecompact.formats import RUNTIMES
 from agecompact.models import registry
-from agecompact.runtimes.base import Interface, Port
+from agecompact.runtimes.base import Declaration, Declared, Interface, Port
+from agecompact.runtimes.registry import load
+from parity_tests.interface import check_declared, check_interface
 from parity_tests.results import Failure
-from parity_tests.runner import check_interface
+from tests.support import BuildOf
 
 C3AE = registry.get("c3ae").contract
 IMAGE = Port((1, 3, 64, 64), "float32")
@@ -67,3 +70,39 @@ def test_each_difference_has_its_kind(declared: Interface, kind: str) -> None:
 
 def test_a_foreign_output_may_have_any_number_of_values() -> None:
     check_interface(with_output("age", 1, 10), C3AE, None)
+
+
+def declared(batch: int | None, *oddities: str) -> Declared:
+    image = Port((batch, 3, 64, 64), "float32")
+    inputs = tuple((name, image) for name in C3AE.input_names)
+    place = Declaration("graph", inputs, (("age", Port((batch, 1), "float32")),))
+    return Declared((place,), oddities)
+
+
+@pytest.mark.parametrize("batch", [None, 1])
+def test_the_batch_must_be_the_one_of_the_manifest(batch: int | None) -> None:
+    check_declared(declared(batch), C3AE, batch)
+    with pytest.raises(Failure) as failure:
+        check_declared(declared(1 if batch is None else None), C3AE, batch)
+    assert failure.value.kind == "shapes"
+    assert "any" in failure.value.reason
+
+
+def test_each_place_must_agree_with_the_contract() -> None:
+    good = declared(1)
+    (graph,) = good.places
+    wrong = replace(graph, where="description", outputs=())
+    with pytest.raises(Failure, match="description: outputs are missing; the contract has age"):
+        check_declared(replace(good, places=(graph, wrong)), C3AE, 1)
+
+
+def test_all_oddities_are_named() -> None:
+    with pytest.raises(Failure, match="a state; a default") as failure:
+        check_declared(declared(1, "a state", "a default"), C3AE, 1)
+    assert failure.value.kind == "interface"
+
+
+def test_weights_declare_what_their_session_reports(build_of: BuildOf) -> None:
+    build = build_of("ssrnet")
+    found = load(RUNTIMES["pytorch"]).declared(str(build.weights))
+    check_declared(found, build.manifest.contract, None)
