@@ -30,7 +30,7 @@ LOADER = "ld-linux-aarch64.so.1"
 RUNNER = "runner"
 LITERT = "libLiteRt.so"
 
-_MAKE = "make arm-bundle"
+_MAKE = "python -m android_bench.emulated.make_bundle"
 
 
 @dataclass(frozen=True, kw_only=True)

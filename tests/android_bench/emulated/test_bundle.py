@@ -112,7 +112,7 @@ def test_only_what_is_not_installed_is_missing(programs, tmp_path):
 def test_without_a_bundle_the_fix_makes_one(tmp_path):
     with pytest.raises(BackendMissingError) as missing:
         bundle.load(tmp_path)
-    assert missing.value.fix == "make arm-bundle"
+    assert missing.value.fix == "python -m android_bench.emulated.make_bundle"
     assert missing.value.exit_code == 3
 
 
@@ -135,7 +135,7 @@ def test_a_damaged_bundle_is_refused(tmp_path, name):
         path.write_text(path.read_text() + "!")
     with pytest.raises(BackendMissingError, match="is damaged") as refused:
         bundle.load(tmp_path)
-    assert refused.value.fix == f"rm -r {folder} && make arm-bundle"
+    assert refused.value.fix == f"rm -r {folder} && {bundle._MAKE}"
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, BackendMissingError("no network")])
