@@ -140,6 +140,13 @@ def test_settings_that_do_not_fit_the_network(
     assert "needs a distribution over age bins" in trained(*where, "--set", "loss=cascade")
 
 
+def test_a_result_that_cannot_be_written(refuse: Refuse, faces: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    where = ("evaluate", "ssrnet", "--data", faces, "--json")
+    assert "it is a folder" in refuse(*where, tmp_path)
+    assert "file is not a folder" in refuse(*where, tmp_path / "file" / "new" / "result.json")
+
+
 @pytest.mark.parametrize("verb", ["train", "tune"])
 def test_a_place_that_cannot_be_written(
     verb: str, refuse: Refuse, faces: Path, tmp_path: Path
