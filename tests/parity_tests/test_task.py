@@ -127,11 +127,15 @@ def test_a_data_set_with_several_folds_is_used_whole(
     assert "MAE on 16 labelled faces" in printed, error
 
 
-def test_a_limit_takes_faces_of_all_ages(faces: Path) -> None:
-    tested = datasets.load_tested(datasets.DataChoice("utkface", faces), "age", Console(quiet=True))
-    few = spread(tested, 6)
-    assert len(few) == 6
+def test_a_limit_takes_faces_of_all_ages(build: Build, faces: Path) -> None:
+    choice = datasets.DataChoice("utkface", faces)
+    few = spread(datasets.load_tested(choice, "age", Console(quiet=True)), 6)
     assert len({face.label.age for face in few}) > 3
+    check(build, "--data", faces, "--limit", 6)
+    (row,) = json.loads((build.folder / "parity.json").read_text())["results"]
+    assert row["faces"] == 6
+    expected = mae_of(build, [face.path for face in few])
+    assert row["artifact_mae_years"] == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_data_set_without_the_label_is_refused_before_it_is_read(
