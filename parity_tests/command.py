@@ -186,11 +186,13 @@ def _show(results: Sequence[Result], console: Console, *, reference: str) -> Non
     from parity_tests import coverage
     from parity_tests.localisation.report import table as localisation_table
     from parity_tests.results import passed
-    from parity_tests.table import table
+    from parity_tests.table import table, task_table
 
     show(console, table(results, reference))
     for line in coverage.lines(results):
         say(console, line)
+    if task := task_table(results, reference):
+        show(console, task)
     skipped = {result.label: result.reason for result in results if result.status == "skipped"}
     for label, reason in skipped.items():
         say(console, f"skipped: {label}: {reason}")

@@ -12,7 +12,7 @@ import numpy as np
 from agecompact.artifacts.manifest import Build
 from agecompact.artifacts.parity import CoveredRange
 from agecompact.contract import Contract
-from agecompact.errors import GateError
+from agecompact.errors import AgecompactError, BackendMissingError, GateError, UsageError
 from agecompact.evaluation.evaluate import target_of_contract
 from agecompact.formats import EXPORTED, RUNTIMES, Runtime, format_of
 from parity_tests import inputs
@@ -61,7 +61,9 @@ class Reference:
         """Opens the model, drives it over its range, and runs it on all inputs and labelled faces.
 
         Raises:
-            GateError: It does not open, or its outputs are unusable.
+            UsageError: It does not open, or fails to run.
+            BackendMissingError: Its runtime is not available on this machine.
+            GateError: An output is NaN or infinite.
         """
         usual = format_of(self._path).runtimes[0]
         exact = RUNTIMES["pytorch-float64"] if self.weights else usual
@@ -119,9 +121,17 @@ class Reference:
         return folded_weights(checkpoints.read(self._path).network())
 
 
-def unusable(path: Path, failure: Failure) -> GateError:
-    """The error for a reference that does not run."""
-    return GateError(
+def unusable(path: Path, failure: Failure) -> AgecompactError:
+    """The error for a reference that does not run.
+
+    Nothing was checked, so the gate did not fail: the file is an unreadable input, or its runtime
+    is missing. A reference that runs and outputs NaN or Inf does fail the gate.
+    """
+    error: type[AgecompactError] = {
+        "missing": BackendMissingError,
+        "not-finite": GateError,
+    }.get(failure.kind, UsageError)
+    return error(
         f"{path.name} cannot be used as a reference",
         why=f"{failure.kind}: {failure}",
         fix=f"check it with: agecompact inspect {path}",

@@ -369,7 +369,13 @@ def _compared_on_labelled(
     labelled = settings.labelled[target_of_contract(runner.contract)]
     mae = mean_absolute_error(runner, labelled)
     error = abs(mae - reference.mae)
-    result = replace(result, mae_years=error, faces=len(labelled.faces))
+    result = replace(
+        result,
+        mae_years=error,
+        artifact_mae_years=mae,
+        reference_mae_years=reference.mae,
+        faces=len(labelled.faces),
+    )
     if error > result.tolerance.mae:
         failure = Failure(
             "task",

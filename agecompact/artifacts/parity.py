@@ -80,6 +80,8 @@ class Result:
         covered: Range of the reference's outputs over the fixed and the driving inputs, for each
             value of the output; empty if not compared.
         mae_years: |MAE(artefact) - MAE(reference)| on labelled faces; None if none were given.
+        artifact_mae_years: MAE of the artefact on them.
+        reference_mae_years: MAE of the reference on them.
         faces: Number of labelled faces.
         localisation: Where the error originates, as `parity_tests.localisation` reports it; None
             if it was not looked for.
@@ -107,6 +109,8 @@ class Result:
     searched: int = 0
     covered: tuple[CoveredRange, ...] = ()
     mae_years: float | None = None
+    artifact_mae_years: float | None = None
+    reference_mae_years: float | None = None
     faces: int = 0
     localisation: Mapping[str, Any] | None = None
     seconds: float = 0.0

@@ -21,8 +21,8 @@ from agecompact.faces.files import read_image
 from agecompact.runtimes.base import Array
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
 
-# The most accurate of the released models with about 40,000 parameters.
-_DEFAULT_MODEL = "c3ae"
+# The most accurate released model.
+_DEFAULT_MODEL = "mobileagenet"
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,9 @@ class Prediction:
 @click.command()
 @click.argument("images", nargs=-1, required=True, type=PATH)
 @click.option(
-    "--model", metavar="ID", help=f"A model with released weights; default: {_DEFAULT_MODEL}."
+    "--model",
+    metavar="ID",
+    help=f"A model with released weights; default: {_DEFAULT_MODEL}, the most accurate one.",
 )
 @click.option("--weights", type=PATH, help="A weights file, run by PyTorch.")
 @click.option("--artifact", type=PATH, help="An exported file; its embedded contract is used.")
