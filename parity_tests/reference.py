@@ -36,6 +36,9 @@ class Reference:
         settings: Determines the fixed inputs.
         values: Number of values in its output; None accepts any number.
 
+    Raises:
+        UsageError: One of the user's images cannot be read.
+
     Attributes:
         runner: The open model.
         samples: The fixed inputs, followed by those that drive this model over its range.
@@ -51,6 +54,7 @@ class Reference:
         self._contract = contract
         self._settings = settings
         self._values = values
+        self._fixed = inputs.fixed(contract, settings.images)
 
     @classmethod
     def of_build(cls, build: Build, settings: CheckSettings) -> Reference:
@@ -86,8 +90,7 @@ class Reference:
         self._stack.close()
 
     def _run(self) -> None:
-        runner = self.runner
-        fixed = inputs.fixed(self._contract, self._settings.images)
+        runner, fixed = self.runner, self._fixed
         outputs = runner.outputs(fixed)
         model = Model(self._contract, runner.raw_outputs, runner.slopes if self.weights else None)
         driven = drive(model, fixed, outputs)
