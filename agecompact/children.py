@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 from agecompact import lifeline
@@ -58,7 +58,7 @@ def child(
     """
     program, *arguments = map(str, command)
     environment = dict(os.environ if env is None else env)
-    found = shutil.which(program, path=environment.get("PATH"))
+    found = which(program, path=environment.get("PATH"))
     if found is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
     read_end, write_end = os.pipe()
