@@ -15,8 +15,10 @@ import sys
 import tempfile
 from typing import IO, Any, Literal
 
+from agecompact.children import child
 from agecompact.errors import AgecompactError
 from agecompact.imports import module_command, resolve
+from agecompact.scratch import raise_if_full, temporary_files
 from agecompact.serialization import unstructure
 
 FailureKind = Literal["error", "crash", "timeout", "memory"]
@@ -83,7 +85,7 @@ def call(reference: str, *arguments: Any, seconds: float, memory_bytes: int) -> 
     """
     request = json.dumps(unstructure([reference, list(arguments), memory_bytes]))
     with tempfile.TemporaryFile() as reply, tempfile.TemporaryFile() as log:
-        with subprocess.Popen(
+        with child(
             module_command(__name__),
             stdin=subprocess.PIPE,
             stdout=reply,
@@ -95,9 +97,8 @@ def call(reference: str, *arguments: Any, seconds: float, memory_bytes: int) -> 
                 process.communicate(request.encode(), seconds)
             except subprocess.TimeoutExpired:
                 raise IsolationFailure("timeout", f"it took longer than {seconds:g} s") from None
-            finally:
-                process.kill()
         if process.returncode != 0:
+            raise_if_full(temporary_files())
             raise death(process.returncode, log, memory_bytes)
         reply.seek(0)
         outcome = json.loads(reply.read())

@@ -153,20 +153,23 @@ def freeze(build: Path, tolerances: Tolerances, json_target: str | None) -> None
 
     Any device can replay it without Python: bench does, on emulated ARM, Android and iOS.
     """
-    from parity_tests import golden
+    from agecompact.artifacts import golden
+    from parity_tests.golden import discard
+    from parity_tests.golden import freeze as write_pack
 
     builds = read_builds(build)
     settings = CheckSettings(tolerances=tolerances)
     console = screen(json_target)
     written = []
     for each in builds:
-        golden.discard(each)
+        discard(each)
     with progress(console, "freeze", len(builds)) as stages:
         for each in builds:
             stages.start(f"running PyTorch for {each.folder}")
-            folder = golden.freeze(each, settings)
+            folder = write_pack(each, settings)
             written.append({"folder": str(folder), "bytes": size_of(folder)})
-            line = f"{folder}: {len(golden.SAMPLES)} inputs, {size_of(folder) / 1e3:,.0f} kB"
+            inputs = len(golden.read(folder).samples)
+            line = f"{folder}: {inputs} inputs, {size_of(folder) / 1e3:,.0f} kB"
             # The bar of a terminal disappears, so the line is printed above it.
             if console.is_terminal:
                 say(console, line)
@@ -180,11 +183,16 @@ def _show(results: Sequence[Result], console: Console, *, reference: str) -> Non
     Raises:
         GateError: A check failed, or nothing ran.
     """
+    from parity_tests import coverage
     from parity_tests.localisation.report import table as localisation_table
     from parity_tests.results import passed
-    from parity_tests.table import table
+    from parity_tests.table import table, task_table
 
     show(console, table(results, reference))
+    for line in coverage.lines(results):
+        say(console, line)
+    if task := task_table(results, reference):
+        show(console, task)
     skipped = {result.label: result.reason for result in results if result.status == "skipped"}
     for label, reason in skipped.items():
         say(console, f"skipped: {label}: {reason}")

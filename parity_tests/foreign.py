@@ -43,14 +43,16 @@ def check_pair(
         precision: Precision of the candidate's weights, which selects the gates.
 
     Raises:
-        UsageError: A file is missing or of an unknown format, or there is no contract.
-        GateError: The reference does not open, or its outputs are unusable.
+        UsageError: A file is missing or of an unknown format, there is no contract, or the
+            reference does not open or run.
+        BackendMissingError: The reference's runtime is not available on this machine.
+        GateError: An output of the reference is NaN or infinite.
     """
+    opener = runtime or runtime_of(candidate)
     try:
         theirs = _fitted(reference, runtime_of(reference), _given(reference, contract), settings)
     except Failure as failure:
         raise unusable(reference, failure) from None
-    opener = runtime or runtime_of(candidate)
     started = time.monotonic()
     result = unchecked(
         candidate,

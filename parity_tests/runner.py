@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Lock
 
 import numpy as np
+import numpy.typing as npt
 
 from agecompact.contract import Contract, Tensor
 from agecompact.evaluation.prediction import ArtifactModel
@@ -16,6 +17,7 @@ from agecompact.runtimes.base import Array, Trace
 from agecompact.runtimes.messages import Opened
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
 from parity_tests.compare import Outputs
+from parity_tests.driving import Slope
 from parity_tests.inputs import Sample
 from parity_tests.interface import check_interface
 from parity_tests.results import Failure
@@ -61,16 +63,40 @@ class ModelRunner:
             Failure: The runtime fails, crashes or hangs, or an output is NaN, infinite or of
                 another shape.
         """
-        inputs = self._batch(samples)
-        with self._lock, runtime_failures():
-            outputs = self._process.infer(inputs)[self.contract.output.name]
-        self._check_shape(outputs.shape[1:])
-        outputs = np.asarray(outputs, np.float64).reshape(len(samples), -1)
+        outputs = self.raw_outputs(samples)
         unusable = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
         if unusable.size:
             name = samples[int(unusable[0])].name
             raise Failure("not-finite", f"the output is NaN or infinite on '{name}'")
         return outputs
+
+    def raw_outputs(self, samples: Sequence[Sample]) -> Outputs:
+        """The outputs for images, `(samples, values)`, which may be NaN or infinite.
+
+        Raises:
+            Failure: The runtime fails, crashes or hangs, or the output has another shape.
+        """
+        inputs = self._batch(samples)
+        with self._lock, runtime_failures():
+            outputs = self._process.infer(inputs)[self.contract.output.name]
+        self._check_shape(outputs.shape[1:])
+        return np.asarray(outputs, np.float64).reshape(len(samples), -1)
+
+    def slopes(self, samples: Sequence[Sample]) -> tuple[Outputs, list[Slope]]:
+        """The outputs for images of the model's size, and how they change with each pixel.
+
+        Raises:
+            Failure: The runtime fails, crashes, hangs or does not compute gradients.
+        """
+        inputs = self._batch(samples)
+        with self._lock, runtime_failures():
+            outputs, gradients = self._process.differentiate(inputs)
+        slopes: list[Slope] = [
+            {name: _slope(each[i, 0], self.contract) for name, each in gradients.items()}
+            for i in range(len(samples))
+        ]
+        made = np.asarray(outputs[self.contract.output.name], np.float64)
+        return made.reshape(len(samples), -1), slopes
 
     def _check_shape(self, shape: tuple[int, ...]) -> None:
         """Checks what came out, which is not always what the file declares."""
@@ -80,13 +106,13 @@ class ModelRunner:
         if 0 in shape:
             raise Failure("shapes", f"output '{name}' is empty: its shape is {shape}")
 
-    def trace(self, sample: Sample) -> Trace:
-        """What every op writes for an image.
+    def trace(self, sample: Sample, contract: Contract | None = None) -> Trace:
+        """What every op writes for an image, prepared by another contract if one is given.
 
         Raises:
             Failure: The runtime fails, crashes or hangs.
         """
-        inputs = self._batch([sample])
+        inputs = {name: value[np.newaxis] for name, value in self.tensors(sample, contract).items()}
         with self._lock, runtime_failures():
             return self._process.trace(inputs)
 
@@ -94,17 +120,24 @@ class ModelRunner:
         """This file as a model for `evaluation.prediction.predict`; one thread may use it."""
         return ArtifactModel(self._process, self.opened, self.contract)
 
-    def tensors(self, sample: Sample) -> dict[str, Tensor]:
-        """An image as the model's inputs, batch 1."""
+    def tensors(self, sample: Sample, contract: Contract | None = None) -> dict[str, Tensor]:
+        """An image as the model's inputs, batch 1, by its own contract or another."""
         # By position: in a foreign pair, the two models may have different names for one crop.
         crops = zip(self.contract.input_names, sample.crops.values(), strict=True)
-        return self.contract.tensors(dict(crops))
+        return (contract or self.contract).tensors(dict(crops))
 
     def _batch(self, samples: Sequence[Sample]) -> dict[str, Array]:
         batches = [self.tensors(sample) for sample in samples]
         return {
             name: np.stack([batch[name] for batch in batches]) for name in self.contract.input_names
         }
+
+
+def _slope(gradient: Array, contract: Contract) -> npt.NDArray[np.float32]:
+    """How an output changes with each pixel, HWC BGR, from its gradient by a tensor, CHW."""
+    table = contract.table()[0]
+    slope: npt.NDArray[np.float32] = np.moveaxis(gradient, 0, -1) * (table[-1] - table[0])
+    return slope[..., ::-1] if contract.color_order == "RGB" else slope
 
 
 @contextmanager

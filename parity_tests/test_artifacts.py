@@ -1,4 +1,4 @@
-"""The release gate as a test suite: `pytest parity_tests --build build`.
+"""The release gate as a test suite: `python -m parity_tests --build build`.
 
 One test per artefact, runtime and property. A property that an earlier failure left unchecked is
 skipped, never passed.

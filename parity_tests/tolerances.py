@@ -12,12 +12,12 @@ from agecompact.contract import Unit
 from agecompact.errors import unknown_name
 from agecompact.formats import FORMATS, PRECISIONS, RUNTIMES
 from agecompact.serialization import read_toml, structure
+from parity_tests.spans import SPANS
 
 DEFAULTS = Path(__file__).with_name("tolerances.toml")
 
-# The outputs of an age network span about a century; those of a score, 1. The gates of a score are
-# the same share of its span.
-_YEARS_PER_SCORE = 100.0
+# The gates of a score are the same share of its span.
+_YEARS_PER_SCORE = SPANS["years"].width / SPANS["score"].width
 
 # Between inputs as different as black, noise and a face, the outputs of a working network differ by
 # years; those of one that outputs 33.5 for every face do not differ at all.

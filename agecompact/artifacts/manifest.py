@@ -12,6 +12,7 @@ from agecompact.checked import AtLeastOne, Checked, Count, NotNegative, Sha256, 
 from agecompact.contract import Contract
 from agecompact.errors import UsageError
 from agecompact.formats import EXPORTED
+from agecompact.scratch import sweep
 from agecompact.serialization import read_versioned, write_versioned
 
 FILE_NAME = "manifest.json"
@@ -143,9 +144,12 @@ def write(folder: Path, manifest: Manifest) -> None:
 def read_builds(root: Path) -> tuple[Build, ...]:
     """Reads the build in a folder, or else the builds in its subfolders.
 
+    First removes what dead processes have left there.
+
     Raises:
         UsageError: No build was found, or a manifest cannot be read or names a path.
     """
+    sweep(root)
     own = root / FILE_NAME
     paths = [own] if own.is_file() else sorted(root.glob(f"*/{FILE_NAME}"))
     if not paths:
@@ -154,6 +158,8 @@ def read_builds(root: Path) -> tuple[Build, ...]:
             why=f"neither it nor a subfolder contains {FILE_NAME}",
             fix="agecompact export --all",
         )
+    for path in paths:
+        sweep(path.parent)
     fix = "export the model again: agecompact export"
     return tuple(
         Build(path.parent, read_versioned(regular(path), Manifest, what="manifest", fix=fix))

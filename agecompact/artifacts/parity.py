@@ -16,12 +16,27 @@ Status = Literal["passed", "failed", "skipped"]
 
 
 @dataclass(frozen=True)
+class CoveredRange:
+    """The lowest and the highest output of the reference, over the inputs that were compared.
+
+    Attributes:
+        low: The lowest output, in `unit`.
+        high: The highest output, in `unit`.
+        unit: Unit of both.
+    """
+
+    low: float
+    high: float
+    unit: Unit
+
+
+@dataclass(frozen=True)
 class Tolerance:
     """The gates of one artefact, in the output's unit.
 
     Attributes:
         max: Greatest error over the fixed inputs.
-        searched: Greatest error that the search may find.
+        searched: Greatest error over the inputs that searches find.
         p99: 99th percentile of the error.
         mean: Mean error.
         mae: |MAE(artefact) - MAE(reference)| on labelled faces.
@@ -58,9 +73,15 @@ class Result:
         mean_years: Mean error over the fixed inputs.
         worst_sample: Name of the fixed input with the greatest error.
         samples: Number of fixed inputs that were compared.
-        searched_years: Greatest error that the search found; None if it did not run.
-        searched: Number of inputs that the search tried.
+        searched_years: Greatest error over the inputs that searches found: those that drive the
+            reference over its range, and those that increase the error. None if not compared, or
+            if a fixed input fails.
+        searched: Number of those inputs.
+        covered: Range of the reference's outputs over the fixed and the driving inputs, for each
+            value of the output; empty if not compared.
         mae_years: |MAE(artefact) - MAE(reference)| on labelled faces; None if none were given.
+        artifact_mae_years: MAE of the artefact on them.
+        reference_mae_years: MAE of the reference on them.
         faces: Number of labelled faces.
         localisation: Where the error originates, as `parity_tests.localisation` reports it; None
             if it was not looked for.
@@ -86,7 +107,10 @@ class Result:
     samples: int = 0
     searched_years: float | None = None
     searched: int = 0
+    covered: tuple[CoveredRange, ...] = ()
     mae_years: float | None = None
+    artifact_mae_years: float | None = None
+    reference_mae_years: float | None = None
     faces: int = 0
     localisation: Mapping[str, Any] | None = None
     seconds: float = 0.0

@@ -20,7 +20,7 @@ from agecompact.console.groups import DefaultGroup
 from agecompact.errors import GateError, UsageError
 from agecompact.serialization import unstructure
 
-_DIFF_SCHEMA_VERSION = 1
+_DIFF_SCHEMA_VERSION = 2
 _SIZE_SCHEMA_VERSION = 1
 
 
@@ -166,9 +166,11 @@ def _size(build: Path, json_target: str | None) -> None:
 def _diff(
     before: Path, after: Path, threshold: float, absolute: bool, json_target: str | None
 ) -> None:
-    """Compare two latency.json; exit with 1 on a regression.
+    """Compare two latency.json; exit with 1 on a regression, or if a figure cannot be judged.
 
     Sizes, ratios and instructions are comparable between machines, times only on the same device.
+    A figure cannot be judged if its record is invalid in A or B, for example because the machine
+    was busy or hot: measure that file again.
     """
     comparisons = compare(store.read(before), store.read(after), threshold, absolute=absolute)
     if not any(c.verdict in ("same", "better", "regression") for c in comparisons):
@@ -186,6 +188,13 @@ def _diff(
         raise GateError(
             f"{len(worse)} regressions beyond {threshold:.3g}",
             why="; ".join(_summary(c) for c in worse),
+        )
+    refused = [c for c in comparisons if c.verdict == "refused"]
+    if refused:
+        raise GateError(
+            f"{len(refused)} figures cannot be judged",
+            why="\n     ".join(f"{c.subject.file} {c.figure}: {c.reason}" for c in refused),
+            fix="measure the invalid files again, on an idle and cool machine: agecompact bench",
         )
 
 

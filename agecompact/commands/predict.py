@@ -24,8 +24,8 @@ from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
 if TYPE_CHECKING:
     from agecompact.faces.detection import FaceBox
 
-# The most accurate of the released models with about 40,000 parameters.
-_DEFAULT_MODEL = "c3ae"
+# The most accurate released model.
+_DEFAULT_MODEL = "mobileagenet"
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,9 @@ class Prediction:
 @click.command()
 @click.argument("images", nargs=-1, required=True, type=PATH)
 @click.option(
-    "--model", metavar="ID", help=f"A model with released weights; default: {_DEFAULT_MODEL}."
+    "--model",
+    metavar="ID",
+    help=f"A model with released weights; default: {_DEFAULT_MODEL}, the most accurate one.",
 )
 @click.option("--weights", type=PATH, help="A weights file, run by PyTorch.")
 @click.option("--artifact", type=PATH, help="An exported file; its embedded contract is used.")

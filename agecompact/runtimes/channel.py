@@ -10,15 +10,18 @@ import json
 import os
 import selectors
 import subprocess
-import tempfile
 import time
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, TypeVar
 
 from agecompact.artifacts.metadata import MetadataError
+from agecompact.children import child
 from agecompact.errors import AgecompactError, BackendMissingError, UsageError
 from agecompact.imports import module_command
 from agecompact.isolation import death
 from agecompact.runtimes.messages import FailureKind, Reply
+from agecompact.scratch import raise_if_full, scratch_folder
 from agecompact.serialization import parse_json, structure, unstructure
 
 # The largest legitimate use is PyTorch in float64 on a batch of 64 faces, which takes 1.5 GB.
@@ -76,26 +79,36 @@ class Channel:
     Args:
         timeout_s: Longest wait for any one reply.
         memory_bytes: Most memory that the process may allocate, where the platform can limit it.
+
+    Attributes:
+        folder: For files that this process and the worker exchange; removed at the end.
     """
+
+    folder: Path
 
     def __init__(self, *, timeout_s: float, memory_bytes: int = MEMORY_BYTES) -> None:
         self._timeout_s = timeout_s
         self._memory_bytes = memory_bytes
 
     def __enter__(self) -> Channel:
-        self._log = tempfile.TemporaryFile()
-        self._process = subprocess.Popen(
-            [*module_command(_WORKER), str(self._memory_bytes)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-        )
+        with ExitStack() as stack:
+            self.folder = stack.enter_context(scratch_folder())
+            self._log = stack.enter_context((self.folder / "stderr").open("w+b"))
+            self._process = stack.enter_context(
+                child(
+                    [*module_command(_WORKER), str(self._memory_bytes)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=self._log,
+                    # What libraries leave there goes with the folder.
+                    env={**os.environ, "TMPDIR": str(self.folder)},
+                )
+            )
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
-        self._log.close()
+        self._stack.close()
 
     def kill(self) -> None:
         """Ends the process at once; a request that waits for it fails. Any thread may call this."""
@@ -127,6 +140,7 @@ class Channel:
                 return structure(reply.result, kind, where=_REPLY)
         except UsageError as error:
             raise self._broken(error.summary) from None
+        raise_if_full(self.folder)
         failed = reply.failure
         raise RuntimeFailure(failed.kind, failed.what, why=failed.why, fix=failed.fix)
 
@@ -159,4 +173,5 @@ class Channel:
             code = self._process.wait(_GRACE_S)
         except subprocess.TimeoutExpired:
             return self._broken("it closed its output and still runs")
+        raise_if_full(self.folder)
         return RuntimeFailure("crash", death(code, self._log, self._memory_bytes).reason)

@@ -78,6 +78,19 @@ class Ran:
 
 
 @dataclass(frozen=True)
+class Differentiated:
+    """Outputs and gradients for samples.
+
+    Attributes:
+        outputs: Names of the outputs; the array of the i-th is entry `i` of their file.
+        inputs: Names of the inputs; the gradient of the i-th is entry `i` of their file.
+    """
+
+    outputs: tuple[str, ...]
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class TracedStep:
     """A `base.Step` without its arrays; `constants` is their number."""
 

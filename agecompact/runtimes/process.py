@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -16,10 +15,11 @@ import numpy as np
 
 from agecompact.artifacts.metadata import ArtifactMetadata
 from agecompact.errors import first_line
+from agecompact.files import save_array
 from agecompact.formats import Runtime
 from agecompact.runtimes.base import Array, Arrays, Declared, Step, Trace
 from agecompact.runtimes.channel import MEMORY_BYTES, Channel, RuntimeFailure
-from agecompact.runtimes.messages import Memory, Opened, Ran, TracedStep
+from agecompact.runtimes.messages import Differentiated, Memory, Opened, Ran, TracedStep
 from agecompact.runtimes.reading import description_in, metadata_in, opener
 
 __all__ = ["InferenceResult", "RuntimeFailure", "RuntimeProcess", "Staged"]
@@ -77,9 +77,7 @@ class RuntimeProcess:
 
     def __enter__(self) -> RuntimeProcess:
         with ExitStack() as stack:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="agecompact-"))
-            self._folder = Path(folder)
-            stack.enter_context(self._channel)
+            self._folder = stack.enter_context(self._channel).folder
             self._stack = stack.pop_all()
         return self
 
@@ -132,7 +130,8 @@ class RuntimeProcess:
         for name, array in samples.items():
             # Numbered, because an input's name may not be a valid file name.
             path = self._folder / f"{next(self._numbers)}.npy"
-            np.save(path, array, allow_pickle=False)
+            with path.open("wb") as stream:
+                save_array(stream, array)
             files[name] = path
         return files
 
@@ -140,8 +139,23 @@ class RuntimeProcess:
         """Runs staged samples and deletes their files."""
         file = self._folder / "outputs.npz"
         ran = self._request_with(staged, Ran, "infer", outputs=file)
-        arrays = _arrays(file, [str(i) for i in range(len(ran.outputs))])
-        return InferenceResult(dict(zip(ran.outputs, arrays, strict=True)), ran.model_ms)
+        return InferenceResult(_named(file, ran.outputs), ran.model_ms)
+
+    def differentiate(self, samples: Arrays) -> tuple[Mapping[str, Array], Mapping[str, Array]]:
+        """Runs many samples (as in `stage`), and differentiates the sum of each one's outputs.
+
+        Returns:
+            Arrays by output name, and gradients by input name, all with the same leading axis.
+        """
+        outputs, gradients = self._folder / "outputs.npz", self._folder / "gradients.npz"
+        done = self._request_with(
+            self.stage(samples),
+            Differentiated,
+            "differentiate",
+            outputs=outputs,
+            gradients=gradients,
+        )
+        return _named(outputs, done.outputs), _named(gradients, done.inputs)
 
     def trace(self, sample: Arrays) -> Trace:
         """The steps of one inference, on the first sample (as in `stage`)."""
@@ -181,6 +195,11 @@ class RuntimeProcess:
         finally:
             for path in staged.values():
                 path.unlink(missing_ok=True)
+
+
+def _named(path: Path, names: Sequence[str]) -> dict[str, Array]:
+    """Arrays that a worker wrote in the order of their names."""
+    return dict(zip(names, _arrays(path, list(map(str, range(len(names))))), strict=True))
 
 
 def _arrays(path: Path, names: Sequence[str]) -> list[Array]:

@@ -11,7 +11,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from agecompact.formats import RUNTIMES
 from agecompact.isolation import limit
 from agecompact.runtimes.base import Array, Declared, Session
 from agecompact.runtimes.messages import (
+    Differentiated,
     Failed,
     FailureKind,
     Memory,
@@ -81,20 +82,36 @@ class Worker:
             inputs: `.npy` files by input name; the leading axis counts samples.
             outputs: The `.npz` file to write: entry `i` for the i-th output.
         """
-        collected: dict[str, list[Array]] = {}
+        results = []
         model_ms = 0.0
         for sample in _samples(inputs):
             started = time.perf_counter_ns()
-            results = self._session.infer(sample)
+            result = self._session.infer(sample)
             model_ms += _ms_since(started)
-            for name, value in results.items():
-                collected.setdefault(name, []).append(np.array(value))
-        stacked = {name: np.stack(values) for name, values in collected.items()}
+            results.append({name: np.array(value) for name, value in result.items()})
+        stacked = _stacked(results)
         for name, value in stacked.items():
             if value.dtype.kind not in _NUMERIC:
                 raise UsageError(f"output '{name}' is not a tensor of numbers")
-        _save(outputs, {str(i): value for i, value in enumerate(stacked.values())})
+        _save(outputs, _numbered(stacked))
         return Ran(tuple(stacked), model_ms)
+
+    def differentiate(
+        self, inputs: Mapping[str, str], outputs: str, gradients: str
+    ) -> Differentiated:
+        """Runs every sample, and differentiates the sum of its outputs.
+
+        Args:
+            inputs: As in `infer`.
+            outputs: The `.npz` file to write the outputs to, as in `infer`.
+            gradients: The `.npz` file to write the gradients to: entry `i` for the i-th input.
+        """
+        results = [self._session.differentiate(sample) for sample in _samples(inputs)]
+        made = _stacked([outputs for outputs, _ in results])
+        slopes = _stacked([gradients for _, gradients in results])
+        _save(outputs, _numbered(made))
+        _save(gradients, _numbered(slopes))
+        return Differentiated(tuple(made), tuple(slopes))
 
     def trace(self, inputs: Mapping[str, str], values: str) -> list[TracedStep]:
         """Runs the first sample and keeps the output and the constants of every op.
@@ -150,6 +167,15 @@ def _samples(paths: Mapping[str, str]) -> Iterator[dict[str, Array]]:
     }
     for i in range(len(next(iter(loaded.values())))):
         yield {name: np.ascontiguousarray(array[i]) for name, array in loaded.items()}
+
+
+def _stacked(results: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    return {name: np.stack([result[name] for result in results]) for name in results[0]}
+
+
+def _numbered(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Arrays under their places: their names may not fit an archive."""
+    return {str(i): value for i, value in enumerate(arrays.values())}
 
 
 def _save(path: str, arrays: Mapping[str, Array]) -> None:

@@ -12,12 +12,13 @@ import pytest
 from parity_tests.inputs import standard
 from parity_tests.markdown import to_markdown
 from parity_tests.results import Result, passed
+from tests.marks import by_model
 from tests.parity_tests.editing import truncated
 from tests.parity_tests.records import GOOD
 from tests.support import Agecompact, BuildOf, CopyBuild, verdicts_on
 
 
-@pytest.fixture(scope="module", params=["ssrnet", "c3ae-plain", "c3ae", "mobileagenet"])
+@pytest.fixture(scope="module", params=by_model("ssrnet", "c3ae-plain", "c3ae", "mobileagenet"))
 def results(request: pytest.FixtureRequest, build_of: BuildOf) -> dict[str, Result]:
     prefix = f"{request.param}_"
     found = verdicts_on(build_of(request.param))

@@ -12,6 +12,7 @@ from agecompact.models import c3ae, mobilenetv3, registry, ssrnet
 from agecompact.weights import checkpoints
 from export import pipeline, targets, to_onnx
 from parity_tests.results import Result
+from tests.marks import by_model
 from tests.support import CopyBuild, verdicts_on
 
 TORCH_EPSILON = 1e-5
@@ -28,7 +29,7 @@ def convert_and_check(weights: Path, folder: Path) -> Result:
     return result
 
 
-@pytest.mark.parametrize("model_id", ["ssrnet", "c3ae-plain", "c3ae", "mobileagenet"])
+@pytest.mark.parametrize("model_id", by_model("ssrnet", "c3ae-plain", "c3ae", "mobileagenet"))
 def test_torchs_bn_epsilon_instead_of_keras_fails_with_the_released_weights(
     model_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,10 @@ import numpy as np
 import onnx
 import pytest
 
+from agecompact.commands import predict
 from agecompact.faces.detection import chip, detect
+from agecompact.models.registry import MODELS
+from agecompact.weights import checkpoints
 from parity_tests.inputs import portrait
 from tests import hostile
 from tests.parity_tests.editing import in_onnx, initializer
@@ -57,6 +60,17 @@ def test_released_weights_predict_a_plausible_age(agecompact, photo):
     (prediction,) = json.loads(run.stdout)
     # Eileen Collins was 43 in this photo by NASA; the MAE of these weights is about 6 years.
     assert 20 < prediction["age_years"] < 65
+
+
+def test_the_default_is_the_most_accurate_released_model():
+    errors = {}
+    for model_id in MODELS:
+        evaluation = checkpoints.read(checkpoints.released_path(model_id)).card["evaluation"]
+        errors[model_id] = evaluation.get("mae_years", np.inf)
+    best = min(errors, key=errors.get)
+    (option,) = (each for each in predict.command.params if each.name == "model")
+    assert f"default: {best}, the most accurate one" in option.help
+    assert best == predict._DEFAULT_MODEL
 
 
 def test_bad_images_do_not_stop_the_good_one(agecompact, build_of, photo, tmp_path):
