@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
@@ -16,10 +18,11 @@ from agecompact.console.groups import PATH
 from agecompact.console.models import model_file
 from agecompact.contract import Contract, Image, Unit
 from agecompact.errors import ExitCode, UsageError
-from agecompact.faces import detection
-from agecompact.faces.files import read_image
 from agecompact.runtimes.base import Array
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
+
+if TYPE_CHECKING:
+    from agecompact.faces.detection import FaceBox
 
 # The most accurate released model.
 _DEFAULT_MODEL = "mobileagenet"
@@ -87,7 +90,10 @@ def command(
         context.exit(ExitCode.USAGE)
 
 
-def _chips(path: Path, ready: bool) -> list[tuple[detection.FaceBox | None, Image]]:
+def _chips(path: Path, ready: bool) -> list[tuple[FaceBox | None, Image]]:
+    from agecompact.faces import detection
+    from agecompact.faces.files import read_image
+
     image = read_image(path)
     if ready:
         return [(None, image)]
@@ -105,6 +111,8 @@ def _chips(path: Path, ready: bool) -> list[tuple[detection.FaceBox | None, Imag
 def _opened(path: Path) -> Iterator[tuple[Contract, Callable[[Image], float]]]:
     """Opens a model file in its own process: its contract, and its output for a face chip."""
     with RuntimeProcess(path) as process:
+        # It takes as long as the start of that process, and goes on meanwhile.
+        import_module("agecompact.faces.detection")
         try:
             contract = process.metadata().contract
             process.open()
@@ -140,7 +148,7 @@ def _value(outputs: Mapping[str, Array], name: str) -> float:
     return value
 
 
-def _prediction(image: Path, box: detection.FaceBox | None, value: float, unit: Unit) -> Prediction:
+def _prediction(image: Path, box: FaceBox | None, value: float, unit: Unit) -> Prediction:
     return Prediction(
         image=str(image),
         box=(box.x, box.y, box.width, box.height) if box else None,
