@@ -330,3 +330,11 @@ def write_text(path: Path, text: str) -> None:
     """
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def user_cache() -> Path:
+    """The folder of agecompact in the user's cache, by the XDG base directory specification."""
+    path = os.environ.get("XDG_CACHE_HOME", "")
+    # The specification says to ignore a relative path.
+    base = Path(path) if path.startswith("/") else Path.home() / ".cache"
+    return base / "agecompact"

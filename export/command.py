@@ -13,6 +13,7 @@ from agecompact.console.common import emit, json_option, progress, say, screen
 from agecompact.errors import ConversionError, GateError, UsageError
 from agecompact.formats import EXPORTED, PRECISIONS
 from agecompact.models import registry
+from agecompact.runtimes.reading import Reader
 from agecompact.serialization import unstructure
 from agecompact.weights import checkpoints
 from export import pipeline, targets
@@ -115,16 +116,17 @@ def _say_removed(console: Console, removed: Sequence[Removed]) -> None:
 @click.argument("build", type=click.Path(path_type=Path), default=_OUT)
 @json_option
 def verify(build: Path, json_target: str | None) -> None:
-    """Check a build folder: the hash of every file, and the metadata inside every artefact."""
+    """Check a build folder: the hash and the metadata of every file, and that there is no other."""
     builds = manifest.read_builds(build)
-    faults = {b.manifest.model: check(b) for b in builds}
+    with Reader() as reader:
+        faults = {b.manifest.model: check(b, reader) for b in builds}
     emit({"schema_version": manifest.Manifest.SCHEMA_VERSION, "faults": faults}, json_target)
     found = [fault for lines in faults.values() for fault in lines]
     if found:
         raise GateError(
             f"{build} is not intact",
             why="\n     ".join(found),
-            fix="export the models again",
+            fix="export the models again, and move what is not part of the build",
         )
     count = sum(len(b.manifest.artifacts) for b in builds)
     console = screen(json_target)

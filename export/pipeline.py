@@ -16,7 +16,6 @@ from agecompact.artifacts import manifest
 from agecompact.children import child
 from agecompact.console.common import Stages
 from agecompact.errors import (
-    AgecompactError,
     BackendMissingError,
     ConversionError,
     MachineError,
@@ -27,7 +26,6 @@ from agecompact.files import make_folder, output_errors, sha256_of, size_of
 from agecompact.formats import EXPORTED, Format, Target
 from agecompact.imports import module_command
 from agecompact.models import registry
-from agecompact.runtimes import registry as runtimes
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
 from agecompact.scratch import raise_if_full, scratch_folder
 from agecompact.serialization import read_versioned, write_versioned
@@ -254,19 +252,16 @@ def _environment(scratch: Path) -> dict[str, str]:
 def _reject_unreadable(path: Path) -> None:
     """Rejects a file without metadata, or one that its runtime cannot open or that crashes it."""
     try:
-        runtimes.read_metadata(path)
-    except AgecompactError as error:
-        raise ConversionError(
-            f"the converted file cannot be read: {path.name}", why=error.summary, fix=_KEEP_GOING
-        ) from None
-    try:
         with RuntimeProcess(path) as process:
+            process.metadata()
             process.open()
     except RuntimeFailure as failure:
         # Without macOS there is no Core ML to open a package with; parity checks it otherwise.
         if failure.kind != "missing":
             raise ConversionError(
-                f"the converted file does not open: {path.name}", why=str(failure), fix=_KEEP_GOING
+                f"the converted file cannot be used: {path.name}",
+                why=str(failure),
+                fix=_KEEP_GOING,
             ) from None
 
 

@@ -101,7 +101,7 @@ def add(path: Path, new: Iterable[Record]) -> tuple[Record, ...]:
         OutputError: The file cannot be written.
     """
     with updated_path(path) as temporary:
-        content = _file_of(merge(read(path) if path.exists() else (), new))
+        content = _file_of(merge(read(path) if path.is_file() else (), new))
         temporary.write_text(pretty_json(unstructure(content)), encoding="utf-8")
     return content.records
 

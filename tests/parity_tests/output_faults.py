@@ -114,6 +114,9 @@ def tflite_output(steps: Sequence[Step]) -> TfliteEdit:
                 operator.builtinOptionsType = getattr(schema.BuiltinOptions, f"{op}Options")
                 operator.builtinOptions = options()
             graph.operators.append(operator)
+        # The output keeps its name, which an app binds to.
+        before, after = graph.tensors[graph.outputs[0]], graph.tensors[made[-1]]
+        before.name, after.name = after.name, before.name
         graph.outputs = [made[-1]]
         for signature in model.signatureDefs or ():
             for output in signature.outputs:
