@@ -223,7 +223,12 @@ class Comparison:
         by_candidate = {p.candidate: p.reference for p in self.pairs}
         read = {by_candidate[j] for j in theirs.nearest(pair.candidate, by_candidate)}
         reads = self.reads[index]
-        sizes = {values(i)[0].size for i in (*reads, index)}
+        # Only flat tensors, and views, may be maps in another order.
+        sizes = {
+            values(i)[0].size
+            for i in (*reads, index)
+            if mine.steps[i].value.ndim < 4 or mine.kind(i) == VIEW
+        }
         ops = theirs.between(pair.candidate, {p.candidate for p in self.pairs})
         return FaultContext(
             reference=values(index) if both is None else both[0],

@@ -18,7 +18,7 @@ SAID: Mapping[str, tuple[str, str]] = {
     "softsign for tanh": ("activation replaced", "those of softsign, not tanh"),
     "alpha 0.5": ("alpha", "multiplied by 0.5, its weights and bias are right"),
     "kernel transposed": ("weights differ", "their kernels are transposed"),
-    "bias at the next channel": ("bias differs", "its weights are right"),
+    "bias at the next channel": ("bias differs", "the same biases in another order"),
     "epsilon 1e-5": ("BN epsilon", "1e-05, 0.001 in the reference"),
     "index from 1": ("constant differs", "it is 1, 2, 3, not 0, 1, 2"),
     "V 100": ("constant differs", "it is 100, not 101"),

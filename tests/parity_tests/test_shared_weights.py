@@ -106,7 +106,8 @@ def test_the_converted_file_is_off_by_years_although_the_onnx_file_is_right(harm
     origin = wrong.localisation["born_at"]
     assert origin["scope"] == "trunk.0.bn"
     assert origin["candidate_op"].startswith("CONV_2D")
-    assert origin["suspicion"] == "weights differ"
+    assert origin["suspicion"] == "bias differs"
+    assert "the same biases in another order" in origin["evidence"]
 
 
 def test_without_the_identities_the_same_export_is_correct(tmp_path: Path) -> None:
