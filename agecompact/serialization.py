@@ -22,6 +22,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from agecompact.errors import AgecompactError, UsageError
 from agecompact.files import (
+    check_plain,
     finite,
     json_value,
     parse_file,
@@ -114,12 +115,21 @@ def read_toml(path: Path, *, what: str, fix: str = "") -> dict[str, Any]:
     Raises:
         UsageError: The file is missing or is not TOML, see `files.parse_file`.
     """
-    table: dict[str, Any] = parse_file(path, _toml, what=what, fix=fix)
+    table: dict[str, Any] = parse_file(path, parse_toml, what=what, fix=fix)
     return table
 
 
-def _toml(text: str) -> Any:
-    return tomllib.loads(text, parse_float=finite)
+def parse_toml(text: str) -> dict[str, Any]:
+    """Parses TOML strictly, so that the values can be written as JSON.
+
+    Raises:
+        ValueError: The text is not TOML, is nested too deeply, or has NaN, an infinite number, a
+            date or a time.
+        RecursionError: It is nested so deeply that it cannot be parsed.
+    """
+    table = tomllib.loads(text, parse_float=finite)
+    check_plain(table)
+    return table
 
 
 def shown(value: Any) -> str:

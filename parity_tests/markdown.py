@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from agecompact import markdown
 from agecompact.markdown import escape
+from parity_tests import coverage
 from parity_tests.results import Result, passed
 from parity_tests.table import COLUMNS, errors_of
 
@@ -21,6 +22,7 @@ def to_markdown(results: Sequence[Result]) -> str:
         "",
         *markdown.table(COLUMNS, map(_row, (*failed, *(r for r in ran if r.status == "passed")))),
     ]
+    lines += ["", *(f"{escape(line)}." for line in coverage.lines(results))]
     if skipped:
         labels = ", ".join(sorted({escape(result.label) for result in skipped}))
         lines += ["", f"Not run here: {labels}."]

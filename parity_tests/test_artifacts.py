@@ -25,7 +25,7 @@ def _has_no_failure(result: Result, *kinds: str) -> None:
 
 
 def test_it_loads(result: Result) -> None:
-    _has_no_failure(result, "conversion", "load")
+    _has_no_failure(result, "reference", "conversion", "load")
 
 
 def test_its_metadata_match_the_manifest(result: Result) -> None:

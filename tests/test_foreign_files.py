@@ -92,12 +92,35 @@ def _written(folder: Path, name: str, content: bytes | str) -> Path:
 
 
 def _manifest(folder: Path) -> Reader:
-    entry = manifest.Entry("a.onnx", "onnx", "float32", "0" * 64, 9, "torch", {"torch": "2"}, 17, 1)
+    entry = manifest.Entry(
+        file="a.onnx",
+        format="onnx",
+        precision="float32",
+        sha256="0" * 64,
+        bytes=9,
+        converter="torch",
+        versions={"torch": "2"},
+        opset=17,
+        batch=1,
+        conversion_s=1.0,
+    )
     failed = manifest.NotMade("a.tflite", "tflite", "float32", "no")
     contract = registry.get("c3ae").contract
     manifest.write(
         folder,
-        manifest.Manifest("c3ae", "w", "0" * 64, contract, 1, 1, 1, (entry,), (failed,)),
+        manifest.Manifest(
+            model="c3ae",
+            weights="w",
+            weights_sha256="0" * 64,
+            contract=contract,
+            source="paper",
+            terms="t",
+            parameters=1,
+            folded_parameters=1,
+            macs=1,
+            artifacts=(entry,),
+            not_made=(failed,),
+        ),
     )
     return Reader(
         folder / manifest.FILE_NAME, lambda: manifest.read_builds(folder), mutations.json_mutants

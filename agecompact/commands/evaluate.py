@@ -22,6 +22,7 @@ from agecompact.errors import UsageError
 from agecompact.files import sha256_of
 from agecompact.formats import format_of
 from agecompact.runtimes import registry
+from agecompact.runtimes.reading import read_metadata
 from agecompact.weights import cards, checkpoints
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def _open(path: Path, threads: int) -> Iterator[_OpenModel]:
 
     from agecompact.evaluation.prediction import NetworkModel, open_artifact
 
-    metadata = registry.read_metadata(path)
+    metadata = read_metadata(path)
     contract = metadata.contract
     identity = {
         "file": path.name,

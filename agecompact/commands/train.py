@@ -62,7 +62,7 @@ def command(
     from agecompact.evaluation import card_sections
     from agecompact.evaluation.evaluate import evaluate, target_of_contract
     from agecompact.evaluation.prediction import NetworkModel
-    from agecompact.files import make_folder
+    from agecompact.files import claimed, make_folder
     from agecompact.models import registry
     from agecompact.serialization import write_versioned
     from agecompact.training import devices, logs, session
@@ -77,6 +77,8 @@ def command(
     fabric = devices.fabric(training.accelerator, chosen.precision)
     console = screen(json_target)
     console.quiet = not fabric.is_global_zero
+    if fabric.is_global_zero:
+        click.get_current_context().with_resource(claimed(out))
     if training.threads:
         torch.set_num_threads(training.threads)
     target = target_of_contract(registry.get(chosen.model).contract)

@@ -106,7 +106,7 @@ class Collector:
 
     def add_listed(self, name: str, path: Path, label: Label) -> None:
         """Adds an entry of a table, or rejects it if its file is missing."""
-        if _is_file(path):
+        if is_file(path):
             self.add(name, path, label)
         else:
             self.reject(name, NO_FILE)
@@ -146,7 +146,8 @@ class Collector:
         )
 
 
-def _is_file(path: Path) -> bool:
+def is_file(path: Path) -> bool:
+    """Whether a path that a table names is a file."""
     try:
         return path.is_file()
     except OSError:

@@ -15,7 +15,15 @@ from datetime import date, datetime
 from pathlib import Path
 
 from agecompact.data.face import Label
-from agecompact.data.listing import BAD_AGE, Collector, Listing, contents, parse_age, read_text
+from agecompact.data.listing import (
+    BAD_AGE,
+    Collector,
+    Listing,
+    contents,
+    is_file,
+    parse_age,
+    read_text,
+)
 from agecompact.errors import UsageError
 
 NO_PHOTO = "the row names no photo"
@@ -110,7 +118,7 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
 
 def _photo(folder: Path, named: str, file: str) -> Path:
     at = folder / named.replace("\\", "/").lstrip("/")
-    return at if at.is_file() else folder / "Album2" / file
+    return at if is_file(at) else folder / "Album2" / file
 
 
 def _date(text: str) -> date | None:

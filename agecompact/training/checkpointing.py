@@ -136,7 +136,7 @@ class Checkpoints:
             with safe_open(self._state, framework="pt") as stream:
                 header = stream.metadata() or {}
                 tensors = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
+        except (SafetensorError, OSError, RuntimeError) as error:
             raise UsageError(what, why=str(error), fix=_FIX) from None
         if header.get(_METADATA_KEY) != canonical_json(dict(self.identity)):
             raise UsageError(

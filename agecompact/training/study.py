@@ -14,6 +14,7 @@ import torch
 from agecompact.errors import AgecompactError, UsageError
 from agecompact.files import canonical_json
 from agecompact.imports import import_extra
+from agecompact.serialization import structure
 from agecompact.training.divergence import DivergedError
 from agecompact.training.search import Space, suggest
 
@@ -118,12 +119,13 @@ def reject_another(study: optuna.Study, identity: Mapping[str, Any]) -> None:
     if stored is None and not study.get_trials(deepcopy=False):
         return
     own = json.loads(canonical_json(dict(identity)))
-    differing = [key for key in own if (stored or {}).get(key) != own[key]]
+    known = stored if isinstance(stored, dict) else {}
+    differing = [key for key in own if known.get(key) != own[key]]
     if differing:
         raise UsageError(
             f"the study '{study.study_name}' searches something else",
             why=f"it was started with another {', '.join(differing)}"
-            if stored
+            if known
             else "it was started by another program",
             fix="name a new study with --study, or use the arguments of the first search",
         )
@@ -135,13 +137,16 @@ def outcomes(study: optuna.Study) -> tuple[Outcome, ...]:
 
 
 def _outcome(trial: Any) -> Outcome:
+    # Other programs may write to the database.
+    where = f"trial {trial.number} of the study"
+    overrides = trial.user_attrs.get(_OVERRIDES, [])
     return Outcome(
         number=trial.number,
         state=trial.state.name.lower(),
         value=trial.value,
         epochs=len(trial.intermediate_values),
-        overrides=tuple(trial.user_attrs.get(_OVERRIDES, ())),
-        reason=trial.user_attrs.get(_REASON),
+        overrides=structure(overrides, tuple[str, ...], where=where),
+        reason=structure(trial.user_attrs.get(_REASON), str | None, where=where),  # type: ignore[arg-type]
     )
 
 

@@ -46,7 +46,7 @@ def doubts(card: Mapping[str, Any], *, part: str, split_sha256: str | None) -> t
     """
     split = card.get("split")
     trained = split.get("sha256") if isinstance(split, Mapping) else None
-    if trained is None:
+    if not isinstance(trained, str):
         return ("no card names the faces the weights were trained on: these may be among them",)
     if split_sha256 is None:
         return ("every face was measured: the weights may have been trained on some of them",)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agecompact.bench.circumstances import Machine
+from agecompact.text import one_line
 from android_bench.adb.client import Client
 
 CPUS = "/sys/devices/system/cpu"
@@ -119,7 +120,8 @@ def split_sections(text: str) -> Mapping[str, str]:
 
 def parse_properties(text: str) -> Mapping[str, str]:
     """Parses the output of `getprop`."""
-    return {m[1]: m[2].strip() for line in text.splitlines() if (m := _PROPERTY.match(line))}
+    matches = filter(None, map(_PROPERTY.match, text.splitlines()))
+    return {match[1]: one_line(match[2].strip()) for match in matches}
 
 
 def parse_cores(text: str) -> tuple[Core, ...]:

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import sys
 from dataclasses import replace
@@ -226,3 +227,19 @@ def test_ops_that_fell_back_are_distinguished_from_delegated_ops():
     placement = _placement(ops, outputs=[3])
     assert placement.partitions == 2
     assert placement.fallback_ops == {"ODD_OP": 1}
+
+
+def test_a_file_that_cannot_be_read_does_not_stop_the_others(copy_build, agecompact):
+    build = copy_build("ssrnet", "float32.onnx", "float32.tflite")
+    (build.folder / "ssrnet_float32.tflite").unlink()
+    os.mkfifo(build.folder / "ssrnet_float32.tflite")
+    done = agecompact("bench", build.folder, "--rounds", "2")
+    assert done.returncode == 1
+    assert "ssrnet_float32.tflite is a pipe" in done.stderr
+    assert "Traceback" not in done.stderr
+    measured = json.loads((build.folder / "latency.json").read_text())["records"]
+    files = {record["artifact"]["file"]: record["failure"] for record in measured}
+    assert files == {"ssrnet.safetensors": None, "ssrnet_float32.onnx": None}
+    sizes = agecompact("bench", "size", build.folder, "--json", "-")
+    assert sizes.returncode == 1
+    assert len(json.loads(sizes.stdout)["artifacts"]) == 2

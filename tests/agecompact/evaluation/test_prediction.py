@@ -156,7 +156,7 @@ def test_an_artifact_predicts_one_by_one_and_in_batches(
     with open_artifact(path, contract, 1) as (model, opened):
         assert opened.interface.fixed_batch == (1 if batch == 1 else None)
         predictions = predict(model, contract, faces)
-        folder = Path(model._process._folder.name)
+        folder = model._process._folder
         assert not list(folder.glob("*.npy")), "staged batches are removed"
     np.testing.assert_allclose(predictions.values, range(150), atol=1e-4)
     assert 0 < predictions.model_seconds < predictions.wall_seconds
@@ -172,3 +172,13 @@ def test_an_output_that_the_contract_does_not_name_is_refused(
         open_artifact(path, CONTRACT, 1) as (model, _),
     ):
         predict(model, CONTRACT, faces)
+
+
+def test_faces_that_do_not_fill_the_batches_of_an_artifact_are_refused(
+    faces: list[Face], tmp_path: Path
+) -> None:
+    path = brightness_onnx(tmp_path / "model.onnx", CONTRACT, 4)
+    with open_artifact(path, CONTRACT, 1) as (model, _):
+        assert len(predict(model, CONTRACT, faces[:8]).values) == 8
+        with pytest.raises(UsageError, match="takes 4 faces at a time"):
+            predict(model, CONTRACT, faces[:9])

@@ -288,6 +288,18 @@ def test_a_study_of_another_program_is_refused(shared: Any) -> None:
         study.claim(shared, {"split": "a"})
 
 
+@pytest.mark.parametrize("value", [7, "text", [1], {"a": 1}])
+def test_attributes_of_another_program_are_an_error(shared: Any, value: Any) -> None:
+    study.claim(shared, {"split": "a"})
+    shared.set_user_attr("agecompact", value)
+    with pytest.raises(UsageError, match="searches something else"):
+        study.claim(shared, {"split": "a"})
+    trial = shared.ask()
+    trial.set_user_attr("overrides", value)
+    with pytest.raises(UsageError, match="cannot read trial 0 of the study"):
+        study.outcomes(shared)
+
+
 # The storage.
 
 _SECRET = "hunter2%40x"

@@ -17,7 +17,8 @@ from torch import nn
 from agecompact.contract import Contract
 from agecompact.formats import RUNTIMES, format_of
 from agecompact.runtimes.base import Trace
-from agecompact.runtimes.registry import load, read_metadata
+from agecompact.runtimes.reading import read_metadata
+from agecompact.runtimes.registry import load
 from agecompact.weights import checkpoints
 from export import to_coreml, to_onnx
 from export.job import Job
@@ -57,7 +58,7 @@ def reference_run(weights: Path, precision: str = "float32") -> ReferenceRun:
 def localised(
     traces: Sequence[Trace], run: ReferenceRun, precision: str = "float32"
 ) -> Localisation:
-    return localise(run.traces, traces, precision=precision, rounding=run.rounding, state=run.state)
+    return localise(run.traces, traces, precision=precision, known=run.known)
 
 
 def planted(file: str, fault: Fault, build_of: BuildOf, folder: Path) -> tuple[Path, Path]:
