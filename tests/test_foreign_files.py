@@ -637,7 +637,14 @@ def _limits() -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-@pytest.mark.parametrize("name", READERS)
+# Each of its mutants builds a network.
+_SLOW = "size of weights"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow) if n == _SLOW else n for n in READERS],
+)
 def test_no_mutant_ends_in_a_traceback(name: str, tmp_path: Path) -> None:
     reader = READERS[name](tmp_path)
     content = reader.file.read_bytes()

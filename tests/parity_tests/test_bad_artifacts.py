@@ -108,7 +108,9 @@ def test_a_build_without_usable_weights_fails_and_other_builds_are_checked(
     assert good.status == "passed"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_an_interrupt_ends_parity_while_an_artefact_hangs(
     number: signal.Signals, copy_build: CopyBuild
 ) -> None:

@@ -72,7 +72,7 @@ def naive_build(folder: Path, *, identities: bool) -> Build:
             return legacy_export(job, identities=identities)
         return convert(format_, job, scratch)
 
-    def without_onnxsim() -> dict[str, str]:
+    def without_onnxsim(_: Path) -> dict[str, str]:
         return {**os.environ, "PATH": str(folder), "CUDA_VISIBLE_DEVICES": ""}
 
     chosen = targets.select(["onnx", "tflite"], ["fp32"])

@@ -77,7 +77,7 @@ def test_a_rule_that_could_never_apply_is_refused(
         ("max = 1.0\n", "unknown fields: max"),
         ("[[rule]]\nmaximum = 1.0\n", "unknown fields: maximum at rule[0]"),
         ("[[rule]]\nmax = -1.0\n", "max is -1.0: less than 0 at rule[0]"),
-        ("[[rule]]\nmax = nan\n", "nan is not a number at rule[0].max"),
+        ("[[rule]]\nmax = nan\n", "nan is not a finite number"),
         ("[[rule]]\nmax = true\n", "True is not a number at rule[0].max"),
         ('[[rule]]\nmax = "1"\n', "'1' is not a number at rule[0].max"),
         ("[[rule]]\nmodel = 3\n", "3 is not text at rule[0].model"),

@@ -37,9 +37,10 @@ from tests.agecompact.lemur.modules import (
     weights_of,
     written,
 )
+from tests.marks import by_model
 
 
-@pytest.mark.parametrize("model_id", MODELS)
+@pytest.mark.parametrize("model_id", by_model(*MODELS))
 def test_without_agecompact_it_predicts_as_our_network(model_id: str, tmp_path: Path) -> None:
     weights, module = weights_of(model_id), module_of(model_id)
     written(module, tmp_path)
