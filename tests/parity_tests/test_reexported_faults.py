@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,19 +14,23 @@ from agecompact.weights import checkpoints
 from export import pipeline, targets, to_onnx
 from parity_tests.results import Result
 from tests.marks import by_model
+from tests.parity_tests.editing import Edit, in_onnx, unchanged
+from tests.parity_tests.output_faults import Step, at_least, at_most, bump, onnx_output
 from tests.support import CopyBuild, verdicts_on
 
 TORCH_EPSILON = 1e-5
 FAMILIES = (ssrnet, c3ae, mobilenetv3)
 
 
-def convert_and_check(weights: Path, folder: Path) -> Result:
+def convert_and_check(weights: Path, folder: Path, edit: Edit = unchanged) -> Result:
     """Converts in this process, where the network's code can differ from the reference's."""
     request = pipeline.Request(weights, targets.select(["onnx"], ["fp32"]), folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "_convert", lambda _format, job, _scratch: to_onnx.convert(job))
         pipeline.export(request)
-    (result,) = verdicts_on(read_builds(folder)[0])
+    (build,) = read_builds(folder)
+    edit(build.path(build.manifest.artifacts[0]))
+    (result,) = verdicts_on(build)
     return result
 
 
@@ -41,6 +46,27 @@ def test_torchs_bn_epsilon_instead_of_keras_fails_with_the_released_weights(
     assert result.max_years is not None
     # More than ten times the gate, so not an accident of one weights file.
     assert result.max_years > 1e-2
+
+
+@pytest.mark.parametrize(
+    ("model_id", "steps"),
+    [
+        ("ssrnet", at_least(20.0)),
+        ("ssrnet", at_most(95.0)),
+        ("c3ae", bump(40.0, 45.0, 2.0)),
+        ("ssrnet-gender", at_most(0.75)),
+    ],
+    ids=["lowest ages", "highest ages", "a few ages", "highest scores"],
+)
+def test_a_fault_that_only_other_faces_show_fails_with_the_released_weights(
+    model_id: str, steps: Sequence[Step], tmp_path: Path
+) -> None:
+    edit = in_onnx(onnx_output(steps))
+    result = convert_and_check(checkpoints.released_path(model_id), tmp_path / "build", edit)
+    assert (result.status, result.kind) == ("failed", "mismatch")
+    # The fixed inputs alone do not.
+    assert result.max_years is not None
+    assert result.max_years < result.tolerance.max
 
 
 def test_dead_weights_fail_even_where_pytorch_agrees(tmp_path: Path) -> None:
