@@ -82,6 +82,12 @@ class BackendMissingError(AgecompactError):
     exit_code = ExitCode.ENVIRONMENT
 
 
+class MachineError(AgecompactError):
+    """The machine failed or limits this process: memory, disks, open files, processes."""
+
+    exit_code = ExitCode.ENVIRONMENT
+
+
 class OutputError(AgecompactError):
     """An output could not be written: no permission, no space."""
 

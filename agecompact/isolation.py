@@ -15,8 +15,10 @@ import sys
 import tempfile
 from typing import IO, Any, Literal
 
+from agecompact.children import child
 from agecompact.errors import AgecompactError
 from agecompact.imports import module_command, resolve
+from agecompact.scratch import raise_if_full, temporary_files
 from agecompact.serialization import unstructure
 
 FailureKind = Literal["error", "crash", "timeout", "memory"]
@@ -56,6 +58,15 @@ def limit_memory(limit_bytes: int) -> None:
         _lower(resource.RLIMIT_DATA, limit_bytes)
 
 
+def limit(memory_bytes: int) -> None:
+    """Limits the memory of this process, as `limit_memory`, and the size of a file it writes.
+
+    A flood of messages must not fill the disk.
+    """
+    limit_memory(memory_bytes)
+    _lower(resource.RLIMIT_FSIZE, memory_bytes)
+
+
 def call(reference: str, *arguments: Any, seconds: float, memory_bytes: int) -> Any:
     """Calls a function in a new process.
 
@@ -74,7 +85,7 @@ def call(reference: str, *arguments: Any, seconds: float, memory_bytes: int) -> 
     """
     request = json.dumps(unstructure([reference, list(arguments), memory_bytes]))
     with tempfile.TemporaryFile() as reply, tempfile.TemporaryFile() as log:
-        with subprocess.Popen(
+        with child(
             module_command(__name__),
             stdin=subprocess.PIPE,
             stdout=reply,
@@ -86,10 +97,9 @@ def call(reference: str, *arguments: Any, seconds: float, memory_bytes: int) -> 
                 process.communicate(request.encode(), seconds)
             except subprocess.TimeoutExpired:
                 raise IsolationFailure("timeout", f"it took longer than {seconds:g} s") from None
-            finally:
-                process.kill()
         if process.returncode != 0:
-            raise _crash(process.returncode, log, memory_bytes)
+            raise_if_full(temporary_files())
+            raise death(process.returncode, log, memory_bytes)
         reply.seek(0)
         outcome = json.loads(reply.read())
     if "raised" in outcome:
@@ -105,14 +115,21 @@ def _lower(limit: int, value: int) -> None:
     resource.setrlimit(limit, (value, value))
 
 
-def _crash(code: int, log: IO[bytes], memory_bytes: int) -> IsolationFailure:
+def death(code: int, log: IO[bytes], memory_bytes: int) -> IsolationFailure:
+    """The failure of a process that ended by itself.
+
+    Args:
+        code: Its return code, as `subprocess` reports it.
+        log: What it printed; the last lines are part of the reason.
+        memory_bytes: Its limit.
+    """
     log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
     text = log.read().decode(errors="replace")
     if _OUT_OF_MEMORY in text:
         return IsolationFailure("memory", _too_much(memory_bytes))
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     last = [line.strip() for line in text.splitlines() if line.strip()][-_LAST_LINES:]
-    return IsolationFailure("crash", " | ".join([f"its reader ended with {how}", *last]))
+    return IsolationFailure("crash", " | ".join([f"its process ended with {how}", *last]))
 
 
 def _too_much(memory_bytes: int) -> str:
@@ -137,9 +154,7 @@ def _main() -> None:
     reply = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     reference, arguments, memory_bytes = json.load(sys.stdin)
-    limit_memory(memory_bytes)
-    # A flood of messages must not fill the disk.
-    _lower(resource.RLIMIT_FSIZE, memory_bytes)
+    limit(memory_bytes)
     with reply:
         json.dump(_outcome(reference, arguments, memory_bytes), reply)
 

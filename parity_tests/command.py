@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agecompact.artifacts.manifest import read_builds
-from agecompact.console.common import emit, json_option, progress, say, screen, show
+from agecompact.console.common import STDOUT, emit, json_option, progress, say, screen, show
 from agecompact.console.groups import PATH, DefaultGroup
 from agecompact.errors import GateError
 from agecompact.files import output_errors, size_of, write_text
@@ -77,11 +77,14 @@ def check(
     targets = {target_of_contract(each.manifest.contract) for each in builds}
     settings = replace(settings, labelled=labelled_faces(labelled, targets, console))
     report, junit = build / records.FILE_NAME, build / "parity.xml"
+    outputs = [markdown] if markdown else []
+    outputs += [Path(json_target)] if json_target not in (None, STDOUT) else []
     # An interrupted run must not leave the results of an earlier one.
     with output_errors(build):
-        for path in (report, junit):
-            if baseline is None or path.resolve() != baseline.resolve():
-                path.unlink(missing_ok=True)
+        for path in (report, junit, *outputs):
+            # Not a device, such as /dev/null.
+            if path.is_file() and (baseline is None or path.resolve() != baseline.resolve()):
+                path.unlink()
     total = len(checks) + sum(len(each.manifest.not_made) for each in builds)
     with progress(console, "parity", total) as stages:
         results = check_builds(
@@ -151,12 +154,15 @@ def freeze(build: Path, tolerances: Tolerances, json_target: str | None) -> None
     Any device can replay it without Python: bench does, on emulated ARM, Android and iOS.
     """
     from agecompact.artifacts import golden
+    from parity_tests.golden import discard
     from parity_tests.golden import freeze as write_pack
 
     builds = read_builds(build)
     settings = CheckSettings(tolerances=tolerances)
     console = screen(json_target)
     written = []
+    for each in builds:
+        discard(each)
     with progress(console, "freeze", len(builds)) as stages:
         for each in builds:
             stages.start(f"running PyTorch for {each.folder}")
@@ -180,11 +186,13 @@ def _show(results: Sequence[Result], console: Console, *, reference: str) -> Non
     from parity_tests import coverage
     from parity_tests.localisation.report import table as localisation_table
     from parity_tests.results import passed
-    from parity_tests.table import table
+    from parity_tests.table import table, task_table
 
     show(console, table(results, reference))
     for line in coverage.lines(results):
         say(console, line)
+    if task := task_table(results, reference):
+        show(console, task)
     skipped = {result.label: result.reason for result in results if result.status == "skipped"}
     for label, reason in skipped.items():
         say(console, f"skipped: {label}: {reason}")

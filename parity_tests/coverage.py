@@ -3,29 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from agecompact.artifacts.parity import CoveredRange, Result
 from agecompact.contract import Unit
 from parity_tests.compare import Outputs
-
-if TYPE_CHECKING:
-    from parity_tests.results import Result
-
-
-@dataclass(frozen=True)
-class CoveredRange:
-    """The lowest and the highest output of the reference, over the inputs that were compared.
-
-    Attributes:
-        low: The lowest output, in `unit`.
-        high: The highest output, in `unit`.
-        unit: Unit of both.
-    """
-
-    low: float
-    high: float
-    unit: Unit
 
 
 def covered(outputs: Outputs, unit: Unit) -> tuple[CoveredRange, ...]:

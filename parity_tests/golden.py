@@ -6,16 +6,18 @@ program parses with `sscanf`. `agecompact.artifacts.golden` reads the pack.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from agecompact.artifacts import golden
+from agecompact.artifacts.confined import regular
 from agecompact.artifacts.golden import NamedArray, PackIndex, PackTolerance, StoredArray
 from agecompact.artifacts.manifest import Build
 from agecompact.contract import Contract, Unit
-from agecompact.files import atomic_path
+from agecompact.files import atomic_path, output_errors
 from agecompact.formats import FORMATS
 from agecompact.serialization import write_versioned
 from parity_tests.compare import Outputs
@@ -46,10 +48,15 @@ def freeze(build: Build, settings: CheckSettings) -> Path:
         The pack's folder.
 
     Raises:
+        UsageError: An input or output has a name that a file cannot have, or the weights are not a
+            regular file.
         GateError: PyTorch's outputs are unusable.
         OutputError: The folder cannot be written.
     """
     contract = build.manifest.contract
+    # Refuses names that are not file names, before anything runs or is written under them.
+    _index(build, settings, _ALWAYS)
+    regular(build.weights)
     with Reference.of_build(build, settings) as reference:
         chosen = _chosen(reference, contract.output.unit)
         samples = [reference.samples[i] for i in chosen]
@@ -62,6 +69,20 @@ def freeze(build: Build, settings: CheckSettings) -> Path:
         write_versioned(scratch / golden.FILE_NAME, index)
         (scratch / "golden.txt").write_text(_lines(build, len(samples)), encoding="utf-8")
     return folder
+
+
+def discard(build: Build) -> None:
+    """Removes the golden pack of a build, so that a run that fails leaves no earlier one.
+
+    Raises:
+        OutputError: It cannot be removed.
+    """
+    folder = build.folder / golden.FOLDER
+    with output_errors(folder):
+        if folder.is_symlink():
+            folder.unlink()
+        elif folder.is_dir():
+            shutil.rmtree(folder)
 
 
 def _chosen(reference: Reference, unit: Unit) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
@@ -24,53 +24,37 @@ from parity_tests.results import Failure
 from parity_tests.settings import CheckSettings
 
 
+def runtime_process(path: Path, runtime: Runtime, settings: CheckSettings) -> RuntimeProcess:
+    """The process that runs a file, to be started with `with`."""
+    return RuntimeProcess(path, runtime, threads=settings.threads, timeout_s=settings.timeout_s)
+
+
 class ModelRunner:
-    """A context manager around an open model file; threads may share it.
+    """An open model file; threads may share it.
 
     Args:
-        path: The file.
-        runtime: The runtime that runs it.
+        process: The process of the file, which has started; the file is opened in it.
         contract: How images become its inputs.
-        settings: The runtime's threads and timeout.
         values: Number of values in its output; None accepts any number.
 
     Attributes:
         contract: As above.
         opened: What the runtime reports about the open file.
+
+    Raises:
+        Failure: The file cannot be opened, or its interface differs from the contract.
     """
 
     def __init__(
-        self,
-        path: Path,
-        runtime: Runtime,
-        contract: Contract,
-        settings: CheckSettings,
-        *,
-        values: int | None = 1,
+        self, process: RuntimeProcess, contract: Contract, *, values: int | None = 1
     ) -> None:
         self.contract = contract
         self._values = values
-        self._process = RuntimeProcess(
-            path, runtime, threads=settings.threads, timeout_s=settings.timeout_s
-        )
+        self._process = process
         self._lock = Lock()
-        self._stack = ExitStack()
-
-    def __enter__(self) -> ModelRunner:
-        """Opens the file.
-
-        Raises:
-            Failure: The file cannot be opened, or its interface differs from the contract.
-        """
-        with ExitStack() as stack, runtime_failures():
-            process = stack.enter_context(self._process)
+        with runtime_failures():
             self.opened: Opened = process.open()
-            check_interface(self.opened.interface, self.contract, self._values)
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+        check_interface(self.opened.interface, contract, values)
 
     def outputs(self, samples: Sequence[Sample]) -> Outputs:
         """The outputs for images, `(samples, values)`.
@@ -116,17 +100,19 @@ class ModelRunner:
 
     def _check_shape(self, shape: tuple[int, ...]) -> None:
         """Checks what came out, which is not always what the file declares."""
+        name = self.contract.output.name
         if self._values is not None and shape != (1, self._values):
-            name = self.contract.output.name
             raise Failure("shapes", f"output '{name}' has shape {shape}, not (1, {self._values})")
+        if 0 in shape:
+            raise Failure("shapes", f"output '{name}' is empty: its shape is {shape}")
 
-    def trace(self, sample: Sample) -> Trace:
-        """What every op writes for an image.
+    def trace(self, sample: Sample, contract: Contract | None = None) -> Trace:
+        """What every op writes for an image, prepared by another contract if one is given.
 
         Raises:
             Failure: The runtime fails, crashes or hangs.
         """
-        inputs = self._batch([sample])
+        inputs = {name: value[np.newaxis] for name, value in self.tensors(sample, contract).items()}
         with self._lock, runtime_failures():
             return self._process.trace(inputs)
 
@@ -134,11 +120,11 @@ class ModelRunner:
         """This file as a model for `evaluation.prediction.predict`; one thread may use it."""
         return ArtifactModel(self._process, self.opened, self.contract)
 
-    def tensors(self, sample: Sample) -> dict[str, Tensor]:
-        """An image as the model's inputs, batch 1."""
+    def tensors(self, sample: Sample, contract: Contract | None = None) -> dict[str, Tensor]:
+        """An image as the model's inputs, batch 1, by its own contract or another."""
         # By position: in a foreign pair, the two models may have different names for one crop.
         crops = zip(self.contract.input_names, sample.crops.values(), strict=True)
-        return self.contract.tensors(dict(crops))
+        return (contract or self.contract).tensors(dict(crops))
 
     def _batch(self, samples: Sequence[Sample]) -> dict[str, Array]:
         batches = [self.tensors(sample) for sample in samples]

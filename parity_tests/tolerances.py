@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from agecompact.artifacts.parity import Tolerance
 from agecompact.checked import Checked, NotNegative
 from agecompact.contract import Unit
 from agecompact.errors import unknown_name
@@ -23,27 +24,6 @@ _YEARS_PER_SCORE = SPANS["years"].width / SPANS["score"].width
 MIN_SPREAD_YEARS = 0.05
 
 _WHAT = "tolerances"
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """The gates of one artefact, in the output's unit.
-
-    Attributes:
-        max: Greatest error over the fixed inputs.
-        searched: Greatest error over the inputs that searches find.
-        p99: 99th percentile of the error.
-        mean: Mean error.
-        mae: |MAE(artefact) - MAE(reference)| on labelled faces.
-        reason: Why these values.
-    """
-
-    max: float
-    searched: float
-    p99: float
-    mean: float
-    mae: float
-    reason: str
 
 
 @dataclass(frozen=True)

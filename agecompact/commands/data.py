@@ -26,7 +26,7 @@ _MEANINGS = {
     "entries": "files, or rows of the labels' table",
     "kept": "distinct pictures that can be used",
     "unlabelled": "no label for the target",
-    "unreadable": "not an image, or truncated",
+    "unreadable": "not an image, truncated or damaged",
     "faceless": "no face found",
     "duplicates": "same bytes as a kept file",
     "near_duplicates": "same picture as a kept file",
@@ -64,7 +64,8 @@ def check(choice: DataChoice, target: Target, verbose: bool, json_target: str | 
     from agecompact.data.audit import audit
 
     console = screen(json_target)
-    result = audit(datasets.load_survey(choice, target, console))
+    listing = datasets.read_listing(choice, target)
+    result = audit(datasets.load_survey(choice, listing, target, console))
     emit(result, json_target)
     _print(result, console, verbose)
 
@@ -84,7 +85,11 @@ def split(choice: DataChoice, target: Target, all_folds: bool, out: Path) -> Non
     from agecompact.serialization import write_versioned
 
     console = screen()
-    survey = datasets.load_survey(choice, target, console)
+    listing = datasets.read_listing(choice, target)
+    names = datasets.fold_names(choice, listing)
+    if not all_folds:
+        datasets.pick_fold(choice, names)
+    survey = datasets.load_survey(choice, listing, target, console)
     protocol = registry.get(choice.dataset).protocol(choice.protocol)
     folds = datasets.make_folds(choice, survey)
     if not all_folds:

@@ -18,7 +18,7 @@ SCHEMA_VERSION = 1
 @click.option("--recipes", is_flag=True, help="List the recipes of `agecompact train` instead.")
 @json_option
 def command(recipes: bool, json_target: str | None) -> None:
-    """List the models with their inputs, published counts and released weights."""
+    """List the models with their inputs, trainable parameters and released weights."""
     if recipes:
         _list_recipes(json_target)
         return
@@ -43,6 +43,7 @@ def command(recipes: bool, json_target: str | None) -> None:
                 "id": spec.id,
                 "title": spec.title,
                 "parameters": counts.parameters if counts else None,
+                "bn_statistics": counts.bn_statistics if counts else None,
                 "folded_parameters": counts.folded_parameters if counts else None,
                 "inputs": list(contract.input_names),
                 "source": spec.source,

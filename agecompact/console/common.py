@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agecompact.errors import AgecompactError
+from agecompact.errors import AgecompactError, OutputError
 from agecompact.files import pretty_json, write_text
 from agecompact.tables import Table
 from agecompact.text import one_line
@@ -21,10 +22,29 @@ if TYPE_CHECKING:
 
 STDOUT = "-"
 
+
+def _writable(_context: click.Context, _parameter: click.Parameter, target: str | None) -> Any:
+    """Refuses a target that cannot be written before the work begins, which may take hours."""
+    if target not in (None, STDOUT):
+        path = Path(str(target))
+        place = next(folder for folder in path.absolute().parents if folder.exists())
+        if path.is_dir():
+            reason = "it is a folder"
+        elif not place.is_dir():
+            reason = f"{place} is not a folder"
+        elif not os.access(place, os.W_OK):
+            reason = f"no permission to write to {place}"
+        else:
+            return target
+        raise OutputError(f"cannot write {path}", why=reason, fix="name another file with --json")
+    return target
+
+
 json_option = click.option(
     "--json",
     "json_target",
     metavar="FILE",
+    callback=_writable,
     help="Write the result as JSON to FILE; '-' means standard output, with nothing else on it.",
 )
 

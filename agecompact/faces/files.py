@@ -10,6 +10,7 @@ from typing import Literal
 from agecompact.contract import Image
 from agecompact.errors import UsageError
 from agecompact.faces import headers
+from agecompact.faces.complaints import Complaints
 from agecompact.faces.decoding import decode, decode_partial
 from agecompact.faces.framing import Framing, frame
 from agecompact.files import read_bytes
@@ -60,7 +61,8 @@ def read_image(path: Path) -> Image:
     """Reads an image as uint8 HWC BGR.
 
     Raises:
-        UsageError: The file is missing, is not an image that OpenCV can decode, or is too large.
+        UsageError: The file is missing, is not an image that OpenCV can decode, is damaged or cut
+            short, or is too large.
     """
     content = image_bytes(path)
     size = headers.size(content)
@@ -70,7 +72,15 @@ def read_image(path: Path) -> Image:
             why=f"it has {size[0]} x {size[1]} pixels, the limit is {headers.MOST_PIXELS:,}",
             fix="save a smaller copy of it",
         )
-    image = decode_partial(content)
+    with Complaints() as complaints:
+        image = decode_partial(content)
+        damage = complaints.damage()
+    if damage:
+        raise UsageError(
+            f"{path} is damaged",
+            why=f"a part of the picture is lost: {damage}",
+            fix="copy or download it again",
+        )
     if image is None:
         raise UsageError(
             f"{path} is not an image",

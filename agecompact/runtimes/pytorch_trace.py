@@ -19,19 +19,20 @@ from torch.overrides import TorchFunctionMode
 
 from agecompact.runtimes.base import Step, Trace
 
-Change = Callable[[Tensor], Tensor]
+# From the name of a step's output, and what the step wrote, to what the network uses instead.
+Change = Callable[[str, Tensor], Tensor]
 
 
 def trace(
-    network: nn.Module, inputs: Mapping[str, Tensor], change: Change = lambda value: value
+    network: nn.Module, inputs: Mapping[str, Tensor], change: Change = lambda _, value: value
 ) -> Trace:
     """Runs a network and keeps the output of every function.
 
     Args:
         network: In evaluation mode.
         inputs: By name, in the order of `forward`.
-        change: Applied to every floating-point output before the network uses it, for example to
-            round it to a lower precision.
+        change: Applied to every floating-point output, with its name, before the network uses it:
+            to round it to a lower precision, say.
 
     Returns:
         The steps in the order of the calls. `op` is the name of the function and `scope` the path
@@ -70,14 +71,14 @@ class _Recorder(TorchFunctionMode):
         return result
 
     def _record(self, func: Any, reads: tuple[str, ...], output: Tensor) -> Tensor:
-        if output.is_floating_point():
-            output = self._change(output)
         op = func.__name__.strip("_")
         scope = self.path[-1] if self.path else ""
         name = f"{scope}/{op}" if scope else op
         self._calls[name] += 1
         if self._calls[name] > 1:
             name = f"{name}:{self._calls[name]}"
+        if output.is_floating_point():
+            output = self._change(name, output)
         self._names[id(output)] = (name, output)
         self.steps.append(Step(op, name, reads, scope, output.clone().numpy()))
         return output

@@ -101,8 +101,24 @@ def claim(study: optuna.Study, identity: Mapping[str, Any]) -> None:
     stored = study.user_attrs.get(_IDENTITY)
     if stored is None and not study.get_trials(deepcopy=False):
         study.set_user_attr(_IDENTITY, own)
-        # Read it again: another worker may have stored its own in between.
-        stored = study.user_attrs.get(_IDENTITY)
+    # Reads it again: another worker may have stored its own in between.
+    reject_another(study, own)
+
+
+def reject_another(study: optuna.Study, identity: Mapping[str, Any]) -> None:
+    """Checks that a study which has trials searches the same as this worker.
+
+    Args:
+        study: The study.
+        identity: What `claim` takes, or a part of it.
+
+    Raises:
+        UsageError: The study searches something else.
+    """
+    stored = study.user_attrs.get(_IDENTITY)
+    if stored is None and not study.get_trials(deepcopy=False):
+        return
+    own = json.loads(canonical_json(dict(identity)))
     known = stored if isinstance(stored, dict) else {}
     differing = [key for key in own if known.get(key) != own[key]]
     if differing:

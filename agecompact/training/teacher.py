@@ -21,7 +21,7 @@ from torch import nn
 
 from agecompact.contract import Contract
 from agecompact.data import batches
-from agecompact.files import atomic_path, canonical_json
+from agecompact.files import atomic_path, canonical_json, save_array
 from agecompact.training.augment import Augmentation
 from agecompact.training.feed import Views
 from agecompact.training.run import Run
@@ -133,7 +133,7 @@ def predictions(
             step()
     predicted = np.concatenate(values).astype(np.float32)
     with atomic_path(store) as temporary, temporary.open("wb") as stream:
-        np.save(stream, predicted)
+        save_array(stream, predicted)
     return predicted
 
 

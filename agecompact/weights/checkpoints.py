@@ -186,7 +186,7 @@ def read(path: Path) -> Weights:
         config=header.config,
         contract=header.contract,
         state=state,
-        card=_read_card(path, sha256),
+        card=read_card(path, sha256),
     )
 
 
@@ -253,7 +253,16 @@ def write(
     return sha256
 
 
-def _read_card(path: Path, sha256: str) -> Mapping[str, Any]:
+def read_card(path: Path, sha256: str) -> Mapping[str, Any]:
+    """Reads the card beside a weights file; empty if there is none.
+
+    Args:
+        path: The weights file.
+        sha256: Its hash.
+
+    Raises:
+        UsageError: The card cannot be read, or belongs to another file.
+    """
     place = card_path(path)
     if not place.is_file():
         return {}

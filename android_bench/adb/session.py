@@ -8,7 +8,6 @@ import os
 import re
 import shlex
 import socket
-import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from agecompact.errors import UsageError
 from agecompact.files import sha256_of
+from agecompact.scratch import scratch_folder
 from android_bench.adb.client import Client, CommandResult
 from android_bench.adb.failure import AdbFailure
 
@@ -168,8 +168,8 @@ class Session:
         Raises:
             AdbFailure: There is no such file, or the device was lost.
         """
-        with tempfile.TemporaryDirectory(prefix="agecompact-") as scratch:
-            local = Path(scratch) / Path(name).name
+        with scratch_folder() as scratch:
+            local = scratch / Path(name).name
             self.client.pull(f"{self.folder}/{name}", local)
             return local.read_text(encoding="utf-8", errors="replace")
 

@@ -7,18 +7,18 @@ runner is compiled. The bundle is used until a pin or a C source changes.
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from agecompact import children
 from agecompact.console.common import STDOUT, complain, say, screen
 from agecompact.errors import AgecompactError, BackendMissingError, OutputError
 from agecompact.files import atomic_path
 from agecompact.imports import module_command
+from agecompact.scratch import scratch_folder
 from android_bench.emulated import bundle, cpus, emulator, pins
 from android_bench.emulated.bundle import GUEST, LITERT, PLUGIN, QEMU, RUNNER, Bundle
 from android_bench.emulated.debian import Apt, unpack
@@ -61,9 +61,9 @@ def _make(folder: Path, report: Report) -> None:
     try:
         with (
             atomic_path(folder) as partial,
-            tempfile.TemporaryDirectory(prefix="agecompact-") as scratch,
+            scratch_folder() as scratch,
         ):
-            build(partial, Path(scratch), report)
+            build(partial, scratch, report)
             report("checking that it runs")
             emulator.check(bundle.load_unchecked(partial), cpus.named(_PROOF_CPU))
     except OutputError as error:
@@ -130,9 +130,7 @@ def _download_wheel(into: Path, pin: WheelPin) -> Path:
     command += ["--no-deps", "--only-binary=:all:", "--dest", str(into)]
     command += ["--python-version", pin.python, "--platform", pin.platform]
     wheel = f"{pin.distribution}=={pin.version}"
-    done = subprocess.run(
-        [*command, wheel], capture_output=True, text=True, check=False, timeout=600
-    )
+    done = children.run([*command, wheel], timeout_s=600)
     files = sorted(into.glob("*.whl"))
     if done.returncode != 0 or not files:
         raise BackendMissingError(
@@ -150,14 +148,7 @@ def _compile_guest(out: Path, scratch: Path) -> str:
     if installed is None:
         compiler, environment = _fetch_compiler(scratch)
     sources.compile_runner(compiler, out, environment=environment)
-    version = subprocess.run(
-        [compiler, "--version"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
+    version = children.run([compiler, "--version"], env=environment, timeout_s=60)
     return version.stdout.splitlines()[0]
 
 

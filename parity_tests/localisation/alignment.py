@@ -16,9 +16,23 @@ from typing import Literal
 
 import numpy as np
 
-from parity_tests.localisation.graph import Graph
+from parity_tests.localisation.graph import Graph, Indices
 from parity_tests.localisation.layouts import View, squeezed, views
-from parity_tests.localisation.opkinds import AFFINE, ARITHMETIC, INPUT, NORM, OTHER, STORE, alike
+from parity_tests.localisation.opkinds import (
+    AFFINE,
+    ARITHMETIC,
+    CONCAT,
+    INPUT,
+    NORM,
+    OTHER,
+    POOL,
+    REDUCE,
+    SOFTMAX,
+    STORE,
+    VIEW,
+    alike,
+    kind_of,
+)
 
 # Below this distance two tensors are paired whatever their ops are.
 _NEAR = 0.02
@@ -29,6 +43,7 @@ _REACH = 24
 # Distances closer than this count as equal: a relu of positive values, a reshape.
 _TIE = 1.01
 _ROUNDING = 1e-7
+_MAIN = frozenset((AFFINE, CONCAT, POOL, REDUCE, SOFTMAX, *ARITHMETIC))
 
 MatchedBy = Literal["name", "value", "place"]
 
@@ -62,8 +77,12 @@ def align(reference: Graph, candidate: Graph) -> tuple[Pair, ...]:
     """
     matcher = _Matcher(reference, candidate)
     matcher.by_value()
-    matcher.by_place()
+    matcher.pair_last()
+    matcher.by_place(strictly=True)
     matcher.by_neighbours()
+    matcher.by_place(strictly=False)
+    matcher.by_neighbours()
+    matcher.by_readers()
     return matcher.pairs()
 
 
@@ -95,7 +114,7 @@ class _Matcher:
     def __init__(self, reference: Graph, candidate: Graph) -> None:
         self._reference, self._candidate = reference, candidate
         self._found: dict[int, Pair] = {}
-        self._hidden = _folded(reference, candidate)
+        self._hidden = _folded(reference, candidate) | reference.unchanging
         self._skipped = _folded(candidate, reference)
         self._match_inputs()
 
@@ -116,44 +135,67 @@ class _Matcher:
             if step.op == INPUT or j in self._skipped:
                 continue
             reachable = self._reachable(j)
-            named = [i for i in reachable if self._same_module(i, j)]
+            # A module that reads another tensor is still the same module.
+            named = [i for i in reachable if self._same_module(i, j)] or [
+                i
+                for i in range(len(self._reference))
+                if i not in self._hidden and self._same_module(i, j)
+            ]
             if len(named) == 1:
                 self._found[j] = self._nearest_view(named[0], j, "name")
             elif best := self._closest(reachable, j):
                 self._found[j] = best
         self._drop_rivals()
 
-    def by_place(self) -> None:
-        """Pairs ops of one kind that read the same tensors, where the values differ."""
+    def pair_last(self) -> None:
+        """Pairs the last tensors of both graphs, and with nothing else."""
+        last, final = len(self._reference) - 1, len(self._candidate) - 1
+        self._found = {j: p for j, p in self._found.items() if p.reference != last}
+        self._found[final] = self._nearest_view(last, final, "name")
+
+    def by_place(self, *, strictly: bool) -> None:
+        """Pairs ops of one kind that read the same tensors, where the values differ.
+
+        Args:
+            strictly: Only if the shapes fit, and as many ops are between them and those tensors:
+                where nothing agrees any more, many ops depend on the same tensors.
+        """
         taken = {pair.reference for pair in self._found.values()}
         for j in range(len(self._candidate)):
             kind = self._candidate.kind(j)
             if j in self._found or j in self._skipped or kind in (OTHER, INPUT, STORE):
                 continue
             reads = self._reads(j)
+            far = _main_ops(self._candidate, j, self._found)
             options = []
             for i in range(len(self._reference)):
                 if i in self._hidden or not self._fits(i, kind):
                     continue
                 near, crops = set(self._reference.nearest(i, taken)), self._crops_left(i, j)
-                if (i not in taken and near == reads) or (crops and reads <= near):
-                    options.append(self._nearest_view(i, j, "place", crops or None))
+                if not ((i not in taken and near == reads) or (crops and reads <= near)):
+                    continue
+                pair = self._nearest_view(i, j, "place", crops or None)
+                as_far = crops or _main_ops(self._reference, i, taken) == far
+                if not strictly or (pair.view is not None and as_far):
+                    options.append(pair)
             if options:
                 best = min(options, key=self._unlikeness)
                 self._found[j] = best
                 taken.add(best.reference)
 
     def by_neighbours(self) -> None:
-        """Pairs the rest if between the same tensors: an activation made of other ops, say."""
+        """Pairs the rest if between the same tensors: an activation made of other ops, say.
+
+        Of several, the closest in value are paired if they are close, else the last ones: they
+        write what the same readers read.
+        """
         taken = {pair.reference for pair in self._found.values()}
         options = []
         for j in set(range(len(self._candidate))) - set(self._found) - self._skipped:
             # PyTorch's network has no counterpart of an op that only stores a tensor differently.
             if self._candidate.kind(j) == STORE:
                 continue
-            reads = self._reads(j)
-            readers = self._candidate.nearest_readers(j, self._found)
-            read_by = {self._found[q].reference for q in readers}
+            reads, read_by = self._reads(j), self._read_by(j)
             for i in set(range(len(self._reference))) - taken - self._hidden:
                 around = (
                     self._reference.nearest(i, taken),
@@ -161,18 +203,39 @@ class _Matcher:
                 )
                 if (set(around[0]), set(around[1])) == (reads, read_by):
                     options.append(self._nearest_view(i, j, "place"))
-        for pair in sorted(options, key=lambda p: (p.distance, p.reference, p.candidate)):
-            if pair.distance < _LIKE and pair.reference not in taken:
+
+        def order(pair: Pair) -> tuple[bool, float, bool, int, int]:
+            near = pair.distance < _LIKE
+            view = self._reference.kind(pair.reference) == VIEW
+            return not near, pair.distance if near else 0.0, view, -pair.reference, -pair.candidate
+
+        self._take(sorted(options, key=order))
+
+    def by_readers(self) -> None:
+        """Pairs the rest by kind, shape and readers: an op that reads another tensor."""
+        taken = {pair.reference for pair in self._found.values()}
+        options = []
+        for j in set(range(len(self._candidate))) - set(self._found) - self._skipped:
+            kind = self._candidate.kind(j)
+            if kind in (OTHER, INPUT, STORE) or not (read_by := self._read_by(j)):
+                continue
+            for i in set(range(len(self._reference))) - taken - self._hidden:
+                readers = set(self._reference.nearest_readers(i, taken))
+                if self._fits(i, kind) and readers == read_by:
+                    options.append(self._nearest_view(i, j, "place"))
+        self._take(sorted(options, key=self._unlikeness))
+
+    def _take(self, options: Sequence[Pair]) -> None:
+        """Keeps the first pair of each tensor, if its shapes fit."""
+        taken = {pair.reference for pair in self._found.values()}
+        for pair in options:
+            free = pair.reference not in taken and pair.candidate not in self._found
+            if free and pair.view is not None:
                 taken.add(pair.reference)
                 self._found[pair.candidate] = pair
 
     def pairs(self) -> tuple[Pair, ...]:
         """The pairs, in the reference's order."""
-        last, final = len(self._reference) - 1, len(self._candidate) - 1
-        self._found = {
-            j: p for j, p in self._found.items() if (p.reference == last) <= (j == final)
-        }
-        self._found[final] = self._nearest_view(last, final, "name")
         return tuple(sorted(self._found.values(), key=lambda p: (p.reference, p.candidate)))
 
     def _fits(self, i: int, kind: str) -> bool:
@@ -187,6 +250,11 @@ class _Matcher:
     def _reads(self, j: int) -> set[int]:
         """The reference's closest tensors that a step of the candidate depends on."""
         return {self._found[q].reference for q in self._candidate.nearest(j, self._found)}
+
+    def _read_by(self, j: int) -> set[int]:
+        """The reference's closest tensors that depend on a step of the candidate."""
+        readers = self._candidate.nearest_readers(j, self._found)
+        return {self._found[q].reference for q in readers}
 
     def _reachable(self, j: int) -> list[int]:
         """Steps of the reference that depend on all that a step of the candidate depends on."""
@@ -222,11 +290,13 @@ class _Matcher:
         return min(tied, key=lambda p: (not self._fits(p.reference, kind), p.reference))
 
     def _unlikeness(self, pair: Pair) -> tuple[bool, bool, float, int]:
-        """Sort key for consecutive ops of one kind, a reshape and a permutation: shape, value."""
+        """Sort key for consecutive ops of one kind, two reshapes, say: shape, value, order."""
         mine = self._reference.steps[pair.reference].value.shape
         theirs = self._candidate.steps[pair.candidate].value.shape
         other_shape = squeezed(mine) != squeezed(theirs)
-        return pair.view is None, other_shape, pair.distance, pair.reference
+        # How far apart two unlike tensors are says nothing.
+        like = pair.distance < _LIKE or self._reference.kind(pair.reference) == VIEW
+        return pair.view is None, other_shape, pair.distance if like else inf, pair.reference
 
     def _crops_left(self, i: int, j: int) -> set[int | None]:
         """Crops of a stacked tensor that have no counterpart yet and that a step may be.
@@ -262,6 +332,14 @@ class _Matcher:
             if rival is None or pair.distance * _TIE + _ROUNDING < rival.distance:
                 kept[key] = pair
         self._found = {pair.candidate: pair for pair in kept.values()}
+
+
+def _main_ops(graph: Graph, index: int, stops: Indices) -> int:
+    """How many ops that converters neither fuse nor drop are between a step and others."""
+    return sum(
+        kind_of(graph.steps[i].op.split("+")[0]) in _MAIN and i not in graph.unchanging
+        for i in graph.between(index, stops)
+    )
 
 
 def _folded(graph: Graph, other: Graph) -> set[int]:

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 import numpy as np
 import numpy.typing as npt
 
 from agecompact.runtimes.base import Array
+from parity_tests.localisation.functions import FUNCTIONS
 from parity_tests.localisation.graph import rms
 from parity_tests.localisation.opkinds import ACTIVATIONS, AFFINE
 from parity_tests.localisation.recompute import Values
 
-# A hypothesis explains an error if it leaves at most this share of it.
-_LEFT = 0.05
+# A hypothesis explains an output if what it leaves is no more than a few roundings of its kernel,
+# or than this share of the error, and in any case only a small part of the error.
+_ROUNDINGS = 8.0
+_SHARE = 1e-3
+_PART = 1 / 8
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """A cause that its test confirms.
+    """What is wrong with an op's output.
 
     Attributes:
-        cause: The cause, in a few fixed words.
+        cause: The cause, or several that explain the output equally well, in a few fixed words.
         evidence: What was observed.
         scope: Path of the module at fault, if it is not the module of the tensor.
     """
@@ -30,6 +35,24 @@ class Diagnosis:
     cause: str
     evidence: str
     scope: str | None = None
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A possible cause, with the output that the candidate would have if it were true.
+
+    Attributes:
+        cause: As in `Diagnosis`; likewise `evidence` and `scope`.
+        predicted: The output, `(samples, *shape)`.
+        fitted: How many numbers were chosen so that `predicted` is close to the candidate's output.
+            With 0, it is a prediction.
+    """
+
+    cause: str
+    evidence: str
+    predicted: Values
+    scope: str | None = None
+    fitted: int = 0
 
 
 @dataclass(frozen=True)
@@ -41,12 +64,20 @@ class ReferenceOp:
         kind: Its kind (`parity_tests.localisation.opkinds`).
         scope: Its module's path.
         values: What it wrote in the reference, `(samples, *shape)`, float64.
+        tensor: Name of what it wrote.
+        reads: What it reads, by name.
     """
 
     op: str
     kind: str
     scope: str
     values: Values
+    tensor: str = ""
+    reads: Mapping[str, Values] = field(default_factory=dict)
+
+
+# What the faulty op would have written in the reference, had other tensors had these values.
+Replayed = Callable[[Mapping[str, Values]], Values]
 
 
 @dataclass(frozen=True)
@@ -66,6 +97,9 @@ class FaultContext:
         model_inputs: The reference's inputs of the whole model, by name.
         constants: Weights and biases of the candidate's ops from these inputs on.
         rounding_unit: Largest relative error of one rounding at the candidate's precision.
+        candidate_reads: The reference's counterparts of what the candidate's op depends on, by
+            name; empty if unknown.
+        replay: Runs the reference with other values; None if it cannot run again.
     """
 
     reference: Values
@@ -80,6 +114,8 @@ class FaultContext:
     model_inputs: Mapping[str, Values] = field(default_factory=dict)
     constants: Sequence[Array] = ()
     rounding_unit: float = 2.0**-24
+    candidate_reads: Mapping[str, Values] = field(default_factory=dict)
+    replay: Replayed | None = None
 
     @property
     def kind(self) -> str:
@@ -96,14 +132,28 @@ class FaultContext:
         """The input of the chain's last op in the reference; None if there are several."""
         return self.chain[-2].values if len(self.chain) > 1 else self.input
 
+    @property
+    def floor(self) -> float:
+        """RMS error that rounding causes in the candidate, whose values may be greater."""
+        if self.candidate is None:
+            return self.rounding
+        return self.rounding * max(1.0, rms(self.candidate) / max(rms(self.reference), 1e-30))
+
+    def left(self, predicted: Values) -> float:
+        """RMS difference of a prediction from the candidate's output; infinite if unlike it."""
+        got = self.candidate
+        if got is None or predicted.shape != got.shape or not np.isfinite(got).all():
+            return inf
+        left = rms(got - predicted)
+        return left if np.isfinite(left) else inf
+
     def explains(self, predicted: Values) -> bool:
         """Whether a prediction is the candidate's output, up to rounding."""
-        if self.candidate is None or predicted.shape != self.candidate.shape:
+        if self.candidate is None:
             return False
-        if not np.isfinite(self.candidate).all():
-            return False
-        error, left = rms(self.candidate - self.reference), rms(self.candidate - predicted)
-        return left <= max(_LEFT * error, 2 * self.rounding) and left < error / 2
+        error = rms(self.candidate - self.reference)
+        left = self.left(predicted)
+        return left <= min(max(_ROUNDINGS * self.floor, _SHARE * error), _PART * error)
 
     def last_of(self, *kinds: str) -> ReferenceOp | None:
         """The last op of these kinds in the chain."""
@@ -129,25 +179,10 @@ class FaultContext:
         return values if values is not None and values.shape == self.reference.shape else None
 
 
-FUNCTIONS: Mapping[str, Callable[[Values], Values]] = {
-    "relu": lambda x: np.maximum(x, 0),
-    "relu6": lambda x: np.clip(x, 0, 6),
-    "hardswish": lambda x: x * np.clip(x + 3, 0, 6) / 6,
-    "hardsigmoid": lambda x: np.clip(x + 3, 0, 6) / 6,
-    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-    "tanh": np.tanh,
-    "swish": lambda x: x / (1 + np.exp(-x)),
-    "hardsigmoid with slope 0.2": lambda x: np.clip(0.2 * x + 0.5, 0, 1),
-    "relu with slope 0.01": lambda x: np.where(x > 0, x, 0.01 * x),
-    "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
-    "softplus": lambda x: np.logaddexp(0, x),
-}
-
-
 def channels_text(which: npt.NDArray[np.intp], count: int) -> str:
-    """`channel 5 of 32`, `channels 3, 17 of 32`, `all 32 channels`."""
+    """`channel 5 of 32`, `channels 3, 17 of 32`, `all 32 channels`, `its channel`."""
     listed = [int(i) for i in which]
     if len(listed) == count:
-        return f"all {count} channels"
+        return f"all {count} channels" if count > 1 else "its only channel"
     names = ", ".join(map(str, listed[:6])) + (" and others" if len(listed) > 6 else "")
     return f"channel{'s' if len(listed) > 1 else ''} {names} of {count}"

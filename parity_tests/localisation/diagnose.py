@@ -1,47 +1,87 @@
 """Diagnoses the op where an error originates.
 
-Each test computes what the candidate would have written if one particular thing had gone wrong, and
-returns a diagnosis only if that is what it wrote. If no test explains the output, the cause stays
-unknown.
+What is read from the file comes first: shapes, stored types, weights that give its output. Next
+come hypotheses, each with the output that it predicts. One that predicts the candidate's output is
+the cause, unless another does so about as well: then both are named. If none does, what is observed
+is described, which is not a cause.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import permutations
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from parity_tests.localisation import diagnose_affine, diagnose_storage
-from parity_tests.localisation.context import FUNCTIONS, Diagnosis, FaultContext
-from parity_tests.localisation.opkinds import (
-    ACTIVATIONS,
-    CONCAT,
-    INPUT,
-    POOL,
-    REDUCE,
-    SOFTMAX,
-    VIEW,
+from parity_tests.localisation import (
+    diagnose_affine,
+    diagnose_inputs,
+    diagnose_ops,
+    diagnose_pools,
+    diagnose_storage,
+    diagnose_weights,
+    observations,
 )
-from parity_tests.localisation.recompute import (
-    found_pool_window,
-    orders,
-    pool,
-    residual,
-    scale_and_shift,
-    windows,
-)
+from parity_tests.localisation.context import Diagnosis, FaultContext, Hypothesis
+from parity_tests.localisation.opkinds import POOL
 
-# Greatest share of the spread that a scale and shift per channel may leave unexplained.
-_FITS = 1e-3
 _HALF_MAX = float(np.finfo(np.float16).max)
+# A rival leaves at most this many times what the best hypothesis leaves.
+_RIVAL = 3.0
+# Causes that several windows with the same effect may have.
+_OF_WINDOWS = frozenset({"padding side", "pool window", "dilation"})
+# More rivals than this say nothing.
+_MOST_RIVALS = 3
 
 
 def diagnose(context: FaultContext) -> Diagnosis | None:
-    """The first diagnosis that its test confirms; the most certain ones are tested first."""
+    """What is wrong; None if neither a cause nor an observation explains the output."""
     # Float16 overflows and constants cause divisions by zero here; the tests handle the results.
     with np.errstate(all="ignore"):
-        return next((found for test in TESTS if (found := test(context)) is not None), None)
+        for read in FACTS:
+            if (fact := read(context)) is not None:
+                return fact
+        hypotheses = _explaining(context, TESTS)
+        return (
+            _decided(context, hypotheses)
+            or dead(context)
+            or _decided(context, _explaining(context, observations.TESTS))
+        )
+
+
+Test = Callable[[FaultContext], Iterable[Hypothesis]]
+
+
+def _explaining(context: FaultContext, tests: Iterable[Test]) -> list[Hypothesis]:
+    return [h for test in tests for h in test(context) if context.explains(h.predicted)]
+
+
+def _decided(context: FaultContext, explaining: list[Hypothesis]) -> Diagnosis | None:
+    """The cause that explains the output best, or all that do so about as well."""
+    least = min((h.fitted for h in explaining), default=0)
+    simplest = [h for h in explaining if h.fitted == least]
+    left = {id(h): context.left(h.predicted) for h in simplest}
+    best = min(left.values(), default=0.0)
+    rivals = [h for h in simplest if left[id(h)] <= max(_RIVAL * best, context.rounding)]
+    found = _distinct(rivals)
+    if not found or len(found) > _MOST_RIVALS:
+        return None
+    causes = " or ".join(dict.fromkeys(h.cause for h in found))
+    evidence = " or ".join(h.evidence for h in found)
+    scopes = {h.scope for h in found}
+    return Diagnosis(
+        causes,
+        evidence if len(found) == 1 else f"consistent with either: {evidence}",
+        found[0].scope if len(scopes) == 1 else None,
+    )
+
+
+def _distinct(rivals: Iterable[Hypothesis]) -> list[Hypothesis]:
+    """Rivals that say different things; a padding that no window reaches is none at all."""
+    found: dict[tuple[str, str | bytes], Hypothesis] = {}
+    for rival in rivals:
+        same = rival.predicted.tobytes() if rival.cause in _OF_WINDOWS else rival.evidence
+        found.setdefault((rival.cause, same), rival)
+    return list(found.values())
 
 
 def overflow(context: FaultContext) -> Diagnosis | None:
@@ -76,171 +116,6 @@ def shape(context: FaultContext) -> Diagnosis | None:
     return Diagnosis("shape", f"{context.candidate_shape}, not {mine}{hint}")
 
 
-def input_in_another_order(context: FaultContext) -> Diagnosis | None:
-    """An input of the model has its channels reversed, or is another input's."""
-    if context.kind != INPUT or context.candidate is None or context.reference.ndim != 5:
-        return None
-    if context.explains(context.reference[:, :, ::-1]):
-        return Diagnosis("RGB/BGR order", "the inputs agree once the channels are reversed")
-    for name, values in context.model_inputs.items():
-        if name != context.chain[-1].op and context.explains(values):
-            return Diagnosis("crop order", f"it gets the input of '{name}'")
-    return None
-
-
-def input_in_another_range(context: FaultContext) -> Diagnosis | None:
-    """An input of the model is scaled or shifted, channel by channel."""
-    if context.kind != INPUT or context.candidate is None or context.reference.ndim != 5:
-        return None
-    for text, values in (("", context.reference), ("reversed ", context.reference[:, :, ::-1])):
-        if residual(values, context.candidate) < _FITS:
-            found = scale_and_shift(values, context.candidate)
-            scale, shift = (", ".join(f"{v:.4g}" for v in each) for each in found)
-            evidence = f"{text}channels scaled by {scale} and shifted by {shift}"
-            return Diagnosis("value range / mean / std", evidence)
-    return None
-
-
-def concatenation_order(context: FaultContext) -> Diagnosis | None:
-    """The parts of a concatenation are in another order."""
-    parts = list(context.inputs.items())
-    if context.kind != CONCAT or not 2 <= len(parts) <= 4:
-        return None
-    if len({values.shape for _, values in parts}) != 1:
-        return None
-    sides, total = parts[0][1].shape, context.reference.shape
-    axes = [a for a in range(1, len(total)) if len(sides) > a and sides[a] * len(parts) == total[a]]
-    if not axes:
-        return None
-    for order in permutations(parts):
-        if context.explains(np.concatenate([values for _, values in order], axes[0])):
-            names = ", ".join(name for name, _ in order)
-            right = ", ".join(name for name, _ in parts)
-            crops = context.model_inputs.keys() >= context.inputs.keys()
-            return Diagnosis("crop order" if crops else "inputs swapped", f"{names}, not {right}")
-    return None
-
-
-def flatten_order(context: FaultContext) -> Diagnosis | None:
-    """A map is flattened in another framework's layout."""
-    if context.kind != VIEW or context.candidate is None:
-        return None
-    for name, maps in context.maps.items():
-        for order, flat in orders(maps):
-            if context.explains(flat.reshape(context.reference.shape)):
-                return Diagnosis("flatten order", f"'{name}' is flattened in {order} order")
-    got, right = np.sort(context.candidate.ravel()), np.sort(context.reference.ravel())
-    if np.allclose(got, right, rtol=0, atol=2 * context.rounding + 1e-30):
-        return Diagnosis("flatten order", "the values are the same in another order")
-    return None
-
-
-def activation(context: FaultContext) -> Diagnosis | None:
-    """An activation is missing, clipped or replaced by another."""
-    if context.kind not in ACTIVATIONS or (before := context.before()) is None:
-        return None
-    right = context.chain[-1].op
-    if context.explains(before):
-        return Diagnosis("activation removed", f"the values are those before {right}")
-    for name, function in FUNCTIONS.items():
-        if name != context.kind and context.explains(function(before)):
-            return Diagnosis("activation replaced", f"the values are those of {name}, not {right}")
-    return None
-
-
-def clipped(context: FaultContext) -> Diagnosis | None:
-    """The values are equal inside a range, and at its bounds outside it."""
-    got = context.candidate
-    if got is None or got.size < 8:
-        return None
-    low, high = float(got.min()), float(got.max())
-    outside = (context.reference > high) | (context.reference < low)
-    if outside.mean() < 1e-3 or not context.explains(np.clip(context.reference, low, high)):
-        return None
-    quantised = "[" in context.candidate_op
-    cause = "quantisation clipped range" if quantised else "activation replaced or clipped"
-    return Diagnosis(cause, f"clipped to {low:.4g}..{high:.4g}: {outside.mean():.1%} of the values")
-
-
-def softmax_axis(context: FaultContext) -> Diagnosis | None:
-    """A softmax is over another axis, or missing."""
-    if context.kind != SOFTMAX or (before := context.before()) is None:
-        return None
-    if context.explains(before):
-        return Diagnosis("softmax removed", "the values are those before it")
-    for axis in range(1, before.ndim):
-        powers = np.exp(before - before.max(axis, keepdims=True))
-        made = powers / powers.sum(axis, keepdims=True)
-        if context.explains(made):
-            evidence = f"it is over axis {axis - 1} of {made.shape[1:]}"
-            return Diagnosis("softmax axis", evidence)
-    return None
-
-
-def pooling(context: FaultContext) -> Diagnosis | None:
-    """A pool has another divisor, padding or operation, or lacks the activation before it."""
-    if context.kind != POOL:
-        return None
-    maps, out = context.last_input, context.reference
-    if maps is None or maps.ndim != 5:
-        return None
-    largest = "max" in context.chain[-1].op
-    window = found_pool_window(maps, out, largest=largest)
-    if window is None:
-        return None
-    if context.explains(pool(maps, window, largest=not largest, counts_padding=False)):
-        other = "mean" if largest else "max"
-        return Diagnosis("pool kind", f"the values are those of a {other} pool")
-    source = context.input
-    if (
-        len(context.chain) > 1
-        and source is not None
-        and source.shape == maps.shape
-        and context.explains(pool(source, window, largest=largest, counts_padding=False))
-    ):
-        missing = context.chain[-2]
-        return Diagnosis("activation removed", f"{missing.op} is missing", missing.scope)
-    size, out_size = (maps.shape[3], maps.shape[4]), (out.shape[3], out.shape[4])
-    for candidate in windows(window.sides, size, out_size):
-        for counted in (True, False):
-            if context.explains(pool(maps, candidate, largest=largest, counts_padding=counted)):
-                sides = f"above {candidate.top}, left {candidate.left}, below {candidate.bottom}"
-                divisor = ", divided by the whole window" if counted and not largest else ""
-                return Diagnosis("padding side", f"padded {sides}{divisor}")
-    return None
-
-
-def sequential_sum(context: FaultContext) -> Diagnosis | None:
-    """The mean of a map is computed by adding one value after the other in float32."""
-    maps = context.input
-    if context.kind not in (POOL, REDUCE) or maps is None or maps.ndim != 5:
-        return None
-    values = maps.reshape(*maps.shape[:3], -1).astype(np.float32)
-    count = values.shape[-1]
-    if context.reference.size * count != values.size:
-        return None
-    means = np.add.accumulate(values, -1, dtype=np.float32)[..., -1] / np.float32(count)
-    if not context.explains(means.astype(np.float64).reshape(context.reference.shape)):
-        return None
-    evidence = f"{count} values are added one after the other in float32"
-    return Diagnosis("sequential sum", evidence)
-
-
-def scaled(context: FaultContext) -> Diagnosis | None:
-    """One number multiplies every value, or is added to it."""
-    got, right = context.candidate, context.reference
-    if got is None or right.size < 2:
-        return None
-    factor = float((got * right).sum() / np.square(right).sum())
-    if context.explains(factor * right):
-        cause = "pooling divisor" if context.kind in (POOL, REDUCE) else "scale"
-        return Diagnosis(cause, f"every value is multiplied by {factor:.6g}")
-    offset = float((got - right).mean())
-    if context.explains(right + offset):
-        return Diagnosis("offset", f"{offset:.6g} is added to every value")
-    return None
-
-
 def dead(context: FaultContext) -> Diagnosis | None:
     """The output is constant."""
     got = context.candidate
@@ -249,20 +124,16 @@ def dead(context: FaultContext) -> Diagnosis | None:
     return Diagnosis("dead", f"the output is constant, {float(got.flat[0]):.6g}")
 
 
-TESTS: tuple[Callable[[FaultContext], Diagnosis | None], ...] = (
+FACTS: tuple[Callable[[FaultContext], Diagnosis | None], ...] = (
     overflow,
     shape,
     *diagnose_storage.TESTS,
-    input_in_another_order,
-    input_in_another_range,
-    concatenation_order,
-    flatten_order,
-    softmax_axis,
-    dead,
-    activation,
+    diagnose_weights.other_weights,
+    diagnose_ops.other_constant,
+)
+TESTS: tuple[Callable[[FaultContext], Iterator[Hypothesis]], ...] = (
+    *diagnose_inputs.TESTS,
+    *diagnose_ops.TESTS,
+    *diagnose_pools.TESTS,
     *diagnose_affine.TESTS,
-    pooling,
-    sequential_sum,
-    clipped,
-    scaled,
 )

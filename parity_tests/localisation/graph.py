@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from agecompact.runtimes.base import Array, Arrays, Step, Trace
-from parity_tests.localisation.opkinds import INPUT, OTHER, kind_of
+from parity_tests.localisation.opkinds import ARITHMETIC, INPUT, OTHER, VIEW, kind_of
 
 # Steps by index: the keys of a mapping, or a set.
 Indices = Mapping[int, object] | set[int]
@@ -89,6 +89,18 @@ class Graph:
             for parent in parents:
                 found[parent].append(index)
         return tuple(map(tuple, found))
+
+    @cached_property
+    def unchanging(self) -> frozenset[int]:
+        """Ops that only pass a tensor on, which converters drop: a dropout, x * 1."""
+        return frozenset(
+            index
+            for index, parents in enumerate(self.parents)
+            if self.kind(index) in (*ARITHMETIC, VIEW)
+            and len(parents) == 1
+            and index != len(self) - 1
+            and all(map(np.array_equal, self.values(index), self.values(parents[0])))
+        )
 
     def nearest(self, index: int, stops: Indices) -> tuple[int, ...]:
         """The closest steps among `stops` that a step depends on, in the order of its inputs."""

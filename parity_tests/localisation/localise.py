@@ -1,6 +1,6 @@
 """Finds the op where an error originates: the first that disagrees though its inputs agree.
 
-Two graphs that ran on the same inputs are compared tensor by tensor (`alignment`). The error of
+Two graphs that ran on the same inputs are compared tensor by tensor (`comparison`). The error of
 each tensor is measured relative to the error that rounding alone causes there (`rounding`), so that
 what the network amplifies is not mistaken for a fault: in a correct conversion the ratio stays near
 1 throughout. `origin` finds the op from these ratios, `diagnose` the cause.
@@ -8,22 +8,25 @@ what the network amplifies is not mistaken for a fault: in a correct conversion 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 
 import numpy as np
 
-from agecompact.runtimes.base import Array, Trace
-from parity_tests.localisation.alignment import Pair, align, distance
-from parity_tests.localisation.context import Diagnosis, FaultContext, ReferenceOp
+from agecompact.runtimes.base import Trace
+from parity_tests.localisation.comparison import Comparison, Known
+from parity_tests.localisation.context import Diagnosis
 from parity_tests.localisation.diagnose import diagnose
 from parity_tests.localisation.graph import Graph
-from parity_tests.localisation.meter import ErrorMeter
-from parity_tests.localisation.opkinds import INPUT, STORE, VIEW
-from parity_tests.localisation.origin import find_origin, jumps, passed_on
-from parity_tests.localisation.recompute import Values
-from parity_tests.localisation.report import FaultOrigin, Localisation, TensorComparison
+from parity_tests.localisation.origin import passed_on
+from parity_tests.localisation.report import (
+    FaultOrigin,
+    Localisation,
+    TensorComparison,
+    summary_of,
+)
+
+_NOTHING_KNOWN = Known()
 
 
 def localise(
@@ -31,8 +34,7 @@ def localise(
     candidate: Sequence[Trace],
     *,
     precision: str,
-    rounding: Mapping[str, float] | None = None,
-    state: Mapping[str, Array] | None = None,
+    known: Known = _NOTHING_KNOWN,
 ) -> Localisation:
     """Finds the op where a candidate's error originates.
 
@@ -41,193 +43,37 @@ def localise(
             (`graph.with_inputs`).
         candidate: The candidate's traces on the same samples, likewise.
         precision: The candidate's, a key of `agecompact.formats.PRECISIONS`.
-        rounding: RMS error that rounding causes, by the reference's tensor
-            (`rounding.ReferenceRun`). Without it, as for a foreign pair, a rule of thumb replaces
-            it, and only errors far beyond rounding are reported.
-        state: The reference's weights by name; without them fewer causes can be diagnosed.
+        known: What else is known of the reference; without it, fewer causes can be diagnosed.
     """
-    compared = _Comparison(Graph(reference), Graph(candidate), precision, rounding or {})
+    compared = Comparison(Graph(reference), Graph(candidate), precision, known)
     kept, ratios, before = compared.kept, compared.ratios, compared.ratios_before
     rows = [compared.row(kept[i], ratios[i], before[i]) for i in kept]
     effective = passed_on(ratios, compared.reads)
     undone = {row.tensor for i, row in zip(kept, rows, strict=True) if i not in effective}
-    faulty = find_origin(ratios, compared.reads)
-    if faulty is None:
+    found = compared.origin()
+    if found is None:
         most = _greatest_increase(rows, undone)
         return Localisation(precision, tuple(rows), None, most, _no_origin(rows[most]))
+    faulty, context = found
     place = list(kept).index(faulty)
-    stored = compared.stored_wrong(kept[faulty])
-    if stored is None:
-        context = compared.context(faulty, state or {})
-    else:
-        context = compared.storage_context(stored)
-        ratio = compared.meter.ratio(stored)
+    put_in = compared.put_in(kept[faulty])
+    if put_in is not None:
+        context = compared.put_in_context(put_in)
+        ratio = compared.meter.ratio(put_in)
         rows[place] = replace(rows[place], inputs_ratio=max(before[faulty], ratio))
-        rows.insert(place, compared.row(stored, ratio, ratios[stored.reference], combined=False))
-    row, found = rows[place], diagnose(context) or Diagnosis("unknown", "")
+        rows.insert(place, compared.row(put_in, ratio, ratios[put_in.reference], combined=False))
+    row, diagnosis = rows[place], diagnose(context) or Diagnosis("unknown", "")
     origin = FaultOrigin(
         row=place,
-        scope=row.scope if found.scope is None else found.scope,
+        scope=row.scope if diagnosis.scope is None else diagnosis.scope,
         op=row.op,
         candidate_op=row.candidate_op,
         candidate_tensor=row.candidate_tensor,
-        cause=found.cause,
-        evidence=found.evidence,
+        cause=diagnosis.cause,
+        evidence=diagnosis.evidence,
     )
     most = _greatest_increase(rows, undone)
-    return Localisation(precision, tuple(rows), origin, most, _summary(origin))
-
-
-class _Comparison:
-    """Two graphs, tensor by tensor.
-
-    Attributes:
-        mine: The reference's graph.
-        theirs: The candidate's.
-        meter: Their errors.
-        pairs: All pairs of tensors.
-    """
-
-    def __init__(
-        self, mine: Graph, theirs: Graph, precision: str, rounding: Mapping[str, float]
-    ) -> None:
-        self.mine, self.theirs = mine, theirs
-        self.meter = ErrorMeter(mine, theirs, precision, rounding)
-        self.pairs = align(mine, theirs)
-
-    @cached_property
-    def kept(self) -> dict[int, Pair]:
-        """The pair of each tensor of the reference; if its crops have several, the worst."""
-        kept: dict[int, Pair] = {}
-        for pair in self.pairs:
-            rival = kept.get(pair.reference)
-            if rival is None or self.meter.ratio(pair) > self.meter.ratio(rival):
-                kept[pair.reference] = pair
-        return kept
-
-    @cached_property
-    def ratios(self) -> dict[int, float]:
-        """The error of each tensor relative to rounding."""
-        return {i: self.meter.ratio(pair) for i, pair in self.kept.items()}
-
-    @cached_property
-    def reads(self) -> dict[int, tuple[int, ...]]:
-        """The paired tensors that each one is computed from."""
-        return {i: self.mine.nearest(i, self.kept) for i in self.kept}
-
-    @cached_property
-    def ratios_before(self) -> dict[int, float]:
-        """The greatest ratio of the tensors that each one is computed from; 0 for an input."""
-        return {i: max((self.ratios[r] for r in self.reads[i]), default=0.0) for i in self.kept}
-
-    def row(
-        self, pair: Pair, ratio: float, before: float, *, combined: bool = True
-    ) -> TensorComparison:
-        """A pair and its errors; `combined` lists all ops since the tensors that it reads."""
-        step, other = self.mine.steps[pair.reference], self.theirs.steps[pair.candidate]
-        covers = self.mine.between(pair.reference, self.kept) if combined else (pair.reference,)
-        error = self.meter.error(pair)
-        return TensorComparison(
-            scope=step.scope,
-            op=step.op,
-            tensor=step.output,
-            covers=tuple(self.mine.steps[i].op for i in covers),
-            candidate_op=other.op,
-            candidate_tensor=other.output,
-            matched_by=pair.matched_by,
-            max_abs=None if error is None else error[0],
-            relative=pair.distance if np.isfinite(pair.distance) else None,
-            ratio=ratio,
-            inputs_ratio=before,
-        )
-
-    def stored_wrong(self, faulty: Pair) -> Pair | None:
-        """The first tensor before a faulty one whose storage explains its error."""
-        after = self.ratios[faulty.reference]
-        for pair in self._stored_before(faulty):
-            ratio = self.meter.ratio(pair)
-            if jumps(ratio, self.ratios[pair.reference]) and not jumps(after, ratio):
-                return pair
-        return None
-
-    def _stored_before(self, faulty: Pair) -> Iterator[Pair]:
-        """Pairs for the tensors before a faulty one that are only stored differently.
-
-        A candidate may quantise a tensor and dequantise it, or cast it, where PyTorch does nothing.
-        The tensor before the storage is closer to PyTorch's and is paired with it. So an error made
-        by the storage would only show in the next op.
-        """
-        paired = {pair.candidate: pair for pair in self.pairs}
-        for index in self.theirs.between(faulty.candidate, paired):
-            sources = self.theirs.nearest(index, paired)
-            steps = self.theirs.between(index, paired)
-            if len(sources) != 1 or any(self.theirs.kind(i) != STORE for i in steps):
-                continue
-            source, values = paired[sources[0]], self.theirs.values(index)
-            before = self.theirs.values(source.candidate)[0]
-            # An image as integers holds other numbers than the reference's.
-            if source.view is None or before.dtype.kind != "f" or before.shape != values[0].shape:
-                continue
-            far = distance(self.mine.values(source.reference), values, source.view)
-            yield replace(source, candidate=index, distance=far, matched_by="place")
-
-    def storage_context(self, pair: Pair) -> FaultContext:
-        """The context of a tensor that should equal the reference's, stored differently."""
-        both = self.meter.values(pair)
-        assert both is not None, "a pair of different shapes does not count as stored"
-        step, other = self.mine.steps[pair.reference], self.theirs.steps[pair.candidate]
-        return FaultContext(
-            reference=both[0],
-            candidate=both[1],
-            candidate_shape=other.value.shape,
-            candidate_op=other.op,
-            inputs={step.output: both[0]},
-            chain=(ReferenceOp(step.op, STORE, step.scope, both[0]),),
-            rounding=self.meter.rounding_error(pair.reference),
-        )
-
-    def context(self, index: int, state: Mapping[str, Array]) -> FaultContext:
-        """The context of a tensor of the reference whose pair is faulty."""
-        mine, theirs, pair = self.mine, self.theirs, self.kept[index]
-        both = self.meter.values(pair)
-        # If the reference stacks crops and the candidate does not, only one crop is looked at.
-        crop = None if pair.view is None else pair.view.crop
-        crops = len(mine.steps[index].value)
-
-        def values(i: int) -> Values:
-            arrays = [np.asarray(v, np.float64) for v in mine.values(i)]
-            if crop is not None and len(arrays[0]) == crops:
-                arrays = [array[crop : crop + 1] for array in arrays]
-            return np.stack(arrays)
-
-        def op(i: int) -> ReferenceOp:
-            step = mine.steps[i]
-            name = step.output if step.op == INPUT else step.op
-            return ReferenceOp(name, mine.kind(i), step.scope, values(i))
-
-        reads = self.reads[index]
-        sizes = {values(i)[0].size for i in (*reads, index)}
-        ops = theirs.between(pair.candidate, {p.candidate for p in self.pairs})
-        return FaultContext(
-            reference=values(index) if both is None else both[0],
-            candidate=None if both is None else both[1],
-            candidate_shape=theirs.steps[pair.candidate].value.shape,
-            candidate_op=theirs.steps[pair.candidate].op,
-            inputs={mine.steps[i].output: values(i) for i in reads},
-            chain=tuple(op(i) for i in mine.between(index, self.kept)),
-            rounding=self.meter.rounding_error(index),
-            state=state,
-            maps={
-                mine.steps[i].output: values(i)
-                for i in reversed(mine.between(index, set()))
-                if mine.steps[i].value.ndim == 4
-                and mine.steps[i].value.size in sizes
-                and mine.kind(i) != VIEW
-            },
-            model_inputs={s.output: values(i) for i, s in enumerate(mine.steps) if s.op == INPUT},
-            constants=tuple(c for i in ops for c in theirs.steps[i].constants),
-            rounding_unit=self.meter.unit,
-        )
+    return Localisation(precision, tuple(rows), origin, most, summary_of(origin))
 
 
 def _greatest_increase(rows: Sequence[TensorComparison], undone: set[str]) -> int:
@@ -238,14 +84,6 @@ def _greatest_increase(rows: Sequence[TensorComparison], undone: set[str]) -> in
 
 def _place(scope: str, op: str) -> str:
     return f"{scope} ({op})" if scope else op
-
-
-def _summary(origin: FaultOrigin) -> str:
-    cause = f"{origin.cause}: {origin.evidence}" if origin.evidence else "cause unknown"
-    return (
-        f"the error originates at {_place(origin.scope, origin.op)}, {origin.candidate_op} "
-        f"'{origin.candidate_tensor}': {cause}"
-    )
 
 
 def _no_origin(row: TensorComparison) -> str:

@@ -22,7 +22,8 @@ _NAMES: Mapping[str, str] = {
     "fullyconnected",
     NORM: "batchnorm batchnormalization",
     POOL: "avgpoold averagepool averagepoold avgpool maxpool maxpoold lpool",
-    REDUCE: "mean reducemean sum reducesum globalaveragepool adaptiveavgpoold",
+    REDUCE: "mean reducemean sum reducesum reducemax reducemin reduceprod reducel "
+    "globalaveragepool globalmaxpool adaptiveavgpoold",
     CONCAT: "cat concat concatenation stack pack",
     VIEW: "reshape view flatten permute transpose squeeze unsqueeze expanddims identity dropout "
     "slice stridedslice slicebyindex slicebysize split unbind getitem gather clone contiguous",

@@ -14,9 +14,13 @@ _LOST = 32.0
 # The ratio already includes the network's own amplification of rounding from op to op. What is left
 # is chance: the RMS of a few values may differ by a factor of two.
 _JUMP = 4.0
-_VISIBLE = 8.0
-# An error is passed on if a reader has at least this share of its ratio. If none does, it was
-# undone: converters move a bias from one Linear into the next, and the values between them differ.
+VISIBLE = 8.0
+# Of two errors, one that is greater by this factor is reported, even if it starts later.
+_FAR = 1000.0
+# An error is passed on if a reader has at least this share of its ratio, or has lost more than
+# kernels lose: rounding costs a reader more than it costs an input, so the ratio of a wrong input
+# falls though its error does not. If no reader has, it was undone: converters move a bias from one
+# Linear into the next, and the values between them differ.
 _PASSED_ON = 1 / 16
 
 
@@ -41,13 +45,13 @@ def passed_on(ratios: Mapping[int, float], reads: Reads) -> set[int]:
     return {
         index
         for index, after in _readers(reads).items()
-        if not after or any(ratios[i] >= ratios[index] * _PASSED_ON for i in after)
+        if not after or any(ratios[i] >= min(ratios[index] * _PASSED_ON, _LOST) for i in after)
     }
 
 
 def jumps(ratio: float, before: float) -> bool:
     """Whether a tensor's error is visible and well above that of its inputs."""
-    return ratio > max(_VISIBLE, _JUMP * before)
+    return ratio > max(VISIBLE, _JUMP * before)
 
 
 def find_origin(ratios: Mapping[int, float], reads: Reads) -> int | None:
@@ -58,13 +62,18 @@ def find_origin(ratios: Mapping[int, float], reads: Reads) -> int | None:
         reads: As in `passed_on`.
     """
     effective, readers = passed_on(ratios, reads), _readers(reads)
-    losing: set[int] = set()
+    # The greatest error that each tensor's error reaches, its own included.
+    reached: dict[int, float] = {}
     for index in reversed(list(reads)):
-        lost = index in effective and ratios[index] > _LOST
-        if lost or not losing.isdisjoint(readers[index]):
-            losing.add(index)
-
-    def starts(index: int) -> bool:
-        return jumps(ratios[index], max((ratios[i] for i in reads[index]), default=0.0))
-
-    return next((i for i in reads if i in effective & losing and starts(i)), None)
+        own = ratios[index] if index in effective else 0.0
+        reached[index] = max([own, *(reached[i] for i in readers[index])])
+    starts = [
+        index
+        for index in reads
+        if index in effective
+        and reached[index] > _LOST
+        and jumps(ratios[index], max((ratios[i] for i in reads[index]), default=0.0))
+    ]
+    # An error much smaller than what comes later is another one.
+    main = (index for index in starts if ratios[index] * _FAR >= reached[index])
+    return next(main, next(iter(starts), None))

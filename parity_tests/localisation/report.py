@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from io import StringIO
 from math import isfinite
 from typing import Any
 
 from agecompact.tables import Column, Table
+from parity_tests.localisation.opkinds import INPUT
+from parity_tests.localisation.origin import VISIBLE
 
 SCHEMA_VERSION = 1
 
@@ -98,6 +100,51 @@ class Localisation:
     origin: FaultOrigin | None
     greatest_increase: int
     summary: str
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether the outputs differ by more than rounding costs."""
+        return self.rows[-1].ratio > VISIBLE
+
+
+def blame_contract(
+    found: Localisation, corrected: Localisation, differences: Sequence[str]
+) -> Localisation:
+    """What to report of a candidate whose contract differs from the reference's.
+
+    Args:
+        found: The comparison, with the candidate's own contract.
+        corrected: The comparison once the candidate reads what the reference reads.
+        differences: Between the contracts.
+
+    Returns:
+        `found`, originating at the first input, if the error is gone with the right contract or
+        originates elsewhere then.
+    """
+    place = next(i for i, row in enumerate(found.rows) if row.op == INPUT)
+    place = max(
+        (i for i, row in enumerate(found.rows) if row.op == INPUT),
+        key=lambda i: found.rows[i].ratio,
+        default=place,
+    )
+    row = found.rows[place]
+    evidence = "; ".join(differences)
+    if corrected.disagrees:
+        evidence += f"; with the right contract, {corrected.summary}"
+    origin = FaultOrigin(
+        place, "", row.op, row.candidate_op, row.candidate_tensor, "contract", evidence
+    )
+    return replace(found, origin=origin, greatest_increase=place, summary=summary_of(origin))
+
+
+def summary_of(origin: FaultOrigin) -> str:
+    """The origin in one sentence."""
+    cause = f"{origin.cause}: {origin.evidence}" if origin.evidence else "cause unknown"
+    where = f"{origin.scope} ({origin.op})" if origin.scope else origin.op
+    return (
+        f"the error originates at {where}, {origin.candidate_op} "
+        f"'{origin.candidate_tensor}': {cause}"
+    )
 
 
 def as_json(localisation: Localisation) -> dict[str, Any]:

@@ -22,9 +22,11 @@ from agecompact.formats import PRECISIONS
 from agecompact.runtimes import pytorch_trace
 from agecompact.runtimes.base import Array, Arrays, Trace
 from agecompact.weights import checkpoints
+from parity_tests.localisation.comparison import Known
 from parity_tests.localisation.graph import rms, with_inputs
 
-_RUNS = 4
+# Runs with simulated rounding over all samples, at least two on each.
+_RUNS = 8
 
 
 @dataclass(frozen=True)
@@ -33,14 +35,13 @@ class ReferenceRun:
 
     Attributes:
         traces: Its traces in float32, one per sample, inputs first.
-        rounding: RMS change that rounding causes, over all samples and in the tensor's unit, by
-            the name of a step's output.
-        state: Its weights and statistics by name, float32.
+        known: The RMS change that rounding causes, over all samples; its weights and statistics,
+            float32, and the epsilon of each batch norm as `<module>.eps`; and a function that runs
+            it again on the same samples with some tensors replaced, inputs among them.
     """
 
     traces: tuple[Trace, ...]
-    rounding: Mapping[str, float]
-    state: Mapping[str, Array]
+    known: Known
 
 
 def run_reference(weights: Path, samples: Sequence[Arrays], precision: str) -> ReferenceRun:
@@ -58,7 +59,7 @@ def run_reference(weights: Path, samples: Sequence[Arrays], precision: str) -> R
     unit = PRECISIONS[precision].rounding_unit
     traces = tuple(_trace(network, sample) for sample in samples)
     squares: dict[str, list[float]] = {}
-    for run in range(_RUNS):
+    for run in range(max(2, _RUNS // len(samples))):
         generator = torch.Generator().manual_seed(run)
         changed = _with_changed_weights(network, unit, generator)
         for sample, exact in zip(samples, traces, strict=True):
@@ -66,14 +67,43 @@ def run_reference(weights: Path, samples: Sequence[Arrays], precision: str) -> R
             for right, wrong in zip(exact, rounded, strict=True):
                 error = rms(np.subtract(wrong.value, right.value, dtype=np.float64))
                 squares.setdefault(right.output, []).append(error**2)
-    state = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    return ReferenceRun(traces, {n: float(np.mean(s)) ** 0.5 for n, s in squares.items()}, state)
+    rounding = {name: float(np.mean(found)) ** 0.5 for name, found in squares.items()}
+    known = Known(rounding, _state(network), partial(_replay, network, samples))
+    return ReferenceRun(traces, known)
+
+
+def _state(network: nn.Module) -> dict[str, Array]:
+    state: dict[str, Array] = {n: tensor.numpy() for n, tensor in network.state_dict().items()}
+    for name, module in network.named_modules():
+        if isinstance(module, nn.BatchNorm2d):
+            state[f"{name}.eps"] = np.asarray(module.eps, np.float64)
+    return state
+
+
+def _replay(
+    network: nn.Module, samples: Sequence[Arrays], replaced: Mapping[str, Sequence[Array]]
+) -> tuple[Trace, ...]:
+    def run(place: int, sample: Arrays) -> Trace:
+        def change(name: str, value: Tensor) -> Tensor:
+            if name not in replaced:
+                return value
+            other = np.asarray(replaced[name][place], np.float32).reshape(value.shape)
+            return torch.from_numpy(np.ascontiguousarray(other))
+
+        inputs = {
+            name: replaced[name][place] if name in replaced else sample[name] for name in sample
+        }
+        return _trace(network, inputs, change)
+
+    return tuple(run(place, sample) for place, sample in enumerate(samples))
 
 
 def _trace(
-    network: nn.Module, sample: Arrays, change: pytorch_trace.Change = lambda value: value
+    network: nn.Module, sample: Arrays, change: pytorch_trace.Change = lambda _, value: value
 ) -> Trace:
-    inputs = {n: torch.from_numpy(np.ascontiguousarray(value)) for n, value in sample.items()}
+    inputs = {
+        n: torch.from_numpy(np.ascontiguousarray(value, np.float32)) for n, value in sample.items()
+    }
     return with_inputs(pytorch_trace.trace(network, inputs, change), sample)
 
 
@@ -81,10 +111,10 @@ def _with_changed_weights(network: nn.Module, unit: float, generator: torch.Gene
     changed = copy.deepcopy(network)
     with torch.no_grad():
         for weight in changed.parameters():
-            weight.copy_(_change(weight, unit, generator))
+            weight.copy_(_change("", weight, unit, generator))
     return changed
 
 
-def _change(value: Tensor, unit: float, generator: torch.Generator) -> Tensor:
+def _change(_: str, value: Tensor, unit: float, generator: torch.Generator) -> Tensor:
     noise = torch.empty_like(value).uniform_(-unit, unit, generator=generator)
     return value + value * noise

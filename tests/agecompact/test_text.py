@@ -143,6 +143,7 @@ _PRINTERS = {
     "agecompact/console/common.py",
     # Before a console exists, or where there is none.
     "agecompact/cli.py",
+    "agecompact/lifeline.py",
     "agecompact/data/cache.py",
     # Messages between processes.
     "agecompact/runtimes/process.py",

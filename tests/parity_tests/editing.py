@@ -201,7 +201,10 @@ def tflite_weights(
         index = tflite_ops(model, kind)[number].inputs[2 if bias else 1]
         buffer = model.buffers[graph.tensors[index].buffer]
         buffer.data = np.array(buffer.data, np.uint8)
-        change(buffer.data.view(np.float32).reshape(graph.tensors[index].shape))
+        values = buffer.data.view(np.float32).reshape(graph.tensors[index].shape)
+        made = change(values)
+        if made is not None:
+            np.copyto(values, made)
 
     return edit
 
@@ -235,6 +238,8 @@ def edited_build(
         rehash: Whether the manifest has the hashes of the edited files, or still those of `good`.
         opsets: Whether a rehashed manifest also has the opsets of the edited files.
     """
+    # Some edits need to know PyTorch's weights.
+    shutil.copyfile(good.weights, folder / good.manifest.weights)
     entries = []
     for file, (source, edit) in edits.items():
         entry = next(each for each in good.manifest.artifacts if each.file == source)
@@ -248,6 +253,5 @@ def edited_build(
             found = {o.domain: o.version for o in onnx.load_model(path).opset_import}
             entry = replace(entry, opset=found[""])
         entries.append(entry)
-    shutil.copyfile(good.weights, folder / good.manifest.weights)
     manifest.write(folder, replace(good.manifest, artifacts=tuple(entries)))
     return manifest.read_builds(folder)[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from agecompact.errors import UsageError
+from agecompact.errors import BackendMissingError, UsageError
 from agecompact.formats import RUNTIMES
 from agecompact.serialization import write_versioned
 from parity_tests.foreign import check_pair
@@ -184,6 +185,27 @@ def test_a_broken_reference_is_an_error_without_a_traceback(
     candidate = folder / "ssrnet_float32.onnx"
     pair = ("--reference", broken, "--candidate", candidate, "--contract", contract)
     done = agecompact("parity", *pair)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "broken.onnx cannot be used as a reference" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["ssrnet_float32.onnx", "ssrnet_float32.tflite"])
+def test_a_damaged_reference_is_an_unreadable_input(
+    name: str, folder: Path, contract: Path, tmp_path: Path
+) -> None:
+    whole = (folder / name).read_bytes()
+    damaged = tmp_path / name
+    damaged.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UsageError, match="cannot be used as a reference"):
+        check_pair(damaged, folder / "ssrnet_float32.onnx", contract, QUICK)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="Core ML runs here")
+def test_a_reference_whose_runtime_is_missing_is_an_error_of_the_environment(
+    folder: Path, contract: Path
+) -> None:
+    with pytest.raises(BackendMissingError, match="cannot be used as a reference"):
+        check_pair(
+            folder / "ssrnet_float32.mlpackage", folder / "ssrnet_float32.onnx", contract, QUICK
+        )

@@ -13,6 +13,7 @@ import torch
 from agecompact.artifacts import golden
 from agecompact.artifacts.manifest import Build
 from agecompact.contract import Layout
+from agecompact.errors import UsageError
 from agecompact.files import size_of
 from agecompact.weights import checkpoints
 from parity_tests import inputs
@@ -107,3 +108,28 @@ def test_the_command_freezes_every_build_and_says_so(
     assert Path(written["folder"]) == build.folder / golden.FOLDER
     pack = golden.read(Path(written["folder"]))
     assert f"{written['folder']}: {len(pack.samples)} inputs, " in done.stderr
+
+
+@pytest.mark.parametrize("name", ["../../outside", "/outside", "a/b"])
+def test_an_input_whose_name_is_a_path_writes_nothing(
+    name: str, copy_build: CopyBuild, tmp_path: Path
+) -> None:
+    build = copy_build("ssrnet", ".onnx")
+    contract = build.manifest.contract
+    contract = replace(contract, crops=(replace(contract.crops[0], name=name),))
+    hostile = Build(build.folder, replace(build.manifest, contract=contract))
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UsageError, match=r"NamedArray\.file"):
+        freeze(hostile, CheckSettings())
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_run_that_fails_leaves_no_earlier_pack(
+    copy_build: CopyBuild, agecompact: Agecompact
+) -> None:
+    build = copy_build("ssrnet", ".onnx")
+    (build.folder / golden.FOLDER).mkdir()
+    (build.folder / golden.FOLDER / golden.FILE_NAME).write_text("{}")
+    build.weights.write_text("no weights")
+    assert agecompact("parity", "freeze", build.folder).returncode != 0
+    assert not (build.folder / golden.FOLDER).exists()

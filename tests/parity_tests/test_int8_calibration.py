@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from agecompact.contract import Tensor
-from agecompact.runtimes.registry import read_metadata
+from agecompact.runtimes.reading import read_metadata
 from agecompact.serialization import write_versioned
 from parity_tests import tolerances
 from parity_tests.foreign import check_pair

@@ -15,6 +15,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from parity_tests.results import Result
+from tests.marks import by_model
 from tests.parity_tests.editing import (
     ArrayEdit,
     Edit,
@@ -246,13 +247,12 @@ def results_of(
     return check
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids="-".join)
+@pytest.mark.parametrize(("model_id", "suffix", "name"), by_model(*FAULTS))
 def test_a_planted_fault_is_reported(
-    fault: tuple[str, str, str], results_of: Callable[[str], Results]
+    model_id: str, suffix: str, name: str, results_of: Callable[[str], Results]
 ) -> None:
-    model_id, suffix, name = fault
     result = results_of(model_id)[f"{name}.{suffix}"]
-    kind = FAULTS[fault][1]
+    kind = FAULTS[model_id, suffix, name][1]
     assert (result.status, result.kind) == (("failed", kind) if kind else ("passed", None))
     if kind == "mismatch":
         assert result.max_years is not None

@@ -11,7 +11,7 @@ from agecompact.contract import Contract
 from agecompact.formats import RUNTIMES
 from agecompact.models import registry
 from parity_tests.inputs import Sample
-from parity_tests.runner import ModelRunner
+from parity_tests.runner import ModelRunner, runtime_process
 from parity_tests.settings import CheckSettings
 from tests.support import BuildOf
 
@@ -29,7 +29,8 @@ def test_a_step_along_the_slopes_of_the_pixels_raises_the_output(
     random = np.random.default_rng(0)
     noise = {n: random.integers(64, 192, (64, 64, 3), np.uint8) for n in contract.input_names}
     path = build_of("c3ae").weights
-    with ModelRunner(path, RUNTIMES["pytorch"], contract, CheckSettings()) as runner:
+    with runtime_process(path, RUNTIMES["pytorch"], CheckSettings()) as process:
+        runner = ModelRunner(process, contract)
         before, (slope,) = runner.slopes([Sample("noise", noise)])
         for name, pixels in noise.items():
             # One level, in the one channel of each pixel that matters most.

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 import re
-import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from agecompact import isolation
 from agecompact.errors import UsageError
 from agecompact.files import json_value, sha256_of
 from agecompact.filetypes import unreadable
+from agecompact.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -73,8 +73,8 @@ def read(path: Path) -> KerasFile:
     """
     if not path.is_file():
         raise UsageError(f"no weights at {path}", fix="check the path")
-    with tempfile.TemporaryDirectory(prefix="agecompact-") as scratch:
-        arrays = Path(scratch) / "arrays.npz"
+    with scratch_folder() as scratch:
+        arrays = scratch / "arrays.npz"
         try:
             names, classes = isolation.call(
                 f"{__name__}:extract", path, arrays, seconds=60, memory_bytes=_MEMORY_BYTES

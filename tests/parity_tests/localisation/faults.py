@@ -217,7 +217,7 @@ IN_FILES: Mapping[str, Mapping[str, Fault]] = {
             "bias dropped", "10 channels",
         ),
         "relu6": Fault(
-            relu6_for_relu, "x_stream.blocks.0.2", "activation replaced or clipped",
+            relu6_for_relu, "x_stream.blocks.0.2", "clipped",
             "clipped to 0..1.5",
         ),
         "pool": Fault(
@@ -284,7 +284,7 @@ IN_FILES: Mapping[str, Mapping[str, Fault]] = {
             "padding side", "0 above",
         ),
         "swish": Fault(swish_for_hardswish, "features.7.block.0.2", "activation replaced", "swish"),
-        "span": Fault(another_span, "", "scale", "0.98936"),
+        "span": Fault(another_span, "", "constant differs", "it is 93, not 94"),
         "clips-below": Fault(
             quantised(_TOP, 4.0), "features.0.1", _CLIPPED, "within 0..",
             op="DequantizeLinear",
@@ -300,7 +300,18 @@ IN_FILES: Mapping[str, Mapping[str, Fault]] = {
         ),
         "channels": Fault(tflite_weights(0, reversed_channels(3)), "trunk.0.bn", "RGB/BGR order"),
         "bias": Fault(tflite_weights(2, zeroed, bias=True), "trunk.2.bn", "bias dropped"),
-        "dead": Fault(tflite_weights(3, lambda v: v.fill(-1e4), bias=True), "trunk.3.relu", "dead"),
+        "dead": Fault(
+            tflite_weights(3, lambda v: v.fill(-1e4), bias=True), "trunk.3.bn", "bias differs",
+        ),
+        # The converter moved the bias of the Linear before it into its own.
+        "after-a-moved-bias": Fault(
+            tflite_weights(1, lambda v: v * np.float32(1.1), kind="FULLY_CONNECTED"), "age",
+            _WEIGHTS, "all are multiplied by 1.1",
+        ),
+        "bias-after-a-moved-bias": Fault(
+            tflite_weights(1, lambda v: v + np.float32(2), kind="FULLY_CONNECTED", bias=True),
+            "age", "bias differs", "shifted by up to 2",
+        ),
         "no-relu": Fault(tflite_without_relu, "trunk.2.relu", "activation removed"),
         "clips": Fault(
             tflite_quantised(1, 0.5), "trunk.1.relu", _CLIPPED, "within 0..0.5",
@@ -330,11 +341,11 @@ IN_FILES: Mapping[str, Mapping[str, Fault]] = {
 # By the file that is exported from a faulty network, and name.
 IN_EXPORTS: Mapping[str, Mapping[str, Fault]] = {
     "c3ae.onnx": {
-        "epsilon": Fault(epsilon("trunk.3.bn"), "trunk.3.bn", "BN epsilon", "1e-05 for 0.001"),
+        "epsilon": Fault(epsilon("trunk.3.bn"), "trunk.3.bn", "BN epsilon", "1e-05, 0.001"),
     },
     "ssrnet.mlpackage": {
         "epsilon": Fault(epsilon("s_stream.blocks.2.1"), "s_stream.blocks.2.1", "BN epsilon"),
-        "relu6": Fault(relu6_module, "x_stream.blocks.1.2", "activation replaced or clipped"),
+        "relu6": Fault(relu6_module, "x_stream.blocks.1.2", "activation replaced", "clip to 0..1"),
         "replaced": Fault(
             parameter("x_stream.blocks.2.0.weight", shuffled), "x_stream.blocks.2.1",
             _WEIGHTS, " of 9,216, by up to", op="conv",

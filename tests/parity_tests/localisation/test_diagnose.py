@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from parity_tests.localisation import epsilon
 from parity_tests.localisation.context import FaultContext, ReferenceOp
 from parity_tests.localisation.diagnose import diagnose
 from parity_tests.localisation.origin import find_origin, passed_on
@@ -53,11 +54,11 @@ CASES = [
     ("softmax removed", context("softmax", "softmax", ROW, softmax(ROW, 2), ROW)),
     ("activation removed", context("relu", "relu", MAPS, RELU, MAPS)),
     ("activation replaced", context("relu", "relu", MAPS, RELU, np.tanh(MAPS))),
-    ("activation replaced or clipped", context("relu", "relu", MAPS, RELU, np.minimum(RELU, 1))),
+    ("clipped", context("relu", "relu", MAPS, RELU, np.minimum(RELU, 1.2))),
     ("quantisation clipped range", CLIPPED),
     ("dead", context("relu", "relu", MAPS, RELU, np.zeros_like(MAPS))),
-    ("scale", context("mul", "mul", MAPS, MAPS, MAPS * 0.99)),
-    ("offset", context("add", "add", MAPS, MAPS, MAPS + 0.5)),
+    ("scaled", context("mul", "mul", MAPS, MAPS, MAPS * 0.99)),
+    ("shifted", context("add", "add", MAPS, MAPS, MAPS + 0.5)),
     ("flatten order", context("flatten", "view", ROW, ROW, ROW[..., ::-1])),
     ("quantisation step", stored(STEPS, "Cast")),
     ("quantisation clipped range", stored(np.clip(STEPS, 0, 1), "DEQUANTIZE")),
@@ -101,7 +102,7 @@ def test_noise_has_no_diagnosis(kind: str) -> None:
 )
 def test_only_rounding_is_diagnosed_as_quantisation(got: np.ndarray) -> None:
     found = diagnose(stored(got, "DequantizeLinear"))
-    assert found is None or found.cause in ("scale", "offset")
+    assert found is None or found.cause in ("scaled", "shifted")
 
 
 KERNEL = RANDOM.normal(size=(4, 6, 3, 3))
@@ -166,3 +167,88 @@ def test_an_error_originates_where_its_ratio_jumps(
 
 def test_an_error_that_the_next_op_undoes_is_not_passed_on() -> None:
     assert passed_on({0: 0.0, 1: 2700.0, 2: 0.8}, {0: [], 1: [0], 2: [1]}) == {0, 2}
+
+
+def test_two_causes_that_explain_an_output_are_both_named() -> None:
+    """Between -1 and 1 these are one function, and nothing says which was meant."""
+    before = np.clip(MAPS, -0.9, 0.9)
+    fault = context("sigmoid", "sigmoid", before, 1 / (1 + np.exp(-before)), before)
+    found = diagnose(fault)
+    assert found is not None
+    assert found.cause == "activation removed or activation replaced"
+    assert "consistent with either: sigmoid is missing or the values are those of clip" in (
+        found.evidence
+    )
+
+
+def test_a_fit_is_not_reported_where_a_prediction_explains_the_output() -> None:
+    """A leaky relu with the slope 0.3 has a name, one with 0.37 is described."""
+    for slope, said in ((0.3, "those of relu with slope 0.3"), (0.37, "multiplied by 0.37")):
+        got = np.where(MAPS > 0, MAPS, slope * MAPS)
+        found = diagnose(context("relu", "relu", MAPS, RELU, got))
+        assert found is not None
+        assert found.cause == "activation replaced"
+        assert said in found.evidence
+
+
+def test_one_value_tells_no_factor_from_a_shift() -> None:
+    right, got = np.full((1, 1, 1), 40.0), np.full((1, 1, 1), 39.0)
+    assert diagnose(context("mul", "mul", right, right, got)) is None
+
+
+PIXELS = RANDOM.uniform(0, 255, size=(2, 1, 3, 5, 5))
+
+
+@pytest.mark.parametrize(
+    ("got", "said"),
+    [
+        (PIXELS / 255, "channels scaled by 0.003922, 0.003922, 0.003922"),
+        (PIXELS - 104, "channels shifted by -104, -104, -104"),
+        (PIXELS[:, :, ::-1] / 2 + 1, "reversed channels scaled by 0.5, 0.5, 0.5 and shifted by 1"),
+    ],
+)
+def test_a_scale_of_one_and_a_shift_of_nothing_are_not_reported(got: np.ndarray, said: str) -> None:
+    found = diagnose(context("face", "input", PIXELS, PIXELS, got))
+    assert found is not None
+    assert found.cause == "value range / mean / std"
+    assert found.evidence == said or found.evidence.startswith(said + ", ")
+
+
+def test_the_scale_of_a_constant_input_is_not_reported() -> None:
+    grey = np.full_like(PIXELS, 128.0)
+    found = diagnose(context("face", "input", grey, grey, grey / 255 - 0.1))
+    assert found is None or "scaled" not in found.evidence
+
+
+VARIANCE = np.array([0.02, 0.05, 0.4, 3.0])
+
+
+@pytest.mark.parametrize(
+    ("variance", "right", "wrong", "known", "said"),
+    [
+        (VARIANCE, 1e-3, 1e-5, 1e-8, "1e-05, 0.001 in the reference"),
+        (VARIANCE, 1e-5, 1e-3, 1e-8, "0.001, 1e-05 in the reference"),
+        (VARIANCE, 1e-3, 4e-4, 1e-8, "0.0004 to 0.0004, 0.001 in the reference"),
+        # So little is known of these channels that 1e-5 and 0 are both possible.
+        (VARIANCE * 1e3, 1e-3, 1e-5, 1e-6, "below 0.00"),
+    ],
+)
+def test_an_epsilon_is_known_as_well_as_its_channels_tell(
+    variance: np.ndarray, right: float, wrong: float, known: float, said: str
+) -> None:
+    stretch = np.sqrt((variance + right) / (variance + wrong))
+    found = epsilon.explain(stretch, np.full(4, known), variance, right)
+    assert said in str(found)
+
+
+def test_no_epsilon_explains_one_scaled_channel() -> None:
+    stretch = np.array([1.0, 1.0, 1.01, 1.0])
+    assert epsilon.explain(stretch, np.full(4, 1e-7), VARIANCE, 1e-3) is None
+
+
+def test_a_wrong_input_is_passed_on_though_rounding_costs_its_readers_more() -> None:
+    assert passed_on({0: 6e7, 1: 4e5, 2: 2e5}, {0: [], 1: [0], 2: [1]}) == {0, 1, 2}
+
+
+def test_a_lucky_rounding_before_a_fault_is_not_its_origin() -> None:
+    assert find_origin({0: 0.0, 1: 15.0, 2: 5.0, 3: 1e7}, {0: [], 1: [0], 2: [1], 3: [2]}) == 3
