@@ -50,12 +50,12 @@ def test_torchs_bn_epsilon_instead_of_keras_fails_with_the_released_weights(
 
 @pytest.mark.parametrize(
     ("model_id", "steps"),
-    [
+    by_model(
         ("ssrnet", at_least(20.0)),
         ("ssrnet", at_most(95.0)),
         ("c3ae", bump(40.0, 45.0, 2.0)),
         ("ssrnet-gender", at_most(0.75)),
-    ],
+    ),
     ids=["lowest ages", "highest ages", "a few ages", "highest scores"],
 )
 def test_a_fault_that_only_other_faces_show_fails_with_the_released_weights(
