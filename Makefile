@@ -1,5 +1,5 @@
 # make demo   the main job: every model through every stage, then one table
-# make test   lint, types and tests
+# make test   lint, types and the fast tests; `make test-all` also runs the slow ones
 # Both set up .venv first, from requirements.lock.
 
 PYTHON ?= python3
@@ -29,7 +29,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 .DELETE_ON_ERROR:
 # It also holds measurements of other devices, which a failed bench must not delete.
 .PRECIOUS: $(BUILD)/latency.json
-.PHONY: demo test lint export parity golden bench bench-arm bench-android bench-ios bench-ios-app \
+.PHONY: demo test test-all lint export parity golden bench bench-arm bench-android bench-ios bench-ios-app \
   arm-bundle adb-loopback mil-conformance report setup clean clean-venv
 
 demo: report
@@ -54,10 +54,18 @@ $(READY): requirements.lock pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# The tests of a file run in one process, because they share what their fixtures make. One thread
-# each: more would only compete for the cores.
+# The tests of a file run in one process, because they share what their fixtures make; files start
+# in the order of tests/conftest.py, the longest first. One thread each: more would only compete for
+# the cores.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	$(PYTEST) -m 'not slow'
+
+# Also converts every model, evaluates the released weights (if AGECOMPACT_DATA names UTKFace) and
+# exports in a network namespace without a network.
+test-all: lint
+	$(PYTEST)
 
 lint: $(READY)
 	$(BIN)/ruff check .

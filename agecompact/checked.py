@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+import reprlib
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -96,7 +97,9 @@ def _check(value: Any, hint: Any, where: str) -> None:
             _check(value, inner, where)
     elif get_origin(hint) is Literal:
         if value not in get_args(hint):
-            raise UsageError(f"{where} is {value!r}", why=f"known: {', '.join(get_args(hint))}")
+            raise UsageError(
+                f"{where} is {reprlib.repr(value)}", why=f"known: {', '.join(get_args(hint))}"
+            )
     elif get_origin(hint) is tuple:
         _check_type(value, (tuple,), where)
         for i, item in enumerate(value):
@@ -109,24 +112,28 @@ def _check(value: Any, hint: Any, where: str) -> None:
     else:
         _check_type(value, (int, float) if hint is float else (hint,), where)
         if isinstance(value, float) and not math.isfinite(value):
-            raise UsageError(f"{where} is {value!r}", why="an unknown number is null")
+            raise UsageError(f"{where} is {reprlib.repr(value)}", why="an unknown number is null")
 
 
 def _check_type(value: Any, allowed: tuple[type, ...], where: str) -> None:
     # In Python a bool is an int; here it is never a number.
     if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
         wanted = " or ".join(kind.__name__ for kind in allowed)
-        raise UsageError(f"{where} is {value!r}", why=f"it should be {wanted}")
+        raise UsageError(f"{where} is {reprlib.repr(value)}", why=f"it should be {wanted}")
 
 
 def _check_limit(value: Any, limit: Range | Pattern, where: str) -> None:
     if isinstance(limit, Pattern):
         if not re.fullmatch(limit.expression, value):
-            raise UsageError(f"{where} is {value!r}", why=f"it does not match {limit.expression}")
+            raise UsageError(
+                f"{where} is {reprlib.repr(value)}", why=f"it does not match {limit.expression}"
+            )
         return
     if limit.above is not None and not value > limit.above:
-        raise UsageError(f"{where} is {value!r}", why=f"not above {limit.above:g}; null if unknown")
+        raise UsageError(
+            f"{where} is {reprlib.repr(value)}", why=f"not above {limit.above:g}; null if unknown"
+        )
     if limit.at_least is not None and not value >= limit.at_least:
-        raise UsageError(f"{where} is {value!r}", why=f"less than {limit.at_least:g}")
+        raise UsageError(f"{where} is {reprlib.repr(value)}", why=f"less than {limit.at_least:g}")
     if limit.at_most is not None and not value <= limit.at_most:
-        raise UsageError(f"{where} is {value!r}", why=f"more than {limit.at_most:g}")
+        raise UsageError(f"{where} is {reprlib.repr(value)}", why=f"more than {limit.at_most:g}")

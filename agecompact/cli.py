@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import os
+import io
 import signal
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
 import click
 
 from agecompact import __version__
-from agecompact.errors import AgecompactError, ExitCode, unknown_name
+from agecompact.errors import AgecompactError, ExitCode, OutputError, unknown_name
+from agecompact.faults import machine_error
 from agecompact.imports import resolve
+from agecompact.startup import Stopped, abandon_broken_streams, output_failure, prepare
+from agecompact.text import one_line
 
 
 @dataclass(frozen=True)
@@ -77,26 +81,62 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """The entry point of the `agecompact` command."""
-    # SIGTERM unwinds the stack as Ctrl-C does, so that no partial file remains.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    code = int(ExitCode.OK)
     try:
-        # Not cli.main: it treats a closed pipe as a failure, and hides exit codes.
-        with cli.make_context("agecompact", sys.argv[1:]) as context:
+        code = _run(sys.argv[1:])
+    finally:
+        abandon_broken_streams()
+    sys.exit(int(code))
+
+
+def _run(arguments: list[str]) -> int:
+    """Runs a verb, says what failed, and returns the exit code.
+
+    Raises:
+        Exception: A bug.
+    """
+    try:
+        prepare(arguments)
+        # Not cli.main: it hides exit codes.
+        with cli.make_context("agecompact", arguments) as context:
             cli.invoke(context)
         sys.stdout.flush()
-    except AgecompactError as error:
-        click.echo(f"error: {error}", err=True)
-        code = error.exit_code
     except click.exceptions.Exit as leave:
-        code = leave.exit_code
+        return leave.exit_code
     except click.ClickException as error:
-        error.show()
-        code = ExitCode.USAGE
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; nothing was left half-written", err=True)
-        code = 128 + signal.SIGINT
-    except BrokenPipeError:
-        # The reader closed the pipe (`agecompact list | head`), which is not a failure.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(int(code))
+        text = io.StringIO()
+        error.show(text)
+        for line in text.getvalue().splitlines():
+            _say(one_line(line))
+        return ExitCode.USAGE
+    except (click.Abort, KeyboardInterrupt) as stop:
+        _say("interrupted; nothing was left half-written")
+        return 128 + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
+    except (Exception, SystemExit) as error:
+        if isinstance(output_failure(), BrokenPipeError):
+            # The reader closed the pipe (`agecompact list | head`). Like other programs, end
+            # without a word; but not with 0, since a check that was cut short has not passed.
+            return 128 + signal.SIGPIPE
+        reported = _reported(error)
+        if reported is None:
+            raise
+        _say(f"error: {reported}")
+        return reported.exit_code
+    return ExitCode.OK
+
+
+def _reported(error: BaseException) -> AgecompactError | None:
+    """The error to report for an exception; None if it is a bug."""
+    failure = output_failure()
+    if failure is not None and failure in (error, error.__cause__):
+        return OutputError(
+            "cannot write to standard output",
+            why=failure.strerror or str(failure),
+            fix="redirect it to another file, or free some space there",
+        )
+    return error if isinstance(error, AgecompactError) else machine_error(error)
+
+
+def _say(text: str) -> None:
+    """Prints to standard error, whose own faults change nothing."""
+    with suppress(OSError):
+        click.echo(text, err=True)

@@ -25,6 +25,10 @@ Interpolation = Literal["area", "linear"]
 Dtype = Literal["float32", "uint8"]
 Unit = Literal["years", "score"]
 
+# Inputs are allocated by the contract in a foreign file. No face network for a phone needs more.
+_MOST_PIXELS = 1024
+_MOST_CROPS = 16
+
 
 @dataclass(frozen=True)
 class Crop:
@@ -107,10 +111,15 @@ class Contract:
     interpolation: Interpolation = "area"
 
     def __post_init__(self) -> None:
-        if not self.crops or len({crop.name for crop in self.crops}) != len(self.crops):
-            raise UsageError("a contract needs at least one crop, and each crop its own name")
-        if min(self.height, self.width) < 1:
-            raise UsageError("a contract's height and width must be at least 1 pixel")
+        if not 1 <= len({crop.name for crop in self.crops}) == len(self.crops) <= _MOST_CROPS:
+            raise UsageError(
+                f"a contract needs 1 to {_MOST_CROPS} crops, and each crop its own name"
+            )
+        if not (1 <= self.height <= _MOST_PIXELS and 1 <= self.width <= _MOST_PIXELS):
+            raise UsageError(
+                f"a contract's height and width are from 1 to {_MOST_PIXELS} pixels",
+                why=f"this one has {self.height} and {self.width}",
+            )
         if any(s <= 0 for s in self.std):
             raise UsageError("a contract's std must be positive")
 

@@ -1,8 +1,8 @@
 """Errors that a user can act on, and exit codes that scripts can rely on.
 
 Every error says what failed, why, and the command or change that fixes it. The command line prints
-these three lines and no traceback. Anything that is not an `AgecompactError` is a bug and keeps its
-traceback.
+these three lines, as printable text, and no traceback. Anything that is not an `AgecompactError` is
+a bug and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -10,6 +10,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from enum import IntEnum
+
+from agecompact.text import one_line
+
+# A text of a foreign file may have any length.
+_LONGEST = 1000
 
 
 class ExitCode(IntEnum):
@@ -46,12 +51,19 @@ class AgecompactError(Exception):
         return f"{self.what}: {self.why}" if self.why else self.what
 
     def __str__(self) -> str:
-        lines = [self.what]
+        lines = [_short(self.what)]
         if self.why:
-            lines.append(f"why: {self.why}")
+            # Lines of another program's output are indented, so that none looks like the fix.
+            first, *more = self.why.splitlines()
+            lines += [f"why: {_short(first)}", *(f"     {_short(line.strip())}" for line in more)]
         if self.fix:
-            lines.append(f"fix: {self.fix}")
+            lines.append(f"fix: {one_line(self.fix)}")
         return "\n".join(lines)
+
+
+def _short(text: str) -> str:
+    line = one_line(text)
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
 
 
 class UsageError(AgecompactError):
@@ -66,6 +78,12 @@ class GateError(AgecompactError):
 
 class BackendMissingError(AgecompactError):
     """A runtime, an extra or a system facility is not available."""
+
+    exit_code = ExitCode.ENVIRONMENT
+
+
+class MachineError(AgecompactError):
+    """The machine failed or limits this process: memory, disks, open files, processes."""
 
     exit_code = ExitCode.ENVIRONMENT
 

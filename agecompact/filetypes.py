@@ -143,7 +143,8 @@ def _holds_pickle(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("data.pkl") for name in archive.namelist())
-    except zipfile.BadZipFile:
+    # zipfile raises many kinds of exceptions for a damaged directory.
+    except Exception:
         return False
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from agecompact import markdown
+from agecompact.artifacts import confined, parity
 from agecompact.artifacts.manifest import Build, Entry, read_builds
+from agecompact.artifacts.parity import Result
 from agecompact.bench import store
 from agecompact.bench.record import Record
 from agecompact.bench.tables import DASH, error_text, known_columns
 from agecompact.bench.validity import validated
-from agecompact.files import read_json, sha256_of
+from agecompact.errors import UsageError
 from agecompact.formats import COMPUTE_UNITS, RUNTIMES, opened_by
 from agecompact.tables import Column, Table
 
@@ -85,27 +87,26 @@ def summaries(root: Path) -> tuple[ArtifactSummary, ...]:
     Raises:
         UsageError: No build was found, or a file cannot be read.
     """
-    parity = _parity_results(root / "parity.json")
+    checked = _decisive(root / parity.FILE_NAME)
     measured = _measured(root / store.FILE_NAME)
     found = []
     for build in read_builds(root):
         for entry in build.manifest.artifacts:
-            path = build.path(entry)
-            key = entry.file, sha256_of(path) if path.exists() else ""
-            found.append(_summary(build, entry, parity.get(key, {}), measured.get(key, [])))
+            key = entry.file, _sha256(build.path(entry))
+            found.append(_summary(build, entry, checked.get(key), measured.get(key, [])))
     return tuple(found)
 
 
 def _summary(
-    build: Build, entry: Entry, result: Mapping[str, Any], records: Sequence[Record]
+    build: Build, entry: Entry, result: Result | None, records: Sequence[Record]
 ) -> ArtifactSummary:
     timed = next((r for r in records if _has_settings_of_reference(r)), None)
     return ArtifactSummary(
         model=build.manifest.model,
         artifact=entry.file,
         file_bytes=entry.bytes,
-        max_years=result.get("max_years"),
-        p99_years=result.get("p99_years"),
+        max_years=result.max_years if result else None,
+        p99_years=result.p99_years if result else None,
         unit=build.manifest.contract.output.unit,
         ratio=timed.ratio.median if timed and timed.ratio else None,
         ratio_invalid=_why_invalid(timed) if timed else "",
@@ -115,14 +116,22 @@ def _summary(
     )
 
 
+def _sha256(path: Path) -> str:
+    """The hash of an artefact as it is now; empty if it cannot be read, so that nothing matches."""
+    try:
+        return confined.sha256_of(path)
+    except UsageError:
+        return ""
+
+
 def to_markdown(table: Sequence[ArtifactSummary]) -> str:
     """Returns the summaries as a table in GitHub's Markdown."""
-    lines = [
-        "| " + " | ".join(HEADINGS) + " |",
-        "|" + "|".join("---:" if h in _RIGHT_ALIGNED else "---" for h in HEADINGS) + "|",
+    columns = [
+        replace(column, kind="number" if column.heading in _RIGHT_ALIGNED else "text")
+        for column, _ in _COLUMNS
     ]
-    lines += ["| " + " | ".join(summary.cells()) + " |" for summary in table]
-    return "\n".join(lines) + "\n"
+    rows = ([markdown.escape(cell) for cell in summary.cells()] for summary in table)
+    return "\n".join(markdown.table(columns, rows)) + "\n"
 
 
 def to_table(table: Sequence[ArtifactSummary]) -> Table:
@@ -139,24 +148,22 @@ def to_table(table: Sequence[ArtifactSummary]) -> Table:
     )
 
 
-def _parity_results(path: Path) -> dict[tuple[str, str], dict[str, Any]]:
+def _decisive(path: Path) -> dict[tuple[str, str | None], Result]:
     """Returns the decisive parity result of each file, by name and hash.
 
     A file is checked in several runtimes. The first failure decides; else the first pass, whose
     runtime is the closest to a phone's; else it was skipped everywhere.
     """
-    if not path.is_file():
-        return {}
-    decisive: dict[tuple[str, str], dict[str, Any]] = {}
-    for result in read_json(path, what="parity result").get("results", []):
-        key = result["artifact"], result["sha256"]
+    decisive: dict[tuple[str, str | None], Result] = {}
+    for result in parity.read(path) if path.is_file() else ():
+        key = result.artifact, result.sha256
         if key not in decisive or _weight(result) > _weight(decisive[key]):
             decisive[key] = result
     return decisive
 
 
-def _weight(result: Mapping[str, Any]) -> int:
-    return ("skipped", "passed", "failed").index(result["status"])
+def _weight(result: Result) -> int:
+    return ("skipped", "passed", "failed").index(result.status)
 
 
 def _measured(path: Path) -> dict[tuple[str, str], list[Record]]:
@@ -201,13 +208,13 @@ def _marked(text: str, why_invalid: str) -> str:
     return f"{text} (invalid: {why_invalid})" if why_invalid else text
 
 
-def _status(result: Mapping[str, Any]) -> str:
-    if not result:
+def _status(result: Result | None) -> str:
+    if result is None:
         return "not checked"
-    if result["kind"] == "missing":
-        return "not run here"
-    status = result["status"] if result["kind"] is None else f"failed: {result['kind']}"
-    return f"{status} ({result['label']})" if _is_core_ml_stand_in(result["runtime"]) else status
+    if result.status == "skipped":
+        return result.verdict
+    label = f" ({result.label})" if _is_core_ml_stand_in(result.runtime) else ""
+    return result.verdict + label
 
 
 def _is_core_ml_stand_in(name: str) -> bool:

@@ -8,8 +8,8 @@ are NaN, `"no"` for a bool and 2.7 for an int. A dataclass with a `SCHEMA_VERSIO
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
+import reprlib
 import tomllib
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -21,7 +21,15 @@ from cattrs.cols import homogenous_tuple_structure_factory
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from agecompact.errors import AgecompactError, UsageError
-from agecompact.files import parse_file, pretty_json, read_json, write_text
+from agecompact.files import (
+    check_plain,
+    finite,
+    json_value,
+    parse_file,
+    pretty_json,
+    read_json,
+    write_text,
+)
 
 VERSION_KEY = "schema_version"
 
@@ -95,7 +103,7 @@ def parse_json(text: str | bytes, kind: type[_T], *, where: str, fix: str = "") 
         UsageError: The text is not JSON, or as in `structure`.
     """
     try:
-        value = json.loads(text)
+        value = json_value(text)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{where} is not JSON", why=str(error), fix=fix) from None
     return structure(value, kind, where=where, fix=fix)
@@ -107,8 +115,26 @@ def read_toml(path: Path, *, what: str, fix: str = "") -> dict[str, Any]:
     Raises:
         UsageError: The file is missing or is not TOML, see `files.parse_file`.
     """
-    table: dict[str, Any] = parse_file(path, tomllib.loads, what=what, fix=fix)
+    table: dict[str, Any] = parse_file(path, parse_toml, what=what, fix=fix)
     return table
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Parses TOML strictly, so that the values can be written as JSON.
+
+    Raises:
+        ValueError: The text is not TOML, is nested too deeply, or has NaN, an infinite number, a
+            date or a time.
+        RecursionError: It is nested so deeply that it cannot be parsed.
+    """
+    table = tomllib.loads(text, parse_float=finite)
+    check_plain(table)
+    return table
+
+
+def shown(value: Any) -> str:
+    """A value of a file in an error message: its beginning, as Python writes it."""
+    return reprlib.repr(value)
 
 
 @cache
@@ -136,7 +162,7 @@ def _exactly(kind: type) -> Callable[[Any, Any], Any]:
 
     def hook(value: Any, _: Any) -> Any:
         if type(value) not in accepted or (kind is float and not math.isfinite(value)):
-            raise TypeError(f"{value!r} is not {_NAMES[kind]}")
+            raise TypeError(f"{shown(value)} is not {_NAMES[kind]}")
         return kind(value)
 
     return hook
@@ -144,7 +170,7 @@ def _exactly(kind: type) -> Callable[[Any, Any], Any]:
 
 def _path(value: Any, _: Any) -> Path:
     if not isinstance(value, str) or not value or "\0" in value:
-        raise TypeError(f"{value!r} is not a path")
+        raise TypeError(f"{shown(value)} is not a path")
     return Path(value)
 
 
@@ -158,7 +184,7 @@ def _literal(kind: Any) -> Callable[[Any, Any], Any]:
     def hook(value: Any, _: Any) -> Any:
         # Not `in`, because True == 1.
         if not any(value == choice and type(value) is type(choice) for choice in choices):
-            raise ValueError(f"{value!r} is none of {', '.join(map(str, choices))}")
+            raise ValueError(f"{shown(value)} is none of {', '.join(map(str, choices))}")
         return value
 
     return hook
@@ -174,7 +200,7 @@ def _homogeneous_tuple(kind: Any, converter: cattrs.Converter) -> Callable[[Any,
     def hook(value: Any, own: Any) -> Any:
         # Python takes text for a sequence.
         if not isinstance(value, list | tuple):
-            raise TypeError(f"{value!r} is not a list")
+            raise TypeError(f"{shown(value)} is not a list")
         return items(value, own)
 
     return hook
@@ -189,7 +215,7 @@ def _fixed_tuple(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any],
 
     def hook(value: Any, _: Any) -> Any:
         if not isinstance(value, list | tuple) or len(value) != len(kinds):
-            raise TypeError(f"{value!r} is not a list of {len(kinds)}")
+            raise TypeError(f"{shown(value)} is not a list of {len(kinds)}")
         return tuple(
             converter.structure(item, each) for item, each in zip(value, kinds, strict=True)
         )
@@ -207,7 +233,7 @@ def _mapping(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any
 
     def hook(value: Any, own: Any) -> Any:
         if not isinstance(value, dict):
-            raise TypeError(f"{value!r} is not an object")
+            raise TypeError(f"{shown(value)} is not an object")
         return items(value, own)
 
     return hook
@@ -227,13 +253,13 @@ def _fields(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]
 
     def hook(value: Any, own: Any) -> Any:
         if not isinstance(value, Mapping):
-            raise TypeError(f"{value!r} is not an object")
+            raise TypeError(f"{shown(value)} is not an object")
         if version is None:
             return fields(value, own)
         found = value.get(VERSION_KEY)
         if found != version or isinstance(found, bool):
             raise SchemaVersionError(
-                f"it has schema version {found!r}, this agecompact reads version {version}"
+                f"it has schema version {shown(found)}, this agecompact reads version {version}"
             )
         return fields({k: v for k, v in value.items() if k != VERSION_KEY}, own)
 

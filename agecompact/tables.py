@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from agecompact.text import one_line
+
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
 
@@ -39,15 +41,20 @@ class Table:
 
     Attributes:
         columns: The columns; the first names the row.
-        rows: A text for each column.
-        title: Above the table; empty for none.
-        caption: Below it; empty for none.
+        rows: A text for each column, which is printed on one line.
+        title: Above the table, on one or more lines; empty for none.
+        caption: Below it, likewise.
     """
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
     title: str = ""
     caption: str = ""
+
+    def __post_init__(self) -> None:
+        """Makes the cells printable."""
+        rows = tuple(tuple(map(one_line, row)) for row in self.rows)
+        object.__setattr__(self, "rows", rows)
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
@@ -62,12 +69,15 @@ class Table:
         yield from self._blocks()
 
     def _cells(self, index: int) -> list[str]:
-        return [self.columns[index].heading, *(row[index] for row in self.rows)]
+        return [self._heading(index), *(row[index] for row in self.rows)]
+
+    def _heading(self, index: int) -> str:
+        return one_line(self.columns[index].heading)
 
     def _narrowest(self, index: int) -> int:
         """The least width that breaks no name, number or word."""
         cells = self._cells(index)
-        whole = max(len(line) for cell in cells for line in (cell.splitlines() or [""]))
+        whole = max(map(len, cells))
         if self.columns[index].kind != "text":
             return whole
         word = max((len(word) for cell in cells for word in cell.split()), default=0)
@@ -79,7 +89,7 @@ class Table:
         from rich.text import Text
 
         grid = Grid(
-            title=Text(self.title) if self.title else None,
+            title=Text(_lines(self.title)) if self.title else None,
             caption=Text(self._caption(shown)) if self._caption(shown) else None,
             box=box.SIMPLE_HEAD,
             padding=(0, 1),
@@ -90,7 +100,7 @@ class Table:
         for i in shown:
             column = self.columns[i]
             grid.add_column(
-                Text(column.heading),
+                Text(self._heading(i)),
                 justify="right" if column.kind == "number" else "left",
                 no_wrap=column.kind != "text",
                 overflow="fold",
@@ -103,17 +113,21 @@ class Table:
     def _caption(self, shown: Sequence[int]) -> str:
         left_out = [c.heading for i, c in enumerate(self.columns) if i not in shown]
         note = f"too narrow for: {', '.join(left_out)}" if left_out else ""
-        return "\n".join(line for line in (self.caption, note) if line)
+        return _lines("\n".join(line for line in (self.caption, note) if line))
 
     def _blocks(self) -> Iterator[RenderableType]:
         from rich.text import Text
 
         if self.title:
-            yield Text(self.title, style="italic")
+            yield Text(_lines(self.title), style="italic")
         for row in self.rows:
             yield Text(row[0], style="bold")
-            for column, cell in zip(self.columns[1:], row[1:], strict=True):
+            for i, cell in enumerate(row[1:], start=1):
                 if cell:
-                    yield Text(f"  {column.heading}: {cell}")
+                    yield Text(f"  {self._heading(i)}: {cell}")
         if self.caption:
-            yield Text(self.caption, style="dim italic")
+            yield Text(_lines(self.caption), style="dim italic")
+
+
+def _lines(text: str) -> str:
+    return "\n".join(map(one_line, text.splitlines()))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,11 +13,16 @@ from agecompact.console.common import emit, json_option, progress, say, screen
 from agecompact.errors import ConversionError, GateError, UsageError
 from agecompact.formats import EXPORTED, PRECISIONS
 from agecompact.models import registry
+from agecompact.runtimes.reading import Reader
 from agecompact.serialization import unstructure
 from agecompact.weights import checkpoints
 from export import pipeline, targets
 from export.job import InputKind
+from export.publish import Removed
 from export.verify import check
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _OUT = Path("build")
 _FORMATS = ", ".join(EXPORTED)
@@ -61,45 +68,69 @@ def export(
     """Convert weights to ONNX, TFLite and Core ML.
 
     Writes build/<model>/ with the artefacts and manifest.json. Without --format, all formats are
-    made; without --precision, all precisions.
+    made; without --precision, all precisions. An existing build's other artefacts are kept if they
+    come from the same weights and tools; what is removed is listed.
     """
     chosen = targets.select(formats, precisions)
     sources = _sources(models, every, weights)
     console = screen(json_target)
     written = []
+    names = {(target.format.name, target.precision.name) for target in chosen}
     formats_chosen = {target.format.name for target in chosen}
     with progress(console, "export", len(sources) * len(formats_chosen)) as stages:
         for source in sources:
             request = pipeline.Request(source, chosen, out, dynamic_batch, input_kind, keep_going)
             written.append(pipeline.export(request, stages))
-    for made in written:
-        for entry in made.artifacts:
-            say(console, f"{out / made.model / entry.file}  {entry.bytes:,} bytes")
-    emit(unstructure(written), json_target)
-    if missing := [each for made in written for each in made.not_made]:
+    for each in written:
+        for entry in each.manifest.artifacts:
+            kept = ", kept" if entry.file in each.kept else ""
+            path = out / each.manifest.model / entry.file
+            say(console, f"{path}  {entry.bytes:,} bytes{kept}")
+    _say_removed(console, [removed for each in written for removed in each.removed])
+    emit(unstructure([each.manifest for each in written]), json_target)
+    missing = [
+        entry
+        for each in written
+        for entry in each.manifest.not_made
+        if (entry.format, entry.precision) in names
+    ]
+    if missing:
         raise ConversionError(
             f"{len(missing)} artefacts were not made",
             why="\n     ".join(f"{each.file}: {each.reason}" for each in missing),
         )
 
 
+def _say_removed(console: Console, removed: Sequence[Removed]) -> None:
+    """Says what an older build had that the new one does not have."""
+    for each in removed:
+        say(console, f"removed {each.path}: {each.why}")
+    commands = dict.fromkeys(each.again for each in removed if each.again)
+    if commands:
+        say(console, "to make them again:" if len(removed) > 1 else "to make it again:")
+        for command in commands:
+            say(console, f"  {command}")
+
+
 @click.command()
 @click.argument("build", type=click.Path(path_type=Path), default=_OUT)
 @json_option
 def verify(build: Path, json_target: str | None) -> None:
-    """Check a build folder: the hash of every file, and the metadata inside every artefact."""
+    """Check a build folder: the hash and the metadata of every file, and that there is no other."""
     builds = manifest.read_builds(build)
-    faults = {b.manifest.model: check(b) for b in builds}
+    with Reader() as reader:
+        faults = {b.manifest.model: check(b, reader) for b in builds}
     emit({"schema_version": manifest.Manifest.SCHEMA_VERSION, "faults": faults}, json_target)
     found = [fault for lines in faults.values() for fault in lines]
     if found:
         raise GateError(
             f"{build} is not intact",
             why="\n     ".join(found),
-            fix="export the models again",
+            fix="export the models again, and move what is not part of the build",
         )
     count = sum(len(b.manifest.artifacts) for b in builds)
-    screen(json_target).print(f"{build}: {len(builds)} models, {count} artefacts, all intact")
+    console = screen(json_target)
+    say(console, f"{build}: {len(builds)} models, {count} artefacts, all intact")
 
 
 def _sources(models: tuple[str, ...], every: bool, weights: Path | None) -> list[Path]:

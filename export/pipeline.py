@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from agecompact.artifacts import manifest
+from agecompact.children import child
 from agecompact.console.common import Stages
-from agecompact.errors import AgecompactError, BackendMissingError, ConversionError, UsageError
-from agecompact.files import atomic_path, make_folder, output_errors, sha256_of, size_of
+from agecompact.errors import (
+    BackendMissingError,
+    ConversionError,
+    MachineError,
+    UsageError,
+)
+from agecompact.faults import fault_in
+from agecompact.files import make_folder, output_errors, sha256_of, size_of
 from agecompact.formats import EXPORTED, Format, Target
 from agecompact.imports import module_command
 from agecompact.models import registry
-from agecompact.runtimes import registry as runtimes
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
+from agecompact.scratch import raise_if_full, scratch_folder
 from agecompact.serialization import read_versioned, write_versioned
 from agecompact.weights import checkpoints
 from export.job import Conversion, InputKind, Job, Reply
+from export.publish import Published, publish
 
 _LOG_LINES = 5
-# A converter that fails with less free space than this failed because the disk is full.
-_FULL_BYTES = 1 << 16
+_KILLED = "if it ran out of memory, end other programs, then export again"
 _KEEP_GOING = "to make the other formats, add --keep-going"
 _SILENT = Stages(start=lambda _: None, done=lambda _: None)
 
@@ -55,22 +60,23 @@ class Request:
     keep_going: bool = False
 
 
-def export(request: Request, stages: Stages = _SILENT) -> manifest.Manifest:
+def export(request: Request, stages: Stages = _SILENT) -> Published:
     """Exports one model.
 
     All files are made in a scratch folder inside `out`. `out/<model>/` is created, or replaced, in
-    one step at the end.
+    one step at the end; `publish` says what it keeps of an older build.
 
     Args:
         request: What to make.
         stages: Shows the progress, one stage per format.
 
     Returns:
-        The manifest, as written.
+        The build, as written.
 
     Raises:
         UsageError: The weights cannot be read, or `out/<model>/` contains other files.
-        BackendMissingError: A converter's extra is not installed.
+        BackendMissingError: A converter's extra is not installed, or a limit stopped it.
+        MachineError: A converter was killed, or ran into a limit of the machine.
         ConversionError: A converter failed, and `keep_going` is not set.
         OutputError: `out` cannot be written to, or the disk is full.
     """
@@ -81,35 +87,31 @@ def export(request: Request, stages: Stages = _SILENT) -> manifest.Manifest:
     measured = complexity.measure(weights.network(), weights.contract)
     make_folder(request.out)
     _refuse_foreign(request.out / weights.model_id)
-    with output_errors(request.out):
-        scratch = Path(tempfile.mkdtemp(prefix=".export-", dir=request.out)).resolve()
-    try:
-        with output_errors(request.out):
-            copied = scratch / f"{weights.model_id}.safetensors"
-            shutil.copyfile(request.weights, copied)
-            if weights.card:
-                # The terms in the artefacts' metadata come from the card.
-                shutil.copyfile(
-                    checkpoints.card_path(request.weights), checkpoints.card_path(copied)
-                )
-            entries, not_made = _run_stages(request, copied, scratch, stages)
-            written = manifest.Manifest(
-                model=weights.model_id,
-                weights=copied.name,
-                weights_sha256=weights.sha256,
-                source=registry.get(weights.model_id).source,
-                terms=weights.terms,
-                contract=weights.contract,
-                parameters=measured.parameters,
-                folded_parameters=measured.folded_parameters,
-                macs=measured.macs,
-                artifacts=tuple(entries),
-                not_made=tuple(not_made),
-            )
-            _publish(written, scratch, request.out / weights.model_id)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return written
+    with output_errors(request.out), scratch_folder(request.out) as scratch:
+        copied = scratch / f"{weights.model_id}.safetensors"
+        shutil.copyfile(request.weights, copied)
+        if weights.card:
+            # The terms in the artefacts' metadata come from the card.
+            shutil.copyfile(checkpoints.card_path(request.weights), checkpoints.card_path(copied))
+        entries, not_made = _run_stages(request, copied, scratch, stages)
+        made = manifest.Manifest(
+            model=weights.model_id,
+            weights=copied.name,
+            weights_sha256=weights.sha256,
+            source=registry.get(weights.model_id).source,
+            terms=weights.terms,
+            contract=weights.contract,
+            parameters=measured.parameters,
+            folded_parameters=measured.folded_parameters,
+            macs=measured.macs,
+            artifacts=tuple(entries),
+            not_made=tuple(not_made),
+        )
+        released = checkpoints.is_released(weights.model_id) and (
+            checkpoints.released_path(weights.model_id) == request.weights
+        )
+        source = None if released else request.weights
+        return publish(made, scratch, request.out, source)
 
 
 def _run_stages(
@@ -194,27 +196,28 @@ def _convert(format_: Format, job: Job, scratch: Path) -> Conversion:
     command = module_command("export.worker", options=("-W", "ignore"))
     what = f"converting '{job.weights.stem}' to {format_.name} failed"
     with (scratch / "log.txt").open("w+", errors="replace") as log:
-        process = subprocess.Popen(
+        with child(
             [*command, format_.name, request, reply],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=job.folder,
-            env=_environment(),
-        )
-        try:
-            code = process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            why = f"it took longer than {timeout_s:g} s"
-            raise ConversionError(what, why=why, fix=_KEEP_GOING) from None
-        finally:
-            process.kill()
-            process.wait()
+            env=_environment(scratch),
+        ) as process:
+            try:
+                code = process.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                why = f"it took longer than {timeout_s:g} s"
+                raise ConversionError(what, why=why, fix=_KEEP_GOING) from None
         log.seek(0)
         last = [line.strip() for line in log.read().splitlines() if line.strip()][-_LOG_LINES:]
-    if code != 0 and shutil.disk_usage(scratch).free < _FULL_BYTES:
+    if code != 0:
         # The log is on the same disk and may lack the reason.
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise_if_full(scratch)
+        if fault := fault_in("\n".join(last)):
+            raise MachineError(what, why=f"{fault.what}: {last[-1]}", fix=fault.fix)
+    if code == -signal.SIGKILL:
+        raise MachineError(what, why="its process was killed", fix=_KILLED)
     if code != 0 or not reply.is_file():
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         why = "\n     ".join([f"its process ended with {how}:", *last])
@@ -228,13 +231,17 @@ def _convert(format_: Format, job: Job, scratch: Path) -> Conversion:
     return result.conversion
 
 
-def _environment() -> dict[str, str]:
+def _environment(scratch: Path) -> dict[str, str]:
     """The environment of converters: this Python's programs on PATH, no logs, no GPU."""
+    temporary = scratch / "tmp"
+    temporary.mkdir(exist_ok=True)
     scripts = str(Path(sys.executable).parent)
     return {
         **os.environ,
         # onnx2tf runs onnxsim as a program; if it is not on PATH, onnx2tf silently skips it.
         "PATH": os.pathsep.join([scripts, os.environ.get("PATH", "")]),
+        # What libraries leave there goes with the scratch folder.
+        "TMPDIR": str(temporary),
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "CUDA_VISIBLE_DEVICES": "",
         # The same order of sets, hence the same bytes, every time.
@@ -245,30 +252,17 @@ def _environment() -> dict[str, str]:
 def _reject_unreadable(path: Path) -> None:
     """Rejects a file without metadata, or one that its runtime cannot open or that crashes it."""
     try:
-        runtimes.read_metadata(path)
-    except AgecompactError as error:
-        raise ConversionError(
-            f"the converted file cannot be read: {path.name}", why=error.summary, fix=_KEEP_GOING
-        ) from None
-    try:
         with RuntimeProcess(path) as process:
+            process.metadata()
             process.open()
     except RuntimeFailure as failure:
         # Without macOS there is no Core ML to open a package with; parity checks it otherwise.
         if failure.kind != "missing":
             raise ConversionError(
-                f"the converted file does not open: {path.name}", why=str(failure), fix=_KEEP_GOING
+                f"the converted file cannot be used: {path.name}",
+                why=str(failure),
+                fix=_KEEP_GOING,
             ) from None
-
-
-def _publish(written: manifest.Manifest, scratch: Path, folder: Path) -> None:
-    """Moves the finished build to its folder in one step, replacing an older build."""
-    with atomic_path(folder) as temporary:
-        temporary.mkdir()
-        (scratch / written.weights).rename(temporary / written.weights)
-        for entry in written.artifacts:
-            (scratch / entry.format / entry.file).rename(temporary / entry.file)
-        manifest.write(temporary, written)
 
 
 def _refuse_foreign(folder: Path) -> None:

@@ -7,6 +7,7 @@ reads. Parity checks both against the same PyTorch reference.
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -62,6 +63,8 @@ def convert(job: Job) -> Conversion:
     With `input_kind="image"` the inputs are Core ML images of the contract's colour order. The
     contract inside then states uint8 and RGB: Core ML reorders the channels itself.
     """
+    # coremltools imports TensorFlow if it is installed: seconds, for converters of Keras models.
+    sys.modules.setdefault("tensorflow", None)  # type: ignore[arg-type]
     import coremltools as ct
 
     logging.getLogger("coremltools").setLevel(logging.ERROR)

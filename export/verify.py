@@ -2,44 +2,115 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from agecompact.artifacts import confined, golden, manifest
 from agecompact.artifacts.manifest import Build, Entry
+from agecompact.artifacts.provenance import differences
+from agecompact.bench import store
+from agecompact.contract import Contract
 from agecompact.errors import AgecompactError
-from agecompact.files import sha256_of, size_of
-from agecompact.runtimes import registry as runtimes
+from agecompact.files import size_of
+from agecompact.runtimes.reading import Reader
+
+# What later stages write into the folder of a single build.
+_LATER = frozenset({golden.FOLDER, "parity.json", "parity.xml", store.FILE_NAME})
 
 
-def check(build: Build) -> list[str]:
+def check(build: Build, reader: Reader) -> list[str]:
     """Lists the faults of a build, one line each; empty if it is intact.
 
-    Compares the hash of every file and the metadata inside every artefact with the manifest.
+    Compares with the manifest the hash and the metadata of every file, the golden pack, and what is
+    in the folder.
+
+    Args:
+        build: The build.
+        reader: Reads its files.
     """
-    manifest = build.manifest
-    faults = []
-    files = {manifest.weights: manifest.weights_sha256}
-    files.update({entry.file: entry.sha256 for entry in manifest.artifacts})
-    for name, sha256 in files.items():
-        path = build.folder / name
-        if not path.exists():
-            faults.append(f"{path} is missing")
-        elif sha256_of(path) != sha256:
-            faults.append(f"{path} has changed since the export: its sha256 differs")
-    for entry in manifest.artifacts:
-        if build.path(entry).exists():
-            faults.extend(_metadata_faults(build, entry))
-    return faults
+    return [
+        *_weights_faults(build, reader),
+        *(fault for entry in build.manifest.artifacts for fault in _faults(build, entry, reader)),
+        *_golden_faults(build),
+        *_folder_faults(build),
+    ]
 
 
-def _metadata_faults(build: Build, entry: Entry) -> list[str]:
-    path = build.path(entry)
+def _weights_faults(build: Build, reader: Reader) -> Iterator[str]:
+    made, path = build.manifest, build.weights
     try:
-        described = runtimes.read_metadata(path)
+        yield from _hash_faults(path, made.weights_sha256)
+        described = reader.metadata(path)
     except AgecompactError as error:
-        return [f"{path}: {error.what}"]
-    faults = []
-    if described.model != build.manifest.model:
-        faults.append(f"{path} is of model '{described.model}'")
-    if described.weights_sha256 != build.manifest.weights_sha256:
-        faults.append(f"{path} was converted from other weights")
+        yield error.summary
+        return
+    if described.model != made.model:
+        yield f"{path} is of model '{described.model}'"
+    if described.contract != made.contract:
+        yield f"{path} has another contract than {manifest.FILE_NAME}"
+
+
+def _faults(build: Build, entry: Entry, reader: Reader) -> Iterator[str]:
+    made, path = build.manifest, build.path(entry)
+    try:
+        yield from _hash_faults(path, entry.sha256)
+        described = reader.metadata(path)
+    except AgecompactError as error:
+        yield error.summary
+        return
+    for difference in differences(described, made, entry):
+        yield f"{path}: {difference}"
+    if described.contract != _converted(made.contract, described.contract):
+        yield f"{path} has another contract than {manifest.FILE_NAME}"
     if size_of(path) != entry.bytes:
-        faults.append(f"{path} has {size_of(path)} bytes, not {entry.bytes}")
-    return faults
+        yield f"{path} has {size_of(path)} bytes, not {entry.bytes}"
+
+
+def _hash_faults(path: Path, sha256: str) -> Iterator[str]:
+    if confined.sha256_of(path) != sha256:
+        yield f"{path} has changed since the export: its sha256 differs"
+
+
+def _converted(source: Contract, found: Contract) -> Contract:
+    """The contract that a converter makes of the weights', in the layout and dtype of `found`."""
+    if found.dtype == source.dtype:
+        return replace(source, layout=found.layout)
+    # The graph normalises the image itself.
+    return replace(
+        source,
+        layout=found.layout,
+        dtype=found.dtype,
+        color_order="RGB",
+        value_range=(0.0, 255.0),
+        mean=(0.0, 0.0, 0.0),
+        std=(1.0, 1.0, 1.0),
+    )
+
+
+def _golden_faults(build: Build) -> Iterator[str]:
+    folder = build.folder / golden.FOLDER
+    if not folder.exists():
+        return
+    try:
+        pack = golden.read(folder)
+    except AgecompactError as error:
+        yield error.summary
+        return
+    if (pack.model, pack.weights_sha256) != (build.manifest.model, build.manifest.weights_sha256):
+        yield f"{folder} is the golden pack of other weights"
+    yield from _undeclared(folder, golden.files(folder))
+
+
+def _folder_faults(build: Build) -> Iterator[str]:
+    made = build.manifest
+    if not made.artifacts:
+        yield f"{build.folder} has no artefact"
+    declared = {manifest.FILE_NAME, made.weights, *(entry.file for entry in made.artifacts)}
+    yield from _undeclared(build.folder, declared | _LATER)
+
+
+def _undeclared(folder: Path, declared: frozenset[str] | set[str]) -> Iterator[str]:
+    for path in sorted(folder.iterdir()):
+        if path.name not in declared:
+            yield f"{path} is not part of the build"

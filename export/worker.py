@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from agecompact.errors import AgecompactError, missing_extra
+from agecompact.faults import machine_error
 from agecompact.formats import EXPORTED
 from agecompact.imports import resolve
 from agecompact.serialization import read_versioned, write_versioned
@@ -26,8 +27,11 @@ def run(format_: str, job: Job) -> Reply:
             if made.extra is None:
                 raise
             raise missing_extra(made.extra, str(error.name)) from None
-    except AgecompactError as error:
-        return Reply(error=Refusal(int(error.exit_code), error.summary, error.fix))
+    except Exception as error:
+        refusal = error if isinstance(error, AgecompactError) else machine_error(error)
+        if refusal is None:
+            raise
+        return Reply(error=Refusal(int(refusal.exit_code), refusal.summary, refusal.fix))
 
 
 def main() -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from agecompact.scratch import scratch_folder
 from ios_bench import parsers, tool
 from ios_bench.parsers import Device, DeviceError
 
@@ -109,8 +109,8 @@ class Devicectl:
         return completed
 
     def _json(self, command: Sequence[str]) -> str:
-        with tempfile.TemporaryDirectory(prefix="agecompact-") as scratch:
-            out = Path(scratch) / "devicectl.json"
+        with scratch_folder() as scratch:
+            out = scratch / "devicectl.json"
             completed = self.run(
                 ["xcrun", "devicectl", *command, "--json-output", str(out)], _TIMEOUT_S
             )

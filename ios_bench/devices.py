@@ -6,7 +6,6 @@ import os
 import plistlib
 import secrets
 import shutil
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from agecompact.bench.drivers import Report, Settings
 from agecompact.bench.files import BuildFile, described
 from agecompact.bench.record import Record
 from agecompact.errors import BackendMissingError, UsageError
+from agecompact.scratch import scratch_folder
 from ios_bench import packages, parsers, results
 from ios_bench.devicectl import Devicectl
 from ios_bench.mac import require_macos
@@ -90,8 +90,8 @@ class Phone:
         job = f"Documents/agecompact-{secrets.token_hex(8)}"
         package, record = f"{job}/{file.path.name}", f"{job}/record.json"
         identifier, bundle = self.device.identifier, self.app.bundle
-        with tempfile.TemporaryDirectory(prefix="agecompact-") as scratch:
-            staged = Path(scratch) / "job"
+        with scratch_folder() as scratch:
+            staged = scratch / "job"
             shutil.copytree(file.path, staged / file.path.name)
             pack = packages.golden_pack_of(build)
             if pack:
@@ -103,7 +103,7 @@ class Phone:
             completed = self.devicectl.launch(
                 identifier, bundle, arguments, request.timeout_s + _GRACE_S
             )
-            out = Path(scratch) / "record.json"
+            out = scratch / "record.json"
             try:
                 self.devicectl.copy("from", identifier, bundle, record, out)
             except DeviceError:

@@ -6,7 +6,6 @@ import os
 import platform
 import shutil
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from agecompact.bench.drivers import Report, Settings
 from agecompact.bench.files import BuildFile, described
 from agecompact.bench.record import Record
 from agecompact.errors import BackendMissingError, UsageError
+from agecompact.scratch import scratch_folder
 from agecompact.serialization import parse_json
 from ios_bench import packages, results, tool
 from ios_bench.settings import Request, of_mac
@@ -52,8 +52,8 @@ class Mac:
         """
         blank = results.blank("host", described(file), self.machine, unit)
         golden = packages.golden_pack_of(build)
-        with tempfile.TemporaryDirectory(prefix="agecompact-") as scratch:
-            out = Path(scratch) / "record.json"
+        with scratch_folder() as scratch:
+            out = scratch / "record.json"
             arguments = request.arguments(
                 str(file.path), unit, out=str(out), golden=str(golden) if golden else None
             )

@@ -30,6 +30,10 @@ def packages_of(build: Build) -> tuple[BuildFile, ...]:
 
 
 def golden_pack_of(build: Build) -> Path | None:
-    """Returns the folder of the build's golden pack; None without one."""
+    """Returns the folder of the build's golden pack; None without one.
+
+    Raises:
+        UsageError: It cannot be read, or names or holds what is not a file of the folder.
+    """
     folder = build.folder / golden.FOLDER
-    return folder if (folder / golden.FILE_NAME).is_file() else None
+    return None if golden.read_if_there(folder) is None else folder

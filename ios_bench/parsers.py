@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from agecompact.errors import AgecompactError, ExitCode
+from agecompact.files import json_value
 
 # State of a phone that is switched off; `disconnected` is any phone before its first command.
 _GONE = "unavailable"
@@ -125,8 +125,8 @@ def parse_result(text: str) -> Mapping[str, Any]:
         DeviceError: The command failed, or its output is incomplete.
     """
     try:
-        content = json.loads(text)
-    except ValueError as error:
+        content = json_value(text)
+    except (ValueError, RecursionError) as error:
         raise _unreadable(f"it is not JSON: {error}") from None
     if not isinstance(content, dict):
         raise _unreadable("it is not a JSON object")
@@ -198,10 +198,10 @@ def _unreadable(why: str) -> DeviceError:
 
 def _device(entry: Mapping[str, Any]) -> Device:
     # Version 5 reports everything twice; the second form is the one that will stay.
-    modern = entry.get("properties") or {}
-    hardware = _merged(entry.get("hardwareProperties"), modern.get("hardware"))
-    state = _merged(entry.get("deviceProperties"), modern.get("software"), modern.get("state"))
-    link = _merged(entry.get("connectionProperties"), modern.get("connection"))
+    modern = entry.get("properties")
+    hardware = _merged(entry.get("hardwareProperties"), _at(modern, "hardware"))
+    state = _merged(entry.get("deviceProperties"), _at(modern, "software"), _at(modern, "state"))
+    link = _merged(entry.get("connectionProperties"), _at(modern, "connection"))
     version, mode = state.get("osVersionNumber"), state.get("developerModeStatus")
     return Device(
         identifier=entry["identifier"],

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import signal
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-# The pipes of a killed process group close at once, unless a child has left the group.
-_REAP_S = 5.0
+from agecompact import children
 
 
 @dataclass(frozen=True)
@@ -48,42 +44,20 @@ Run = Callable[[Sequence[str], float], Completed]
 
 
 def run(command: Sequence[str], timeout_s: float) -> Completed:
-    """Runs a program in its own process group, which is killed with it.
+    """Runs a program, which is killed with all that it has started.
 
     Args:
         command: Program and arguments.
-        timeout_s: Time limit, after which the whole group is killed.
+        timeout_s: Time limit.
 
     Raises:
         OSError: The program cannot be started.
     """
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
     try:
-        stdout, stderr = process.communicate(timeout=timeout_s)
-        return Completed(process.returncode, stdout, stderr)
-    except subprocess.TimeoutExpired:
-        return Completed(-signal.SIGKILL, *_kill(process), timed_out=True)
-    except BaseException:
-        _kill(process)
-        raise
-
-
-def _kill(process: subprocess.Popen[str]) -> tuple[str, str]:
-    """Kills the group and returns what it had printed."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    try:
-        return process.communicate(timeout=_REAP_S)
-    except subprocess.TimeoutExpired:
-        return "", ""
+        done = children.run(command, timeout_s=timeout_s)
+    except children.TimedOut as expired:
+        return Completed(-signal.SIGKILL, expired.stdout, expired.stderr, timed_out=True)
+    return Completed(done.returncode, done.stdout, done.stderr)
 
 
 def _signal_name(number: int) -> str:

@@ -6,12 +6,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 
+from agecompact.artifacts.confined import regular
 from agecompact.artifacts.manifest import Build
+from agecompact.errors import AgecompactError, GateError, UsageError
 from agecompact.formats import COMPUTE_UNITS, FORMATS
+from agecompact.runtimes.process import RuntimeProcess
 from parity_tests.reference import Reference
-from parity_tests.results import Result
+from parity_tests.results import Failure, Result
 from parity_tests.settings import CheckSettings
-from parity_tests.verdict import Candidate, check, not_made
+from parity_tests.verdict import Candidate, check, failed, not_made, unchecked_artifact
 
 
 def candidates(build: Build, settings: CheckSettings) -> tuple[Candidate, ...]:
@@ -40,6 +43,8 @@ def check_builds(
 ) -> tuple[Result, ...]:
     """Checks every artefact of builds against PyTorch.
 
+    Where a build's weights are unusable, all its artefacts fail, and other builds are checked.
+
     Args:
         builds: The builds.
         settings: How to check.
@@ -50,13 +55,20 @@ def check_builds(
         The results, in the order of the manifests; failed conversions come first.
 
     Raises:
-        GateError: PyTorch's own outputs are unusable, so there is nothing to compare with.
         UsageError: One of the user's images cannot be read.
+        BackendMissingError: PyTorch cannot run here.
     """
+    workers = _Workers()
 
     def run(candidate: Candidate, reference: Reference) -> Result:
         started(candidate.name)
-        result = check(candidate, reference, settings)
+        result = check(candidate, reference, settings, workers.add)
+        finished(result)
+        return result
+
+    def without_reference(candidate: Candidate, error: AgecompactError) -> Result:
+        result = unchecked_artifact(candidate.build, candidate.entry, candidate.runtime, settings)
+        result = failed(result, Failure("reference", error.summary))
         finished(result)
         return result
 
@@ -68,10 +80,40 @@ def check_builds(
         futures: list[Future[Result]] = []
         try:
             for build in builds:
-                if found := candidates(build, settings):
-                    reference = stack.enter_context(Reference.of_build(build, settings))
+                found = candidates(build, settings)
+                reference = Reference.of_build(build, settings)
+                try:
+                    if found:
+                        regular(build.weights)
+                        stack.enter_context(reference)
+                except (GateError, UsageError) as error:
+                    futures += [pool.submit(without_reference, each, error) for each in found]
+                else:
                     futures += [pool.submit(run, each, reference) for each in found]
             return (*unmade, *(future.result() for future in futures))
+        except BaseException:
+            workers.stop()
+            raise
         finally:
             for future in futures:
                 future.cancel()
+
+
+class _Workers:
+    """The processes of all checks, so that an interrupt ends them, whatever they are doing."""
+
+    def __init__(self) -> None:
+        self._processes: list[RuntimeProcess] = []
+        self._stopped = False
+
+    def add(self, process: RuntimeProcess) -> None:
+        """Adds a process that has started."""
+        self._processes.append(process)
+        if self._stopped:
+            process.kill()
+
+    def stop(self) -> None:
+        """Kills all of them, and those that are added later."""
+        self._stopped = True
+        for process in self._processes:
+            process.kill()

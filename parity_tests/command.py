@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agecompact.artifacts.manifest import read_builds
-from agecompact.console.common import emit, json_option, progress, say, screen
+from agecompact.console.common import STDOUT, emit, json_option, progress, say, screen, show
 from agecompact.console.groups import PATH, DefaultGroup
 from agecompact.errors import GateError
 from agecompact.files import output_errors, size_of, write_text
@@ -77,11 +77,14 @@ def check(
     targets = {target_of_contract(each.manifest.contract) for each in builds}
     settings = replace(settings, labelled=labelled_faces(labelled, targets, console))
     report, junit = build / records.FILE_NAME, build / "parity.xml"
+    outputs = [markdown] if markdown else []
+    outputs += [Path(json_target)] if json_target not in (None, STDOUT) else []
     # An interrupted run must not leave the results of an earlier one.
     with output_errors(build):
-        for path in (report, junit):
-            if baseline is None or path.resolve() != baseline.resolve():
-                path.unlink(missing_ok=True)
+        for path in (report, junit, *outputs):
+            # Not a device, such as /dev/null.
+            if path.is_file() and (baseline is None or path.resolve() != baseline.resolve()):
+                path.unlink()
     total = len(checks) + sum(len(each.manifest.not_made) for each in builds)
     with progress(console, "parity", total) as stages:
         results = check_builds(
@@ -150,18 +153,23 @@ def freeze(build: Path, tolerances: Tolerances, json_target: str | None) -> None
 
     Any device can replay it without Python: bench does, on emulated ARM, Android and iOS.
     """
-    from parity_tests import golden
+    from agecompact.artifacts import golden
+    from parity_tests.golden import discard
+    from parity_tests.golden import freeze as write_pack
 
     builds = read_builds(build)
     settings = CheckSettings(tolerances=tolerances)
     console = screen(json_target)
     written = []
+    for each in builds:
+        discard(each)
     with progress(console, "freeze", len(builds)) as stages:
         for each in builds:
             stages.start(f"running PyTorch for {each.folder}")
-            folder = golden.freeze(each, settings)
+            folder = write_pack(each, settings)
             written.append({"folder": str(folder), "bytes": size_of(folder)})
-            line = f"{folder}: {len(golden.SAMPLES)} inputs, {size_of(folder) / 1e3:,.0f} kB"
+            inputs = len(golden.read(folder).samples)
+            line = f"{folder}: {inputs} inputs, {size_of(folder) / 1e3:,.0f} kB"
             # The bar of a terminal disappears, so the line is printed above it.
             if console.is_terminal:
                 say(console, line)
@@ -175,18 +183,23 @@ def _show(results: Sequence[Result], console: Console, *, reference: str) -> Non
     Raises:
         GateError: A check failed, or nothing ran.
     """
+    from parity_tests import coverage
     from parity_tests.localisation.report import table as localisation_table
     from parity_tests.results import passed
-    from parity_tests.table import table
+    from parity_tests.table import table, task_table
 
-    console.print(table(results, reference))
+    show(console, table(results, reference))
+    for line in coverage.lines(results):
+        say(console, line)
+    if task := task_table(results, reference):
+        show(console, task)
     skipped = {result.label: result.reason for result in results if result.status == "skipped"}
     for label, reason in skipped.items():
         say(console, f"skipped: {label}: {reason}")
     for result in results:
         if result.localisation:
-            say(console, f"\n{result.name}\n{result.localisation['summary']}")
-            console.print(localisation_table(result.localisation))
+            say(console, "", result.name, result.localisation["summary"])
+            show(console, localisation_table(result.localisation))
     if not passed(results):
         failures = [result for result in results if result.status == "failed"]
         lines = [f"{result.name}: {result.kind}: {result.reason}" for result in failures]

@@ -1,4 +1,4 @@
-"""Fixtures of `pytest parity_tests --build DIR`: the options, and each check run once."""
+"""Fixtures of `python -m parity_tests --build DIR`: the options, and each check run once."""
 
 from __future__ import annotations
 

@@ -10,13 +10,14 @@ from typing import Literal
 from agecompact.artifacts.metadata import MetadataError
 from agecompact.contract import Contract
 from agecompact.errors import UsageError
+from agecompact.files import sha256_of
 from agecompact.formats import Runtime
-from agecompact.runtimes.process import RuntimeProcess
-from agecompact.runtimes.registry import read_metadata, runtime_of
+from agecompact.runtimes.reading import read_metadata
+from agecompact.runtimes.registry import runtime_of
 from agecompact.serialization import read_versioned
 from parity_tests.reference import Reference, unusable
 from parity_tests.results import Failure, Result
-from parity_tests.runner import ModelRunner, runtime_failures
+from parity_tests.runner import ModelRunner, runtime_failures, runtime_process
 from parity_tests.settings import CheckSettings
 from parity_tests.verdict import compare, failed, unchecked
 
@@ -42,14 +43,16 @@ def check_pair(
         precision: Precision of the candidate's weights, which selects the gates.
 
     Raises:
-        UsageError: A file is missing or of an unknown format, or there is no contract.
-        GateError: The reference does not open, or its outputs are unusable.
+        UsageError: A file is missing or of an unknown format, there is no contract, or the
+            reference does not open or run.
+        BackendMissingError: The reference's runtime is not available on this machine.
+        GateError: An output of the reference is NaN or infinite.
     """
+    opener = runtime or runtime_of(candidate)
     try:
-        theirs = _fitted(reference, runtime_of(reference), _given(reference, contract))
+        theirs = _fitted(reference, runtime_of(reference), _given(reference, contract), settings)
     except Failure as failure:
         raise unusable(reference, failure) from None
-    opener = runtime or runtime_of(candidate)
     started = time.monotonic()
     result = unchecked(
         candidate,
@@ -59,12 +62,15 @@ def check_pair(
         precision=precision,
         unit=theirs.output.unit,
     )
+    if candidate.is_file() or candidate.is_dir():
+        result = replace(result, sha256=sha256_of(candidate))
     try:
-        mine = _fitted(candidate, opener, _given(candidate, contract))
+        mine = _fitted(candidate, opener, _given(candidate, contract), settings)
         with (
             Reference(reference, theirs, settings, values=None) as opened,
-            ModelRunner(candidate, opener, mine, settings, values=None) as runner,
+            runtime_process(candidate, opener, settings) as process,
         ):
+            runner = ModelRunner(process, mine, values=None)
             result = replace(result, runtime_version=runner.opened.version)
             result = compare(result, runner, opened, settings)
     except Failure as failure:
@@ -87,10 +93,12 @@ def _given(path: Path, contract: Path | None) -> Contract:
         ) from None
 
 
-def _fitted(path: Path, runtime: Runtime, contract: Contract) -> Contract:
+def _fitted(path: Path, runtime: Runtime, contract: Contract, settings: CheckSettings) -> Contract:
     """A contract in a file's own layout and, if it has one input or output, its own names."""
-    with runtime_failures(), RuntimeProcess(path, runtime) as process:
+    with runtime_failures(), runtime_process(path, runtime, settings) as process:
         interface = process.open().interface
+    if not interface.inputs:
+        raise Failure("names", "it has no inputs")
     names = list(interface.inputs)
     crops = contract.crops
     if len(names) == len(crops) == 1:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 
+from agecompact.text import one_line
 from parity_tests.results import Result
 
 
 def to_junit(results: Sequence[Result]) -> str:
-    """One test suite with one test case per artefact and runtime."""
+    """One test suite with one test case per artefact and runtime.
+
+    XML cannot hold control characters, such as those of a crashed runtime's coloured log.
+    """
     statuses = [result.status for result in results]
     suite = ET.Element(
         "testsuite",
@@ -24,15 +28,17 @@ def to_junit(results: Sequence[Result]) -> str:
         case = ET.SubElement(
             suite,
             "testcase",
-            classname=result.model,
-            name=f"{result.artifact} [{result.label}]",
+            classname=one_line(result.model),
+            name=one_line(f"{result.artifact} [{result.label}]"),
             time=f"{result.seconds:.3f}",
         )
         if result.status == "failed":
-            failure = ET.SubElement(case, "failure", type=result.kind or "", message=result.reason)
+            failure = ET.SubElement(
+                case, "failure", type=result.kind or "", message=one_line(result.reason)
+            )
             if result.localisation:
-                failure.text = "\n".join(result.localisation["lines"])
+                failure.text = "\n".join(map(one_line, result.localisation["lines"]))
         elif result.status == "skipped":
-            ET.SubElement(case, "skipped", message=result.reason)
+            ET.SubElement(case, "skipped", message=one_line(result.reason))
     ET.indent(suite)
     return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from agecompact import markdown
+from agecompact.markdown import escape
+from parity_tests import coverage
 from parity_tests.results import Result, passed
 from parity_tests.table import COLUMNS, errors_of
 
@@ -17,25 +20,23 @@ def to_markdown(results: Sequence[Result]) -> str:
     lines = [
         f"### Parity {verdict}: {len(ran) - len(failed)} of {len(ran)} checks agree with PyTorch",
         "",
-        _line([column.heading for column in COLUMNS]),
-        _line(["---:" if column.kind == "number" else "---" for column in COLUMNS]),
+        *markdown.table(COLUMNS, map(_row, (*failed, *(r for r in ran if r.status == "passed")))),
     ]
-    lines += [_row(result) for result in (*failed, *(r for r in ran if r.status == "passed"))]
+    lines += ["", *(f"{escape(line)}." for line in coverage.lines(results))]
     if skipped:
-        lines += ["", f"Not run here: {', '.join(sorted({r.label for r in skipped}))}."]
+        labels = ", ".join(sorted({escape(result.label) for result in skipped}))
+        lines += ["", f"Not run here: {labels}."]
     for result in failed:
-        lines += ["", f"**{result.artifact}** in {result.label}: {result.kind}: {result.reason}"]
+        what = f"{result.label}: {result.kind}: {result.reason}"
+        lines += ["", f"**{escape(result.artifact)}** in {escape(what)}"]
         if result.localisation:
-            lines += ["", "```", *result.localisation["lines"], "```"]
+            lines += ["", *markdown.block(result.localisation["lines"])]
     return "\n".join(lines) + "\n"
 
 
-def _row(result: Result) -> str:
+def _row(result: Result) -> list[str]:
     unit = " y" if result.unit == "years" else ""
     errors = [cell if cell == "-" else f"{cell}{unit}" for cell in errors_of(result)]
-    verdict = f"**{result.verdict}**" if result.kind else result.verdict
-    return _line([result.artifact, result.label, *errors, verdict])
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    verdict = escape(result.verdict)
+    verdict = f"**{verdict}**" if result.kind else verdict
+    return [escape(result.artifact), escape(result.label), *errors, verdict]

@@ -160,15 +160,18 @@ def labelled_faces(
     """
     if choice.data is None:
         return {}
-    from agecompact.console.datasets import DataChoice, load
+    from agecompact.console.datasets import DataChoice, load_tested, read_listing
+    from agecompact.data.face import spread
     from agecompact.evaluation.prediction import cached, decode_face
     from parity_tests.task import LabelledFaces
 
+    data = DataChoice(choice.dataset, choice.data, cache=choice.cache)
+    for target in targets:
+        # All of them before the first survey, which takes minutes.
+        read_listing(data, target)
     chosen: dict[Target, LabelledFaces] = {}
     for target in sorted(targets):
-        data = DataChoice(choice.dataset, choice.data, cache=choice.cache)
-        _, split = load(data, target, console)
-        faces = split.test[: choice.limit]
+        faces = tuple(spread(load_tested(data, target, console), choice.limit))
         source = cached(faces, choice.cache) if choice.cache else decode_face
         chosen[target] = LabelledFaces(faces, target, source)
     return chosen

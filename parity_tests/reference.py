@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from agecompact.artifacts.manifest import Build
+from agecompact.artifacts.parity import CoveredRange
 from agecompact.contract import Contract
-from agecompact.errors import GateError
+from agecompact.errors import AgecompactError, BackendMissingError, GateError, UsageError
 from agecompact.evaluation.evaluate import target_of_contract
 from agecompact.formats import EXPORTED, RUNTIMES, Runtime, format_of
 from parity_tests import inputs
 from parity_tests.compare import Outputs
+from parity_tests.coverage import covered
+from parity_tests.driving import Model, drive
 from parity_tests.inputs import Sample
 from parity_tests.results import Failure
-from parity_tests.runner import ModelRunner
+from parity_tests.runner import ModelRunner, runtime_process
 from parity_tests.settings import CheckSettings
 from parity_tests.task import mean_absolute_error
 from parity_tests.weights import Parameters
@@ -30,10 +36,14 @@ class Reference:
         settings: Determines the fixed inputs.
         values: Number of values in its output; None accepts any number.
 
+    Raises:
+        UsageError: One of the user's images cannot be read.
+
     Attributes:
-        samples: The fixed inputs.
         runner: The open model.
-        outputs: Its outputs for the fixed inputs, `(samples, values)`.
+        samples: The fixed inputs, followed by those that drive this model over its range.
+        outputs: Its outputs for them, `(samples, values)`.
+        fixed: How many of the inputs are fixed.
         mae: Its mean absolute error on the labelled faces, if the settings contain any.
     """
 
@@ -44,7 +54,7 @@ class Reference:
         self._contract = contract
         self._settings = settings
         self._values = values
-        self.samples: tuple[Sample, ...] = inputs.fixed(contract, settings.images)
+        self._fixed = inputs.fixed(contract, settings.images)
 
     @classmethod
     def of_build(cls, build: Build, settings: CheckSettings) -> Reference:
@@ -52,17 +62,19 @@ class Reference:
         return cls(build.weights, build.manifest.contract, settings)
 
     def __enter__(self) -> Reference:
-        """Opens the model and runs it on the fixed inputs and the labelled faces.
+        """Opens the model, drives it over its range, and runs it on all inputs and labelled faces.
 
         Raises:
-            GateError: It does not open, or its outputs are unusable.
+            UsageError: It does not open, or fails to run.
+            BackendMissingError: Its runtime is not available on this machine.
+            GateError: An output is NaN or infinite.
         """
         usual = format_of(self._path).runtimes[0]
         exact = RUNTIMES["pytorch-float64"] if self.weights else usual
         with ExitStack() as stack:
             try:
                 self.runner = stack.enter_context(self._open(exact))
-                self.outputs: Outputs = self.runner.outputs(self.samples)
+                self._run()
                 if self._settings.labelled:
                     labelled = self._settings.labelled[target_of_contract(self._contract)]
                     # Not in float64: that takes four times as long, and the mean over thousands
@@ -77,8 +89,26 @@ class Reference:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def _open(self, runtime: Runtime) -> ModelRunner:
-        return ModelRunner(self._path, runtime, self._contract, self._settings, values=self._values)
+    def _run(self) -> None:
+        runner, fixed = self.runner, self._fixed
+        outputs = runner.outputs(fixed)
+        model = Model(self._contract, runner.raw_outputs, runner.slopes if self.weights else None)
+        driven = drive(model, fixed, outputs)
+        if driven:
+            outputs = np.concatenate([outputs, runner.outputs(driven)])
+        self.samples: tuple[Sample, ...] = (*fixed, *driven)
+        self.outputs: Outputs = outputs
+        self.fixed = len(fixed)
+
+    @property
+    def covered(self) -> tuple[CoveredRange, ...]:
+        """The range of each value of its output."""
+        return covered(self.outputs, self._contract.output.unit)
+
+    @contextmanager
+    def _open(self, runtime: Runtime) -> Iterator[ModelRunner]:
+        with runtime_process(self._path, runtime, self._settings) as process:
+            yield ModelRunner(process, self._contract, values=self._values)
 
     @property
     def weights(self) -> Path | None:
@@ -94,9 +124,17 @@ class Reference:
         return folded_weights(checkpoints.read(self._path).network())
 
 
-def unusable(path: Path, failure: Failure) -> GateError:
-    """The error for a reference that does not run."""
-    return GateError(
+def unusable(path: Path, failure: Failure) -> AgecompactError:
+    """The error for a reference that does not run.
+
+    Nothing was checked, so the gate did not fail: the file is an unreadable input, or its runtime
+    is missing. A reference that runs and outputs NaN or Inf does fail the gate.
+    """
+    error: type[AgecompactError] = {
+        "missing": BackendMissingError,
+        "not-finite": GateError,
+    }.get(failure.kind, UsageError)
+    return error(
         f"{path.name} cannot be used as a reference",
         why=f"{failure.kind}: {failure}",
         fix=f"check it with: agecompact inspect {path}",

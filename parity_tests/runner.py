@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
 import numpy as np
+import numpy.typing as npt
 
 from agecompact.contract import Contract, Tensor
 from agecompact.evaluation.prediction import ArtifactModel
@@ -16,59 +17,44 @@ from agecompact.runtimes.base import Array, Trace
 from agecompact.runtimes.messages import Opened
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
 from parity_tests.compare import Outputs
+from parity_tests.driving import Slope
 from parity_tests.inputs import Sample
 from parity_tests.interface import check_interface
 from parity_tests.results import Failure
 from parity_tests.settings import CheckSettings
 
 
+def runtime_process(path: Path, runtime: Runtime, settings: CheckSettings) -> RuntimeProcess:
+    """The process that runs a file, to be started with `with`."""
+    return RuntimeProcess(path, runtime, threads=settings.threads, timeout_s=settings.timeout_s)
+
+
 class ModelRunner:
-    """A context manager around an open model file; threads may share it.
+    """An open model file; threads may share it.
 
     Args:
-        path: The file.
-        runtime: The runtime that runs it.
+        process: The process of the file, which has started; the file is opened in it.
         contract: How images become its inputs.
-        settings: The runtime's threads and timeout.
         values: Number of values in its output; None accepts any number.
 
     Attributes:
         contract: As above.
         opened: What the runtime reports about the open file.
+
+    Raises:
+        Failure: The file cannot be opened, or its interface differs from the contract.
     """
 
     def __init__(
-        self,
-        path: Path,
-        runtime: Runtime,
-        contract: Contract,
-        settings: CheckSettings,
-        *,
-        values: int | None = 1,
+        self, process: RuntimeProcess, contract: Contract, *, values: int | None = 1
     ) -> None:
         self.contract = contract
         self._values = values
-        self._process = RuntimeProcess(
-            path, runtime, threads=settings.threads, timeout_s=settings.timeout_s
-        )
+        self._process = process
         self._lock = Lock()
-        self._stack = ExitStack()
-
-    def __enter__(self) -> ModelRunner:
-        """Opens the file.
-
-        Raises:
-            Failure: The file cannot be opened, or its interface differs from the contract.
-        """
-        with ExitStack() as stack, runtime_failures():
-            process = stack.enter_context(self._process)
+        with runtime_failures():
             self.opened: Opened = process.open()
-            check_interface(self.opened.interface, self.contract, self._values)
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+        check_interface(self.opened.interface, contract, values)
 
     def outputs(self, samples: Sequence[Sample]) -> Outputs:
         """The outputs for images, `(samples, values)`.
@@ -77,22 +63,48 @@ class ModelRunner:
             Failure: The runtime fails, crashes or hangs, or an output is NaN, infinite or of
                 another shape.
         """
-        inputs = self._batch(samples)
-        with self._lock, runtime_failures():
-            outputs = self._process.infer(inputs)[self.contract.output.name]
-        self._check_shape(outputs.shape[1:])
-        outputs = np.asarray(outputs, np.float64).reshape(len(samples), -1)
+        outputs = self.raw_outputs(samples)
         unusable = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
         if unusable.size:
             name = samples[int(unusable[0])].name
             raise Failure("not-finite", f"the output is NaN or infinite on '{name}'")
         return outputs
 
+    def raw_outputs(self, samples: Sequence[Sample]) -> Outputs:
+        """The outputs for images, `(samples, values)`, which may be NaN or infinite.
+
+        Raises:
+            Failure: The runtime fails, crashes or hangs, or the output has another shape.
+        """
+        inputs = self._batch(samples)
+        with self._lock, runtime_failures():
+            outputs = self._process.infer(inputs)[self.contract.output.name]
+        self._check_shape(outputs.shape[1:])
+        return np.asarray(outputs, np.float64).reshape(len(samples), -1)
+
+    def slopes(self, samples: Sequence[Sample]) -> tuple[Outputs, list[Slope]]:
+        """The outputs for images of the model's size, and how they change with each pixel.
+
+        Raises:
+            Failure: The runtime fails, crashes, hangs or does not compute gradients.
+        """
+        inputs = self._batch(samples)
+        with self._lock, runtime_failures():
+            outputs, gradients = self._process.differentiate(inputs)
+        slopes: list[Slope] = [
+            {name: _slope(each[i, 0], self.contract) for name, each in gradients.items()}
+            for i in range(len(samples))
+        ]
+        made = np.asarray(outputs[self.contract.output.name], np.float64)
+        return made.reshape(len(samples), -1), slopes
+
     def _check_shape(self, shape: tuple[int, ...]) -> None:
         """Checks what came out, which is not always what the file declares."""
+        name = self.contract.output.name
         if self._values is not None and shape != (1, self._values):
-            name = self.contract.output.name
             raise Failure("shapes", f"output '{name}' has shape {shape}, not (1, {self._values})")
+        if 0 in shape:
+            raise Failure("shapes", f"output '{name}' is empty: its shape is {shape}")
 
     def trace(self, sample: Sample, contract: Contract | None = None) -> Trace:
         """What every op writes for an image, prepared by another contract if one is given.
@@ -119,6 +131,13 @@ class ModelRunner:
         return {
             name: np.stack([batch[name] for batch in batches]) for name in self.contract.input_names
         }
+
+
+def _slope(gradient: Array, contract: Contract) -> npt.NDArray[np.float32]:
+    """How an output changes with each pixel, HWC BGR, from its gradient by a tensor, CHW."""
+    table = contract.table()[0]
+    slope: npt.NDArray[np.float32] = np.moveaxis(gradient, 0, -1) * (table[-1] - table[0])
+    return slope[..., ::-1] if contract.color_order == "RGB" else slope
 
 
 @contextmanager

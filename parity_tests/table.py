@@ -32,6 +32,43 @@ def errors_of(result: Result) -> tuple[str, ...]:
     )
 
 
+def task_table(results: Sequence[Result], reference: str) -> Table | None:
+    """A row for each result on labelled faces; None if there were none.
+
+    Args:
+        results: The results.
+        reference: What the artefacts were checked against.
+    """
+    measured = [result for result in results if result.faces]
+    if not measured:
+        return None
+    faces = ", ".join(f"{n:,}" for n in sorted({result.faces for result in measured}))
+    return Table(
+        columns=(
+            Column("artefact", "name"),
+            Column("runtime", "name"),
+            Column("MAE", "number"),
+            Column(reference, "number"),
+            Column("difference", "number"),
+            Column("allowed", "number", rank=1),
+            Column("unit", "name", rank=1),
+        ),
+        rows=tuple(
+            (
+                r.artifact,
+                r.runtime,
+                f"{r.artifact_mae_years:.4f}",
+                f"{r.reference_mae_years:.4f}",
+                _figure(r.mae_years),
+                f"{r.tolerance.mae:g}",
+                r.unit,
+            )
+            for r in measured
+        ),
+        title=f"MAE on {faces} labelled faces",
+    )
+
+
 def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.1e}"
 

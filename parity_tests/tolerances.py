@@ -6,44 +6,24 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from agecompact.artifacts.parity import Tolerance
 from agecompact.checked import Checked, NotNegative
 from agecompact.contract import Unit
 from agecompact.errors import unknown_name
 from agecompact.formats import FORMATS, PRECISIONS, RUNTIMES
 from agecompact.serialization import read_toml, structure
+from parity_tests.spans import SPANS
 
 DEFAULTS = Path(__file__).with_name("tolerances.toml")
 
-# The outputs of an age network span about a century; those of a score, 1. The gates of a score are
-# the same share of its span.
-_YEARS_PER_SCORE = 100.0
+# The gates of a score are the same share of its span.
+_YEARS_PER_SCORE = SPANS["years"].width / SPANS["score"].width
 
 # Between inputs as different as black, noise and a face, the outputs of a working network differ by
 # years; those of one that outputs 33.5 for every face do not differ at all.
 MIN_SPREAD_YEARS = 0.05
 
 _WHAT = "tolerances"
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """The gates of one artefact, in the output's unit.
-
-    Attributes:
-        max: Greatest error over the fixed inputs.
-        searched: Greatest error that the search may find.
-        p99: 99th percentile of the error.
-        mean: Mean error.
-        mae: |MAE(artefact) - MAE(reference)| on labelled faces.
-        reason: Why these values.
-    """
-
-    max: float
-    searched: float
-    p99: float
-    mean: float
-    mae: float
-    reason: str
 
 
 @dataclass(frozen=True)

@@ -4,36 +4,37 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from agecompact.artifacts.confined import sha256_of
 from agecompact.artifacts.manifest import Build, Entry, NotMade
-from agecompact.artifacts.metadata import MetadataError
 from agecompact.artifacts.provenance import differences
-from agecompact.bench.size import Parts
+from agecompact.bench.size import read_parts
 from agecompact.contract import Contract, Output, Unit
-from agecompact.errors import AgecompactError, BackendMissingError
+from agecompact.errors import AgecompactError, UsageError
 from agecompact.evaluation.evaluate import target_of_contract
-from agecompact.files import sha256_of
 from agecompact.formats import FORMATS, PRECISIONS, Runtime, opened_by
-from agecompact.imports import resolve
-from agecompact.runtimes.registry import load, read_metadata
+from agecompact.isolation import IsolationFailure, call
+from agecompact.runtimes.channel import MEMORY_BYTES
+from agecompact.runtimes.process import RuntimeProcess
+from agecompact.serialization import structure
 from parity_tests.compare import Outputs, output_errors, spread
 from parity_tests.inputs import Sample
 from parity_tests.interface import check_declared
 from parity_tests.reference import Reference
 from parity_tests.results import Failure, Result
-from parity_tests.runner import ModelRunner
-from parity_tests.search import search
+from parity_tests.runner import ModelRunner, runtime_failures, runtime_process
+from parity_tests.search import Budget, search
 from parity_tests.settings import CheckSettings
+from parity_tests.spans import SPANS
 from parity_tests.task import mean_absolute_error
 from parity_tests.tolerances import min_spread
-from parity_tests.weights import WEIGHTS_FORMAT, WeightFault, compare_given, compare_weights
+from parity_tests.weights import WEIGHTS_FORMAT, Given, WeightFault
 
 # Failures of the output, which originate at an op.
 _NUMERIC = frozenset({"not-finite", "degenerate", "mismatch"})
@@ -73,23 +74,37 @@ class Candidate:
         return f"{self.entry.file} in {self.runtime.label}"
 
 
-def check(candidate: Candidate, reference: Reference, settings: CheckSettings) -> Result:
+def check(
+    candidate: Candidate,
+    reference: Reference,
+    settings: CheckSettings,
+    opened: Callable[[RuntimeProcess], None] = lambda _: None,
+) -> Result:
     """Checks one artefact in one runtime, up to its first failure.
+
+    Args:
+        candidate: The artefact and the runtime.
+        reference: What it is compared with.
+        settings: How to check.
+        opened: Receives the artefact's process when it has started, so that it can be killed.
 
     Raises:
         GateError: PyTorch fails on the labelled faces.
     """
     started = time.monotonic()
-    result = _unchecked(candidate.build, candidate.entry, candidate.runtime, settings)
+    result = unchecked_artifact(candidate.build, candidate.entry, candidate.runtime, settings)
     try:
-        contract = _contract(candidate)
-        _check_declared(candidate, contract)
-        _check_size(candidate)
-        with ModelRunner(candidate.path, candidate.runtime, contract, settings) as runner:
+        result = replace(result, sha256=_sha256(candidate.path))
+        with runtime_process(candidate.path, candidate.runtime, settings) as process:
+            opened(process)
+            contract = _contract(candidate, process)
+            _check_declared(candidate, process, contract)
+            _check_size(candidate)
+            runner = ModelRunner(process, contract)
             result = replace(result, runtime_version=runner.opened.version)
             result = compare(result, runner, reference, settings)
         if result.status == "passed":
-            _check_weights(candidate, reference)
+            _check_weights(candidate, reference, settings)
             if result.sha256 != candidate.entry.sha256:
                 raise Failure("integrity", "it is not the file that was built: its sha256 differs")
     except Failure as failure:
@@ -101,7 +116,7 @@ def not_made(build: Build, settings: CheckSettings) -> tuple[Result, ...]:
     """A failure for each requested artefact whose conversion failed."""
     return tuple(
         failed(
-            _unchecked(build, entry, FORMATS[entry.format].runtimes[0], settings),
+            unchecked_artifact(build, entry, FORMATS[entry.format].runtimes[0], settings),
             Failure("conversion", entry.reason),
         )
         for entry in build.manifest.not_made
@@ -119,9 +134,12 @@ def compare(
     worst = reference.samples[0]
     try:
         outputs = runner.outputs(reference.samples)
-        _reject_degenerate(reference.outputs, outputs, min_spread(result.unit))
+        result = replace(result, covered=reference.covered)
+        # Without the driven inputs: a network that only they move ignores faces.
+        fixed = slice(reference.fixed)
+        _reject_degenerate(reference.outputs[fixed], outputs[fixed], min_spread(result.unit))
         result, worst = _compared(result, outputs, runner, reference, settings)
-        _reject_mismatch(result)
+        _reject_mismatch(result, worst)
         _reject_out_of_range(outputs, runner.contract.output, result.tolerance.max)
         if settings.labelled:
             result = _compared_on_labelled(result, runner, reference, settings)
@@ -139,9 +157,10 @@ def compare(
     return result
 
 
-def _unchecked(
+def unchecked_artifact(
     build: Build, entry: Entry | NotMade, runtime: Runtime, settings: CheckSettings
 ) -> Result:
+    """The result for an artefact before any check, with its gates."""
     return unchecked(
         build.folder / entry.file,
         runtime,
@@ -180,7 +199,6 @@ def unchecked(
         reason="",
         unit=unit,
         tolerance=tolerance,
-        sha256=sha256_of(path) if path.exists() else None,
     )
 
 
@@ -190,25 +208,27 @@ def failed(result: Result, failure: Failure) -> Result:
     return replace(result, status=status, kind=failure.kind, reason=str(failure))
 
 
-def _contract(candidate: Candidate) -> Contract:
+def _sha256(path: Path) -> str:
+    try:
+        return sha256_of(path)
+    except UsageError as error:
+        raise Failure("load", error.summary) from None
+
+
+def _contract(candidate: Candidate, process: RuntimeProcess) -> Contract:
     """The artefact's own contract, which a phone would use."""
-    with _load_failures():
-        try:
-            described = read_metadata(candidate.path)
-        except BackendMissingError as error:
-            raise Failure("missing", str(error)) from None
-        except MetadataError as error:
-            raise Failure("metadata", str(error)) from None
+    with runtime_failures():
+        described = process.metadata()
     if found := differences(described, candidate.build.manifest, candidate.entry):
         raise Failure("metadata", "; ".join(found))
     return described.contract
 
 
-def _check_declared(candidate: Candidate, contract: Contract) -> None:
+def _check_declared(candidate: Candidate, process: RuntimeProcess, contract: Contract) -> None:
     """Rejects a file that an app cannot bind to as the contract and the manifest say."""
     entry = candidate.entry
-    with _load_failures():
-        declared = load(candidate.runtime).declared(str(candidate.path))
+    with runtime_failures():
+        declared = process.declared()
     # Some exporters fall back silently.
     if declared.opset != entry.opset:
         versions = f"{declared.opset}, {entry.opset} was requested"
@@ -216,35 +236,28 @@ def _check_declared(candidate: Candidate, contract: Contract) -> None:
     check_declared(declared, contract, entry.batch)
 
 
-@contextmanager
-def _load_failures() -> Iterator[None]:
-    try:
-        yield
-    except AgecompactError as error:
-        raise Failure("load", str(error)) from None
-
-
 def _check_size(candidate: Candidate) -> None:
     """Rejects weights that were not made smaller: some converters skip what they do not know."""
-    format_ = FORMATS[candidate.entry.format]
-    full = PRECISIONS[format_.precisions[0]]
+    full = PRECISIONS[FORMATS[candidate.entry.format].precisions[0]]
     if candidate.entry.precision == full.name:
         return
-    with _load_failures():
-        parts: Parts = resolve(format_.size_reader)(candidate.path)
+    try:
+        parts = read_parts(candidate.path)
+    except AgecompactError as error:
+        raise Failure("load", error.summary) from None
     bits = parts.weights * 8 / candidate.build.manifest.folded_parameters
     if bits > _LEAST_SAVING * full.stored_bits:
         wanted = f"{candidate.entry.precision} was requested"
         raise Failure("conversion", f"its weights take {bits:.0f} bits a parameter, {wanted}")
 
 
-def _check_weights(candidate: Candidate, reference: Reference) -> None:
+def _check_weights(candidate: Candidate, reference: Reference, settings: CheckSettings) -> None:
     """Rejects wrong weights that the outputs do not show, such as a flipped bit."""
     if candidate.entry.format != WEIGHTS_FORMAT:
         return
     try:
-        faults = _weight_faults(candidate, reference)
-    except AgecompactError as error:
+        faults = _weight_faults(candidate, reference, settings)
+    except (AgecompactError, IsolationFailure) as error:
         raise Failure("weights", f"its weights cannot be compared: {error}") from None
     if faults:
         first = faults[0]
@@ -252,20 +265,31 @@ def _check_weights(candidate: Candidate, reference: Reference) -> None:
         raise Failure("weights", f"{where}{first.reason}; {len(faults)} such faults")
 
 
-def _weight_faults(candidate: Candidate, reference: Reference) -> tuple[WeightFault, ...]:
+def _weight_faults(
+    candidate: Candidate, reference: Reference, settings: CheckSettings
+) -> tuple[WeightFault, ...]:
     """Compares with the network and, in a reduced precision, with the full-precision package."""
     build, entry = candidate.build, candidate.entry
-    full = FORMATS[WEIGHTS_FORMAT].precisions[0]
-    if PRECISIONS[entry.precision].stored_bits >= _LEAST_FLOAT_BITS:
-        faults = compare_given(candidate.path, reference.parameters)
-        if faults or entry.precision == full:
-            return faults
-    return tuple(
-        fault
-        for other in build.manifest.artifacts
-        if (other.format, other.precision) == (WEIGHTS_FORMAT, full)
-        for fault in compare_weights(candidate.path, build.path(other))
+    precision = FORMATS[WEIGHTS_FORMAT].precisions[0]
+    plain = PRECISIONS[entry.precision].stored_bits >= _LEAST_FLOAT_BITS
+    full = next(
+        (
+            build.path(other)
+            for other in build.manifest.artifacts
+            if (other.format, other.precision) == (WEIGHTS_FORMAT, precision)
+            and entry.precision != precision
+        ),
+        None,
     )
+    found = call(
+        "parity_tests.weights:faults_of",
+        candidate.path,
+        Given.of(reference.parameters) if plain else None,
+        full,
+        seconds=settings.timeout_s,
+        memory_bytes=MEMORY_BYTES,
+    )
+    return structure(found, tuple[WeightFault, ...], where="the comparison of the weights")
 
 
 def _reject_degenerate(reference: Outputs, candidate: Outputs, least: float) -> None:
@@ -287,31 +311,35 @@ def _compared(
     settings: CheckSettings,
 ) -> tuple[Result, Sample]:
     """The errors, and the input with the greatest error."""
-    errors = output_errors(reference.outputs, outputs)
-    worst = reference.samples[errors.argmax()]
-    greatest = float(errors.max())
+    span = SPANS[result.unit]
+    errors = output_errors(reference.outputs, outputs, span)
+    fixed = errors[: reference.fixed]
+    worst = reference.samples[fixed.argmax()]
+    greatest = float(fixed.max())
     result = replace(
         result,
         max_years=greatest,
-        p99_years=float(np.percentile(errors, 99)),
-        mean_years=float(errors.mean()),
+        p99_years=float(np.percentile(fixed, 99)),
+        mean_years=float(fixed.mean()),
         worst_sample=worst.name,
-        samples=len(outputs),
+        samples=len(fixed),
     )
     # If it fails already, no worse input is needed.
-    if settings.budget is None or greatest > result.tolerance.max:
+    if greatest > result.tolerance.max:
         return result, worst
     found = search(
         reference.runner.outputs,
         runner.outputs,
         reference.samples,
         errors,
-        settings.budget,
+        settings.budget or Budget(rounds=0),
+        span,
     )
-    return replace(result, searched_years=found.error, searched=found.tried), found.sample
+    searched = len(errors) - len(fixed) + found.tried
+    return replace(result, searched_years=found.error, searched=searched), found.sample
 
 
-def _reject_mismatch(result: Result) -> None:
+def _reject_mismatch(result: Result, worst: Sample) -> None:
     gates = result.tolerance
     for what, error, gate in (
         ("greatest error", result.max_years, gates.max),
@@ -322,8 +350,7 @@ def _reject_mismatch(result: Result) -> None:
         if error is not None and error > gate:
             raise Failure(
                 "mismatch",
-                f"{what} {error:.3g} {result.unit}, {gate:g} allowed; worst fixed input "
-                f"'{result.worst_sample}'",
+                f"{what} {error:.3g} {result.unit}, {gate:g} allowed; worst input '{worst.name}'",
             )
 
 
@@ -342,7 +369,13 @@ def _compared_on_labelled(
     labelled = settings.labelled[target_of_contract(runner.contract)]
     mae = mean_absolute_error(runner, labelled)
     error = abs(mae - reference.mae)
-    result = replace(result, mae_years=error, faces=len(labelled.faces))
+    result = replace(
+        result,
+        mae_years=error,
+        artifact_mae_years=mae,
+        reference_mae_years=reference.mae,
+        faces=len(labelled.faces),
+    )
     if error > result.tolerance.mae:
         failure = Failure(
             "task",

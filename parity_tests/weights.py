@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from agecompact.runtimes.base import Array
 from agecompact.runtimes.mil import ActivationRef, ConstantRef, ConstantValue, Graph, read_graph
+from agecompact.serialization import structure, unstructure
 
 # The format whose weights can be compared.
 WEIGHTS_FORMAT = "coreml"
@@ -67,7 +68,55 @@ class WeightFault:
     elements: int = 0
 
 
-def compare_given(candidate: Path, given: Parameters) -> tuple[WeightFault, ...]:
+@dataclass(frozen=True)
+class Given:
+    """A network's parameters as the converter of Core ML got them, by hash.
+
+    Attributes:
+        names: Names of the parameters with that hash, in one of the forms in which a package may
+            hold them. Several names where tensors are equal, such as biases of zero.
+        sizes: Number of values, by name.
+    """
+
+    names: Mapping[str, tuple[str, ...]]
+    sizes: Mapping[str, int]
+
+    @classmethod
+    def of(cls, parameters: Parameters) -> Given:
+        """Hashes parameters."""
+        names: defaultdict[str, dict[str, None]] = defaultdict(dict)
+        for name, tensor in parameters.items():
+            for form in (tensor, tensor + _MERGED):
+                # Values too great for float16 become infinite on both sides.
+                with np.errstate(over="ignore"):
+                    for stored_as in (form, form.astype(np.float16)):
+                        names[_hash(stored_as)][name] = None
+        sizes = {name: tensor.size for name, tensor in parameters.items()}
+        return cls({value: tuple(known) for value, known in names.items()}, sizes)
+
+
+def faults_of(candidate: str, given: Mapping[str, Any] | None, full: str | None) -> Any:
+    """Compares a package with its converter's input, then with another package, as JSON values.
+
+    For a process of its own, since reading a package may crash or hang it.
+
+    Args:
+        candidate: Path of the package.
+        given: The JSON values of a `Given`; None skips the first comparison.
+        full: Path of the full-precision package; None skips the second one, and so does a fault.
+
+    Returns:
+        The JSON values of `WeightFault`s.
+    """
+    faults: tuple[WeightFault, ...] = ()
+    if given is not None:
+        faults = compare_given(Path(candidate), structure(given, Given, where="the weights"))
+    if full is not None and not faults:
+        faults = compare_weights(Path(candidate), Path(full))
+    return unstructure(faults)
+
+
+def compare_given(candidate: Path, given: Given) -> tuple[WeightFault, ...]:
     """Compares a package's weights with the parameters that the converter was given.
 
     The comparison is by hash and in both directions: each weight and bias of a convolution or a
@@ -75,20 +124,12 @@ def compare_given(candidate: Path, given: Parameters) -> tuple[WeightFault, ...]
 
     Args:
         candidate: An `.mlpackage` in float32 or float16, not compressed.
-        given: The network's parameters by name, float32, batch norms folded.
+        given: The network's parameters, float32, batch norms folded.
 
     Raises:
         UsageError: The package is broken, or contains what the reference runtime does not support.
         BackendMissingError: coremltools is not installed.
     """
-    # Several names where tensors are equal, such as biases of zero.
-    names: defaultdict[bytes, set[str]] = defaultdict(set)
-    for name, tensor in given.items():
-        for form in (tensor, tensor + _MERGED):
-            # Values too great for float16 become infinite on both sides.
-            with np.errstate(over="ignore"):
-                for stored_as in (form, form.astype(np.float16)):
-                    names[_hash(stored_as)].add(name)
     found: set[str] = set()
     faults = []
     for node in read_graph(candidate).nodes:
@@ -100,21 +141,21 @@ def compare_given(candidate: Path, given: Parameters) -> tuple[WeightFault, ...]
                 ):
                     continue
                 value = constant.value.array
-                known = names.get(_hash(value), set())
-                found |= known
+                known = given.names.get(_hash(value), ())
+                found.update(known)
                 if not known and node.kind in _WEIGHTED:
                     reason = f"its {value.size} values are not among the converter's inputs"
                     faults.append(WeightFault("given", node.name, parameter, reason, value.size))
     missing = (
-        WeightFault("given", "", "", f"{name} is missing", tensor.size)
-        for name, tensor in given.items()
+        WeightFault("given", "", "", f"{name} is missing", size)
+        for name, size in given.sizes.items()
         if name not in found
     )
     return (*faults, *missing)
 
 
-def _hash(values: Array) -> bytes:
-    return hashlib.sha256(np.ascontiguousarray(values).tobytes()).digest()
+def _hash(values: Array) -> str:
+    return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
 
 
 def compare_weights(candidate: Path, reference: Path) -> tuple[WeightFault, ...]:

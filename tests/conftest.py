@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,9 +19,32 @@ import pytest
 
 from agecompact.artifacts import manifest
 from agecompact.errors import AgecompactError
+from agecompact.files import user_cache
 from agecompact.formats import TARGETS
 from export import pipeline
 from tests.support import REPOSITORY, Agecompact, BuildOf, CopyBuild, random_weights
+
+# Files whose tests take longest, longest first. They start first, so that no process of a parallel
+# run is left alone with one of them at the end.
+LONGEST_FILES = (
+    "tests/test_bad_input.py",
+    "tests/parity_tests/localisation/test_localise.py",
+    "tests/export/test_error_after_conversion.py",
+    "tests/agecompact/commands/test_evaluate.py",
+    "tests/parity_tests/test_planted_faults.py",
+    "tests/parity_tests/test_fidelity.py",
+    "tests/test_outside_network.py",
+    "tests/agecompact/commands/test_tune.py",
+    "tests/agecompact/bench/test_host.py",
+    "tests/parity_tests/test_benign.py",
+    "tests/export/test_pipeline.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the longest files first; the others keep their order."""
+    places = {REPOSITORY / file: place for place, file in enumerate(LONGEST_FILES)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +62,20 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
     folder.mkdir(exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_home(shared_folder: Path) -> Iterator[None]:
+    """A user's cache of the tests' own, with the tools of the emulator and of adb in it."""
+    mine = shared_folder / "cache"
+    own = mine / "agecompact"
+    own.mkdir(parents=True, exist_ok=True)
+    for tools in ("arm-bundle", "adb-loopback"):
+        with suppress(FileExistsError):
+            (own / tools).symlink_to(user_cache() / tools)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(mine))
+        yield
 
 
 def _digest_of_sources() -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import psutil
 import torch
 from torch import Tensor, nn
 
@@ -105,7 +108,8 @@ def random_weights(path: Path, model_id: str, seed: int = SEED) -> Path:
 
 def leaks(content: bytes) -> list[bytes]:
     """Traces of the machine or the code that made a file."""
-    home = str(Path.home()).encode() + b"/"
+    # In some containers it is `/`, which is in every address.
+    home = str(Path.home() if Path.home() != Path("/") else REPOSITORY).encode() + b"/"
     traces = (str(REPOSITORY).encode(), home, b"/tmp/", b"site-packages", b'File "', b".py")
     return [trace for trace in traces if trace in content]
 
@@ -130,3 +134,21 @@ def write_package(
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
     lines = [f"{model} = {reference}\n" for model, reference in models.items()]
     (info / "entry_points.txt").write_text("".join(["[agecompact.models]\n", *lines]))
+
+
+def alive(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """Those that still run; one that has ended may wait for its parent to take note of it."""
+    running = []
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                running.append(process)
+    return running
+
+
+def wait_for(condition: Callable[[], object], what: str, patience_s: float = 120) -> None:
+    """Waits until a condition holds."""
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline, f"timed out waiting for {what}"
+        time.sleep(0.1)

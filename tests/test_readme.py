@@ -31,6 +31,13 @@ def test_the_error_of_a_model_is_the_one_on_its_card(model: str, page: str) -> N
         assert row[2] == f"{100 * evaluation['accuracy']:.1f}"
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_the_parameters_of_a_model_are_those_that_list_shows(model: str) -> None:
+    counts = MODELS[model].counts
+    assert counts is not None
+    assert f"\n| `{model}` | {counts.parameters:,} |" in text("docs/training.md")
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_the_median_baseline_is_the_one_on_the_card(page: str) -> None:
     evaluation = checkpoints.read(checkpoints.released_path("ssrnet")).card["evaluation"]

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from agecompact.artifacts.confined import FileName, regular
 from agecompact.checked import AtLeastOne, Checked, NotNegative, Sha256, Text
 from agecompact.contract import Layout, Unit
 from agecompact.errors import UsageError
@@ -23,6 +24,11 @@ from agecompact.serialization import read_versioned
 
 FOLDER = "golden"
 FILE_NAME = "golden.json"
+# The index again, in lines that a C program parses.
+LINES_NAME = "golden.txt"
+
+# Its lines that end with the name of a file.
+_FILE_LINES = frozenset({"input", "table", "output"})
 
 _FIX = "write the pack again: agecompact parity freeze BUILD"
 
@@ -35,7 +41,7 @@ _DTYPES: Mapping[str, np.dtype[Any]] = {"uint8": np.dtype("u1"), "float32": np.d
 class StoredArray(Checked):
     """An array, stored in its own file."""
 
-    file: Text
+    file: FileName
     shape: tuple[AtLeastOne, ...]
     dtype: Text
 
@@ -60,7 +66,7 @@ class PackIndex(Checked):
 
     SCHEMA_VERSION: ClassVar[int] = 1
 
-    model: Text
+    model: FileName
     weights_sha256: Sha256
     unit: Unit
     samples: tuple[Text, ...]
@@ -122,12 +128,12 @@ def read(folder: Path) -> GoldenPack:
         UsageError: It is missing, has another schema version, or its files do not match its index.
     """
     path = folder / FILE_NAME
-    index = read_versioned(path, PackIndex, what="golden pack", fix=_FIX)
+    index = _index(folder)
     count = len(index.samples)
     for kind, arrays in (("input", index.inputs), ("output", index.outputs)):
         if not arrays or len({array.name for array in arrays}) != len(arrays):
             raise UsageError(f"{path} needs at least one {kind}, each with its own name", fix=_FIX)
-    return GoldenPack(
+    pack = GoldenPack(
         model=index.model,
         weights_sha256=index.weights_sha256,
         unit=index.unit,
@@ -137,6 +143,17 @@ def read(folder: Path) -> GoldenPack:
         outputs={a.name: _load(folder, a, "float32", (count,)) for a in index.outputs},
         tolerances={file: tolerance.max for file, tolerance in index.tolerances.items()},
     )
+    _check_lines(folder / LINES_NAME, _array_files(index))
+    return pack
+
+
+def files(folder: Path) -> frozenset[str]:
+    """Names of the files of a golden pack.
+
+    Raises:
+        UsageError: The pack's index cannot be read.
+    """
+    return _array_files(_index(folder)) | {FILE_NAME, LINES_NAME}
 
 
 def read_if_there(folder: Path) -> GoldenPack | None:
@@ -148,6 +165,26 @@ def read_if_there(folder: Path) -> GoldenPack | None:
     return read(folder) if (folder / FILE_NAME).exists() else None
 
 
+def _index(folder: Path) -> PackIndex:
+    if (folder / FILE_NAME).exists():
+        regular(folder, fix=_FIX)
+    return read_versioned(folder / FILE_NAME, PackIndex, what="golden pack", fix=_FIX)
+
+
+def _array_files(index: PackIndex) -> frozenset[str]:
+    return frozenset(array.file for array in (*index.inputs, index.table, *index.outputs))
+
+
+def _check_lines(path: Path, arrays: frozenset[str]) -> None:
+    """Refuses lines that name other files than the index: a C program opens whatever they name."""
+    if not path.exists():
+        return
+    lines = read_bytes(path, fix=_FIX).decode("utf-8", "replace").splitlines()
+    words = [line.split(" ") for line in lines]
+    if {each[-1] for each in words if each[0] in _FILE_LINES} - arrays:
+        raise UsageError(f"{path} names other files than {FILE_NAME}", fix=_FIX)
+
+
 def _load(folder: Path, array: StoredArray, dtype: str, shape: tuple[int, ...]) -> Any:
     path = folder / array.file
     if array.dtype != dtype or array.shape != shape:
@@ -156,8 +193,6 @@ def _load(folder: Path, array: StoredArray, dtype: str, shape: tuple[int, ...]) 
             why=f"it must be {dtype} of shape {shape}",
             fix=_FIX,
         )
-    if Path(array.file).name != array.file:
-        raise UsageError(f"{path} is outside the golden pack's folder", fix=_FIX)
     content = read_bytes(path, fix=_FIX)
     kind = _DTYPES[dtype]
     wanted = prod(shape) * kind.itemsize

@@ -7,15 +7,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from agecompact.artifacts.confined import FileName, regular
+from agecompact.checked import AtLeastOne, Checked, Count, NotNegative, Sha256, Text
 from agecompact.contract import Contract
 from agecompact.errors import UsageError
+from agecompact.formats import EXPORTED
+from agecompact.scratch import sweep
 from agecompact.serialization import read_versioned, write_versioned
 
 FILE_NAME = "manifest.json"
 
 
 @dataclass(frozen=True)
-class Entry:
+class _Requested(Checked):
+    file: FileName
+    format: Text
+    precision: Text
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.format not in EXPORTED:
+            self.refuse(f"unknown format '{self.format}'", f"known: {', '.join(EXPORTED)}")
+        known = EXPORTED[self.format]
+        if self.precision not in known.precisions:
+            precisions = ", ".join(known.precisions)
+            self.refuse(f"unknown precision '{self.precision}'", f"{known.name} has {precisions}")
+        if not self.file.endswith(known.suffix):
+            self.refuse(f"'{self.file}' is not a name for {known.name}", f"known: *{known.suffix}")
+
+
+@dataclass(frozen=True)
+class Entry(_Requested):
     """One artefact of a build.
 
     Attributes:
@@ -31,20 +53,17 @@ class Entry:
         conversion_s: Wall time of the converter for all precisions of the format together.
     """
 
-    file: str
-    format: str
-    precision: str
-    sha256: str
-    bytes: int
-    converter: str
+    sha256: Sha256
+    bytes: Count
+    converter: Text
     versions: Mapping[str, str]
-    opset: int | None
-    batch: int | None
-    conversion_s: float
+    opset: AtLeastOne | None
+    batch: AtLeastOne | None
+    conversion_s: NotNegative
 
 
 @dataclass(frozen=True)
-class NotMade:
+class NotMade(_Requested):
     """A requested artefact whose conversion failed in an export with `--keep-going`.
 
     Attributes:
@@ -54,14 +73,11 @@ class NotMade:
         reason: The converter's error.
     """
 
-    file: str
-    format: str
-    precision: str
     reason: str
 
 
 @dataclass(frozen=True)
-class Manifest:
+class Manifest(Checked):
     """A build of one model.
 
     Attributes:
@@ -80,22 +96,32 @@ class Manifest:
 
     SCHEMA_VERSION: ClassVar[int] = 3
 
-    model: str
-    weights: str
-    weights_sha256: str
+    model: FileName
+    weights: FileName
+    weights_sha256: Sha256
     source: str
     terms: str
     contract: Contract
-    parameters: int
-    folded_parameters: int
-    macs: int
+    parameters: Count
+    folded_parameters: AtLeastOne
+    macs: Count
     artifacts: tuple[Entry, ...]
     not_made: tuple[NotMade, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        names = [FILE_NAME, self.weights, *(e.file for e in (*self.artifacts, *self.not_made))]
+        if twice := {name for name in names if names.count(name) > 1}:
+            self.refuse(f"several files are named {', '.join(sorted(twice))}")
 
 
 @dataclass(frozen=True)
 class Build:
-    """A build folder and its manifest."""
+    """A build folder and its manifest.
+
+    The manifest's names are inside the folder. Whether they are regular files is for those to check
+    who read them: see `confined`.
+    """
 
     folder: Path
     manifest: Manifest
@@ -118,9 +144,12 @@ def write(folder: Path, manifest: Manifest) -> None:
 def read_builds(root: Path) -> tuple[Build, ...]:
     """Reads the build in a folder, or else the builds in its subfolders.
 
+    First removes what dead processes have left there.
+
     Raises:
-        UsageError: No build was found, or a manifest cannot be read.
+        UsageError: No build was found, or a manifest cannot be read or names a path.
     """
+    sweep(root)
     own = root / FILE_NAME
     paths = [own] if own.is_file() else sorted(root.glob(f"*/{FILE_NAME}"))
     if not paths:
@@ -129,8 +158,10 @@ def read_builds(root: Path) -> tuple[Build, ...]:
             why=f"neither it nor a subfolder contains {FILE_NAME}",
             fix="agecompact export --all",
         )
+    for path in paths:
+        sweep(path.parent)
     fix = "export the model again: agecompact export"
     return tuple(
-        Build(path.parent, read_versioned(path, Manifest, what="manifest", fix=fix))
+        Build(path.parent, read_versioned(regular(path), Manifest, what="manifest", fix=fix))
         for path in paths
     )

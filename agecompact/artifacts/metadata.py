@@ -49,15 +49,19 @@ class ArtifactMetadata:
         return canonical_json(unstructure(self))
 
     @classmethod
-    def from_json(cls, text: str) -> ArtifactMetadata:
+    def from_json(cls, text: str, *, where: str = "an artefact") -> ArtifactMetadata:
         """Reads the JSON of `to_json`.
+
+        Args:
+            text: The JSON.
+            where: The file that contains it, for the error message.
 
         Raises:
             MetadataError: It is not JSON, has another schema version, or a field is missing,
                 unknown or invalid.
         """
         try:
-            return parse_json(text, cls, where="the artefact's metadata")
+            return parse_json(text, cls, where=f"the metadata of {where}")
         except UsageError as error:
             raise MetadataError(
                 error.what, why=error.why, fix="make the artefact again with agecompact export"

@@ -22,7 +22,7 @@ from agecompact.errors import AgecompactError
 from agecompact.runtimes.base import Array
 from agecompact.runtimes.messages import Opened
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
-from agecompact.runtimes.registry import read_metadata
+from agecompact.runtimes.reading import Reader
 
 # Long enough to average out the timer, short enough that rounds alternate fast.
 _ROUND_MS = 30.0
@@ -94,12 +94,13 @@ class Contestant:
 
 
 def load_contestant(
-    stack: ExitStack, file: BuildFile, blank: Record, rounds: int
+    stack: ExitStack, reader: Reader, file: BuildFile, blank: Record, rounds: int
 ) -> Contestant | Record:
     """Loads a file in a process of its own and warms it up.
 
     Args:
         stack: Ends the process when it closes.
+        reader: Reads the contract, apart from the process that is measured.
         file: The artefact.
         blank: Its record, with the threads and the batch size to measure.
         rounds: Rounds to come; in all of them together enough inferences are timed.
@@ -110,7 +111,7 @@ def load_contestant(
     """
     threads, batch = blank.runtime.threads or 1, blank.runtime.batch
     try:
-        contract = read_metadata(file.path).contract
+        contract = reader.metadata(file.path).contract
         inputs = face_like(contract, batch)
         started = time.perf_counter()
         process = stack.enter_context(RuntimeProcess(file.path, threads=threads))

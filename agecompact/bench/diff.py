@@ -12,7 +12,11 @@ from agecompact.bench.store import MeasurementKey, machine_key, measurement_key
 from agecompact.bench.timing import Ratio
 from agecompact.bench.validity import validated
 
-Verdict = Literal["same", "better", "regression", "refused", "only in A", "only in B"]
+# `refused`: a record of the figure is invalid, so nobody knows. `not comparable`: the machines or
+# the kind of figure do not allow a comparison, however well they were measured.
+Verdict = Literal[
+    "same", "better", "regression", "refused", "not comparable", "only in A", "only in B"
+]
 
 # A record that newly fails one of these rules is a regression: the artefact is broken. The other
 # rules find a bad measurement of an artefact that may be as good as ever.
@@ -29,7 +33,7 @@ class Comparison:
         before: Its value in A; None if A does not have it.
         after: Its value in B; None if B does not have it.
         verdict: The result.
-        reason: Why the comparison was refused, or what failed; else empty.
+        reason: Why there is no other verdict, or what failed; else empty.
     """
 
     subject: MeasurementKey
@@ -114,16 +118,20 @@ def _compared(
         after: float,
         *,
         allowed: float = threshold,
-        refusal: str = "",
+        invalid: str = "",
+        unlike: str = "",
         noise: bool = False,
     ) -> Comparison:
         growth = after / before - 1
         verdict: Verdict = "regression" if growth > 0 else "better"
-        if refusal:
-            verdict = "refused"
-        elif noise or abs(growth) <= allowed:
+        reason = unlike or invalid
+        if reason:
+            verdict = "not comparable" if unlike else "refused"
+        elif abs(growth) <= allowed:
             verdict = "same"
-        return Comparison(key, name, before, after, verdict, refusal)
+        elif noise:
+            verdict, reason = "same", "the intervals of A and B overlap"
+        return Comparison(key, name, before, after, verdict, reason)
 
     broken = [r for r in b.reasons if r.rule in BROKEN]
     if a.valid and broken:
@@ -137,25 +145,26 @@ def _compared(
     if a.instructions and b.instructions:
         # With two threads the count is no longer exact.
         allowed = 0.0 if (a.runtime.threads or 1) == 1 else threshold
-        refusal = invalid or ("other cores" if a.machine.cpu != b.machine.cpu else "")
+        unlike = "other cores" if a.machine.cpu != b.machine.cpu else ""
         counts = a.instructions.total, b.instructions.total
-        yield figure("instructions", *counts, allowed=allowed, refusal=refusal)
+        yield figure("instructions", *counts, allowed=allowed, invalid=invalid, unlike=unlike)
     if a.ratio and b.ratio:
         medians = a.ratio.median, b.ratio.median
-        yield figure("ratio", *medians, refusal=invalid, noise=_overlap(a.ratio, b.ratio))
+        yield figure("ratio", *medians, invalid=invalid, noise=_overlap(a.ratio, b.ratio))
     if a.latency and b.latency and a.latency.p50_ms and b.latency.p50_ms:
-        refusal = invalid or _not_comparable(a, b, absolute=absolute)
-        yield figure("p50 ms", a.latency.p50_ms, b.latency.p50_ms, refusal=refusal)
+        unlike = _unlike(a, b, absolute=absolute)
+        medians = a.latency.p50_ms, b.latency.p50_ms
+        yield figure("p50 ms", *medians, invalid=invalid, unlike=unlike)
 
 
 def _invalid(a: Record, b: Record) -> str:
     for side, record in (("A", a), ("B", b)):
         if not record.valid:
-            return f"{side} is invalid: {', '.join(r.rule for r in record.reasons)}"
+            return f"{side} is invalid: {'; '.join(f'{r.rule}, {r.text}' for r in record.reasons)}"
     return ""
 
 
-def _not_comparable(a: Record, b: Record, *, absolute: bool) -> str:
+def _unlike(a: Record, b: Record, *, absolute: bool) -> str:
     """Why two absolute times are not comparable; empty if they are."""
     if a.machine != b.machine:
         return "times of different machines"

@@ -21,6 +21,7 @@ from agecompact.bench.record import Record, now
 from agecompact.bench.rounds import alternate
 from agecompact.bench.timing import Latency
 from agecompact.runtimes.process import RuntimeFailure
+from agecompact.runtimes.reading import Reader
 from agecompact.runtimes.registry import runtime_of
 
 
@@ -46,9 +47,10 @@ def measure_build(
     records: list[Record] = []
     contestants: list[Contestant] = []
     with ExitStack() as stack:
+        reader = stack.enter_context(Reader())
         for file in files:
             for blank in _blanks(file, settings):
-                loaded = load_contestant(stack, file, blank, settings.rounds)
+                loaded = load_contestant(stack, reader, file, blank, settings.rounds)
                 if isinstance(loaded, Contestant):
                     contestants.append(loaded)
                     continue

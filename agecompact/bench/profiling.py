@@ -6,9 +6,7 @@ It is separate from the timed runs because a profiler records every op, which sl
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,9 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from agecompact import children
 from agecompact.bench.figures import OpTime
 from agecompact.imports import module_command
 from agecompact.runtimes.base import Array
+from agecompact.scratch import scratch_folder
 from agecompact.serialization import structure, unstructure
 
 _WARMUP_RUNS = 5
@@ -52,19 +52,17 @@ def take(path: Path, runtime: str, threads: int, inputs: Mapping[str, Array]) ->
     """
     if runtime not in _PROFILERS:
         return Profile(None, f"{runtime}'s Python interface has no profiler")
-    with tempfile.TemporaryDirectory(prefix="agecompact-") as scratch:
-        np.savez(Path(scratch) / "inputs.npz", **dict(inputs))  # type: ignore[arg-type]
-        command = [*module_command(__name__), runtime, str(path), str(threads), scratch]
+    with scratch_folder() as scratch:
+        np.savez(scratch / "inputs.npz", **dict(inputs))  # type: ignore[arg-type]
+        command = [*module_command(__name__), runtime, str(path), str(threads), str(scratch)]
         try:
-            completed = subprocess.run(
-                command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
-            )
-        except subprocess.TimeoutExpired:
+            completed = children.run(command, timeout_s=_TIMEOUT_S)
+        except children.TimedOut:
             return Profile(None, f"no profile within {_TIMEOUT_S:g} s")
         if completed.returncode != 0:
             last = (completed.stderr.strip().splitlines() or ["no message"])[-1]
             return Profile(None, f"the profiler of {runtime} failed: {last}")
-        content = json.loads((Path(scratch) / "ops.json").read_text(encoding="utf-8"))
+        content = json.loads((scratch / "ops.json").read_text(encoding="utf-8"))
     return Profile(structure(content, tuple[OpTime, ...], where="the profile"))
 
 

@@ -13,14 +13,18 @@ from typing import Any
 
 from agecompact.bench.record import Size
 from agecompact.errors import UsageError
-from agecompact.files import size_of
+from agecompact.files import json_value, size_of
 from agecompact.formats import PRECISIONS, format_of
 from agecompact.imports import import_extra, resolve
+from agecompact.isolation import IsolationFailure, call
+from agecompact.runtimes.channel import MEMORY_BYTES
+from agecompact.serialization import structure
 
 # As Gradle and Xcode deflate the entries of an APK and an IPA.
 _LEVEL = 9
 _RAW_DEFLATE = -15
 
+_TIMEOUT_S = 60.0
 _EXPORT_AGAIN = "write the file again: agecompact export"
 
 
@@ -37,6 +41,27 @@ class Parts:
     metadata: int
 
 
+def read_parts(path: Path) -> Parts:
+    """Measures the parts of a file in a process of its own, since its parser may crash or hang.
+
+    Raises:
+        UsageError: The file is broken or of an unknown format.
+        BackendMissingError: The extra that reads the format is not installed.
+    """
+    reader = "agecompact.bench.size:parts_of"
+    try:
+        found = call(reader, path, seconds=_TIMEOUT_S, memory_bytes=MEMORY_BYTES)
+    except IsolationFailure as failure:
+        raise UsageError(f"cannot read {path}", why=failure.reason, fix=_EXPORT_AGAIN) from None
+    return structure(found, Parts, where=f"the parts of {path}")
+
+
+def parts_of(path: str) -> Parts:
+    """Measures the parts of a file in this process."""
+    parts: Parts = resolve(format_of(Path(path)).size_reader)(Path(path))
+    return parts
+
+
 def measure(path: Path, precision: str, folded_parameters: int) -> Size:
     """Breaks the bytes of an artefact down.
 
@@ -50,7 +75,7 @@ def measure(path: Path, precision: str, folded_parameters: int) -> Size:
         BackendMissingError: The extra that reads the format is not installed.
     """
     format_ = format_of(path)
-    parts: Parts = resolve(format_.size_reader)(path)
+    parts = read_parts(path)
     # A checkpoint stores unfolded BN in whatever precision its writer chose.
     bounded = format_.converter is not None and precision in PRECISIONS
     return Size(
@@ -129,9 +154,9 @@ def safetensors_parts(path: Path) -> Parts:
     content = path.read_bytes()
     header_bytes = int.from_bytes(content[:8], "little")
     try:
-        header = json.loads(content[8 : 8 + header_bytes])
+        header = json_value(content[8 : 8 + header_bytes])
         metadata = len(json.dumps(header.get("__metadata__", {}), separators=(",", ":")))
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise UsageError(
             f"{path} is not a safetensors file",
             why=str(error),

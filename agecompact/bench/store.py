@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 from agecompact.bench.circumstances import Machine
 from agecompact.bench.record import SCHEMA_VERSION, Record
 from agecompact.bench.validity import validated
-from agecompact.serialization import read_versioned, unstructure, write_versioned
+from agecompact.files import pretty_json, updated_path
+from agecompact.serialization import read_versioned, unstructure
 
 FILE_NAME = "latency.json"
 
@@ -99,8 +100,9 @@ def add(path: Path, new: Iterable[Record]) -> tuple[Record, ...]:
         UsageError: The existing file cannot be read.
         OutputError: The file cannot be written.
     """
-    content = _file_of(merge(read(path) if path.exists() else (), new))
-    write_versioned(path, content)
+    with updated_path(path) as temporary:
+        content = _file_of(merge(read(path) if path.is_file() else (), new))
+        temporary.write_text(pretty_json(unstructure(content)), encoding="utf-8")
     return content.records
 
 

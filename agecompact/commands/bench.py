@@ -12,15 +12,15 @@ from agecompact.artifacts.manifest import read_builds
 from agecompact.bench import store, tables
 from agecompact.bench.diff import Comparison, compare
 from agecompact.bench.drivers import Settings, driver_commands, known_places, parse_place
-from agecompact.bench.files import described, measured_files
+from agecompact.bench.files import described, measured_files, readable, reject
 from agecompact.bench.record import Record
 from agecompact.bench.validity import validated
-from agecompact.console.common import emit, json_option, progress, screen
+from agecompact.console.common import emit, json_option, progress, screen, show
 from agecompact.console.groups import DefaultGroup
 from agecompact.errors import GateError, UsageError
 from agecompact.serialization import unstructure
 
-_DIFF_SCHEMA_VERSION = 1
+_DIFF_SCHEMA_VERSION = 2
 _SIZE_SCHEMA_VERSION = 1
 
 
@@ -102,27 +102,34 @@ def _measure(
     Adds to latency.json in the build folder. A record replaces the earlier one of the same file,
     source, machine, runtime, threads and batch; all others are kept. On the host, artefacts are
     timed alternately, round by round, and reported as a ratio to the float32 TFLite file, since
-    absolute times depend on the machine. Exits with 1 if nothing could be measured.
+    absolute times depend on the machine. Exits with 1 if a file of the build is missing or is not
+    a regular file, after it has measured the others, or if nothing could be measured.
     """
     drivers = [(where, *parse_place(where)) for where in places]
     builds = read_builds(build)
     console = screen(json_target)
     path = build / store.FILE_NAME
     records: list[Record] = []
+    faults: list[str] = []
     for where, driver, place in drivers:
         measure = driver.load()
+        found = readable(builds, driver.files)
+        faults += found.faults
         settings = Settings(threads, batches, rounds, profile, place)
-        files = sum(len(driver.files(each)) for each in builds)
+        files = sum(len(driver.files(each)) for each in found.builds)
         with progress(console, f"bench on {where}", files) as stages:
-            for each in builds:
+            for each in found.builds:
                 measured = [validated(record) for record in measure(each, settings, stages.done)]
                 # Saved at once, so that unplugging a phone loses only what comes after it.
                 store.add(path, measured)
                 records += measured
+    if not records:
+        reject(faults)
     emit(store.to_json(store.read(path)), json_target)
     for table in (*tables.measured(records), *tables.profiles(records)):
-        console.print(table)
-    console.print(tables.sizes(r.artifact for r in records))
+        show(console, table)
+    show(console, tables.sizes(r.artifact for r in records))
+    reject(faults)
     if all(record.failure is not None for record in records):
         why = (records[0].failure or "") if records else f"{', '.join(places)} measured nothing"
         raise GateError("nothing could be measured", why=why)
@@ -133,13 +140,15 @@ def _measure(
 @json_option
 def _size(build: Path, json_target: str | None) -> None:
     """Break down the bytes of each artefact."""
-    artifacts = [described(file) for each in read_builds(build) for file in measured_files(each)]
-    screen(json_target).print(tables.sizes(artifacts))
+    found = readable(read_builds(build), measured_files)
+    artifacts = [described(file) for each in found.builds for file in measured_files(each)]
+    show(screen(json_target), tables.sizes(artifacts))
     content = {
         "schema_version": _SIZE_SCHEMA_VERSION,
         "artifacts": [unstructure(artifact) for artifact in artifacts],
     }
     emit(content, json_target)
+    reject(found.faults)
 
 
 @command.command("diff")
@@ -157,9 +166,11 @@ def _size(build: Path, json_target: str | None) -> None:
 def _diff(
     before: Path, after: Path, threshold: float, absolute: bool, json_target: str | None
 ) -> None:
-    """Compare two latency.json; exit with 1 on a regression.
+    """Compare two latency.json; exit with 1 on a regression, or if a figure cannot be judged.
 
     Sizes, ratios and instructions are comparable between machines, times only on the same device.
+    A figure cannot be judged if its record is invalid in A or B, for example because the machine
+    was busy or hot: measure that file again.
     """
     comparisons = compare(store.read(before), store.read(after), threshold, absolute=absolute)
     if not any(c.verdict in ("same", "better", "regression") for c in comparisons):
@@ -170,13 +181,20 @@ def _diff(
         )
     console = screen(json_target)
     for table in tables.compared(comparisons):
-        console.print(table)
+        show(console, table)
     emit(_diff_json(comparisons, threshold), json_target)
     worse = [c for c in comparisons if c.verdict == "regression"]
     if worse:
         raise GateError(
             f"{len(worse)} regressions beyond {threshold:.3g}",
             why="; ".join(_summary(c) for c in worse),
+        )
+    refused = [c for c in comparisons if c.verdict == "refused"]
+    if refused:
+        raise GateError(
+            f"{len(refused)} figures cannot be judged",
+            why="\n     ".join(f"{c.subject.file} {c.figure}: {c.reason}" for c in refused),
+            fix="measure the invalid files again, on an idle and cool machine: agecompact bench",
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agecompact.console import datasets
-from agecompact.console.common import emit, json_option, say, screen
+from agecompact.console.common import emit, json_option, say, screen, show
 from agecompact.console.datasets import DataChoice
 from agecompact.console.groups import PATH
 from agecompact.data import registry
@@ -26,7 +26,7 @@ _MEANINGS = {
     "entries": "files, or rows of the labels' table",
     "kept": "distinct pictures that can be used",
     "unlabelled": "no label for the target",
-    "unreadable": "not an image, or truncated",
+    "unreadable": "not an image, truncated or damaged",
     "faceless": "no face found",
     "duplicates": "same bytes as a kept file",
     "near_duplicates": "same picture as a kept file",
@@ -64,7 +64,8 @@ def check(choice: DataChoice, target: Target, verbose: bool, json_target: str | 
     from agecompact.data.audit import audit
 
     console = screen(json_target)
-    result = audit(datasets.load_survey(choice, target, console))
+    listing = datasets.read_listing(choice, target)
+    result = audit(datasets.load_survey(choice, listing, target, console))
     emit(result, json_target)
     _print(result, console, verbose)
 
@@ -84,7 +85,11 @@ def split(choice: DataChoice, target: Target, all_folds: bool, out: Path) -> Non
     from agecompact.serialization import write_versioned
 
     console = screen()
-    survey = datasets.load_survey(choice, target, console)
+    listing = datasets.read_listing(choice, target)
+    names = datasets.fold_names(choice, listing)
+    if not all_folds:
+        datasets.pick_fold(choice, names)
+    survey = datasets.load_survey(choice, listing, target, console)
     protocol = registry.get(choice.dataset).protocol(choice.protocol)
     folds = datasets.make_folds(choice, survey)
     if not all_folds:
@@ -107,7 +112,7 @@ def _print(result: dict[str, Any], console: Console, verbose: bool) -> None:
         meaning = _MEANINGS[name] if reason == name else "rejected by the reader"
         rows.append((reason.replace("_", " "), str(count), meaning))
     columns = (Column("entries", "name"), Column("count", "number"), Column("meaning"))
-    console.print(Table(columns, tuple(rows), f"{result['dataset']}, {result['target']}"))
+    show(console, Table(columns, tuple(rows), f"{result['dataset']}, {result['target']}"))
     people = result["subjects"] or "unknown"
     genders = ", ".join(f"{name} {count}" for name, count in result["genders"].items())
     ages, decades = result["ages"], result["ages"]["decades"]
@@ -117,18 +122,12 @@ def _print(result: dict[str, Any], console: Console, verbose: bool) -> None:
         (f"{first}-{int(first) + 9}", str(count), "█" * max(1, round(_BAR_WIDTH * count / most)))
         for first, count in decades.items()
     )
-    console.print(
-        Table((Column("age", "name"), Column("faces", "number"), Column("", "name")), bars)
-    )
+    columns = (Column("age", "name"), Column("faces", "number"), Column("", "name"))
+    show(console, Table(columns, bars))
     if not verbose:
         return
     for reason, names in result["dropped"].items():
         if names:
-            shown = "".join(f"\n  {_printable(name)}" for name in names[:_SHOWN])
-            more = f"\n  … and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-            say(console, f"{reason.replace('_', ' ')}:{shown}{more}")
-
-
-def _printable(name: str) -> str:
-    # A file name may hold bytes that are not text.
-    return name.encode(errors="replace").decode()
+            more = [f"  … and {len(names) - _SHOWN} more"] if len(names) > _SHOWN else []
+            shown = (f"  {name}" for name in names[:_SHOWN])
+            say(console, f"{reason.replace('_', ' ')}:", *shown, *more)

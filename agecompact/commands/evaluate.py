@@ -9,30 +9,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from agecompact.console.common import emit, json_option, say, screen
-from agecompact.console.datasets import DataChoice, data_options, load
+from agecompact.console.common import emit, json_option, say, screen, show
+from agecompact.console.datasets import DataChoice, data_options, load, load_whole
 from agecompact.console.groups import PATH, count_option
+from agecompact.data.face import spread
 from agecompact.data.splits import PARTS
 from agecompact.errors import UsageError
 from agecompact.files import sha256_of
 from agecompact.formats import format_of
 from agecompact.runtimes import registry
+from agecompact.runtimes.reading import read_metadata
 from agecompact.weights import cards, checkpoints
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from agecompact.contract import Contract
-    from agecompact.data.face import Face
-    from agecompact.data.splits import Split
+    from agecompact.data.face import Face, Target
+    from agecompact.data.splits import Part
     from agecompact.evaluation.evaluate import Evaluation
     from agecompact.evaluation.prediction import Model, Predictions
-
-_ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class _OpenModel:
 @click.option(
     "--split",
     "part",
-    type=click.Choice([*PARTS, _ALL]),
+    type=click.Choice([*PARTS, "all"]),
     default="test",
     show_default=True,
     help="Part of the split to measure on.",
@@ -74,7 +74,7 @@ def command(
     weights: Path | None,
     artifact: Path | None,
     choice: DataChoice,
-    part: str,
+    part: Part | Literal["all"],
     limit: int | None,
     threads: int,
     update_card: bool,
@@ -100,12 +100,18 @@ def command(
         _check_updatable(path, is_weights, part, limit)
     console = screen(json_target)
     with _open(path, threads) as opened:
+        if update_card and not opened.card.get("split"):
+            raise UsageError(
+                f"cannot update the card of {path}",
+                why="it does not name the split that the weights were trained on",
+                fix="leave out --update-card",
+            )
         started = time.perf_counter()
-        _, split = load(choice, target_of_contract(opened.contract), console)
-        faces = _spread(_faces(split, part), limit)
+        whole, split_sha256 = _faces(choice, part, target_of_contract(opened.contract), console)
+        faces = spread(whole, limit)
         source = cached(faces, choice.cache) if choice.cache else decode_face
         data_seconds = time.perf_counter() - started
-        doubts = cards.doubts(opened.card, part=part, split_sha256=split.sha256)
+        doubts = cards.doubts(opened.card, part=part, split_sha256=split_sha256)
         if update_card and doubts:
             raise UsageError(
                 f"cannot update the card of {path}",
@@ -114,7 +120,7 @@ def command(
             )
         evaluation = evaluate(opened.model, opened.contract, faces, source)
     sections = card_sections.sections(
-        evaluation, dataset=choice.dataset, part=part, split_sha256=split.sha256
+        evaluation, dataset=choice.dataset, part=part, split_sha256=split_sha256
     )
     record = {
         "schema_version": 1,
@@ -156,7 +162,7 @@ def _open(path: Path, threads: int) -> Iterator[_OpenModel]:
 
     from agecompact.evaluation.prediction import NetworkModel, open_artifact
 
-    metadata = registry.read_metadata(path)
+    metadata = read_metadata(path)
     contract = metadata.contract
     identity = {
         "file": path.name,
@@ -177,15 +183,15 @@ def _open(path: Path, threads: int) -> Iterator[_OpenModel]:
         yield _OpenModel(model, contract, card, summary)
 
 
-def _faces(split: Split, part: str) -> tuple[Face, ...]:
-    return tuple(face for name in PARTS if part in (name, _ALL) for face in split.part(name))
-
-
-def _spread(faces: Sequence[Face], limit: int | None) -> Sequence[Face]:
-    # Not the first ones: file names may begin with the age.
-    if limit is None or limit >= len(faces):
-        return faces
-    return [faces[i * len(faces) // limit] for i in range(limit)]
+def _faces(
+    choice: DataChoice, part: Part | Literal["all"], target: Target, console: Console
+) -> tuple[tuple[Face, ...], str | None]:
+    """The faces to measure on, and the hash of the split that they belong to, if there is one."""
+    if part == "all":
+        faces, whole = load_whole(choice, target, console)
+        return faces, whole.sha256 if whole else None
+    _, split = load(choice, target, console)
+    return split.part(part), split.sha256
 
 
 def _timing(predictions: Predictions, data_seconds: float) -> dict[str, float]:
@@ -203,7 +209,7 @@ def _show(console: Console, title: str, evaluation: Evaluation, doubts: Sequence
 
     metrics, predictions = evaluation.metrics, evaluation.predictions
     for table in (metrics_table(title, metrics), *group_tables(metrics)):
-        console.print(table)
+        show(console, table)
     failures = failure_groups(metrics)
     say(console, f"fails on: {'; '.join(map(failure_text, failures)) or 'none'}")
     if failures:

@@ -14,6 +14,7 @@ from agecompact.console.groups import PATH
 from agecompact.files import sha256_of, size_of
 from agecompact.formats import format_of
 from agecompact.runtimes import registry
+from agecompact.runtimes.reading import Reader
 from agecompact.serialization import unstructure
 from agecompact.weights import checkpoints
 
@@ -33,26 +34,28 @@ def command(file: Path, json_target: str | None) -> None:
     The JSON output has all values; on the screen, long lists are abbreviated.
     """
     runtime = registry.runtime_of(file)
-    metadata = registry.read_metadata(file)
+    with Reader() as reader:
+        metadata = reader.metadata(file)
+        content = reader.describe(file)
     record = {
         "file": str(file),
         "runtime": runtime.name,
         "bytes": size_of(file),
         "sha256": sha256_of(file),
         **unstructure(metadata),
-        "content": registry.load(runtime).describe(str(file)),
+        "content": content,
     }
     file_format = format_of(file)
     kind = "artefact"
     if file_format.converter is None:
         kind = "weights"
-        record["card"] = dict(checkpoints.read(file).card)
+        record["card"] = dict(checkpoints.read_card(file, str(record["sha256"])))
     console = screen(json_target)
     say(console, f"{file}: {file_format.name} {kind} of '{metadata.model}', {metadata.precision}")
     _show(console, {k: v for k, v in record.items() if k != "file" and not isinstance(v, dict)})
     for key, value in record.items():
         if isinstance(value, dict) and value:
-            say(console, f"\n{key}")
+            say(console, "", key)
             _show(console, value)
     emit(record, json_target)
 
@@ -63,7 +66,7 @@ def _show(console: Console, values: Mapping[str, Any]) -> None:
     width = max(map(len, rows), default=0)
     for key, text in rows.items():
         line = f"  {key:<{width}}  {text}"
-        say(console, line if len(line) <= console.width else f"  {key}\n    {text}")
+        say(console, *([line] if len(line) <= console.width else [f"  {key}", f"    {text}"]))
 
 
 def _flat(values: Mapping[str, Any], depth: int, prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -77,8 +77,14 @@ def export(model: str, weights: Path | None, out: Path, json_target: str | None)
     )
     say(
         screen(json_target),
-        f"module  {source}\nweights {stored}\nsha256  {loaded.sha256}\n"
-        f"terms   {loaded.terms or 'unknown'}\n\n"
-        f"In LEMUR: copy {source.name} into ab/nn/nn, then\n  {train}\n"
-        f"With these weights:\n  import safetensors.torch\n  {load}",
+        f"module  {source}",
+        f"weights {stored}",
+        f"sha256  {loaded.sha256}",
+        f"terms   {loaded.terms or 'unknown'}",
+        "",
+        f"In LEMUR: copy {source.name} into ab/nn/nn, then",
+        f"  {train}",
+        "With these weights:",
+        "  import safetensors.torch",
+        f"  {load}",
     )

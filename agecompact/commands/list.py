@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from agecompact.console.common import emit, json_option, screen
+from agecompact.console.common import emit, json_option, screen, show
 from agecompact.errors import UsageError
 from agecompact.files import read_json
 from agecompact.models import registry
@@ -18,7 +18,7 @@ SCHEMA_VERSION = 1
 @click.option("--recipes", is_flag=True, help="List the recipes of `agecompact train` instead.")
 @json_option
 def command(recipes: bool, json_target: str | None) -> None:
-    """List the models with their inputs, published counts and released weights."""
+    """List the models with their inputs, trainable parameters and released weights."""
     if recipes:
         _list_recipes(json_target)
         return
@@ -43,6 +43,7 @@ def command(recipes: bool, json_target: str | None) -> None:
                 "id": spec.id,
                 "title": spec.title,
                 "parameters": counts.parameters if counts else None,
+                "bn_statistics": counts.bn_statistics if counts else None,
                 "folded_parameters": counts.folded_parameters if counts else None,
                 "inputs": list(contract.input_names),
                 "source": spec.source,
@@ -59,7 +60,7 @@ def command(recipes: bool, json_target: str | None) -> None:
         Column("released weights", "name"),
         Column("source", rank=3),
     )
-    screen(json_target).print(Table(columns, tuple(rows)))
+    show(screen(json_target), Table(columns, tuple(rows)))
     emit({"schema_version": SCHEMA_VERSION, "models": models}, json_target)
 
 
@@ -89,7 +90,7 @@ def _list_recipes(json_target: str | None) -> None:
         Column("learns from", "name", rank=2),
         Column("source", rank=3),
     )
-    screen(json_target).print(Table(columns, tuple(rows)))
+    show(screen(json_target), Table(columns, tuple(rows)))
     emit({"schema_version": SCHEMA_VERSION, "recipes": listed}, json_target)
 
 

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 import numpy as np
 
-from agecompact.console.common import emit, json_option, say, screen
+from agecompact.console.common import complain, emit, json_option, say, screen
 from agecompact.console.groups import PATH
 from agecompact.console.models import model_file
-from agecompact.contract import Image, Unit
+from agecompact.contract import Contract, Image, Unit
 from agecompact.errors import ExitCode, UsageError
 from agecompact.faces import detection
 from agecompact.faces.files import read_image
-from agecompact.runtimes import registry as runtimes
-from agecompact.runtimes.base import Session
+from agecompact.runtimes.base import Array
+from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
 
-# The most accurate of the released models with about 40,000 parameters.
-_DEFAULT_MODEL = "c3ae"
+# The most accurate released model.
+_DEFAULT_MODEL = "mobileagenet"
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,9 @@ class Prediction:
 @click.command()
 @click.argument("images", nargs=-1, required=True, type=PATH)
 @click.option(
-    "--model", metavar="ID", help=f"A model with released weights; default: {_DEFAULT_MODEL}."
+    "--model",
+    metavar="ID",
+    help=f"A model with released weights; default: {_DEFAULT_MODEL}, the most accurate one.",
 )
 @click.option("--weights", type=PATH, help="A weights file, run by PyTorch.")
 @click.option("--artifact", type=PATH, help="An exported file; its embedded contract is used.")
@@ -65,21 +69,19 @@ def command(
     read, or has no face, is reported; the others are still processed, and the exit code is 2.
     """
     path = model_file(model, weights, artifact, default=_DEFAULT_MODEL)
-    contract = runtimes.read_metadata(path).contract
-    session = runtimes.load(runtimes.runtime_of(path)).open_session(str(path), 1)
     console = screen(json_target)
     predictions: list[Prediction] = []
     failures = 0
-    for image in images:
-        try:
-            for box, chip in _chips(image, no_detect):
-                value = _run(session, contract.apply(chip), contract.output.name)
-                prediction = _prediction(image, box, value, contract.output.unit)
-                predictions.append(prediction)
-                say(console, _line(prediction))
-        except UsageError as error:
-            failures += 1
-            click.echo(f"error: {error}", err=True)
+    with _opened(path) as (contract, age):
+        for image in images:
+            try:
+                for box, chip in _chips(image, no_detect):
+                    prediction = _prediction(image, box, age(chip), contract.output.unit)
+                    predictions.append(prediction)
+                    say(console, _line(prediction))
+            except UsageError as error:
+                failures += 1
+                complain(error)
     emit([asdict(prediction) for prediction in predictions], json_target)
     if failures:
         context.exit(ExitCode.USAGE)
@@ -99,8 +101,36 @@ def _chips(path: Path, ready: bool) -> list[tuple[detection.FaceBox | None, Imag
     return [(box, detection.chip(image, box)) for box in boxes]
 
 
-def _run(session: Session, inputs: dict[str, np.ndarray], output: str) -> float:
-    value = float(np.asarray(session.infer(inputs)[output]).reshape(-1)[0])
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Contract, Callable[[Image], float]]]:
+    """Opens a model file in its own process: its contract, and its output for a face chip."""
+    with RuntimeProcess(path) as process:
+        try:
+            contract = process.metadata().contract
+            process.open()
+        except RuntimeFailure as failure:
+            raise failure.as_error(path) from None
+
+        def run(chip: Image) -> float:
+            inputs = {name: x[np.newaxis] for name, x in contract.apply(chip).items()}
+            try:
+                outputs = process.infer(inputs)
+            except RuntimeFailure as failure:
+                raise failure.as_error(path) from None
+            return _value(outputs, contract.output.name)
+
+        yield contract, run
+
+
+def _value(outputs: Mapping[str, Array], name: str) -> float:
+    values = outputs.get(name, np.empty(0)).reshape(-1)
+    if values.size != 1:
+        raise UsageError(
+            f"the model outputs {values.size} values as '{name}'",
+            why=f"its contract names one value; the file has {', '.join(sorted(outputs))}",
+            fix="export it again",
+        )
+    value = float(values[0])
     if not math.isfinite(value):
         raise UsageError(
             f"the model outputs {value}",

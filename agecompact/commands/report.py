@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from agecompact import report
-from agecompact.console.common import emit, json_option, screen
-from agecompact.files import write_text
+from agecompact.console.common import emit, json_option, screen, show
+from agecompact.files import output_errors, write_text
 
 SCHEMA_VERSION = 1
 
@@ -22,8 +22,12 @@ SCHEMA_VERSION = 1
 @json_option
 def command(build: Path, markdown: Path | None, json_target: str | None) -> None:
     """Summarise a build in one table: size, parity, latency ratio, status."""
+    if markdown and markdown.is_file():
+        # A run that fails must not leave an earlier table.
+        with output_errors(markdown):
+            markdown.unlink()
     summaries = report.summaries(build)
-    screen(json_target).print(report.to_table(summaries))
+    show(screen(json_target), report.to_table(summaries))
     if markdown:
         write_text(markdown, report.to_markdown(summaries))
     rows = [asdict(summary) for summary in summaries]

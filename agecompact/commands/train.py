@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agecompact.console.common import emit, json_option, say, screen
+from agecompact.console.common import emit, json_option, say, screen, show
 from agecompact.console.datasets import DataChoice, data_options, load, split_file_of
 from agecompact.console.groups import PATH
 from agecompact.console.training import TrainingChoice, training_options, watch
@@ -62,7 +62,7 @@ def command(
     from agecompact.evaluation import card_sections
     from agecompact.evaluation.evaluate import evaluate, target_of_contract
     from agecompact.evaluation.prediction import NetworkModel
-    from agecompact.files import make_folder
+    from agecompact.files import claimed, make_folder
     from agecompact.models import registry
     from agecompact.serialization import write_versioned
     from agecompact.training import devices, logs, session
@@ -73,17 +73,20 @@ def command(
 
     sources = SourceWeights.read(training.start, training.teacher, training.backbone)
     chosen = sources.applied(recipes.load(recipe, training.settings))
+    session.rehearse(chosen, sources)
     fabric = devices.fabric(training.accelerator, chosen.precision)
     console = screen(json_target)
     console.quiet = not fabric.is_global_zero
+    if fabric.is_global_zero:
+        click.get_current_context().with_resource(claimed(out))
     if training.threads:
         torch.set_num_threads(training.threads)
     target = target_of_contract(registry.get(chosen.model).contract)
+    make_folder(out)
     survey, split = load(choice, target, console)
     counts = ", ".join(f"{n} {kind}" for kind, n in survey.counts.items() if n)
     say(console, f"{recipe}: {chosen.epochs} epochs on {len(split.train)} faces of {counts}")
 
-    make_folder(out)
     split_content = split_file_of(choice, survey, split)
     if fabric.is_global_zero:
         write_versioned(out / _SPLIT, split_content)
@@ -139,7 +142,7 @@ def command(
     )
     cards.update(path, sections)
     emit({**weights.card, **sections}, json_target)
-    console.print(metrics_table(f"{chosen.model}, test part", evaluation.metrics))
+    show(console, metrics_table(f"{chosen.model}, test part", evaluation.metrics))
     say(console, f"wrote {path}")
 
 

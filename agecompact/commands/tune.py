@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agecompact.console.common import emit, json_option, say, screen
+from agecompact.console.common import emit, json_option, say, screen, show
 from agecompact.console.datasets import DataChoice, data_options, load
 from agecompact.console.groups import PATH
 from agecompact.console.training import TrainingChoice, training_options, watch
@@ -89,7 +89,7 @@ def command(
     from agecompact.evaluation.evaluate import target_of_contract
     from agecompact.models import registry
     from agecompact.training import recipe as recipes
-    from agecompact.training import search, study
+    from agecompact.training import search, session, study
     from agecompact.training.start import SourceWeights
     from agecompact.training.storage import open_storage, shown, storage_errors
 
@@ -106,11 +106,13 @@ def command(
                 f"'{dimension.key}' is both searched and set", fix="leave out one of the two"
             )
     base = recipes.load(recipe, training.settings)
-    for corner in search.corners(space):
-        recipes.load(recipe, (*training.settings, *corner))
+    candidates = [
+        recipes.load(recipe, (*training.settings, *corner)) for corner in search.corners(space)
+    ]
     contract = registry.get(base.model).contract
     direction: Direction = "minimize" if contract.output.unit == "years" else "maximize"
     sources = SourceWeights.read(training.start, training.teacher, training.backbone)
+    session.rehearse(sources.first_applied(candidates), sources)
     console = screen(json_target)
     if training.threads:
         torch.set_num_threads(training.threads)
@@ -131,19 +133,22 @@ def command(
             say(console, f"{where} has {done} finished trials: nothing to do")
         else:
             say(console, f"{where}: {done} of {trials} trials are finished")
-            _, split = load(choice, target_of_contract(contract), console)
-            identity = {
+            searched = {"search": sorted(map(str, space))}
+            identity: dict[str, Any] = {
                 "recipe": dataclasses.asdict(base),
-                "split": split.sha256,
                 "seed": training.seed,
                 "start": sources.start.sha256 if sources.start else None,
                 "teacher": sources.teacher.sha256 if sources.teacher else None,
                 "backbone": _backbone(training.backbone),
             }
-            study.claim(shared, {**identity, "search": sorted(map(str, space))})
+            # Before the survey, which takes minutes and tells the split.
+            study.reject_another(shared, {**identity, **searched})
+            _, split = load(choice, target_of_contract(contract), console)
+            identity["split"] = split.sha256
+            study.claim(shared, {**identity, **searched})
 
             def attempt(number: int, settings: tuple[str, ...], report: Report) -> float:
-                from agecompact.training import devices, logs, session
+                from agecompact.training import devices, logs
                 from agecompact.training.run import Run
 
                 try:
@@ -213,7 +218,7 @@ def command(
             why=f"the last one: {reasons[-1]}" if reasons else "none was run",
             fix="search narrower ranges, in a new --study",
         )
-    console.print(_table(shared.study_name, [d.key for d in space], best, results, direction))
+    show(console, _table(shared.study_name, [d.key for d in space], best, results, direction))
     say(console, "To train and test the best (add the same data options, and --out):")
     say(console, shlex.join(words))
 

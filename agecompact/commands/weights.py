@@ -36,6 +36,7 @@ def command() -> None:
 def import_(file: Path, family: str, out: Path, json_target: str | None) -> None:
     """Convert a public Keras file of SSR-Net (age, gender) or C3AE."""
     import_extra("h5py", "train")
+    from agecompact.models import complexity
     from agecompact.weights import checkpoints, importers
 
     imported = importers.from_keras(file, family)
@@ -48,11 +49,14 @@ def import_(file: Path, family: str, out: Path, json_target: str | None) -> None
         contract=layout.contract,
         card=imported.card,
     )
+    parameters = complexity.parameters(imported.network)
+    statistics = complexity.bn_statistics(imported.network)
     emit(
         {
             "schema_version": 1,
             "model": layout.model_id,
-            "parameters": imported.parameters,
+            "parameters": parameters,
+            "bn_statistics": statistics,
             "file": str(out),
             "sha256": sha256,
             **imported.card,
@@ -61,6 +65,8 @@ def import_(file: Path, family: str, out: Path, json_target: str | None) -> None
     )
     say(
         screen(json_target),
-        f"{layout.model_id}: {imported.parameters:,} parameters\n"
-        f"weights {out}\nsha256  {sha256}\ncard    {checkpoints.card_path(out)}",
+        f"{layout.model_id}: {parameters:,} parameters, {statistics:,} BN statistics",
+        f"weights {out}",
+        f"sha256  {sha256}",
+        f"card    {checkpoints.card_path(out)}",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,17 +12,39 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agecompact.errors import AgecompactError, OutputError
 from agecompact.files import pretty_json, write_text
+from agecompact.tables import Table
+from agecompact.text import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 STDOUT = "-"
 
+
+def _writable(_context: click.Context, _parameter: click.Parameter, target: str | None) -> Any:
+    """Refuses a target that cannot be written before the work begins, which may take hours."""
+    if target not in (None, STDOUT):
+        path = Path(str(target))
+        place = next(folder for folder in path.absolute().parents if folder.exists())
+        if path.is_dir():
+            reason = "it is a folder"
+        elif not place.is_dir():
+            reason = f"{place} is not a folder"
+        elif not os.access(place, os.W_OK):
+            reason = f"no permission to write to {place}"
+        else:
+            return target
+        raise OutputError(f"cannot write {path}", why=reason, fix="name another file with --json")
+    return target
+
+
 json_option = click.option(
     "--json",
     "json_target",
     metavar="FILE",
+    callback=_writable,
     help="Write the result as JSON to FILE; '-' means standard output, with nothing else on it.",
 )
 
@@ -44,9 +67,20 @@ def emit(value: dict[str, Any] | list[Any], json_target: str | None) -> None:
         write_text(Path(json_target), pretty_json(value))
 
 
-def say(console: Console, text: str) -> None:
-    """Prints plain text: square brackets are not markup, and long lines are not wrapped."""
-    console.print(text, markup=False, soft_wrap=True)
+def say(console: Console, *lines: str) -> None:
+    """Prints lines as they are: nothing in them is markup, and long ones are not wrapped."""
+    for line in lines:
+        console.print(one_line(line), markup=False, emoji=False, soft_wrap=True)
+
+
+def show(console: Console, table: Table) -> None:
+    """Prints a table."""
+    console.print(table)
+
+
+def complain(error: AgecompactError) -> None:
+    """Prints an error to standard error."""
+    click.echo(f"error: {error}", err=True)
 
 
 @dataclass(frozen=True)
@@ -92,13 +126,13 @@ def progress(console: Console, title: str, total: int) -> Iterator[Stages]:
         transient=True,
         disable=not console.is_terminal,
     ) as bar:
-        task = bar.add_task(title, total=total)
+        task = bar.add_task(one_line(title), total=total)
 
         def start(description: str) -> None:
-            bar.update(task, description=description)
+            bar.update(task, description=one_line(description))
 
         def done(description: str) -> None:
-            bar.update(task, advance=1, description=description)
+            bar.update(task, advance=1, description=one_line(description))
             if not console.is_terminal:
                 say(console, description)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,12 +13,14 @@ import click
 from agecompact.console.common import progress, say
 from agecompact.console.groups import PATH, grouped_options
 from agecompact.data import registry, splits
-from agecompact.errors import UsageError, unknown_name
+from agecompact.errors import OutputError, UsageError, unknown_name
+from agecompact.files import make_folder, user_cache
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from agecompact.data.face import Target
+    from agecompact.data.face import Face, Target
+    from agecompact.data.listing import Listing
     from agecompact.data.protocols import Folds
     from agecompact.data.splitfile import SplitFile
     from agecompact.data.splits import Split
@@ -63,7 +66,12 @@ _SOURCE_OPTIONS = (
         required=True,
         help="Folder of the data set; default: the environment variable AGECOMPACT_DATA.",
     ),
-    click.option("--cache", type=PATH, help="Keep decoded images in this folder, to reuse them."),
+    click.option(
+        "--cache",
+        type=PATH,
+        help="Keep decoded images in this folder, to reuse them. Without it only thumbnails are "
+        "kept, in ~/.cache/agecompact/surveys, so that a second survey decodes nothing.",
+    ),
 )
 _SPLIT_OPTIONS = (
     click.option(
@@ -104,23 +112,50 @@ def load(choice: DataChoice, target: Target, console: Console) -> tuple[Survey, 
         UsageError: The data set, the protocol, the fold or the split file cannot be used.
         OutputError: The cache cannot be written.
     """
-    if choice.split_file is None:
-        # Before the survey, which takes a while.
-        registry.get(choice.dataset).protocol(choice.protocol)
-        survey = load_survey(choice, target, console)
-        folds = make_folds(choice, survey)
-        return survey, folds[pick_fold(choice, folds)]
-
     from agecompact.data import splitfile
 
+    if choice.split_file is None:
+        # Before the survey, which takes minutes.
+        listing = read_listing(choice, target)
+        pick_fold(choice, fold_names(choice, listing))
+        survey = load_survey(choice, listing, target, console)
+        folds = make_folds(choice, survey)
+        return survey, folds[pick_fold(choice, folds)]
     if choice.protocol or choice.fold:
         raise UsageError(
             "a split file already has a protocol and a fold",
             fix="leave out --protocol and --fold, or leave out --split-file",
         )
     content = splitfile.read(choice.split_file)
-    survey = load_survey(choice, target, console)
+    splitfile.check(content, choice.dataset, target, str(choice.split_file))
+    survey = load_survey(choice, read_listing(choice, target), target, console)
     return survey, splitfile.resolve(content, survey, str(choice.split_file))
+
+
+def load_whole(
+    choice: DataChoice, target: Target, console: Console
+) -> tuple[tuple[Face, ...], Split | None]:
+    """Every usable face of a data set, and the split that they make up.
+
+    Args:
+        choice: The options' values.
+        target: The label that a face needs.
+        console: Where to show progress.
+
+    Returns:
+        The faces, sorted by part and name. The split is None if the protocol has several folds and
+        none was chosen: the whole data set needs none.
+
+    Raises:
+        UsageError: The data set, the protocol, the fold or the split file cannot be used.
+        OutputError: The cache cannot be written.
+    """
+    if (choice.split_file, choice.fold) == (None, None):
+        listing = read_listing(choice, target)
+        if len(fold_names(choice, listing)) > 1:
+            return load_survey(choice, listing, target, console).faces, None
+    _, split = load(choice, target, console)
+    return tuple(face for part in splits.PARTS for face in split.part(part)), split
 
 
 def split_file_of(choice: DataChoice, survey: Survey, split: Split) -> SplitFile:
@@ -138,13 +173,43 @@ def split_file_of(choice: DataChoice, survey: Survey, split: Split) -> SplitFile
     return splitfile.of_split(split, survey, protocol=protocol, fold=fold, seed=choice.split_seed)
 
 
-def load_survey(choice: DataChoice, target: Target, console: Console) -> Survey:
+def load_tested(choice: DataChoice, target: Target, console: Console) -> tuple[Face, ...]:
+    """The test part of a data set; of a protocol with a test part per fold, all of them together.
+
+    Raises:
+        UsageError: The data set, the protocol or the fold cannot be used.
+        OutputError: The cache cannot be written.
+    """
+    if choice.fold is None and len(fold_names(choice, read_listing(choice, target))) > 1:
+        return load_whole(choice, target, console)[0]
+    return load(choice, target, console)[1].test
+
+
+def read_listing(choice: DataChoice, target: Target) -> Listing:
+    """The entries of a data set, no picture of which is read.
+
+    Raises:
+        UsageError: No such data set, the folder does not hold it, or no entry has the label.
+    """
+    from agecompact.data.face import target_of
+
+    listing = registry.read(choice.dataset, choice.folder)
+    if all(target_of(record.label, target) is None for record in listing.records):
+        raise UsageError(
+            f"the {choice.dataset} data has no {target}",
+            why=f"none of its {len(listing.records)} labelled files has one",
+            fix="choose another data set with --dataset and --data",
+        )
+    return listing
+
+
+def load_survey(choice: DataChoice, listing: Listing, target: Target, console: Console) -> Survey:
     """Surveys a data set and shows progress."""
     from agecompact.data.face import target_of
     from agecompact.data.survey import survey
 
-    listing = registry.read(choice.dataset, choice.folder)
     total = sum(target_of(record.label, target) is not None for record in listing.records)
+    cache = _survey_folder(choice)
     # A bar moves with every hundredth; a log grows by a few lines only.
     every = -(-total // (100 if console.is_terminal else 4))
     done = 0
@@ -156,9 +221,36 @@ def load_survey(choice: DataChoice, target: Target, console: Console) -> Survey:
             if done % every == 0 or done == total:
                 stages.done(f"read {done} of {total} files")
 
-        return survey(
-            listing, target, step=step, cache=choice.cache, say=functools.partial(say, console)
-        )
+        return survey(listing, target, step=step, cache=cache, say=functools.partial(say, console))
+
+
+def _survey_folder(choice: DataChoice) -> Path | None:
+    """Where to keep what a survey finds; None if the user's own cache cannot be written.
+
+    Raises:
+        OutputError: The chosen cache cannot be written.
+    """
+    from agecompact.data.cache import cache_errors
+
+    if choice.cache is not None:
+        with cache_errors():
+            make_folder(choice.cache)
+        return choice.cache
+    folder = user_cache() / "surveys"
+    try:
+        make_folder(folder)
+    except OutputError:
+        return None
+    return folder
+
+
+def fold_names(choice: DataChoice, listing: Listing) -> Sequence[str]:
+    """The names of the folds of the chosen protocol, before the pictures are read.
+
+    Raises:
+        UsageError: No such protocol, or it cannot split this data set.
+    """
+    return registry.get(choice.dataset).protocol(choice.protocol).names(listing.records)
 
 
 def make_folds(choice: DataChoice, survey: Survey) -> Folds:
@@ -171,8 +263,12 @@ def make_folds(choice: DataChoice, survey: Survey) -> Folds:
     return protocol.folds(survey.faces, choice.split_seed)
 
 
-def pick_fold(choice: DataChoice, folds: Folds) -> str:
+def pick_fold(choice: DataChoice, folds: Collection[str]) -> str:
     """The name of the chosen fold, or of the only one.
+
+    Args:
+        choice: The options' values.
+        folds: The names of the protocol's folds.
 
     Raises:
         UsageError: No such fold, or there are several and none was chosen.

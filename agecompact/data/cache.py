@@ -1,12 +1,12 @@
 """Decoded chips on disk, so that training does not wait for decoding and face detection.
 
 A folder holds any number of shards. A shard is `chips-<key>.npy`, uint8 `(N, 200, 200, 3)` BGR, and
-`chips-<key>.json`, which has the hash of each row's source file and the row's CRC-32. Chips are
+`chips-<key>.json`, which has the hash of each row's source file and a checksum of both. Chips are
 found by content, whatever file or split they came from: a split that shares faces with an earlier
 one decodes only the others, into its own shard.
 
 Chips are 200x200 (`framing.frame`). UTKFace's are stored bit for bit. A shard is whole or absent,
-and a row that does not match its CRC is never used.
+and a row that does not match its checksum is never used.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import ClassVar
 
 import numpy as np
@@ -31,6 +32,7 @@ from agecompact.faces.files import ChipFile, read_chip
 from agecompact.faces.framing import CHIP_SIDE
 from agecompact.files import atomic_path, output_errors
 from agecompact.serialization import read_versioned, write_versioned
+from agecompact.text import one_line
 
 _SHAPE = (CHIP_SIDE, CHIP_SIDE, 3)
 _AT_ONCE = 256
@@ -41,24 +43,33 @@ _Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class _Index:
-    """The JSON file of a shard.
+class _Row:
+    """A row of a shard.
 
     Attributes:
-        framing: `Framing.key` of all rows.
-        rows: For each row the hash of its file's bytes and the row's CRC-32; None for a file
-            without a chip.
+        sha256: Hash of the source file's bytes.
+        has_chip: Whether the file has a chip; if not, the row is zeros.
+        checksum: `_checksum` of the row.
     """
 
-    SCHEMA_VERSION: ClassVar[int] = 1
+    sha256: str
+    has_chip: bool
+    checksum: int
+
+
+@dataclass(frozen=True)
+class _Index:
+    """The JSON file of a shard: the `Framing.key` of all rows, and the rows."""
+
+    SCHEMA_VERSION: ClassVar[int] = 2
 
     framing: str
-    rows: tuple[tuple[str, int | None], ...]
+    rows: tuple[_Row, ...]
 
 
 def to_stderr(line: str) -> None:
     """Prints a line to standard error, where it does not mix with results."""
-    print(line, file=sys.stderr)
+    print(one_line(line), file=sys.stderr)
 
 
 def read_faces(faces: Sequence[Face]) -> Iterator[ChipFile]:
@@ -103,7 +114,7 @@ def _read_shards(folder: Path, wanted: Set[_Key]) -> dict[_Key, Image | None]:
     for index in sorted(folder.glob("chips-*.json")):
         try:
             found |= _read_shard(index, wanted)
-        except (UsageError, OSError, ValueError, EOFError) as error:
+        except (UsageError, OSError, ValueError, EOFError, TokenError) as error:
             rows = index.with_suffix(".npy")
             to_stderr(f"cached chips {rows} are damaged, decoding again: {error}")
             for path in (index, rows):
@@ -115,22 +126,28 @@ def _read_shards(folder: Path, wanted: Set[_Key]) -> dict[_Key, Image | None]:
 def _read_shard(path: Path, wanted: Set[_Key]) -> dict[_Key, Image | None]:
     """The wanted chips of a shard; an exception if it is not as it was written."""
     index = read_versioned(path, _Index, what="index of cached chips")
-    used = {
-        (index.framing, sha256): (row, crc)
-        for row, (sha256, crc) in enumerate(index.rows)
-        if (index.framing, sha256) in wanted
-    }
+    used = [
+        (row, pixels)
+        for pixels, row in enumerate(index.rows)
+        if (index.framing, row.sha256) in wanted
+    ]
     if not used:
         return {}
     rows = _map(path.with_suffix(".npy"))
     if rows.shape != (len(index.rows), *_SHAPE) or rows.dtype != np.uint8:
         raise ValueError(f"{rows.dtype} {rows.shape} for {len(index.rows)} chips")
     damaged = sum(
-        crc is not None and zlib.crc32(rows[row].data) != crc for row, crc in used.values()
+        row.checksum != _checksum(index.framing, row.sha256, row.has_chip, rows[i])
+        for row, i in used
     )
     if damaged:
         raise ValueError(f"{damaged} of {len(used)} chips changed since they were written")
-    return {key: None if crc is None else rows[row] for key, (row, crc) in used.items()}
+    return {(index.framing, row.sha256): rows[i] if row.has_chip else None for row, i in used}
+
+
+def _checksum(framing: str, sha256: str, has_chip: bool, pixels: Image) -> int:
+    """CRC-32 of what a row is and of its pixels, so that no row can be taken for another."""
+    return zlib.crc32(pixels.data, zlib.crc32(f"{framing} {sha256} {has_chip}".encode()))
 
 
 def _write_shard(folder: Path, faces: Sequence[Face]) -> dict[_Key, Image | None]:
@@ -138,7 +155,7 @@ def _write_shard(folder: Path, faces: Sequence[Face]) -> dict[_Key, Image | None
     names = "".join(face.sha256 for face in faces)
     key = hashlib.sha256(f"{_Index.SCHEMA_VERSION}:{framing}:{names}".encode()).hexdigest()[:16]
     path = folder / f"chips-{framing}-{key}.npy"
-    rows: list[tuple[str, int | None]] = []
+    rows: list[_Row] = []
     with cache_path(path) as temporary, temporary.open("wb") as stream:
         header = {"descr": "|u1", "fortran_order": False, "shape": (len(faces), *_SHAPE)}
         np.lib.format.write_array_header_1_0(stream, header)
@@ -148,13 +165,15 @@ def _write_shard(folder: Path, faces: Sequence[Face]) -> dict[_Key, Image | None
             content = np.ascontiguousarray(content)
             stream.write(content.data)
             # A file that changed since the survey is stored under its present hash.
-            rows.append((file.sha256, None if file.chip is None else zlib.crc32(content.data)))
+            has_chip = file.chip is not None
+            checksum = _checksum(framing, file.sha256, has_chip, content)
+            rows.append(_Row(file.sha256, has_chip, checksum))
     with cache_errors():
         write_versioned(path.with_suffix(".json"), _Index(framing, tuple(rows)))
     mapped = _map(path)
     return {
-        _key(face): None if crc is None else mapped[row]
-        for row, (face, (_, crc)) in enumerate(zip(faces, rows, strict=True))
+        _key(face): mapped[i] if row.has_chip else None
+        for i, (face, row) in enumerate(zip(faces, rows, strict=True))
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -45,6 +45,18 @@ class Face:
     sha256: str
     label: Label
     framing: Framing = WHOLE
+
+
+def spread(faces: Sequence[Face], limit: int | None) -> Sequence[Face]:
+    """At most `limit` faces, evenly spread: the first ones may all be of one age, by their names.
+
+    Args:
+        faces: Faces, sorted by name.
+        limit: How many; None for all.
+    """
+    if limit is None or limit >= len(faces):
+        return faces
+    return [faces[i * len(faces) // limit] for i in range(limit)]
 
 
 def target_of(label: Label, target: Target) -> int | None:

@@ -34,7 +34,7 @@ def read(folder: Path) -> Listing:
     """
     entries = contents(folder, "FG-NET")
     images = next((p for p in entries if p.name.lower() == "images" and p.is_dir()), None)
-    found = Collector("fgnet")
+    found = Collector("fgnet", folder)
     for path in contents(images, "FG-NET") if images else entries:
         found.add_named(path, parse_name(path.name), UNNAMED)
     return found.listing(folder, "images/001A02.JPG, person and age")

@@ -1,14 +1,18 @@
-"""Hashes and thumbnails of files, kept between surveys for files that have not changed."""
+"""Thumbnails of pictures, kept between surveys by the hash of the file's bytes.
+
+A survey hashes every file again, which takes less time than its search for near duplicates.
+Size and time of a file are no proof that its bytes are the same.
+"""
 
 from __future__ import annotations
 
-import json
+import hashlib
 import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, get_args
+from tokenize import TokenError
+from typing import Any, get_args
 
 import numpy as np
 
@@ -16,9 +20,8 @@ from agecompact.data import duplicates
 from agecompact.data.cache import Say, cache_path
 from agecompact.data.duplicates import Thumbnails
 from agecompact.errors import UsageError
-from agecompact.faces.files import State, read_chip
+from agecompact.faces.files import State, chip_in, image_bytes
 from agecompact.faces.framing import Framing
-from agecompact.serialization import parse_json, unstructure
 
 _STATES: tuple[State, ...] = get_args(State)
 _NO_THUMBNAIL = np.zeros(duplicates.PIXELS, np.float32)
@@ -29,82 +32,59 @@ class Fingerprint:
     """What a survey needs to know about a file.
 
     Attributes:
-        stamp: Size in bytes and modification time in nanoseconds, to detect changes.
         state: Whether the file has a chip, see `faces.files.ChipFile`.
         sha256: Hash of its bytes; empty if it could not be opened.
         thumbnail: `duplicates.thumbnail` of its chip; zeros if there is none.
     """
 
-    stamp: tuple[int, int]
     state: State
     sha256: str = ""
     thumbnail: Thumbnails = field(default_factory=lambda: _NO_THUMBNAIL)
 
 
-@dataclass(frozen=True)
-class _Header:
-    """The names of the files, in the order of the arrays."""
+def take(path: Path, framing: Framing, known: Mapping[str, Fingerprint]) -> Fingerprint:
+    """A file's fingerprint. Never raises an error for a bad file.
 
-    SCHEMA_VERSION: ClassVar[int] = 1
-
-    names: tuple[str, ...]
-
-
-def take(path: Path, framing: Framing) -> Fingerprint:
-    """Computes a file's fingerprint. Never raises an error for a bad file."""
-    try:
-        stamp = stamp_of(path)
-    except OSError:
-        return Fingerprint((0, 0), "unreadable")
-    file = read_chip(path, framing)
-    thumbnail = _NO_THUMBNAIL if file.chip is None else duplicates.thumbnail(file.chip)
-    return Fingerprint(stamp, file.state, file.sha256, thumbnail)
-
-
-def stamp_of(path: Path) -> tuple[int, int]:
-    """Size and modification time of a file.
-
-    Raises:
-        OSError: The file is missing or inaccessible.
+    Args:
+        path: The file, which is read and hashed.
+        framing: How to cut its chip.
+        known: Fingerprints by hash; a file with one of these hashes is not decoded.
     """
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
-
-
-def is_fresh(fingerprint: Fingerprint, path: Path) -> bool:
-    """Whether a file has not changed since its fingerprint was taken."""
     try:
-        return bool(fingerprint.sha256) and stamp_of(path) == fingerprint.stamp
-    except OSError:
-        return False
+        content = image_bytes(path)
+    except UsageError:
+        return Fingerprint("unreadable")
+    sha256 = hashlib.sha256(content).hexdigest()
+    if sha256 in known:
+        return known[sha256]
+    file = chip_in(content, framing)
+    thumbnail = _NO_THUMBNAIL if file.chip is None else duplicates.thumbnail(file.chip)
+    return Fingerprint(file.state, sha256, thumbnail)
 
 
 def path_in(cache: Path, dataset: str, framing: Framing) -> Path:
     """The file of a data set's fingerprints in a cache."""
-    return cache / f"fingerprints-{dataset}-{framing.key}.npz"
+    return cache / f"thumbnails-{dataset}-{framing.key}.npz"
 
 
-def write(path: Path, fingerprints: Mapping[str, Fingerprint]) -> None:
-    """Writes fingerprints by file name, about 4 kB each.
+def write(path: Path, fingerprints: Iterable[Fingerprint]) -> None:
+    """Writes fingerprints of files that could be opened, about 4 kB each.
 
     Raises:
         OutputError: The place cannot be written to or is full.
     """
-    values = list(fingerprints.values())
-    header = json.dumps(unstructure(_Header(tuple(fingerprints))))
+    values = [value for value in fingerprints if value.sha256]
     with cache_path(path) as temporary:
         np.savez(
             temporary,
-            header=np.frombuffer(header.encode(), np.uint8),
-            stamps=np.array([v.stamp for v in values], np.int64).reshape(-1, 2),
             states=np.array([_STATES.index(v.state) for v in values], np.uint8),
             sha256=np.array([v.sha256.encode() for v in values], "S64"),
-            thumbnails=np.stack([v.thumbnail for v in values]),
+            thumbnails=np.array([v.thumbnail for v in values], np.float32),
         )
 
 
 def read(path: Path, say: Say) -> dict[str, Fingerprint]:
-    """Reads fingerprints by file name; none if the file is missing or damaged.
+    """Reads fingerprints by hash; none if the file is missing or damaged.
 
     Args:
         path: A file that `write` wrote.
@@ -113,18 +93,44 @@ def read(path: Path, say: Say) -> dict[str, Fingerprint]:
     if not path.exists():
         return {}
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            names = parse_json(arrays["header"].tobytes(), _Header, where="its header").names
-            columns = [arrays[name] for name in ("stamps", "states", "sha256", "thumbnails")]
-        if columns[3].shape != (len(names), duplicates.PIXELS):
-            raise ValueError(f"thumbnails of shape {columns[3].shape}")
+        # Its checksums are compared while it is read.
+        with zipfile.ZipFile(path) as archive:
+            states = _array(archive, "states", np.uint8)
+            hashes = _array(archive, "sha256", np.dtype("S64"))
+            thumbnails = _array(archive, "thumbnails", np.float32, duplicates.PIXELS)
         return {
-            name: Fingerprint((int(size), int(time)), _STATES[state], sha256.decode(), thumbnail)
-            for name, (size, time), state, sha256, thumbnail in zip(names, *columns, strict=True)
+            sha256.decode(): Fingerprint(_STATES[state], sha256.decode(), thumbnail)
+            for state, sha256, thumbnail in zip(states, hashes, thumbnails, strict=True)
         }
-    except (UsageError, OSError, ValueError, KeyError, TypeError, IndexError, EOFError) as error:
+    # zipfile raises NotImplementedError and RuntimeError for features that it does not have, NumPy
+    # a TokenError for some headers.
+    except (OSError, ValueError, KeyError, IndexError, EOFError, RuntimeError) as error:
         reason: Exception = error
-    except (zipfile.BadZipFile, zlib.error) as error:
+    except (zipfile.BadZipFile, TokenError) as error:
         reason = error
-    say(f"cached fingerprints {path} are damaged, reading all files again: {reason}")
+    say(f"cached fingerprints {path} are damaged, decoding all files again: {reason}")
     return {}
+
+
+def _array(archive: zipfile.ZipFile, name: str, kind: Any, *inner: int) -> Any:
+    """An array of rows that `np.savez` wrote; its size is that of the data, not what it declares.
+
+    Args:
+        archive: The file.
+        name: Name of the array.
+        kind: Type of its elements.
+        inner: Shape of a row.
+
+    Raises:
+        ValueError: It is compressed, or its data does not fit its header.
+    """
+    member = archive.getinfo(f"{name}.npy")
+    if member.compress_type != zipfile.ZIP_STORED:
+        raise ValueError(f"'{name}' is compressed")
+    with archive.open(member) as stream:
+        np.lib.format.read_magic(stream)
+        shape, _, found = np.lib.format.read_array_header_1_0(stream)
+        values = np.frombuffer(stream.read(), kind).reshape(-1, *inner)
+    if found != kind or shape != values.shape:
+        raise ValueError(f"'{name}' does not fit its header")
+    return values

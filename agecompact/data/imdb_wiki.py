@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from agecompact import isolation
 from agecompact.data.face import Label
 from agecompact.data.listing import BAD_AGE, Collector, Listing, contents
 from agecompact.errors import UsageError
@@ -26,6 +27,11 @@ SECOND_FACE = "a second face"
 
 _TABLES = ("imdb", "wiki")
 _COLUMNS = ("dob", "photo_taken", "full_path", "gender", "face_score", "second_face_score")
+_TEXTS = ("full_path", "name")
+# Twice those of the larger table, which takes 10 s and 400 MB.
+_MOST_ROWS = 1_000_000
+_SECONDS = 300.0
+_MEMORY_BYTES = 900_000_000
 _MINIMUM_SCORE = 1.0
 _MAXIMUM_AGE = 100
 # Matlab counts days from year 0, Python from year 1.
@@ -60,7 +66,7 @@ def read(folder: Path) -> Listing:
             read.
         BackendMissingError: SciPy, which reads the tables, is not installed.
     """
-    found = Collector("imdb-wiki")
+    found = Collector("imdb-wiki", folder)
     places = (folder, *(path for path in contents(folder, "IMDB-WIKI") if path.is_dir()))
     tables = [
         (key, at / f"{key}.mat")
@@ -94,29 +100,46 @@ def _take(found: Collector, key: str, images: Path, row: Mapping[str, Any]) -> N
         found.reject(name, SECOND_FACE)
     else:
         gender = int(row["gender"]) if row["gender"] in (0, 1) else None
-        found.add_existing(name, images / file, Label(age, gender, row["name"] or None))
+        found.add_listed(name, images / file, Label(age, gender, row["name"] or None))
 
 
 def _rows(path: Path, key: str) -> Iterator[dict[str, Any]]:
-    scipy_io = import_extra("scipy.io", "train")
     try:
-        table = scipy_io.loadmat(str(path), simplify_cells=True)[key]
-        columns = {name: np.atleast_1d(table[name]) for name in _COLUMNS}
-        names = np.atleast_1d(table.get("name", [""] * len(columns["dob"])))
-        numbers = {n: c.astype(np.float64) for n, c in columns.items() if n != "full_path"}
-        if len({len(names), *(len(column) for column in columns.values())}) != 1:
-            raise ValueError("its columns differ in length")
-    # SciPy raises many kinds of exceptions on broken files.
-    except Exception as error:
+        columns = isolation.call(
+            f"{__name__}:columns", path, key, seconds=_SECONDS, memory_bytes=_MEMORY_BYTES
+        )
+    except isolation.IsolationFailure as failure:
         raise UsageError(
-            f"cannot read {path}",
-            why=f"{type(error).__name__}: {error}",
-            fix="unpack the published archive again",
+            f"cannot read {path}", why=failure.reason, fix="unpack the published archive again"
         ) from None
-    for i, (full_path, name) in enumerate(zip(columns["full_path"], names, strict=True)):
+    for cells in zip(*columns.values(), strict=True):
+        yield dict(zip(columns, cells, strict=True))
+
+
+def columns(path: str, key: str) -> dict[str, list[Any]]:
+    """Reads a table in this process, which a damaged one can crash.
+
+    Args:
+        path: The `.mat` file.
+        key: Name of its struct.
+
+    Returns:
+        Columns of one length by name: `full_path` and `name` are texts, the others numbers.
+
+    Raises:
+        BackendMissingError: SciPy is not installed.
+        ValueError: The columns differ in length. SciPy raises many other kinds of exceptions.
+    """
+    table = import_extra("scipy.io", "train").loadmat(path, simplify_cells=True)[key]
+    columns = {name: np.atleast_1d(table[name]) for name in _COLUMNS}
+    columns["name"] = np.atleast_1d(table.get("name", [""] * len(columns["dob"])))
+    lengths = {len(column) for column in columns.values()}
+    if len(lengths) != 1 or max(lengths) > _MOST_ROWS:
+        raise ValueError(f"its columns differ in length, or have more than {_MOST_ROWS:,} rows")
+    return {
         # An empty cell of a Matlab struct comes as an empty array.
-        texts = {"full_path": full_path, "name": name}
-        yield {
-            **{n: text if isinstance(text, str) else "" for n, text in texts.items()},
-            **{n: float(column[i]) for n, column in numbers.items()},
-        }
+        name: [cell if isinstance(cell, str) else "" for cell in column]
+        if name in _TEXTS
+        else column.astype(np.float64).tolist()
+        for name, column in columns.items()
+    }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os.path
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from agecompact.data.face import Label
@@ -12,6 +14,8 @@ from agecompact.errors import UsageError
 from agecompact.files import read_bytes
 
 NO_FILE = "no such file"
+OUTSIDE = "the path leaves the data folder"
+BAD_NAME = "the name is not UTF-8"
 BAD_AGE = "the age is missing or impossible"
 LISTED_TWICE = "listed twice"
 LISTED_DIFFERENTLY = "listed twice with different labels"
@@ -55,18 +59,40 @@ class Listing:
 
 
 class Collector:
-    """Builds a `Listing` from entries: each becomes a record, or is rejected for a reason."""
+    """Builds a `Listing` from entries: each becomes a record, or is rejected for a reason.
 
-    def __init__(self, dataset: str) -> None:
+    Every file must be inside the data set's folder, also after symbolic links are followed: a table
+    or an archive cannot add other files of the machine to a data set. The folder itself may be a
+    link.
+
+    Args:
+        dataset: Key of `registry.DATASETS`.
+        folder: The data set's folder.
+    """
+
+    def __init__(self, dataset: str, folder: Path) -> None:
         self._dataset = dataset
+        root = Path(os.path.realpath(folder))
+        # Thousands of files share a folder.
+        self._contains = cache(lambda path: Path(os.path.realpath(path)).is_relative_to(root))
         self._records: dict[str, Record] = {}
         self._contradicted: set[str] = set()
         self._rejected: dict[str, list[str]] = defaultdict(list)
 
     def add(self, name: str, path: Path, label: Label) -> None:
-        """Adds a labelled entry. Of several for one file one is kept, or none if labels differ."""
+        """Adds a labelled file. Of several for one name one is kept, or none if labels differ.
+
+        Args:
+            name: Its name in the data set.
+            path: The file, wherever it is.
+            label: Its label.
+        """
         known = self._records.get(name)
-        if name in self._contradicted:
+        if not _is_utf8(name):
+            self.reject(name, BAD_NAME)
+        elif not self._contains(path if path.is_symlink() else path.parent):
+            self.reject(name, OUTSIDE)
+        elif name in self._contradicted:
             self.reject(name, LISTED_DIFFERENTLY)
         elif known is None:
             self._records[name] = Record(name, path, label)
@@ -78,9 +104,9 @@ class Collector:
             self.reject(name, LISTED_DIFFERENTLY)
             self.reject(name, LISTED_DIFFERENTLY)
 
-    def add_existing(self, name: str, path: Path, label: Label) -> None:
+    def add_listed(self, name: str, path: Path, label: Label) -> None:
         """Adds an entry of a table, or rejects it if its file is missing."""
-        if path.is_file():
+        if is_file(path):
             self.add(name, path, label)
         else:
             self.reject(name, NO_FILE)
@@ -118,6 +144,23 @@ class Collector:
             tuple(sorted(self._records.values(), key=lambda record: record.name)),
             {reason: tuple(sorted(names)) for reason, names in sorted(self._rejected.items())},
         )
+
+
+def is_file(path: Path) -> bool:
+    """Whether a path that a table names is a file."""
+    try:
+        return path.is_file()
+    except OSError:
+        # A name in a table can be longer than the system allows.
+        return False
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def contents(folder: Path, title: str) -> list[Path]:

@@ -24,7 +24,7 @@ def read(folder: Path) -> Listing:
         UsageError: The folder or a list does not exist, or two lists differ in length.
     """
     contents(folder, "MegaAge-Asian")
-    found = Collector("megaage")
+    found = Collector("megaage", folder)
     for part in _PUBLISHED:
         names, ages = (
             read_text(folder / "list" / f"{part}_{column}.txt").split()
@@ -42,5 +42,5 @@ def read(folder: Path) -> Listing:
             if age is None:
                 found.reject(name, BAD_AGE)
             else:
-                found.add_existing(name, folder / name, Label(age))
+                found.add_listed(name, folder / name, Label(age))
     return found.listing(folder, "list/{train,test}_{name,age}.txt beside train/ and test/")

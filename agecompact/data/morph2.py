@@ -15,7 +15,15 @@ from datetime import date, datetime
 from pathlib import Path
 
 from agecompact.data.face import Label
-from agecompact.data.listing import BAD_AGE, Collector, Listing, contents, parse_age, read_text
+from agecompact.data.listing import (
+    BAD_AGE,
+    Collector,
+    Listing,
+    contents,
+    is_file,
+    parse_age,
+    read_text,
+)
 from agecompact.errors import UsageError
 
 NO_PHOTO = "the row names no photo"
@@ -68,7 +76,7 @@ def read(folder: Path) -> Listing:
             why=f"{len(tables)} *.csv files, {len(usable)} with the columns {', '.join(_REQUIRED)}",
             fix="keep exactly one such table there, as morph_2008_nonCommercial.csv",
         )
-    found = Collector("morph2")
+    found = Collector("morph2", folder)
     for number, row in enumerate(usable[0][1], start=2):
         # Tables written on Windows use backslashes.
         file = row["photo"].replace("\\", "/").rpartition("/")[2]
@@ -80,7 +88,7 @@ def read(folder: Path) -> Listing:
         elif _contradicts(file, label):
             found.reject(file, CONTRADICTION)
         else:
-            found.add_existing(file, _photo(folder, row["photo"], file), label)
+            found.add_listed(file, _photo(folder, row["photo"], file), label)
     return found.listing(folder, "a *.csv beside Album2/009055_1M54.JPG")
 
 
@@ -110,7 +118,7 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
 
 def _photo(folder: Path, named: str, file: str) -> Path:
     at = folder / named.replace("\\", "/").lstrip("/")
-    return at if at.is_file() else folder / "Album2" / file
+    return at if is_file(at) else folder / "Album2" / file
 
 
 def _date(text: str) -> date | None:

@@ -10,9 +10,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median_low
+from typing import Protocol as Interface
+from typing import TypeVar
 
 from agecompact.data import splits
-from agecompact.data.face import Face
+from agecompact.data.face import Face, Label
 from agecompact.data.splits import BIN_YEARS, PARTS, Part, Split
 from agecompact.errors import UsageError
 
@@ -25,6 +27,26 @@ _TEST_FOLDER = "test/"
 _VALIDATION_SHARE = 1 / 8
 
 
+class Labelled(Interface):
+    """A face, or an entry of a listing whose picture has not been read yet."""
+
+    @property
+    def name(self) -> str:
+        """Path inside the data set."""
+
+    @property
+    def label(self) -> Label:
+        """Its label."""
+
+
+_Labelled = TypeVar("_Labelled", bound=Labelled)
+
+
+def one_fold(_: Iterable[Labelled]) -> tuple[str, ...]:
+    """The fold's name in a protocol with a single split."""
+    return (SINGLE,)
+
+
 @dataclass(frozen=True)
 class Protocol:
     """A way to split a data set.
@@ -33,10 +55,13 @@ class Protocol:
         id: The name used on the command line and in split files.
         folds: Maps distinct faces, in any order, and a seed to one split per fold, by the fold's
             name. A protocol with one split names it `SINGLE`.
+        names: Maps entries to the names of the folds, so that a wrong name is refused before any
+            picture is read. It raises a `UsageError` if the labels are not enough for the protocol.
     """
 
     id: str
     folds: Callable[[Sequence[Face], int], Folds]
+    names: Callable[[Iterable[Labelled]], Sequence[str]] = one_fold
 
 
 def stratified(faces: Sequence[Face], seed: int) -> Folds:
@@ -70,6 +95,25 @@ def leave_one_person_out(faces: Sequence[Face], seed: int) -> Folds:
     return folds
 
 
+def one_fold_of_people(entries: Iterable[Labelled]) -> tuple[str, ...]:
+    """The fold's name in a protocol with a single split that keeps people apart.
+
+    Raises:
+        UsageError: An entry has no known person.
+    """
+    _by_person(entries)
+    return (SINGLE,)
+
+
+def fold_of_each_person(entries: Iterable[Labelled]) -> tuple[str, ...]:
+    """The names of the folds of `leave_one_person_out`.
+
+    Raises:
+        UsageError: An entry has no known person.
+    """
+    return tuple(sorted(_by_person(entries)))
+
+
 def published(faces: Sequence[Face], seed: int) -> Folds:
     """The data set's own test part; an eighth of its training part is for validation.
 
@@ -82,8 +126,8 @@ def published(faces: Sequence[Face], seed: int) -> Folds:
     return {SINGLE: splits.of_parts({"train": rest.train, "val": rest.val, "test": test})}
 
 
-def _by_person(faces: Iterable[Face]) -> dict[str, list[Face]]:
-    people: dict[str, list[Face]] = defaultdict(list)
+def _by_person(faces: Iterable[_Labelled]) -> dict[str, list[_Labelled]]:
+    people: dict[str, list[_Labelled]] = defaultdict(list)
     for face in faces:
         if face.label.subject is None:
             raise UsageError(

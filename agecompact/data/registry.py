@@ -70,7 +70,11 @@ _DATASETS = (
         reader="agecompact.data.fgnet:read",
         framing=_DETECT,
         protocols=(
-            Protocol("leave-one-person-out", protocols.leave_one_person_out),
+            Protocol(
+                "leave-one-person-out",
+                protocols.leave_one_person_out,
+                protocols.fold_of_each_person,
+            ),
             # As in C3AE, whose seed is unpublished.
             Protocol("random", protocols.stratified),
         ),
@@ -92,7 +96,7 @@ _DATASETS = (
         protocols=(
             # The usual 80/20, with an eighth of the 80 for validation.
             Protocol("random", protocols.stratified),
-            Protocol("subject-disjoint", protocols.subject_disjoint),
+            Protocol("subject-disjoint", protocols.subject_disjoint, protocols.one_fold_of_people),
         ),
     ),
     DatasetSpec(

@@ -97,6 +97,27 @@ def read(path: Path) -> SplitFile:
     return read_versioned(path, SplitFile, what=_WHAT, fix=_MAKE)
 
 
+def check(content: SplitFile, dataset: str, target: Target, source: str) -> None:
+    """Checks what can be checked before the pictures are read.
+
+    Args:
+        content: The file's content.
+        dataset: Key of `registry.DATASETS`.
+        target: The label that a face needs.
+        source: The file's name, for the error message.
+
+    Raises:
+        UsageError: The file is for another data set or target.
+    """
+    for what, theirs, ours in (
+        ("data set", content.dataset, dataset),
+        ("target", content.target, target),
+    ):
+        if theirs != ours:
+            why = f"its {what} is '{theirs}', not '{ours}'"
+            raise UsageError(f"cannot use {_WHAT} {source}", why=why, fix=_MAKE)
+
+
 def resolve(content: SplitFile, survey: Survey, source: str) -> Split:
     """The split that a file describes, with the faces of a survey.
 
@@ -109,13 +130,7 @@ def resolve(content: SplitFile, survey: Survey, source: str) -> Split:
         UsageError: The file is for another data set or target, names a face that is missing or was
             dropped, or was made from other pictures.
     """
-    for what, theirs, ours in (
-        ("data set", content.dataset, survey.dataset),
-        ("target", content.target, survey.target),
-    ):
-        if theirs != ours:
-            why = f"its {what} is '{theirs}', not '{ours}'"
-            raise UsageError(f"cannot use {_WHAT} {source}", why=why, fix=_MAKE)
+    check(content, survey.dataset, survey.target, source)
     faces = {face.name: face for face in survey.faces}
     named = [name for part in PARTS for name in content.parts[part]]
     folder = f"give the folder that the split was made from with --data, or {_MAKE}"

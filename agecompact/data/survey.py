@@ -18,7 +18,8 @@ from agecompact.data.cache import Say, to_stderr
 from agecompact.data.face import Face, Target, target_of
 from agecompact.data.fingerprints import Fingerprint
 from agecompact.data.listing import Listing, Record
-from agecompact.errors import UsageError
+from agecompact.errors import OutputError, UsageError
+from agecompact.faces.complaints import Complaints
 from agecompact.faces.framing import Framing
 
 _AT_ONCE = 1024
@@ -33,8 +34,8 @@ class Survey:
         target: What the labels had to agree on.
         faces: One face per distinct picture, sorted by name.
         dropped: Names of the other entries by reason: `rejected: ...` by the reader; `unlabelled`,
-            the label lacks the target; `unreadable`, not a whole image; `faceless`, no face to
-            frame; `duplicates` and `near_duplicates` of a kept file; `conflicting` and
+            the label lacks the target; `unreadable`, not a whole image, or damaged; `faceless`, no
+            face to frame; `duplicates` and `near_duplicates` of a kept file; `conflicting` and
             `near_conflicting`, one picture with different labels.
         conflicts: Groups of files with the same bytes and different labels.
         near_conflicts: Groups of near duplicates with different labels.
@@ -71,13 +72,12 @@ def survey(
         listing: The files.
         target: The label that a face needs, and that files of one picture must agree on.
         step: Called after each file.
-        cache: Folder of fingerprints: those of an earlier survey are used for unchanged files, and
-            new ones are added.
-        say: Reports a damaged cache.
+        cache: Folder of fingerprints: pictures of an earlier survey are not decoded again, and new
+            ones are added.
+        say: Reports a cache that is damaged or cannot be written.
 
     Raises:
         UsageError: No face is left.
-        OutputError: The cache cannot be written.
     """
     framing = registry.get(listing.dataset).framing
     labelled = [r for r in listing.records if target_of(r.label, target) is not None]
@@ -147,29 +147,40 @@ def _fingerprints(
     say: Say,
     step: Callable[[], None],
 ) -> list[Fingerprint]:
-    """The fingerprint of each record's file, from the cache if the file has not changed."""
+    """The fingerprint of each record's file; only pictures that the cache lacks are decoded."""
     path = cache and fingerprints.path_in(cache, dataset, framing)
     known = fingerprints.read(path, say) if path else {}
-    is_new = False
+    taken: list[Fingerprint] = []
+    with Complaints() as complaints, ThreadPoolExecutor() as pool:
 
-    def take(record: Record) -> Fingerprint:
-        nonlocal is_new
-        kept = known.get(record.name)
-        if kept and fingerprints.is_fresh(kept, record.path):
-            return kept
-        is_new = True
-        return fingerprints.take(record.path, framing)
+        def take(path: Path) -> tuple[Fingerprint, int | None]:
+            """A fingerprint, and where complaints begin that may be about its file."""
+            before = complaints.size
+            fingerprint = fingerprints.take(path, framing, known)
+            return fingerprint, None if complaints.size == before else before
 
-    taken = []
-    with ThreadPoolExecutor() as pool:
         for start in range(0, len(records), _AT_ONCE):
-            for fingerprint in pool.map(take, records[start : start + _AT_ONCE]):
-                taken.append(fingerprint)
+            paths = [record.path for record in records[start : start + _AT_ONCE]]
+            batch: list[Fingerprint] = []
+            doubtful: list[int] = []
+            for fingerprint, complained in pool.map(take, paths):
+                if complained is not None:
+                    doubtful.append(len(batch))
+                batch.append(fingerprint)
                 step()
-    if path and is_new and taken:
-        names = (record.name for record in records)
-        # Keeps files that this survey does not use, such as those without a gender.
-        fingerprints.write(path, known | dict(zip(names, taken, strict=True)))
+            for index in doubtful:
+                # Again, while no other thread decodes: now the complaint is about this file.
+                _, complained = take(paths[index])
+                if complained is not None and complaints.damage(complained):
+                    batch[index] = Fingerprint("unreadable", batch[index].sha256)
+            taken += batch
+    if path and not {fingerprint.sha256 for fingerprint in taken} <= known.keys() | {""}:
+        # Keeps pictures that this survey does not use, such as those without a gender.
+        both = known | {fingerprint.sha256: fingerprint for fingerprint in taken}
+        try:
+            fingerprints.write(path, both.values())
+        except OutputError as error:
+            say(f"the next survey will decode all files again: {error.summary}")
     return taken
 
 

@@ -38,7 +38,7 @@ def read(folder: Path) -> Listing:
     Raises:
         UsageError: The folder does not exist, or has no labelled image.
     """
-    found = Collector("utkface")
+    found = Collector("utkface", folder)
     for path in contents(folder, "UTKFace"):
         found.add_named(path, parse_name(path.name), UNNAMED)
     return found.listing(folder, "[age]_[gender]_[race]_[date].jpg, without subfolders")

@@ -78,7 +78,7 @@ def failure_groups(metrics: Metrics) -> tuple[FailureGroup, ...]:
 
 
 def sections(
-    evaluation: Evaluation, *, dataset: str, part: str, split_sha256: str
+    evaluation: Evaluation, *, dataset: str, part: str, split_sha256: str | None
 ) -> dict[str, Any]:
     """The card's `evaluation` and `failure_groups`, as JSON values.
 
@@ -86,7 +86,7 @@ def sections(
         evaluation: The evaluation.
         dataset: Id of the data set.
         part: The part of the split it was measured on, or `all`.
-        split_sha256: Hash of the split.
+        split_sha256: Hash of the split; None for the whole of a data set with several folds.
     """
     metrics = evaluation.metrics
     return {

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from agecompact.contract import Contract, Image, Tensor
 from agecompact.data import cache as chip_cache
 from agecompact.data.face import Face
-from agecompact.errors import AgecompactError, BackendMissingError, UsageError
+from agecompact.errors import UsageError
 from agecompact.faces.files import read_chip
 from agecompact.runtimes.messages import Opened
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess, Staged
@@ -216,12 +216,21 @@ class ArtifactModel:
         self._output = contract.output.name
 
     def stage(self, inputs: Mapping[str, Tensor]) -> Staged:
-        """Writes a batch to files for the process."""
+        """Writes a batch to files for the process.
+
+        Raises:
+            UsageError: The artefact takes batches of a size that does not divide this one.
+        """
+        faces = len(next(iter(inputs.values())))
+        batch = self._batch or faces
+        if faces % batch:
+            raise UsageError(
+                f"the artefact takes {batch} faces at a time",
+                why=f"{faces} faces cannot be divided into such batches",
+                fix="export it with a batch of 1, or with --dynamic-batch",
+            )
         return self._process.stage(
-            {
-                name: tensor.reshape(-1, self._batch or len(tensor), *tensor.shape[1:])
-                for name, tensor in inputs.items()
-            }
+            {name: tensor.reshape(-1, batch, *tensor.shape[1:]) for name, tensor in inputs.items()}
         )
 
     def run(self, staged: Staged) -> BatchPredictions:
@@ -257,17 +266,7 @@ def open_artifact(
             opened = process.open()
             yield ArtifactModel(process, opened, contract), opened
     except RuntimeFailure as failure:
-        raise _error(path, failure) from None
-
-
-def _error(path: Path, failure: RuntimeFailure) -> AgecompactError:
-    if failure.kind == "missing":
-        return BackendMissingError(f"cannot run {path}", why=failure.reason, fix=failure.fix)
-    return UsageError(
-        f"cannot run {path}",
-        why=f"{failure.kind}: {failure.reason}",
-        fix=failure.fix or "export it again, then check it with: agecompact parity",
-    )
+        raise failure.as_error(path) from None
 
 
 def _flat(values: Values) -> Values:

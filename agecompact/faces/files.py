@@ -9,12 +9,17 @@ from typing import Literal
 
 from agecompact.contract import Image
 from agecompact.errors import UsageError
+from agecompact.faces import headers
+from agecompact.faces.complaints import Complaints
 from agecompact.faces.decoding import decode, decode_partial
 from agecompact.faces.framing import Framing, frame
 from agecompact.files import read_bytes
 
 # Stored by position in `data.fingerprints`: append only.
 State = Literal["read", "unreadable", "faceless"]
+
+# An uncompressed image of the most pixels that are decoded has 201 MB.
+_MOST_BYTES = 2**28
 
 
 @dataclass(frozen=True)
@@ -36,9 +41,14 @@ class ChipFile:
 def read_chip(path: Path, framing: Framing) -> ChipFile:
     """Reads an image file and cuts out its chip. Never raises an error for a bad file."""
     try:
-        content = path.read_bytes()
-    except OSError:
+        content = image_bytes(path)
+    except UsageError:
         return ChipFile("unreadable")
+    return chip_in(content, framing)
+
+
+def chip_in(content: bytes, framing: Framing) -> ChipFile:
+    """Cuts the chip out of the bytes of an image file. Never raises an error for bad bytes."""
     sha256 = hashlib.sha256(content).hexdigest()
     image = decode(content)
     if image is None:
@@ -51,13 +61,39 @@ def read_image(path: Path) -> Image:
     """Reads an image as uint8 HWC BGR.
 
     Raises:
-        UsageError: The file is missing, or OpenCV cannot decode it.
+        UsageError: The file is missing, is not an image that OpenCV can decode, is damaged or cut
+            short, or is too large.
     """
-    image = decode_partial(read_bytes(path, fix="give the path of an image file"))
+    content = image_bytes(path)
+    size = headers.size(content)
+    if size and headers.is_too_large(size):
+        raise UsageError(
+            f"{path} is too large",
+            why=f"it has {size[0]} x {size[1]} pixels, the limit is {headers.MOST_PIXELS:,}",
+            fix="save a smaller copy of it",
+        )
+    with Complaints() as complaints:
+        image = decode_partial(content)
+        damage = complaints.damage()
+    if damage:
+        raise UsageError(
+            f"{path} is damaged",
+            why=f"a part of the picture is lost: {damage}",
+            fix="copy or download it again",
+        )
     if image is None:
         raise UsageError(
             f"{path} is not an image",
-            why="OpenCV cannot decode it: it is damaged or has an unknown format",
+            why=f"it is damaged, or not {headers.FORMATS}",
             fix="convert it to JPEG or PNG",
         )
     return image
+
+
+def image_bytes(path: Path) -> bytes:
+    """Reads the bytes of an image file.
+
+    Raises:
+        UsageError: The file is missing, inaccessible, too large or not a regular file.
+    """
+    return read_bytes(path, most=_MOST_BYTES, fix="give the path of an image file")

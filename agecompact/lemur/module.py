@@ -32,6 +32,7 @@ from agecompact.models import (
     trainable,
 )
 from agecompact.models.spec import ModelSpec
+from agecompact.text import one_line
 from agecompact.training import losses
 from agecompact.training import recipe as recipes
 from agecompact.training.recipe import Recipe
@@ -202,7 +203,11 @@ def _setting(contract: Contract, recipe: Recipe, error: str) -> str:
 
 
 def _description(spec: ModelSpec, config: Mapping[str, Any], contract: Contract) -> str:
-    """Returns what a user of the module must know, for its docstring."""
+    """Returns what a user of the module must know, as text inside a docstring.
+
+    The configuration and the names of the crops come from a weights file, whose text must not end
+    the docstring.
+    """
     low, high = contract.value_range
     values = f"{contract.color_order} {low:g}..{high:g}"
     if (contract.mean, contract.std) != ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)):
@@ -224,6 +229,11 @@ def _description(spec: ModelSpec, config: Mapping[str, Any], contract: Contract)
         "the trained network as one.",
     )
     return "\n\n".join(
-        textwrap.fill(text, _LINE, break_long_words=False, break_on_hyphens=False)
+        textwrap.fill(_quoted(text), _LINE, break_long_words=False, break_on_hyphens=False)
         for text in paragraphs
     )
+
+
+def _quoted(text: str) -> str:
+    """Returns a text that stays inside a docstring."""
+    return one_line(text.replace("\\", "\\\\")).replace('"""', '\\"\\"\\"')

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from agecompact.contract import Contract, Crop, Output
-from agecompact.models.spec import ModelSpec, PublishedCounts
+from agecompact.models.spec import Counts, ModelSpec
 
 _FACE = (Crop("face"),)
 _AGE = Output("age", "years")
@@ -26,7 +26,7 @@ _MODELS = (
         factory="agecompact.models.ssrnet:SSRNet",
         contract=Contract(_FACE, 64, 64, "BGR", _AGE),
         source="Yang et al., SSR-Net, IJCAI 2018; layers of github.com/shamangary/SSR-Net",
-        counts=PublishedCounts(40_915, counts_statistics=True, folded_parameters=40_147),
+        counts=Counts(40_531, 384, folded_parameters=40_147, published=40_915),
     ),
     ModelSpec(
         id="ssrnet-gender",
@@ -34,7 +34,7 @@ _MODELS = (
         factory="agecompact.models.ssrnet:SSRNetGender",
         contract=Contract(_FACE, 64, 64, "BGR", Output("gender", "score")),
         source="Yang et al., SSR-Net, IJCAI 2018; layers of github.com/shamangary/SSR-Net",
-        counts=PublishedCounts(40_915, counts_statistics=True, folded_parameters=40_147),
+        counts=Counts(40_531, 384, folded_parameters=40_147, published=40_915),
     ),
     ModelSpec(
         id="c3ae-plain",
@@ -42,7 +42,7 @@ _MODELS = (
         factory="agecompact.models.c3ae:C3AEPlain",
         contract=Contract(_FACE, 64, 64, "BGR", _AGE),
         source="Zhang et al., C3AE, CVPR 2019, Table 1",
-        counts=PublishedCounts(36_345, counts_statistics=True, folded_parameters=35_865),
+        counts=Counts(36_089, 256, folded_parameters=35_865, published=36_345),
     ),
     ModelSpec(
         id="c3ae",
@@ -50,7 +50,7 @@ _MODELS = (
         factory="agecompact.models.c3ae:C3AEFull",
         contract=Contract(C3AE_CROPS, 64, 64, "BGR", _AGE),
         source="Zhang et al., C3AE, CVPR 2019, sections 3.1-3.4, 39.7K reconstruction",
-        counts=PublishedCounts(39_709, counts_statistics=True, folded_parameters=39_229),
+        counts=Counts(39_453, 256, folded_parameters=39_229, published=39_709),
     ),
     ModelSpec(
         id="mobileagenet",
@@ -67,7 +67,7 @@ _MODELS = (
             std=_IMAGENET_STD,
         ),
         source="Kumar et al., MobileAgeNet, arXiv 2604.17007",
-        counts=PublishedCounts(3_234_481, counts_statistics=False, folded_parameters=3_222_281),
+        counts=Counts(3_234_481, 24_400, folded_parameters=3_222_281, published=3_234_481),
     ),
 )
 
@@ -87,7 +87,7 @@ _TEACHERS = (
             std=(128.0, 128.0, 128.0),
         ),
         source="Tan & Le, EfficientNet, ICML 2019, Lite variant",
-        counts=PublishedCounts(3_372_289, counts_statistics=False, folded_parameters=3_351_281),
+        counts=Counts(3_372_289, 42_016, folded_parameters=3_351_281, published=3_372_289),
     ),
     ModelSpec(
         id="faceres",
@@ -105,7 +105,7 @@ _TEACHERS = (
             std=_IMAGENET_STD,
         ),
         source="Howard et al., MobileNets, arXiv 1704.04861; Savchenko, PeerJ CS 5:e197, 2019",
-        counts=PublishedCounts(3_495_076, counts_statistics=False, folded_parameters=3_484_132),
+        counts=Counts(3_495_076, 21_888, folded_parameters=3_484_132, published=3_495_076),
     ),
 )
 

@@ -40,15 +40,22 @@ def measure(network: nn.Module, contract: Contract) -> Complexity:
     """Counts a network in evaluation mode, without changing it."""
     network = copy.deepcopy(network).eval()
     return Complexity(
-        parameters=sum(p.numel() for p in network.parameters()),
-        bn_statistics=sum(
-            b.numel()
-            for name, b in network.named_buffers()
-            if name.rpartition(".")[2].startswith("running_")
-        ),
+        parameters=parameters(network),
+        bn_statistics=bn_statistics(network),
         folded_parameters=sum(p.numel() for p in fold_batch_norm(network).parameters()),
         macs=_macs(network, example_inputs(contract)),
     )
+
+
+def parameters(network: nn.Module) -> int:
+    """Counts the trainable parameters."""
+    return sum(p.numel() for p in network.parameters())
+
+
+def bn_statistics(network: nn.Module) -> int:
+    """Counts the running means and variances of every BN."""
+    buffers = network.named_buffers()
+    return sum(b.numel() for name, b in buffers if name.rpartition(".")[2].startswith("running_"))
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:
@@ -64,8 +71,8 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
 
 def folded_weights(network: nn.Module) -> dict[str, npt.NDArray[np.float32]]:
     """Returns the parameters of `fold_batch_norm`'s result, by name."""
-    parameters = fold_batch_norm(network).named_parameters()
-    return {name: values.detach().numpy() for name, values in parameters}
+    folded = fold_batch_norm(network).named_parameters()
+    return {name: values.detach().numpy() for name, values in folded}
 
 
 def _macs(network: nn.Module, inputs: tuple[Tensor, ...]) -> int:

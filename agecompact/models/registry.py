@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
-from agecompact.errors import AgecompactError, UsageError, unknown_name
+from agecompact.errors import AgecompactError, UsageError, first_line, unknown_name
 from agecompact.imports import resolve
 from agecompact.models.builtin import MODELS as MODELS
 from agecompact.models.builtin import TEACHERS as TEACHERS
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 GROUP = "agecompact.models"
+
+
+class UnfitConfigError(UsageError):
+    """A model's factory does not take a configuration."""
 
 
 def get(model_id: str) -> ModelSpec:
@@ -70,8 +74,8 @@ def build(model_id: str, config: Mapping[str, Any] | None = None) -> nn.Module:
         config: Keyword arguments of the model's factory, for other layouts than the default.
 
     Raises:
-        UsageError: There is no such model, its factory cannot be imported or does not take that
-            configuration.
+        UnfitConfigError: Its factory does not take that configuration.
+        UsageError: There is no such model, or its factory cannot be imported.
     """
     from torch import nn
 
@@ -86,12 +90,12 @@ def build(model_id: str, config: Mapping[str, Any] | None = None) -> nn.Module:
         ) from None
     try:
         network = factory(**(config or {}))
-    except TypeError as error:
+    except Exception as error:  # A factory may raise anything for a configuration.
         if not config:
             raise
-        raise UsageError(
+        raise UnfitConfigError(
             f"invalid configuration for model '{model_id}'",
-            why=str(error),
+            why=first_line(error),
             fix=f"use keyword arguments of {spec.factory}",
         ) from None
     if not isinstance(network, nn.Module):

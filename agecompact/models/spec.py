@@ -13,18 +13,20 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
-class PublishedCounts:
-    """Counts that a paper states, and that tests check the network against.
+class Counts:
+    """A network's counts, by the definitions of `complexity.Complexity`; tests recount them.
 
     Attributes:
-        parameters: The published count.
-        counts_statistics: Whether that count includes BN running statistics, as Keras counts.
-        folded_parameters: The count with every BN folded into its convolution.
+        parameters: Trainable parameters.
+        bn_statistics: Running means and variances.
+        folded_parameters: Parameters after every BN is folded into the convolution before it.
+        published: The paper's count. Papers that used Keras include the BN statistics.
     """
 
     parameters: int
-    counts_statistics: bool
+    bn_statistics: int
     folded_parameters: int
+    published: int
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class ModelSpec:
             `nn.Module`. It is text so that listing models imports no torch.
         contract: How images become its inputs, in PyTorch's NCHW layout.
         source: Where its layers and counts come from; empty if unpublished.
-        counts: Its paper's counts; None if there is none.
+        counts: Its counts; None if they are unpublished.
 
     Raises:
         UsageError: The id cannot be part of a file name.
@@ -49,7 +51,7 @@ class ModelSpec:
     factory: str
     contract: Contract
     source: str = ""
-    counts: PublishedCounts | None = None
+    counts: Counts | None = None
 
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.id):

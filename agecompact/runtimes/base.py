@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from agecompact.errors import UsageError
+
 Array = npt.NDArray[np.generic]
 Arrays = Mapping[str, Array]
 
@@ -148,6 +150,21 @@ class Session(ABC):
     @abstractmethod
     def interface(self) -> Interface:
         """Inputs and outputs that the file declares."""
+
+    def differentiate(self, inputs: Arrays) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Runs one batch, and differentiates the sum of the outputs.
+
+        Args:
+            inputs: Tensors by input name.
+
+        Returns:
+            Tensors by output name, and gradients by input name, of the shapes of the inputs.
+
+        Raises:
+            UsageError: The runtime does not compute gradients.
+        """
+        names = ", ".join(inputs)
+        raise UsageError(f"this runtime does not compute the gradients of {names}")
 
     def placement(self) -> Placement | None:
         """Where the delegate placed the ops; None if the runtime does not report it."""

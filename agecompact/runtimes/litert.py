@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version as distribution_version
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from agecompact.artifacts import metadata
-from agecompact.errors import UsageError
+from agecompact.artifacts.metadata import MetadataError
+from agecompact.errors import AgecompactError, UsageError
 from agecompact.filetypes import fix_for
 from agecompact.runtimes.base import (
     Array,
@@ -132,6 +134,17 @@ def _placement(ops: list[dict[str, Any]], outputs: list[int]) -> Placement:
     return Placement(partitions, dict(sorted(names.items())))
 
 
+def _shapes(graph: Any, indices: Any) -> dict[str, list[int]]:
+    tensors = (graph.tensors[i] for i in indices)
+    return {t.name.decode(): [int(d) for d in t.shape] for t in tensors}
+
+
+def _op_name(code: Any) -> str:
+    """Name of an op; its number if this schema does not know it."""
+    number = max(code.builtinCode, code.deprecatedBuiltinCode)
+    return str(BUILTIN_OPS.get(number, f"op {number}"))
+
+
 def _unusable(what: str, path: str, why: str) -> UsageError:
     return UsageError(what, why=why, fix=fix_for(Path(path), wanted="tflite"))
 
@@ -143,13 +156,43 @@ def _read(path: str) -> bytes:
     return content
 
 
+@contextmanager
+def _whole(path: str) -> Iterator[None]:
+    """Reports whatever the block raises as a broken file."""
+    try:
+        yield
+    except AgecompactError:
+        raise
+    except Exception as error:  # A damaged FlatBuffer fails in as many ways as it has fields.
+        why = f"{type(error).__name__}: {error}"
+        raise _unusable(f"{path} is a broken TFLite file", path, why) from None
+
+
 def _parse(path: str) -> Any:
     """The FlatBuffer as Python objects."""
     content = _read(path)
-    try:
+    with _whole(path):
         return schema.ModelT.InitFromPackedBuf(content, 0)
-    except Exception as error:  # A truncated FlatBuffer fails in as many ways as it has fields.
-        raise _unusable(f"{path} is a broken TFLite file", path, str(error)) from None
+
+
+def _metadata_text(model: Any, entry: Any, path: str) -> str:
+    buffers = model.buffers or ()
+    if not 0 < entry.buffer < len(buffers):
+        why = f"it is in buffer {entry.buffer} of {len(buffers)}"
+    elif (data := buffers[entry.buffer].data) is None:
+        why = "its buffer is empty"
+    else:
+        try:
+            text: str = bytes(data).decode("utf-8")
+        except UnicodeDecodeError as error:
+            why = str(error)
+        else:
+            return text
+    raise MetadataError(
+        f"{path} has agecompact metadata that cannot be read",
+        why=why,
+        fix=fix_for(Path(path), wanted="tflite"),
+    )
 
 
 class _LiteRT(Backend):
@@ -159,25 +202,21 @@ class _LiteRT(Backend):
         model = _parse(path)
         for entry in model.metadata or ():
             if entry.name == metadata.KEY.encode():
-                return bytes(model.buffers[entry.buffer].data).decode("utf-8")
+                return _metadata_text(model, entry, path)
         return None
 
     def describe(self, path: str) -> dict[str, Any]:
         model = _parse(path)
-        graph = model.subgraphs[0]
-
-        def shapes(indices: Any) -> dict[str, list[int]]:
-            tensors = (graph.tensors[i] for i in indices)
-            return {t.name.decode(): [int(d) for d in t.shape] for t in tensors}
-
-        codes = (model.operatorCodes[op.opcodeIndex].builtinCode for op in graph.operators)
-        ops = Counter(BUILTIN_OPS[code] for code in codes)
-        return {
-            "signatures": [s.signatureKey.decode() for s in model.signatureDefs or ()],
-            "inputs": shapes(graph.inputs),
-            "outputs": shapes(graph.outputs),
-            "ops": dict(ops.most_common()),
-        }
+        with _whole(path):
+            graph = model.subgraphs[0]
+            codes = (model.operatorCodes[op.opcodeIndex] for op in graph.operators)
+            ops = Counter(_op_name(code) for code in codes)
+            return {
+                "signatures": [s.signatureKey.decode() for s in model.signatureDefs or ()],
+                "inputs": _shapes(graph, graph.inputs),
+                "outputs": _shapes(graph, graph.outputs),
+                "ops": dict(ops.most_common()),
+            }
 
     def declared(self, path: str) -> Declared:
         from agecompact.runtimes import litert_declared

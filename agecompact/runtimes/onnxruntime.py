@@ -11,6 +11,7 @@ from typing import Any
 import onnxruntime as ort
 
 from agecompact.artifacts import metadata
+from agecompact.artifacts.metadata import MetadataError
 from agecompact.errors import UsageError
 from agecompact.filetypes import fix_for
 from agecompact.runtimes.base import (
@@ -99,7 +100,16 @@ class _OnnxRuntime(Backend):
     """The metadata is an entry of `metadata_props`. Inputs are NCHW."""
 
     def read_metadata(self, path: str) -> str | None:
-        return next((p.value for p in _parse(path).metadata_props if p.key == metadata.KEY), None)
+        values = (p.value for p in _parse(path).metadata_props if p.key == metadata.KEY)
+        text: str | bytes | None = next(values, None)
+        # Protobuf gives bytes where text is not UTF-8.
+        if isinstance(text, bytes):
+            raise MetadataError(
+                f"{path} has agecompact metadata that cannot be read",
+                why="it is not UTF-8",
+                fix=fix_for(Path(path), wanted="onnx"),
+            )
+        return text
 
     def describe(self, path: str) -> dict[str, Any]:
         model = _parse(path)

@@ -3,50 +3,34 @@
 from __future__ import annotations
 
 import itertools
-import json
-import selectors
-import signal
-import subprocess
-import tempfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeVar
+from zipfile import BadZipFile
 
 import numpy as np
 
-from agecompact.errors import UsageError
+from agecompact.artifacts.metadata import ArtifactMetadata
+from agecompact.errors import first_line
+from agecompact.files import save_array
 from agecompact.formats import Runtime
-from agecompact.imports import module_command
-from agecompact.runtimes.base import Array, Arrays, Step, Trace
-from agecompact.runtimes.messages import Memory, Opened, TracedStep
-from agecompact.runtimes.registry import runtime_of
-from agecompact.serialization import structure, unstructure
+from agecompact.runtimes.base import Array, Arrays, Declared, Step, Trace
+from agecompact.runtimes.channel import MEMORY_BYTES, Channel, RuntimeFailure
+from agecompact.runtimes.messages import Differentiated, Memory, Opened, Ran, TracedStep
+from agecompact.runtimes.reading import description_in, metadata_in, opener
+
+__all__ = ["InferenceResult", "RuntimeFailure", "RuntimeProcess", "Staged"]
 
 # Samples in files that a worker maps, by input name.
 Staged = Mapping[str, Path]
 
-FailureKind = Literal["missing", "load", "run", "crash", "timeout"]
+# What NumPy raises for a file that is not a whole archive of plain arrays.
+_UNREADABLE = (OSError, ValueError, KeyError, EOFError, MemoryError, BadZipFile, zlib.error)
 
-_LAST_LINES = 3
-_REPLY = "the reply of the worker process"
-
-
-class RuntimeFailure(Exception):  # noqa: N818 - a result to record, not a user's error.
-    """A runtime failed.
-
-    Attributes:
-        kind: `missing` (the runtime is not installed or does not run here), `load`, `run`, `crash`
-            (the process died) or `timeout`.
-        reason: The error message of the runtime or of the operating system.
-        fix: What fixes it; empty if unknown.
-    """
-
-    def __init__(self, kind: FailureKind, reason: str, fix: str = "") -> None:
-        super().__init__(f"{kind}: {reason}")
-        self.kind = kind
-        self.reason = reason
-        self.fix = fix
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -70,9 +54,10 @@ class RuntimeProcess:
         runtime: The runtime to open it with; by default the first one of the file's format.
         threads: Threads for the runtime.
         timeout_s: Longest wait for any one reply.
+        memory_bytes: Most memory that the process may allocate, where the platform can limit it.
 
     Every method that sends a request raises `RuntimeFailure` if the runtime is missing, fails,
-    crashes or takes too long.
+    crashes, takes too long or sends what is not a reply.
     """
 
     def __init__(
@@ -82,39 +67,46 @@ class RuntimeProcess:
         *,
         threads: int = 1,
         timeout_s: float = 120.0,
+        memory_bytes: int = MEMORY_BYTES,
     ) -> None:
         self._path = path
         self._runtime = runtime
         self._threads = threads
-        self._timeout_s = timeout_s
+        self._channel = Channel(timeout_s=timeout_s, memory_bytes=memory_bytes)
         self._numbers = itertools.count()
 
     def __enter__(self) -> RuntimeProcess:
-        self._folder = tempfile.TemporaryDirectory(prefix="agecompact-")
-        self._log = (Path(self._folder.name) / "stderr").open("w+")
-        self._process = subprocess.Popen(
-            module_command("agecompact.runtimes.worker"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-        )
+        with ExitStack() as stack:
+            self._folder = stack.enter_context(self._channel).folder
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
-        self._log.close()
-        self._folder.cleanup()
+        self._stack.close()
+
+    def kill(self) -> None:
+        """Ends the process at once; a request that waits for it fails. Any thread may call this."""
+        self._channel.kill()
+
+    def metadata(self) -> ArtifactMetadata:
+        """The metadata inside the file, which need not be open."""
+        return metadata_in(self._channel, self._path)
+
+    def describe(self) -> dict[str, Any]:
+        """Other content of the file, which need not be open; see `base.Backend.describe`."""
+        return description_in(self._channel, self._path)
+
+    def declared(self) -> Declared:
+        """All that an app can bind to; the file need not be open. See `base.Backend.declared`."""
+        runtime = opener(self._path, self._runtime).name
+        return self._channel.request(Declared, "declared", path=self._path, runtime=runtime)
 
     def open(self) -> Opened:
         """Loads the file."""
-        try:
-            runtime = self._runtime or runtime_of(self._path)
-        except UsageError as error:
-            raise RuntimeFailure("load", str(error)) from None
-        result = self._request("open", path=self._path, runtime=runtime.name, threads=self._threads)
-        return structure(result, Opened, where=_REPLY)
+        runtime = opener(self._path, self._runtime).name
+        return self._channel.request(
+            Opened, "open", path=self._path, runtime=runtime, threads=self._threads
+        )
 
     def infer(self, samples: Arrays) -> Mapping[str, Array]:
         """Runs many samples.
@@ -137,78 +129,87 @@ class RuntimeProcess:
         files = {}
         for name, array in samples.items():
             # Numbered, because an input's name may not be a valid file name.
-            path = Path(self._folder.name) / f"{next(self._numbers)}.npy"
-            np.save(path, array, allow_pickle=False)
+            path = self._folder / f"{next(self._numbers)}.npy"
+            with path.open("wb") as stream:
+                save_array(stream, array)
             files[name] = path
         return files
 
     def run(self, staged: Staged) -> InferenceResult:
         """Runs staged samples and deletes their files."""
-        outputs = Path(self._folder.name) / "outputs.npz"
-        model_ms = self._request_with(staged, "infer", outputs=outputs)
-        with np.load(outputs, allow_pickle=False) as arrays:
-            return InferenceResult({name: arrays[name] for name in arrays.files}, model_ms)
+        file = self._folder / "outputs.npz"
+        ran = self._request_with(staged, Ran, "infer", outputs=file)
+        return InferenceResult(_named(file, ran.outputs), ran.model_ms)
+
+    def differentiate(self, samples: Arrays) -> tuple[Mapping[str, Array], Mapping[str, Array]]:
+        """Runs many samples (as in `stage`), and differentiates the sum of each one's outputs.
+
+        Returns:
+            Arrays by output name, and gradients by input name, all with the same leading axis.
+        """
+        outputs, gradients = self._folder / "outputs.npz", self._folder / "gradients.npz"
+        done = self._request_with(
+            self.stage(samples),
+            Differentiated,
+            "differentiate",
+            outputs=outputs,
+            gradients=gradients,
+        )
+        return _named(outputs, done.outputs), _named(gradients, done.inputs)
 
     def trace(self, sample: Arrays) -> Trace:
         """The steps of one inference, on the first sample (as in `stage`)."""
-        values = Path(self._folder.name) / "values.npz"
-        result = self._request_with(self.stage(sample), "trace", values=values)
-        steps = structure(result, list[TracedStep], where=_REPLY)
-        with np.load(values, allow_pickle=False) as arrays:
-            return tuple(
-                Step(
-                    step.op,
-                    step.output,
-                    step.inputs,
-                    step.scope,
-                    arrays[str(i)],
-                    tuple(arrays[f"{i}.{k}"] for k in range(step.constants)),
-                )
-                for i, step in enumerate(steps)
+        file = self._folder / "values.npz"
+        steps = self._request_with(self.stage(sample), list[TracedStep], "trace", values=file)
+        names = [
+            (str(i), *(f"{i}.{k}" for k in range(step.constants))) for i, step in enumerate(steps)
+        ]
+        arrays = iter(_arrays(file, [name for each in names for name in each]))
+        return tuple(
+            Step(
+                step.op,
+                step.output,
+                step.inputs,
+                step.scope,
+                next(arrays),
+                tuple(next(arrays) for _ in range(step.constants)),
             )
+            for step in steps
+        )
 
     def prepare(self, sample: Arrays) -> float:
         """Binds one sample (as in `stage`) for `time`; returns the first inference in ms."""
-        return float(self._request_with(self.stage(sample), "prepare"))
+        return self._request_with(self.stage(sample), float, "prepare")
 
     def time(self, runs: int) -> list[float]:
         """Latencies of `runs` inferences of the bound sample, in ms."""
-        return list(self._request("time", runs=runs))
+        return self._channel.request(list[float], "time", runs=runs)
 
     def memory(self) -> Memory:
         """Resident memory so far."""
-        return structure(self._request("memory"), Memory, where=_REPLY)
+        return self._channel.request(Memory, "memory")
 
-    def _request_with(self, staged: Staged, method: str, **arguments: Any) -> Any:
+    def _request_with(self, staged: Staged, kind: type[_T], method: str, **arguments: Any) -> _T:
         try:
-            return self._request(method, inputs=staged, **arguments)
+            return self._channel.request(kind, method, inputs=staged, **arguments)
         finally:
             for path in staged.values():
                 path.unlink(missing_ok=True)
 
-    def _request(self, method: str, **arguments: Any) -> Any:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        request = json.dumps(unstructure({"method": method, **arguments}))
-        try:
-            print(request, file=self._process.stdin, flush=True)
-        except BrokenPipeError:
-            raise self._crash() from None
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
-            if not selector.select(self._timeout_s):
-                raise RuntimeFailure("timeout", f"no answer within {self._timeout_s:g} s")
-        line = self._process.stdout.readline()
-        if not line:
-            raise self._crash()
-        reply = json.loads(line)
-        if "failure" in reply:
-            raise RuntimeFailure(**reply["failure"])
-        return reply["result"]
 
-    def _crash(self) -> RuntimeFailure:
-        code = self._process.wait()
-        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        self._log.seek(0)
-        lines = [line for line in self._log.read().splitlines() if line.strip()]
-        return RuntimeFailure("crash", f"{how}: {' | '.join(lines[-_LAST_LINES:])}")
+def _named(path: Path, names: Sequence[str]) -> dict[str, Array]:
+    """Arrays that a worker wrote in the order of their names."""
+    return dict(zip(names, _arrays(path, list(map(str, range(len(names))))), strict=True))
+
+
+def _arrays(path: Path, names: Sequence[str]) -> list[Array]:
+    """Arrays that a worker wrote.
+
+    Raises:
+        RuntimeFailure: The file lacks one, or is broken.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return [arrays[name] for name in names]
+    except _UNREADABLE as error:
+        raise RuntimeFailure("crash", f"its arrays cannot be read: {first_line(error)}") from None

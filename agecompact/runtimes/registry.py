@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
-from agecompact.artifacts.metadata import ArtifactMetadata, MetadataError
 from agecompact.errors import UsageError
 from agecompact.formats import Runtime, format_of, opened_by
 from agecompact.imports import resolve
@@ -25,27 +24,11 @@ def runtime_of(path: Path) -> Runtime:
     """The default runtime for a file: the first one of its format.
 
     Raises:
-        UsageError: The file is missing, or has an unknown suffix.
+        UsageError: The file is missing, has an unknown suffix, or is a device or a pipe.
     """
     found = format_of(path)
     if not path.exists():
         raise UsageError(f"no file at {path}", fix="check the path")
+    if not (path.is_file() or path.is_dir()):
+        raise UsageError(f"{path} is neither a file nor a folder", fix="name a regular file")
     return found.runtimes[0]
-
-
-def read_metadata(path: Path) -> ArtifactMetadata:
-    """Reads the metadata embedded in an artefact: all that is needed to run it without its network.
-
-    Raises:
-        UsageError: The file is broken.
-        MetadataError: The file opens but was not written by agecompact.
-        BackendMissingError: The extra of its format is not installed.
-    """
-    text = load(runtime_of(path)).read_metadata(str(path))
-    if text is None:
-        raise MetadataError(
-            f"{path} has no agecompact metadata",
-            why="it was not written by agecompact export, or its metadata was stripped",
-            fix="export it again with `agecompact export`",
-        )
-    return ArtifactMetadata.from_json(text)

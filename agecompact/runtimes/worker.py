@@ -11,21 +11,38 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from agecompact.artifacts.metadata import MetadataError
 from agecompact.errors import AgecompactError, BackendMissingError, UsageError
 from agecompact.formats import RUNTIMES
-from agecompact.runtimes.base import Array, Session
-from agecompact.runtimes.messages import Memory, Opened, TracedStep
+from agecompact.isolation import limit
+from agecompact.runtimes.base import Array, Declared, Session
+from agecompact.runtimes.messages import (
+    Differentiated,
+    Failed,
+    FailureKind,
+    Memory,
+    Opened,
+    Ran,
+    Reply,
+    TracedStep,
+)
 from agecompact.runtimes.registry import load
 from agecompact.serialization import unstructure
 
 _NS_PER_MS = 1e6
 _LINUX_STATUS = Path("/proc/self/status")
+# Kinds of NumPy dtypes.
+_NUMERIC = "biuf"
+# Requests that read the file; the others run it.
+_LOADING = frozenset({"read_metadata", "describe", "declared", "open"})
+# Of a runtime's message, which may quote the file.
+_LONGEST_REASON = 1000
 
 
 class Worker:
@@ -34,6 +51,18 @@ class Worker:
     _session: Session
     _run: Callable[[], object]
     _rss_before_bytes: int
+
+    def read_metadata(self, path: str, runtime: str) -> str | None:
+        """See `base.Backend`."""
+        return load(RUNTIMES[runtime]).read_metadata(path)
+
+    def describe(self, path: str, runtime: str) -> dict[str, Any]:
+        """See `base.Backend`."""
+        return load(RUNTIMES[runtime]).describe(path)
+
+    def declared(self, path: str, runtime: str) -> Declared:
+        """See `base.Backend`."""
+        return load(RUNTIMES[runtime]).declared(path)
 
     def open(self, path: str, runtime: str, threads: int) -> Opened:
         """Loads the file."""
@@ -46,23 +75,43 @@ class Worker:
             init_ms, backend.version(), self._session.placement(), self._session.interface()
         )
 
-    def infer(self, inputs: Mapping[str, str], outputs: str) -> float:
-        """Runs every sample and returns the time spent in the runtime, in ms.
+    def infer(self, inputs: Mapping[str, str], outputs: str) -> Ran:
+        """Runs every sample.
 
         Args:
             inputs: `.npy` files by input name; the leading axis counts samples.
-            outputs: The `.npz` file to write.
+            outputs: The `.npz` file to write: entry `i` for the i-th output.
         """
-        collected: dict[str, list[Array]] = {}
+        results = []
         model_ms = 0.0
         for sample in _samples(inputs):
             started = time.perf_counter_ns()
-            results = self._session.infer(sample)
+            result = self._session.infer(sample)
             model_ms += _ms_since(started)
-            for name, value in results.items():
-                collected.setdefault(name, []).append(np.array(value))
-        _save(outputs, {name: np.stack(values) for name, values in collected.items()})
-        return model_ms
+            results.append({name: np.array(value) for name, value in result.items()})
+        stacked = _stacked(results)
+        for name, value in stacked.items():
+            if value.dtype.kind not in _NUMERIC:
+                raise UsageError(f"output '{name}' is not a tensor of numbers")
+        _save(outputs, _numbered(stacked))
+        return Ran(tuple(stacked), model_ms)
+
+    def differentiate(
+        self, inputs: Mapping[str, str], outputs: str, gradients: str
+    ) -> Differentiated:
+        """Runs every sample, and differentiates the sum of its outputs.
+
+        Args:
+            inputs: As in `infer`.
+            outputs: The `.npz` file to write the outputs to, as in `infer`.
+            gradients: The `.npz` file to write the gradients to: entry `i` for the i-th input.
+        """
+        results = [self._session.differentiate(sample) for sample in _samples(inputs)]
+        made = _stacked([outputs for outputs, _ in results])
+        slopes = _stacked([gradients for _, gradients in results])
+        _save(outputs, _numbered(made))
+        _save(gradients, _numbered(slopes))
+        return Differentiated(tuple(made), tuple(slopes))
 
     def trace(self, inputs: Mapping[str, str], values: str) -> list[TracedStep]:
         """Runs the first sample and keeps the output and the constants of every op.
@@ -120,36 +169,57 @@ def _samples(paths: Mapping[str, str]) -> Iterator[dict[str, Array]]:
         yield {name: np.ascontiguousarray(array[i]) for name, array in loaded.items()}
 
 
+def _stacked(results: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    return {name: np.stack([result[name] for result in results]) for name in results[0]}
+
+
+def _numbered(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Arrays under their places: their names may not fit an archive."""
+    return {str(i): value for i, value in enumerate(arrays.values())}
+
+
 def _save(path: str, arrays: Mapping[str, Array]) -> None:
     with Path(path).open("wb") as stream:
-        np.savez(stream, **arrays)  # type: ignore[arg-type]
+        np.savez(stream, allow_pickle=False, **arrays)
 
 
-def _reply(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
+def _reply(worker: Worker, line: str) -> str:
+    """The reply to a request, as JSON."""
+    request = json.loads(line)
     method = request.pop("method")
     try:
-        return {"result": getattr(worker, method)(**request)}
-    except BackendMissingError as error:
-        return _failure("missing", error.summary, error.fix)
-    except AgecompactError as error:
-        kind = "load" if isinstance(error, UsageError) and method == "open" else "run"
-        return _failure(kind, error.summary, error.fix)
-    except Exception as error:  # Runtimes raise exceptions of any class.
-        return _failure("run", f"{type(error).__name__}: {error}")
+        return _json(Reply(unstructure(getattr(worker, method)(**request))))
+    except Exception as error:  # Runtimes and parsers raise exceptions of any class.
+        return _json(Reply(failure=_failed(error, method, request.get("path", ""))))
 
 
-def _failure(kind: str, reason: str, fix: str = "") -> dict[str, Any]:
-    return {"failure": {"kind": kind, "reason": reason, "fix": fix}}
+def _json(reply: Reply) -> str:
+    # Not sorted: inputs and outputs are in the file's order.
+    return json.dumps(unstructure(reply), allow_nan=False)
+
+
+def _failed(error: Exception, method: str, path: str) -> Failed:
+    loading = method in _LOADING
+    kind: FailureKind = "load" if loading else "run"
+    if isinstance(error, AgecompactError):
+        if isinstance(error, BackendMissingError):
+            kind = "missing"
+        elif isinstance(error, MetadataError):
+            kind = "metadata"
+        what, why = error.what[:_LONGEST_REASON], error.why[:_LONGEST_REASON]
+        return Failed(kind, what, why, error.fix)
+    reason = f"{type(error).__name__}: {error}"[:_LONGEST_REASON].removesuffix(": ")
+    return Failed(kind, f"cannot read {path}", reason) if loading else Failed(kind, reason)
 
 
 def main() -> None:
-    """Serves requests from standard input until it closes."""
+    """`python -m agecompact.runtimes.worker MEMORY_BYTES`: serves requests until stdin closes."""
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    limit(int(sys.argv[1]))
     worker = Worker()
     for line in sys.stdin:
-        reply = _reply(worker, json.loads(line))
-        print(json.dumps(unstructure(reply)), file=replies, flush=True)
+        print(_reply(worker, line), file=replies, flush=True)
 
 
 if __name__ == "__main__":

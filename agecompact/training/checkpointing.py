@@ -15,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from agecompact.errors import UsageError
+from agecompact.errors import UsageError, first_line
 from agecompact.files import atomic_path, canonical_json
 from agecompact.serialization import parse_json, unstructure
 from agecompact.training.history import Epoch
@@ -25,6 +25,7 @@ from agecompact.weights import checkpoints
 _METADATA_KEY = "agecompact-training"
 _HISTORY_KEY = "history"
 _FIX = "start over with --restart, or choose another --out"
+_MOMENTS = {"step", "exp_avg", "exp_avg_sq"}
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,30 @@ class Restored:
     moments: Mapping[str, Tensor]
 
     def load_moments(self, optimiser: Any) -> None:
-        """Loads the moments into a new optimiser of the same stage, in place."""
-        state = {int(index): values for index, values in _nested(self.moments).items()}
+        """Loads the moments into a new optimiser of the same stage, in place.
+
+        Raises:
+            UsageError: They are not those of such an optimiser.
+        """
         groups = optimiser.state_dict()["param_groups"]
-        optimiser.load_state_dict({"state": state, "param_groups": groups})
+        shapes = {
+            str(index): parameter.shape
+            for group, own in zip(groups, optimiser.param_groups, strict=True)
+            for index, parameter in zip(group["params"], own["params"], strict=True)
+        }
+        state = _nested(self.moments)
+        for index, values in state.items():
+            fits = (
+                v.shape == (() if k == "step" else shapes.get(index)) for k, v in values.items()
+            )
+            if values.keys() != _MOMENTS or not all(fits):
+                raise UsageError(
+                    "cannot resume: the optimiser's state is damaged",
+                    why=f"the moments of parameter {index} are not Adam's, or have another shape",
+                    fix=_FIX,
+                )
+        numbered = {int(index): values for index, values in state.items()}
+        optimiser.load_state_dict({"state": numbered, "param_groups": groups})
 
 
 @dataclass(frozen=True)
@@ -115,7 +136,7 @@ class Checkpoints:
             with safe_open(self._state, framework="pt") as stream:
                 header = stream.metadata() or {}
                 tensors = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
+        except (SafetensorError, OSError, RuntimeError) as error:
             raise UsageError(what, why=str(error), fix=_FIX) from None
         if header.get(_METADATA_KEY) != canonical_json(dict(self.identity)):
             raise UsageError(
@@ -125,9 +146,13 @@ class Checkpoints:
                 fix=_FIX,
             )
         groups = _nested(tensors)
-        network.load_state_dict(groups["network"])
-        if average:
-            average.load_state_dict(groups["average"])
+        try:
+            network.load_state_dict(groups.get("network", {}))
+            if average:
+                average.load_state_dict(groups.get("average", {}))
+        except RuntimeError as error:
+            why = f"its tensors are not those of the network: {first_line(error)}"
+            raise UsageError(what, why=why, fix=_FIX) from None
         where = f"the history in {self._state}"
         history = parse_json(header.get(_HISTORY_KEY, ""), tuple[Epoch, ...], where=where, fix=_FIX)
         return Restored(history, groups.get("optimiser", {}))

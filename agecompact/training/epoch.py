@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from agecompact.data import batches
-from agecompact.errors import UsageError
 from agecompact.training.divergence import DivergedError, Step, diverged
 from agecompact.training.feed import Batch, BatchPlan, Views, loader, sized
 from agecompact.training.objective import Objective
@@ -62,11 +61,7 @@ class EpochTrainer:
         return average or self.network
 
     def set_up(self, stage: Stage) -> tuple[Any, Any]:
-        """Freezes what the stage freezes; returns the objective and a new optimiser, wrapped.
-
-        Raises:
-            UsageError: The stage freezes every parameter.
-        """
+        """Freezes what the stage freezes; returns the objective and a new optimiser, wrapped."""
         groups: dict[float, list[Tensor]] = {}
         for name, parameter in self.network.named_parameters():
             learns = not begins(name, stage.frozen)
@@ -74,12 +69,6 @@ class EpochTrainer:
             relative = next((r for p, r in stage.rates.items() if begins(name, [p])), 1.0)
             if learns:
                 groups.setdefault(relative, []).append(parameter)
-        if not groups:
-            raise UsageError(
-                "nothing is left to learn",
-                why="a stage of the recipe freezes every parameter",
-                fix="remove a prefix from the stage's 'frozen'",
-            )
         optimiser = torch.optim.AdamW(
             [{"params": params, "relative": relative} for relative, params in groups.items()],
             lr=stage.rate,

@@ -6,7 +6,6 @@ their statistics are measured on some faces, and their gain and shift then resto
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agecompact.errors import UsageError, first_line
-from agecompact.files import sha256_of
+from agecompact.errors import AgecompactError, UsageError, first_line
+from agecompact.files import json_value, sha256_of
 from agecompact.models import registry
 from agecompact.models.mobilenetv1 import MobileNetV1
 
@@ -107,7 +106,7 @@ def _units(tensors: dict[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
 def _tensors(path: Path) -> tuple[dict[str, Tensor], str]:
     """Returns the tensors of a TensorFlow.js graph by name, float32, and their file's hash."""
     try:
-        (group,) = json.loads(path.read_text(encoding="utf-8"))["weightsManifest"]
+        (group,) = json_value(path.read_bytes())["weightsManifest"]
         (name,) = group["paths"]
         content = (path.parent / Path(name).name).read_bytes()
         tensors, offset = {}, 0
@@ -120,7 +119,9 @@ def _tensors(path: Path) -> tuple[dict[str, Tensor], str]:
                 why = f"'{entry['name']}' holds NaN or Inf"
                 raise UsageError(f"{path} is broken", why=why, fix=_FIX)
             tensors[entry["name"]] = torch.from_numpy(values.astype(np.float32))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except AgecompactError:
+        raise
+    except Exception as error:  # A field may have any type.
         raise UsageError(
             f"{path} is not a TensorFlow.js graph with its weights",
             why=first_line(error),

@@ -7,8 +7,11 @@ processes nor a resumption changes it.
 from __future__ import annotations
 
 import dataclasses
+import math
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,11 +20,17 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from agecompact.children import end_with_parent
 from agecompact.contract import Contract, Image
 from agecompact.data import batches
+from agecompact.errors import MachineError
 from agecompact.training.augment import Augmentation, augment
 
 Key = tuple[int, int]
+
+# Micro-batches that each worker prepares ahead, in shared memory.
+_AHEAD = 2
+_SHARED_MEMORY = Path("/dev/shm")
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,12 @@ class Views(Dataset[Batch]):
         self._contract = contract
         self.amounts = amounts
         self._seed = seed
+
+    @property
+    def face_bytes(self) -> int:
+        """Size of one face as input tensors, float32."""
+        contract = self._contract
+        return len(contract.crops) * contract.height * contract.width * 3 * 4
 
     def image(self, view: int, index: int) -> Image:
         """Returns one view of one face, uint8 HWC BGR."""
@@ -104,15 +119,36 @@ class BatchPlan:
 def loader(
     views: Views, plan: BatchPlan, count: int, epoch: int, workers: int
 ) -> DataLoader[Batch]:
-    """Loads this process's micro-batches of an epoch, `workers` processes preparing them ahead."""
+    """Loads this process's micro-batches of an epoch, `workers` processes preparing them ahead.
+
+    Raises:
+        MachineError: The workers' batches do not fit into shared memory.
+    """
+    faces = math.ceil(plan.batch / plan.parts)
+    _check_shared_memory(faces * views.face_bytes * _AHEAD * workers)
     return DataLoader(
         views,
         batch_sampler=list(plan.keys(count, epoch)),
         collate_fn=_unchanged,
         num_workers=workers,
+        prefetch_factor=_AHEAD if workers else None,
+        worker_init_fn=end_with_parent,
         # Otherwise the workers' base seed would be drawn from the generator that dropout uses.
         generator=torch.Generator().manual_seed(0),
     )
+
+
+def _check_shared_memory(needed_bytes: int) -> None:
+    if not _SHARED_MEMORY.is_dir():
+        return
+    free = shutil.disk_usage(_SHARED_MEMORY).free
+    if free < needed_bytes:
+        # A worker that cannot pass its batch on says nothing, and the training would wait forever.
+        raise MachineError(
+            f"the shared memory is too small: {_SHARED_MEMORY} has {free / 1e6:,.0f} MB left",
+            why=f"the batches that workers prepare take {needed_bytes / 1e6:,.0f} MB",
+            fix="train with --workers 0, or make it larger (in Docker: --shm-size 2g)",
+        )
 
 
 def _unchanged(batch: Any) -> Any:

@@ -125,6 +125,15 @@ def _check(
             why=f"batch norm needs 2 faces in each of a step's {parts} parts",
             fix="train on more faces, or in fewer parts or processes",
         )
+    check_stages(network, recipe)
+
+
+def check_stages(network: nn.Module, recipe: Recipe) -> None:
+    """Checks the stages of a recipe against the network's parameters.
+
+    Raises:
+        UsageError: A stage names a parameter that does not exist, or freezes all of them.
+    """
     names = [name for name, _ in network.named_parameters()]
     for prefix in (p for stage in recipe.stages for p in (*stage.frozen, *stage.rates)):
         if not any(begins(name, [prefix]) for name in names):
@@ -132,6 +141,13 @@ def _check(
                 f"'{recipe.model}' has no '{prefix}'",
                 why="a stage of the recipe freezes it, or sets its learning rate",
                 fix="use prefixes of parameter names in the stages' frozen and rates",
+            )
+    for stage in recipe.stages:
+        if all(begins(name, stage.frozen) for name in names):
+            raise UsageError(
+                "nothing is left to learn",
+                why="a stage of the recipe freezes every parameter",
+                fix="remove a prefix from the stage's 'frozen'",
             )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agecompact.errors import UsageError, unknown_name
-from agecompact.serialization import read_toml, structure
+from agecompact.serialization import parse_toml, read_toml, structure
 from agecompact.training.augment import Augmentation
 
 _SUFFIX = ".toml"
@@ -204,8 +203,8 @@ def _folder() -> Path:
 def _set(table: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = parse_toml(f"value = {text}")["value"]
+    except (ValueError, RecursionError):
         value = text
     *parents, last = key.strip().split(".")
     place: Any = table

@@ -72,6 +72,19 @@ class SourceWeights:
             raise UsageError("the recipe uses no teacher", fix="leave out --teacher")
         return dataclasses.replace(recipe, config=self.start.config) if self.start else recipe
 
+    def first_applied(self, recipes: Sequence[Recipe]) -> Recipe:
+        """Returns the first recipe of a search that the weights fit, as `applied` does.
+
+        Raises:
+            UsageError: They fit none.
+        """
+        for recipe in recipes:
+            try:
+                return self.applied(recipe)
+            except UsageError as error:
+                refusal = error
+        raise refusal
+
     def required_teacher(self) -> Weights:
         """Returns the teacher's weights.
 

@@ -27,8 +27,15 @@ _RETRIES = 3
 _SQLITE_TIMEOUT_SECONDS = 60
 _OPENINGS = 5
 _HIDDEN = "***"
-_AUTHORITY = re.compile(r"(?<=://)([^/:]*):(.+)@")
-_QUERY = re.compile(r"([?&][^=&]*(?:pass|pwd|secret|token)[^=&]*=)([^&]+)", re.IGNORECASE)
+_SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///[^?]*)(\?.*)?", re.DOTALL)
+# Scheme; user and password; host, port and name; options.
+_SERVER = re.compile(
+    r"([\w+.-]+://)(?:([^:/@]*)(?::(.*))?@)?"
+    r"((?:[\w.-]*|\[[\da-fA-F:]+\])(?::\d+)?(?:/[^/?@:]*)?)(\?.*)?",
+    re.DOTALL,
+)
+_VALUE = re.compile(r"=[^&]*")
+_WORD = re.compile(r"[^\s:/@?&=;]{3,}")
 _FIX = (
     "name a database with --storage: sqlite:///FILE on one machine, "
     "postgresql://USER:PASSWORD@HOST/NAME or mysql://... for many"
@@ -36,16 +43,28 @@ _FIX = (
 
 
 def shown(url: str) -> str:
-    """Returns a storage URL without its passwords."""
-    url = _AUTHORITY.sub(rf"\1:{_HIDDEN}@", url)
-    return _QUERY.sub(rf"\1{_HIDDEN}", url)
+    """Returns a storage URL without what may be a password: only parts of a known kind stay."""
+    if sqlite := _SQLITE.fullmatch(url):
+        place, options = sqlite.groups()
+    elif server := _SERVER.fullmatch(url):
+        scheme, user, password, place, options = server.groups()
+        secret = "" if password is None else f":{_HIDDEN}"
+        place = scheme + ("" if user is None else f"{user}{secret}@") + place
+    else:
+        return _HIDDEN
+    return place + _VALUE.sub(f"={_HIDDEN}", options or "")
 
 
 def without_secrets(text: str, url: str) -> str:
-    """Returns a text without the passwords of a URL."""
-    found = [match[2] for pattern in (_AUTHORITY, _QUERY) for match in pattern.finditer(url)]
-    for secret in {url, *found, *map(unquote_plus, found)}:
-        text = text.replace(secret, shown(url) if secret == url else _HIDDEN)
+    """Returns a text without the parts of a URL that `shown` hides, however they are quoted."""
+    text = text.replace(url, shown(url))
+    server = _SERVER.fullmatch(url)
+    password = (server and server[3]) or ""
+    hidden = {*_WORD.findall(url), *_WORD.findall(unquote_plus(url))}
+    hidden -= set(_WORD.findall(shown(url)))
+    hidden |= {password, unquote_plus(password)} - {""}
+    for word in sorted(hidden, key=len, reverse=True):
+        text = text.replace(word, _HIDDEN)
     return text
 
 

@@ -14,6 +14,7 @@ import torch
 from agecompact.errors import AgecompactError, UsageError
 from agecompact.files import canonical_json
 from agecompact.imports import import_extra
+from agecompact.serialization import structure
 from agecompact.training.divergence import DivergedError
 from agecompact.training.search import Space, suggest
 
@@ -100,14 +101,31 @@ def claim(study: optuna.Study, identity: Mapping[str, Any]) -> None:
     stored = study.user_attrs.get(_IDENTITY)
     if stored is None and not study.get_trials(deepcopy=False):
         study.set_user_attr(_IDENTITY, own)
-        # Read it again: another worker may have stored its own in between.
-        stored = study.user_attrs.get(_IDENTITY)
-    differing = [key for key in own if (stored or {}).get(key) != own[key]]
+    # Reads it again: another worker may have stored its own in between.
+    reject_another(study, own)
+
+
+def reject_another(study: optuna.Study, identity: Mapping[str, Any]) -> None:
+    """Checks that a study which has trials searches the same as this worker.
+
+    Args:
+        study: The study.
+        identity: What `claim` takes, or a part of it.
+
+    Raises:
+        UsageError: The study searches something else.
+    """
+    stored = study.user_attrs.get(_IDENTITY)
+    if stored is None and not study.get_trials(deepcopy=False):
+        return
+    own = json.loads(canonical_json(dict(identity)))
+    known = stored if isinstance(stored, dict) else {}
+    differing = [key for key in own if known.get(key) != own[key]]
     if differing:
         raise UsageError(
             f"the study '{study.study_name}' searches something else",
             why=f"it was started with another {', '.join(differing)}"
-            if stored
+            if known
             else "it was started by another program",
             fix="name a new study with --study, or use the arguments of the first search",
         )
@@ -119,13 +137,16 @@ def outcomes(study: optuna.Study) -> tuple[Outcome, ...]:
 
 
 def _outcome(trial: Any) -> Outcome:
+    # Other programs may write to the database.
+    where = f"trial {trial.number} of the study"
+    overrides = trial.user_attrs.get(_OVERRIDES, [])
     return Outcome(
         number=trial.number,
         state=trial.state.name.lower(),
         value=trial.value,
         epochs=len(trial.intermediate_values),
-        overrides=tuple(trial.user_attrs.get(_OVERRIDES, ())),
-        reason=trial.user_attrs.get(_REASON),
+        overrides=structure(overrides, tuple[str, ...], where=where),
+        reason=structure(trial.user_attrs.get(_REASON), str | None, where=where),  # type: ignore[arg-type]
     )
 
 

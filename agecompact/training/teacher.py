@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ from torch import nn
 
 from agecompact.contract import Contract
 from agecompact.data import batches
-from agecompact.files import atomic_path, canonical_json
+from agecompact.files import atomic_path, canonical_json, save_array
 from agecompact.training.augment import Augmentation
 from agecompact.training.feed import Views
 from agecompact.training.run import Run
@@ -132,7 +133,7 @@ def predictions(
             step()
     predicted = np.concatenate(values).astype(np.float32)
     with atomic_path(store) as temporary, temporary.open("wb") as stream:
-        np.save(stream, predicted)
+        save_array(stream, predicted)
     return predicted
 
 
@@ -140,8 +141,8 @@ def _stored(store: Path) -> npt.NDArray[np.float32] | None:
     if not store.is_file():
         return None
     try:
-        stored: npt.NDArray[np.float32] = np.load(store, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        stored: npt.NDArray[np.float32] = np.load(store, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, TokenError):
         # The file is broken, or a pickle, which is never opened.
         return None
     return stored

@@ -36,18 +36,20 @@ def released(sha256: str, model_id: str) -> Mapping[str, Any]:
     return card if card.get("sha256") == sha256 else {}
 
 
-def doubts(card: Mapping[str, Any], *, part: str, split_sha256: str) -> tuple[str, ...]:
+def doubts(card: Mapping[str, Any], *, part: str, split_sha256: str | None) -> tuple[str, ...]:
     """Reasons to doubt that the weights were measured on faces that they were not trained on.
 
     Args:
         card: The card of the weights; empty if there is none.
         part: The measured part of the split, or `all`.
-        split_sha256: Hash of the split.
+        split_sha256: Hash of the split; None for the whole of a data set with several folds.
     """
     split = card.get("split")
     trained = split.get("sha256") if isinstance(split, Mapping) else None
-    if trained is None:
+    if not isinstance(trained, str):
         return ("no card names the faces the weights were trained on: these may be among them",)
+    if split_sha256 is None:
+        return ("every face was measured: the weights may have been trained on some of them",)
     if trained != split_sha256:
         return (
             f"the weights were trained on another split ({trained[:12]}) than this one "

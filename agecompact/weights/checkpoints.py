@@ -7,6 +7,7 @@ Nothing is ever unpickled.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files as package_files
@@ -26,6 +27,7 @@ from agecompact.files import (
 from agecompact.filetypes import unreadable
 from agecompact.formats import FORMATS
 from agecompact.models import registry
+from agecompact.models.registry import UnfitConfigError
 from agecompact.serialization import parse_json, unstructure
 
 if TYPE_CHECKING:
@@ -87,7 +89,19 @@ class Weights:
         Raises:
             UsageError: The tensors do not match the model.
         """
+        import torch
+
+        if self.config:
+            # It may be of any size, so its shapes are compared before it takes memory. A factory of
+            # another package may fail here, if it computes with tensors.
+            with contextlib.suppress(UnfitConfigError), torch.device("meta"):
+                self._compare(registry.build(self.model_id, self.config))
         network = registry.build(self.model_id, self.config).eval()
+        self._compare(network)
+        network.load_state_dict(dict(self.state), strict=False)
+        return network
+
+    def _compare(self, network: nn.Module) -> None:
         expected = {k: v for k, v in network.state_dict().items() if not _is_counter(k)}
         _check_names(self.path, set(expected), set(self.state))
         for name, tensor in self.state.items():
@@ -98,8 +112,6 @@ class Weights:
                     f"{tuple(expected[name].shape)}",
                     fix=_WRITE_AGAIN,
                 )
-        network.load_state_dict(dict(self.state), strict=False)
-        return network
 
 
 def card_path(weights: Path) -> Path:
@@ -146,7 +158,8 @@ def read(path: Path) -> Weights:
         with safe_open(path, framework="pt") as stream:
             metadata = stream.metadata() or {}
             state = {name: stream.get_tensor(name).float() for name in stream.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    # torch raises a RuntimeError for a tensor of too many dimensions.
+    except (SafetensorError, OSError, RuntimeError) as error:
         raise unreadable(path, error, wanted="pytorch") from None
     if _METADATA_KEY not in metadata:
         raise UsageError(
@@ -173,7 +186,7 @@ def read(path: Path) -> Weights:
         config=header.config,
         contract=header.contract,
         state=state,
-        card=_read_card(path, sha256),
+        card=read_card(path, sha256),
     )
 
 
@@ -240,7 +253,16 @@ def write(
     return sha256
 
 
-def _read_card(path: Path, sha256: str) -> Mapping[str, Any]:
+def read_card(path: Path, sha256: str) -> Mapping[str, Any]:
+    """Reads the card beside a weights file; empty if there is none.
+
+    Args:
+        path: The weights file.
+        sha256: Its hash.
+
+    Raises:
+        UsageError: The card cannot be read, or belongs to another file.
+    """
     place = card_path(path)
     if not place.is_file():
         return {}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agecompact import children
 from android_bench.adb import device_list
 from android_bench.adb.failure import AdbFailure, FailureKind, kind_of
 from android_bench.failure import last_lines
@@ -79,7 +81,7 @@ class Client:
         done = self._adb(["shell", script], timeout_s)
         text = done.stdout.replace("\r\n", "\n")
         stdout, mark, code = text.rpartition(f"\n{_MARK} ")
-        if not mark or not code.strip().isdecimal():
+        if not mark or not re.fullmatch(r"[0-9]{1,9}", code.strip()):
             raise self._lost(f"'{_shortened(command)}' was cut off", done.stderr)
         return CommandResult(int(code), stdout, done.stderr)
 
@@ -153,17 +155,8 @@ def _run(
     program: Path, arguments: Sequence[str], timeout_s: float
 ) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(
-            [str(program), *arguments],
-            # adb shell would read the terminal's input.
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            timeout=timeout_s,
-        )
-    except subprocess.TimeoutExpired:
+        return children.run([program, *arguments], timeout_s=timeout_s)
+    except children.TimedOut:
         raise AdbFailure(
             "timeout",
             f"adb {_shortened(' '.join(arguments))} did not end",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ import click
 from agecompact.artifacts.manifest import Build, read_builds
 from agecompact.bench import store, tables
 from agecompact.bench.circumstances import Machine
-from agecompact.bench.files import files_opened_by
+from agecompact.bench.files import files_opened_by, readable, reject
 from agecompact.bench.record import Record
 from agecompact.bench.validity import validated
-from agecompact.console.common import emit, json_option, progress, say, screen
+from agecompact.console.common import emit, json_option, progress, say, screen, show
 from agecompact.errors import GateError
 from android_bench.adb import ai_benchmark
 from android_bench.adb.ai_benchmark import ACCELERATIONS
@@ -84,13 +85,14 @@ def adb(build: Path, json_target: str | None, **options: Any) -> None:
     """
     console = screen(json_target)
     settings = Options(**options)
-    builds = read_builds(build)
+    found = readable(read_builds(build), partial(files_opened_by, RUNTIME))
     records: list[Record] = []
-    files = sum(len(files_opened_by(RUNTIME, each)) for each in builds)
+    files = sum(len(files_opened_by(RUNTIME, each)) for each in found.builds)
     with progress(console, "bench adb", files) as stages:
-        for each in builds:
+        for each in found.builds:
             records += [validated(record) for record in measure(each, settings, stages.done)]
     _save_and_show(build, records, json_target)
+    reject(found.faults)
     if all(record.failure is not None for record in records):
         why = (records[0].failure or "") if records else "the build holds no TFLite file"
         raise GateError("nothing could be measured", why=why)
@@ -100,7 +102,7 @@ def _save_and_show(build: Path, new: list[Record], json_target: str | None) -> N
     records = store.add(build / store.FILE_NAME, new)
     emit(store.to_json(records), json_target)
     for table in tables.measured(new):
-        screen(json_target).print(table)
+        show(screen(json_target), table)
 
 
 @click.group("ai-benchmark")

@@ -87,13 +87,13 @@ def _clock_files(cores: Sequence[int], name: str) -> str:
 
 def parse_battery(text: str) -> float | None:
     """The battery's temperature in degrees Celsius, from `dumpsys battery`, which prints tenths."""
-    match = re.search(r"^\s*temperature: (-?\d+)\s*$", text, re.MULTILINE)
+    match = re.search(r"^\s*temperature: (-?\d{1,9})\s*$", text, re.MULTILINE)
     return _plausible(int(match[1]) / _TENTHS) if match else None
 
 
 def parse_status(text: str) -> AndroidThermalStatus | None:
     """Android's thermal status, from `dumpsys thermalservice` (Android 10 and newer)."""
-    match = re.search(r"^\s*Thermal Status: (\d+)\s*$", text, re.MULTILINE)
+    match = re.search(r"^\s*Thermal Status: (\d{1,9})\s*$", text, re.MULTILINE)
     return STATUSES[int(match[1])] if match and int(match[1]) < len(STATUSES) else None
 
 
@@ -105,7 +105,7 @@ def parse_zones(text: str) -> float | None:
     readings = []
     for line in text.splitlines():
         value, _, name = line.strip().partition(" ")
-        if "cpu" in name.lower() and re.fullmatch(r"-?\d+", value):
+        if "cpu" in name.lower() and re.fullmatch(r"-?\d{1,9}", value):
             degrees = float(value)
             if degrees > _HOTTEST_C or degrees < _COLDEST_C:
                 degrees /= _MILLIDEGREES
@@ -116,12 +116,12 @@ def parse_zones(text: str) -> float | None:
 
 def parse_clock(text: str) -> float | None:
     """The highest of several clocks in MHz, from lines in kHz."""
-    khz = [int(word) for word in text.split() if word.isdecimal()]
+    khz = [int(word) for word in text.split() if re.fullmatch(r"\d{1,9}", word)]
     return max(khz) / KHZ_PER_MHZ if khz and max(khz) > 0 else None
 
 
 def _load_average(text: str) -> float | None:
-    match = re.match(r"(\d+\.\d+) ", text)
+    match = re.match(r"(\d{1,9}\.\d{1,9}) ", text)
     return float(match[1]) if match else None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agecompact.bench.circumstances import Machine
+from agecompact.text import one_line
 from android_bench.adb.client import Client
 
 CPUS = "/sys/devices/system/cpu"
@@ -23,6 +24,9 @@ done
 echo '{_SECTION} cpuinfo'; cat /proc/cpuinfo 2>/dev/null
 true
 """
+# A mask has a bit for each core, so numbers have a limit.
+_CORE = re.compile(r"[0-9]{1,3}")
+_KHZ = re.compile(r"[0-9]{1,9}")
 _PROPERTY = re.compile(r"\[([\w.-]+)\]: \[(.*)\]")
 # Parts in MIDR_EL1 of Arm's cores in phones (Arm, Main ID Register, in each core's manual).
 _PARTS: Mapping[int, str] = {
@@ -116,7 +120,8 @@ def split_sections(text: str) -> Mapping[str, str]:
 
 def parse_properties(text: str) -> Mapping[str, str]:
     """Parses the output of `getprop`."""
-    return {m[1]: m[2].strip() for line in text.splitlines() if (m := _PROPERTY.match(line))}
+    matches = filter(None, map(_PROPERTY.match, text.splitlines()))
+    return {match[1]: one_line(match[2].strip()) for match in matches}
 
 
 def parse_cores(text: str) -> tuple[Core, ...]:
@@ -124,8 +129,8 @@ def parse_cores(text: str) -> tuple[Core, ...]:
     cores = []
     for line in text.splitlines():
         number, _, khz = line.partition(" ")
-        if number.isdecimal():
-            clock = int(khz) / KHZ_PER_MHZ if khz.strip().isdecimal() else 0.0
+        if _CORE.fullmatch(number):
+            clock = int(khz) / KHZ_PER_MHZ if _KHZ.fullmatch(khz.strip()) else 0.0
             cores.append(Core(int(number), clock or None))
     return tuple(sorted(cores, key=lambda core: core.number))
 

@@ -7,7 +7,6 @@ last line incomplete, which is skipped.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from agecompact.bench.record import SCHEMA_VERSION, Record
-from agecompact.files import canonical_json, make_folder, output_errors
+from agecompact.files import canonical_json, json_value, make_folder, output_errors
 from agecompact.serialization import VERSION_KEY, structure, unstructure
 
 
@@ -130,10 +129,10 @@ class Ledger:
         lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
         for number, text in enumerate(lines, start=1):
             try:
-                content = json.loads(text)
-            except json.JSONDecodeError:
+                content = json_value(text)
+            except (ValueError, RecursionError):
                 # A crash left it incomplete.
                 continue
-            if content.get(VERSION_KEY) == SCHEMA_VERSION:
+            if isinstance(content, dict) and content.get(VERSION_KEY) == SCHEMA_VERSION:
                 fix = f"remove {self.path} and measure everything again"
                 self._apply(structure(content, _Line, where=f"{self.path}: line {number}", fix=fix))

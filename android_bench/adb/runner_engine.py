@@ -19,8 +19,9 @@ from agecompact.bench.figures import Memory
 from agecompact.bench.files import BuildFile
 from agecompact.bench.record import Record
 from agecompact.bench.timing import Latency, Startup
+from agecompact.contract import Contract
 from agecompact.errors import AgecompactError
-from agecompact.runtimes.registry import read_metadata
+from agecompact.runtimes.reading import read_metadata
 from android_bench.adb import delegates
 from android_bench.adb.engine import refused, timed_part_s
 from android_bench.adb.options import Options
@@ -54,6 +55,7 @@ class RunnerEngine:
         self._pack_folder = pack_folder
         self._pack = golden.read_if_there(pack_folder)
         self._options = options
+        self._contracts: dict[Path, Contract] = {}
         self.version = f"litert {bundle.index.litert}"
 
     def measure(self, session: Session, file: BuildFile, blank: Record, *, profile: bool) -> Record:
@@ -73,28 +75,34 @@ class RunnerEngine:
         for name in _pack_files(self._pack_folder):
             session.push(self._pack_folder / name, f"{remote_pack}/{name}")
         session.push(file.path, file.path.name)
-        command = _command(file.path, remote_pack, blank.runtime, options)
+        contract = self._contract(file.path)
+        command = _command(file.path, contract, remote_pack, blank.runtime, options)
         result = session.run(command, timeout_s=options.timeout_s)
         parsed = output.parse(result.stdout, _exit_code(result))
         return _filled(blank, parsed, result, options, pack)
 
+    def _contract(self, file: Path) -> Contract:
+        """The contract of a file, which is read once for all rounds."""
+        if file not in self._contracts:
+            try:
+                self._contracts[file] = read_metadata(file).contract
+            except AgecompactError as error:
+                raise MeasurementFailure("model", error.summary) from None
+        return self._contracts[file]
+
 
 def _pack_files(folder: Path) -> tuple[str, ...]:
-    """Files of a golden pack that the runner reads, as listed in its `golden.txt`."""
-    index = folder / "golden.txt"
-    if not index.is_file():
+    """Files of a golden pack, all of them in its folder."""
+    if not (folder / golden.LINES_NAME).is_file():
         raise MeasurementFailure(
-            "golden", f"the golden pack has no {index.name}; fix: agecompact parity freeze"
+            "golden", f"the golden pack has no {golden.LINES_NAME}; fix: agecompact parity freeze"
         )
-    words = [line.split(" ") for line in index.read_text(encoding="utf-8").splitlines()]
-    return (index.name, *(w[-1] for w in words if w[0] in ("input", "table", "output")))
+    return tuple(sorted(golden.files(folder)))
 
 
-def _command(file: Path, remote_pack: str, runtime: Runtime, options: Options) -> str:
-    try:
-        contract = read_metadata(file).contract
-    except AgecompactError as error:
-        raise MeasurementFailure("model", f"{error.what}: {error.why}") from None
+def _command(
+    file: Path, contract: Contract, remote_pack: str, runtime: Runtime, options: Options
+) -> str:
     if contract.dtype != "float32":
         raise MeasurementFailure(
             "mismatch", f"the runner has float32 inputs, and the file takes {contract.dtype}"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import getpass
 import hashlib
 import os
+import re
 import shlex
 import socket
-import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from agecompact.errors import UsageError
 from agecompact.files import sha256_of
+from agecompact.scratch import scratch_folder
 from android_bench.adb.client import Client, CommandResult
 from android_bench.adb.failure import AdbFailure
 
@@ -167,8 +168,8 @@ class Session:
         Raises:
             AdbFailure: There is no such file, or the device was lost.
         """
-        with tempfile.TemporaryDirectory(prefix="agecompact-") as scratch:
-            local = Path(scratch) / Path(name).name
+        with scratch_folder() as scratch:
+            local = scratch / Path(name).name
             self.client.pull(f"{self.folder}/{name}", local)
             return local.read_text(encoding="utf-8", errors="replace")
 
@@ -203,7 +204,7 @@ class Session:
         pid, _, boot_id_then = rest.partition(" ")
         if boot_id_then != boot_id:
             return True
-        if owner != self._owner.partition(" ")[0] or not pid.isdecimal():
+        if owner != self._owner.partition(" ")[0] or not re.fullmatch(r"[0-9]{1,9}", pid):
             return False
         if int(pid) == os.getpid():
             return self.client.serial not in _LOCKED

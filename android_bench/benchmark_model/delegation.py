@@ -24,11 +24,12 @@ _COMPLETELY = re.compile(
 )
 _PARTIALLY = re.compile(
     r"(?:Explicitly applied|Applied) (\w+) delegate, and the model graph will be partially"
-    r"(?:.*w/ (\d+) delegate kernels)?"
+    r"(?:.*w/ (\d{1,9}) delegate kernels)?"
 )
 _NOT_AT_ALL = re.compile(r"Though (\w+) delegate is (?:explicitly )?applied, the model graph will")
 _REPLACED = re.compile(
-    r"Replacing (\d+) out of \d+ node\(s\) with delegate \((\w+)\) node, yielding (\d+) partitions"
+    r"Replacing (\d{1,9}) out of \d{1,9} node\(s\) with delegate \((\w+)\) node, "
+    r"yielding (\d{1,9}) partitions"
 )
 _REFUSED = (
     re.compile(r"Failed to apply (\w+) delegate"),

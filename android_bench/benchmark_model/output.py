@@ -9,7 +9,7 @@ from typing import Literal
 
 from android_bench.benchmark_model import delegation, statistics
 from android_bench.benchmark_model.delegation import DelegateLog
-from android_bench.benchmark_model.statistics import NUMBER, US_PER_MS, RunStatistics
+from android_bench.benchmark_model.statistics import NUMBER, US_PER_MS, RunStatistics, figure
 from android_bench.failure import MeasurementFailure
 
 Form = Literal["tflite-1", "tflite-2", "litert"]
@@ -31,7 +31,7 @@ _SECOND_GENERATION = re.compile(
 _LITERT_TITLE = "BENCHMARK RESULTS"
 _LITERT_LINE = re.compile(
     rf"(Model initialization|Warmup \(\w+\)|Inference \(\w+\)): +({NUMBER})(?: ms)?"
-    r"(?: \((\d+) runs\))?\s*$"
+    r"(?: \((\d{1,12}) runs\))?\s*$"
 )
 _LITERT_END = re.compile(r"={30,}\s*$")
 _LITERT_REQUIRED = (
@@ -129,10 +129,10 @@ def _whole_lines(text: str) -> list[str]:
 def _summary(lines: list[str]) -> _Summary | None:
     for line in reversed(lines):
         if match := _SECOND_GENERATION.search(line):
-            init, first, warmup, timed = (float(value) / US_PER_MS for value in match.groups())
+            init, first, warmup, timed = (figure(value) / US_PER_MS for value in match.groups())
             return _Summary("tflite-2", init, first, warmup, timed)
         if match := _FIRST_GENERATION.search(line):
-            warmup, init, timed = (float(value) / US_PER_MS for value in match.groups())
+            warmup, init, timed = (figure(value) / US_PER_MS for value in match.groups())
             return _Summary("tflite-1", init, None, warmup, timed)
     return _litert_summary(lines)
 
@@ -146,7 +146,7 @@ def _litert_summary(lines: list[str]) -> _Summary | None:
     ended = False
     for line in lines[titles[-1] + 1 :]:
         if match := _LITERT_LINE.search(line):
-            ms[match[1]] = float(match[2])
+            ms[match[1]] = figure(match[2])
             if match[3]:
                 runs[match[1]] = int(match[3])
         # One tool prints a rule under its title as well as at its end.
@@ -227,5 +227,5 @@ def _footprint_bytes(lines: list[str]) -> int | None:
         for pattern in _FOOTPRINT:
             if match := pattern.search(line):
                 # The tools divide KiB by 1024 and call it MB; 0 means unknown.
-                return round(float(match[1]) * _BYTES_PER_MIB) or None
+                return round(figure(match[1]) * _BYTES_PER_MIB) or None
     return None

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from agecompact.bench.figures import OpTime
+from agecompact.errors import UsageError
 from android_bench.failure import MeasurementFailure
 
 _SECTION = "Operator-wise Profiling Info for Regular Benchmark Runs"
@@ -65,12 +66,13 @@ def _cells(line: str, numbers: int) -> list[str]:
 def _op(row: Mapping[str, str], unit: str) -> OpTime:
     try:
         mean_ms, runs = float(row["avg_ms"]), float(row["times called"])
-    except (KeyError, ValueError):
+        return OpTime(
+            name=row["name"] or row["node type"],
+            kind=row["node type"],
+            runs=max(1, round(runs)),
+            mean_ms=mean_ms,
+            unit=unit,
+        )
+    # An infinite number of runs cannot be rounded; an op's time has bounds.
+    except (KeyError, ValueError, OverflowError, UsageError):
         raise MeasurementFailure("truncated", f"the profile's row {dict(row)}") from None
-    return OpTime(
-        name=row["name"] or row["node type"],
-        kind=row["node type"],
-        runs=max(1, round(runs)),
-        mean_ms=mean_ms,
-        unit=unit,
-    )

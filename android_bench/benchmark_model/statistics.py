@@ -14,7 +14,7 @@ US_PER_MS = 1e3
 # C++ streams six digits, so a mean of seconds reads 1.29563e+06.
 NUMBER = r"-?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?"
 
-_LINE = re.compile(r"\bcount=([0-9]+)((?: \w+=\S+)*)\s*$")
+_LINE = re.compile(r"\bcount=([0-9]{1,12})((?: \w+=\S+)*)\s*$")
 _FIELD = re.compile(rf"(\w+)=({NUMBER})(?=\s|$)")
 _ALL_SAME = "(all same)"
 _REQUIRED = ("first", "min", "max", "avg", "std")
@@ -43,6 +43,21 @@ class RunStatistics:
     median_ms: float | None = None
 
 
+def figure(text: str) -> float:
+    """A number that a tool printed.
+
+    Args:
+        text: What `NUMBER` matches.
+
+    Raises:
+        MeasurementFailure: It is too large for a time.
+    """
+    value = float(text)
+    if not math.isfinite(value):
+        raise MeasurementFailure("malformed", f"it prints the number {text[:40]}")
+    return value
+
+
 def find(line: str) -> RunStatistics | None:
     """The statistics in a line of a log; None if it holds none.
 
@@ -58,7 +73,7 @@ def find(line: str) -> RunStatistics | None:
             raise MeasurementFailure("truncated", f"'{line.strip()[:120]}' is cut off")
         return None
     count = int(match[1])
-    fields = {name: float(value) for name, value in _FIELD.findall(match[2])}
+    fields = {name: figure(value) for name, value in _FIELD.findall(match[2])}
     if count == 0:
         return None
     if not any(name in fields for name in _REQUIRED) and "curr" in fields:

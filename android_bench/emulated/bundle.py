@@ -12,13 +12,12 @@ the pins and the C sources, so a change to either needs another bundle.
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from agecompact.checked import Checked, Sha256, Text
 from agecompact.errors import BackendMissingError, UsageError
-from agecompact.files import sha256_of
+from agecompact.files import sha256_of, user_cache
 from agecompact.serialization import read_versioned, write_versioned
 from android_bench.emulated import pins
 from android_bench.native import sources
@@ -31,7 +30,7 @@ LOADER = "ld-linux-aarch64.so.1"
 RUNNER = "runner"
 LITERT = "libLiteRt.so"
 
-_MAKE = "make arm-bundle"
+_MAKE = "python -m android_bench.emulated.make_bundle"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,14 +101,6 @@ def bundle_folder(cache: Path | None = None) -> Path:
     """
     key = hashlib.sha256(pins.FILE.read_bytes() + sources.digest().encode()).hexdigest()[:16]
     return (cache or user_cache()) / "arm-bundle" / key
-
-
-def user_cache() -> Path:
-    """The folder of agecompact in the user's cache, by the XDG base directory specification."""
-    path = os.environ.get("XDG_CACHE_HOME", "")
-    # The specification says to ignore a relative path.
-    base = Path(path) if path.startswith("/") else Path.home() / ".cache"
-    return base / "agecompact"
 
 
 def load(cache: Path | None = None) -> Bundle:

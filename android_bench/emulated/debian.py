@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from agecompact import children
 from agecompact.errors import BackendMissingError
 
 _TIMEOUT_S = 600
@@ -126,16 +126,14 @@ def run(command: Sequence[str], folder: Path) -> str:
         BackendMissingError: There is no such program, or it failed or took too long.
     """
     try:
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
-        )
+        done = children.run(command, cwd=folder, timeout_s=_TIMEOUT_S)
     except FileNotFoundError:
         raise BackendMissingError(
             f"{command[0]} is missing",
             why="the ARM bundle is made of Debian packages",
             fix="use Debian 12 or its container image, debian:12",
         ) from None
-    except subprocess.TimeoutExpired:
+    except children.TimedOut:
         raise BackendMissingError(
             f"{' '.join(command[:2])} took more than {_TIMEOUT_S} s",
             fix="check the network connection",

@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agecompact import children
 from agecompact.errors import BackendMissingError
+from agecompact.scratch import scratch_folder
 from android_bench.emulated import counts
 from android_bench.emulated.bundle import LITERT, LOADER, RUNNER, Bundle
 from android_bench.emulated.counts import ProcessCounts
@@ -86,8 +87,7 @@ def run(
     Raises:
         MeasurementFailure: It failed, crashed, took too long or printed too little.
     """
-    with tempfile.TemporaryDirectory(prefix="agecompact-") as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         # Links with fixed names: a longer path takes more instructions.
         for link, target in (("model.tflite", artifact), ("golden", pack)):
             (folder / link).symlink_to(target.resolve())
@@ -141,22 +141,15 @@ def start(
     # The loader's cache would be this machine's list of x86 libraries.
     command += [f"bundle/{LOADER}", "--inhibit-cache", "--library-path", "bundle"]
     try:
-        return subprocess.run(
+        return children.run(
             [*command, f"bundle/{RUNNER}", *arguments],
             cwd=folder,
             env=bundle.environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            timeout=timeout_s,
+            timeout_s=timeout_s,
         )
-    except subprocess.TimeoutExpired as expired:
-        log = last_lines((expired.stderr or b"").decode(errors="replace"))
-        raise MeasurementFailure(
-            "timeout", f"it did not end within {timeout_s:g} s: {log}"
-        ) from None
+    except children.TimedOut as expired:
+        why = f"it did not end within {timeout_s:g} s: {last_lines(expired.stderr)}"
+        raise MeasurementFailure("timeout", why) from None
 
 
 def _crashed(number: int, log: str) -> MeasurementFailure:
@@ -171,8 +164,7 @@ def check(bundle: Bundle, cpu: Cpu) -> None:
     Raises:
         BackendMissingError: It does not.
     """
-    with tempfile.TemporaryDirectory(prefix="agecompact-") as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         make_root(folder / "root", cpu)
         done = start(bundle, cpu, folder, ["--help"], 300)
         path = folder / _COUNTS
@@ -193,9 +185,7 @@ def version(bundle: Bundle) -> str:
     """
     command, environment = [str(bundle.qemu), "--version"], bundle.environment()
     try:
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, check=False, timeout=60
-        )
+        done = children.run(command, env=environment, timeout_s=60)
         match = re.search(r"version (\d+(\.\d+)+)", done.stdout)
         why = last_lines(done.stderr)
     except OSError as error:

@@ -7,16 +7,18 @@ runner is compiled. The bundle is used until a pin or a C source changes.
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
+from agecompact import children
+from agecompact.console.common import STDOUT, complain, say, screen
 from agecompact.errors import AgecompactError, BackendMissingError, OutputError
 from agecompact.files import atomic_path
 from agecompact.imports import module_command
+from agecompact.scratch import scratch_folder
 from android_bench.emulated import bundle, cpus, emulator, pins
 from android_bench.emulated.bundle import GUEST, LITERT, PLUGIN, QEMU, RUNNER, Bundle
 from android_bench.emulated.debian import Apt, unpack
@@ -59,9 +61,9 @@ def _make(folder: Path, report: Report) -> None:
     try:
         with (
             atomic_path(folder) as partial,
-            tempfile.TemporaryDirectory(prefix="agecompact-") as scratch,
+            scratch_folder() as scratch,
         ):
-            build(partial, Path(scratch), report)
+            build(partial, scratch, report)
             report("checking that it runs")
             emulator.check(bundle.load_unchecked(partial), cpus.named(_PROOF_CPU))
     except OutputError as error:
@@ -128,9 +130,7 @@ def _download_wheel(into: Path, pin: WheelPin) -> Path:
     command += ["--no-deps", "--only-binary=:all:", "--dest", str(into)]
     command += ["--python-version", pin.python, "--platform", pin.platform]
     wheel = f"{pin.distribution}=={pin.version}"
-    done = subprocess.run(
-        [*command, wheel], capture_output=True, text=True, check=False, timeout=600
-    )
+    done = children.run([*command, wheel], timeout_s=600)
     files = sorted(into.glob("*.whl"))
     if done.returncode != 0 or not files:
         raise BackendMissingError(
@@ -148,14 +148,7 @@ def _compile_guest(out: Path, scratch: Path) -> str:
     if installed is None:
         compiler, environment = _fetch_compiler(scratch)
     sources.compile_runner(compiler, out, environment=environment)
-    version = subprocess.run(
-        [compiler, "--version"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
+    version = children.run([compiler, "--version"], env=environment, timeout_s=60)
     return version.stdout.splitlines()[0]
 
 
@@ -211,13 +204,14 @@ def _library_folders(root: Path) -> list[Path]:
 def main() -> int:
     """Makes the bundle and prints where it is; returns the exit code."""
     try:
-        made = ensure(report=lambda line: print(line, file=sys.stderr))
-        print(f"{made.folder}: LiteRT {made.index.litert}, qemu {emulator.version(made)}")
+        made = ensure(report=partial(say, screen(STDOUT)))
+        version = emulator.version(made)
+        say(screen(), f"{made.folder}: LiteRT {made.index.litert}, qemu {version}")
     except AgecompactError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return int(error.exit_code)
     except KeyboardInterrupt:
-        print("interrupted; no partial files were left", file=sys.stderr)
+        say(screen(STDOUT), "interrupted; no partial files were left")
         return 130
     return 0
 

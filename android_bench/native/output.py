@@ -129,9 +129,14 @@ def _add_output(outputs: dict[str, list[float]], line: str) -> None:
     name, _, rest = line.partition(" ")
     sample, _, value = rest.partition(" ")
     samples = outputs.setdefault(name, [])
-    if not name or sample != str(len(samples)) or not _HEX_FLOAT.fullmatch(value):
-        raise MeasurementFailure("malformed", f"output '{line[:80]}' is not the next sample's")
-    samples.append(float.fromhex(value))
+    try:
+        if not name or sample != str(len(samples)) or not _HEX_FLOAT.fullmatch(value):
+            raise ValueError(line)
+        samples.append(float.fromhex(value))
+    # An exponent of four digits can be too large.
+    except (ValueError, OverflowError):
+        why = f"output '{line[:80]}' is not the next sample's"
+        raise MeasurementFailure("malformed", why) from None
 
 
 def _number(text: str) -> int:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from agecompact import children
 from agecompact.errors import BackendMissingError
 
 FOLDER = Path(__file__).parent
@@ -56,15 +56,7 @@ def compile_plugin(out: Path) -> None:
 
 def _compile(command: Sequence[str], environment: Mapping[str, str] | None) -> None:
     try:
-        done = subprocess.run(
-            command,
-            cwd=FOLDER,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
+        done = children.run(command, cwd=FOLDER, env=environment, timeout_s=300)
     except FileNotFoundError:
         raise BackendMissingError(
             "cannot compile the ARM runner", why=f"there is no {command[0]}", fix=_FIX

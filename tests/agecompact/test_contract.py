@@ -27,8 +27,8 @@ def contracts(draw):
     bounds = st.none() | NUMBERS
     return Contract(
         crops=tuple(crops),
-        height=draw(st.integers(1, 4096)),
-        width=draw(st.integers(1, 4096)),
+        height=draw(st.integers(1, 1024)),
+        width=draw(st.integers(1, 1024)),
         color_order=draw(st.sampled_from(["BGR", "RGB"])),
         output=Output(
             draw(NAMES), draw(st.sampled_from(["years", "score"])), draw(bounds), draw(bounds)
@@ -56,10 +56,12 @@ CONTRACT = MODELS["c3ae"].contract
     [
         ("color_order", "GBR", "'GBR' is none of BGR, RGB at color_order"),
         ("height", 64.5, "64.5 is not an integer at height"),
-        ("height", 0, "at least 1 pixel"),
+        ("height", 0, "from 1 to 1024 pixels"),
+        ("width", 50_000, "from 1 to 1024 pixels"),
         ("std", [1, 1], "not a list of 3 at std"),
         ("std", [1, 0, 1], "std must be positive"),
-        ("crops", [], "at least one crop"),
+        ("crops", [], "1 to 16 crops"),
+        ("crops", [{"name": str(i)} for i in range(17)], "1 to 16 crops"),
         ("crops", [{"name": "a"}, {"name": "a"}], "each crop its own name"),
         ("crops", [{"name": "a", "left": 0.5, "right": 0.5}], "box"),
     ],

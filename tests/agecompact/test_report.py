@@ -7,13 +7,16 @@ import pytest
 from agecompact import report
 from agecompact.artifacts import manifest
 from agecompact.artifacts.manifest import Entry, Manifest
+from agecompact.artifacts.parity import ParityReport, Result, Tolerance
 from agecompact.bench import store
 from agecompact.errors import UsageError
 from agecompact.models import registry
+from agecompact.serialization import write_versioned
 from tests import records
 from tests.agecompact.bench.test_tables import assert_rows_are_whole
 
 _CONTENT = {kind: kind.encode().ljust(1500) for kind in ("onnx", "tflite", "mlpackage")}
+_TOLERANCE = Tolerance(1e-4, 1e-3, 1e-4, 1e-4, 1e-3, "")
 _SHA256 = {kind: hashlib.sha256(content).hexdigest() for kind, content in _CONTENT.items()}
 
 
@@ -29,7 +32,7 @@ def build(tmp_path):
     entries = tuple(
         Entry(
             file=f"ssrnet_float32.{kind}",
-            format=kind,
+            format="coreml" if kind == "mlpackage" else kind,
             precision="float32",
             sha256=_SHA256[kind],
             bytes=1500,
@@ -39,36 +42,39 @@ def build(tmp_path):
             batch=1,
             conversion_s=1.0,
         )
-        for kind in ("onnx", "tflite", "mlpackage")
+        for kind in _CONTENT
     )
     for entry in entries:
         path = tmp_path / "ssrnet" / entry.file
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(_CONTENT[entry.format])
+        path.write_bytes(_CONTENT[path.suffix[1:]])
     contract = registry.get("ssrnet").contract
     manifest.write(
         tmp_path / "ssrnet",
-        Manifest("ssrnet", "ssrnet.safetensors", "0", "", "", contract, 1, 1, 1, entries),
+        Manifest("ssrnet", "ssrnet.safetensors", "0" * 64, "", "", contract, 1, 1, 1, entries),
     )
     verdicts = [("passed", None, 1e-5), ("failed", "mismatch", 4.2), ("skipped", "missing", None)]
-    results = [
-        {
-            "artifact": entry.file,
-            "sha256": entry.sha256,
-            "runtime": "coreml" if entry.format == "mlpackage" else entry.format,
-            "label": "a runtime",
-            "status": status,
-            "kind": kind,
-            "max_years": error,
-            "p99_years": error,
-        }
+    results = tuple(
+        Result(
+            model="ssrnet",
+            artifact=entry.file,
+            precision="float32",
+            sha256=entry.sha256,
+            runtime=entry.format,
+            label="a runtime",
+            status=status,
+            kind=kind,
+            reason="",
+            unit="years",
+            tolerance=_TOLERANCE,
+            max_years=error,
+            p99_years=error,
+        )
         for entry, (status, kind, error) in zip(entries, verdicts, strict=True)
-    ]
-    for name, content in {
-        "parity.json": {"results": results},
-        "latency.json": store.to_json([_record("onnx", records.HOST)]),
-    }.items():
-        (tmp_path / name).write_text(json.dumps(content))
+    )
+    write_versioned(tmp_path / "parity.json", ParityReport(passed=False, results=results))
+    latency = store.to_json([_record("onnx", records.HOST)])
+    (tmp_path / "latency.json").write_text(json.dumps(latency))
     return tmp_path
 
 
@@ -85,6 +91,37 @@ def test_a_file_that_changed_after_its_check_is_not_checked(build, change):
     path = build / "ssrnet" / "ssrnet_float32.onnx"
     path.unlink() if change == "missing" else path.write_text("other content")
     assert report.summaries(build)[0].cells()[3:] == ("-", "-", "-", "-", "-", "not checked")
+
+
+def test_a_link_is_not_checked_though_its_content_passed(build, tmp_path_factory):
+    path = build / "ssrnet" / "ssrnet_float32.onnx"
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "a.onnx"
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+    first, second, _ = report.summaries(build)
+    assert first.status == "not checked"
+    assert second.status == "failed: mismatch"
+
+
+def test_a_result_without_a_hash_is_of_no_file(build):
+    (build / "ssrnet" / "ssrnet_float32.onnx").unlink()
+    summaries = _edit_parity(build, lambda results: results[0].update(sha256=None))
+    assert summaries[0].status == "not checked"
+
+
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [
+        (lambda results: results[0].pop("status"), "a field is missing"),
+        (lambda results: results[0].update(status="fine"), "'fine' is none of"),
+        (lambda results: results[0].update(max_years="1e-5"), "'1e-5' is not a number"),
+        (lambda results: results.append(None), "is not an object"),
+    ],
+)
+def test_a_parity_report_of_other_types_is_refused(build, edit, reason):
+    with pytest.raises(UsageError, match="cannot read parity report") as caught:
+        _edit_parity(build, edit)
+    assert reason in caught.value.why
 
 
 def _edit_parity(build, edit):
@@ -187,3 +224,12 @@ def test_the_table_has_a_line_per_artefact_at_any_width(build, width):
 def test_no_build(tmp_path):
     with pytest.raises(UsageError, match="no build"):
         report.summaries(tmp_path)
+
+
+def test_a_run_that_fails_leaves_no_earlier_table(build, agecompact):
+    table = build / "table.md"
+    table.write_text("| passed |")
+    (build / "parity.json").write_text("{}")
+    done = agecompact("report", build, "--markdown", table)
+    assert done.returncode == 2
+    assert not table.exists()

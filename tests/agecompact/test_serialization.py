@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from agecompact.checked import Checked, Count, Ms, Sha256
 from agecompact.errors import UsageError
+from agecompact.files import json_value
 from agecompact.serialization import (
     parse_json,
+    parse_toml,
     read_toml,
     read_versioned,
     structure,
@@ -171,3 +173,33 @@ def test_any_json_reads_or_is_a_usage_error(changed: dict[str, object]) -> None:
     except UsageError:
         return
     assert structure(unstructure(value), _Outer, where="test") == value
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[" * 60 + "]" * 60, "nested more than 50 levels deep"),
+        ("[" * 50_000, "recursion"),
+        ('{"a": NaN}', "not a finite number"),
+        ("[-Infinity]", "not a finite number"),
+        ("[1e999]", "not a finite number"),
+        ("9" * 5000, "4300 digits"),
+        ('{"a": 1, "a": 2}', "the key 'a' twice"),
+        (r'["\ud800"]', "surrogates"),
+        ('"\udcff"', "invalid start byte"),
+    ],
+)
+def test_json_that_could_not_be_written_again_is_refused(text: str, reason: str) -> None:
+    with pytest.raises((ValueError, RecursionError), match=reason):
+        json_value(text.encode("utf-8", "surrogateescape"))
+
+
+def test_other_json_is_as_json_reads_it() -> None:
+    text = r'{"a": [1, 2.5, -0.0, null, true, "\ud83d\ude00 ☃"], "b": {}}'
+    assert json_value(text) == json.loads(text)
+
+
+@pytest.mark.parametrize("value", ["nan", "-inf", "1979-05-27", "07:32:00", "[" * 60 + "]" * 60])
+def test_toml_that_could_not_be_written_as_json_is_refused(value: str) -> None:
+    with pytest.raises(ValueError, match=r"finite|date|nested"):
+        parse_toml(f"[table]\nkey = {value}")

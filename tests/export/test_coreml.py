@@ -11,18 +11,20 @@ from agecompact.artifacts.metadata import ArtifactMetadata
 from agecompact.models import registry
 from agecompact.runtimes.coreml import MODEL_FILE, read_specification
 from export import pipeline, targets
+from tests.marks import by_model
 from tests.support import BuildOf, leaks, random_weights
 
 pytest.importorskip("coremltools", reason="needs 'coreml'")
 
 MODELS = ("ssrnet", "c3ae", "mobileagenet")
-
-
-@pytest.fixture(
-    scope="module", params=[(m, p) for m in MODELS for p in ("float32", "float16")], ids="-".join
+FILES = by_model(
+    *(f"{model}.{precision}" for model in MODELS for precision in ("float32", "float16"))
 )
+
+
+@pytest.fixture(scope="module", params=FILES)
 def exported(request: pytest.FixtureRequest, build_of: BuildOf) -> Path:
-    model_id, precision = request.param
+    model_id, precision = request.param.split(".")
     return build_of(model_id).folder / f"{model_id}_{precision}.mlpackage"
 
 
@@ -66,7 +68,9 @@ def test_it_has_no_other_files_and_no_local_paths(exported: Path) -> None:
     assert [leak for path in files.values() for leak in leaks(path.read_bytes())] == []
 
 
-@pytest.mark.parametrize(("model_id", "order"), [("ssrnet", "BGR"), ("mobileagenet", "RGB")])
+@pytest.mark.parametrize(
+    ("model_id", "order"), by_model(("ssrnet", "BGR"), ("mobileagenet", "RGB"))
+)
 def test_an_image_input_has_the_models_colour_order(
     model_id: str, order: str, tmp_path: Path
 ) -> None:

@@ -33,7 +33,11 @@ def test_the_weights_are_float64_products_rounded_once(build_of: BuildOf) -> Non
             bias = norm(convolution(zero)).flatten().numpy()
             scale = (norm.weight / (norm.running_var + norm.eps).sqrt()).numpy()
         weight = convolution.weight.detach().numpy() * scale[:, None, None, None]
-        np.testing.assert_array_equal(stored[node.input[1]], weight.astype(np.float32))
+        expected = weight.astype(np.float32)
+        # torch multiplies in another order, which moves a product that is nearly between two
+        # float32 numbers. Folding in float32 would move a third of them.
+        np.testing.assert_array_max_ulp(stored[node.input[1]], expected, 1)
+        assert (stored[node.input[1]] != expected).mean() < 1e-3
         np.testing.assert_allclose(stored[node.input[2]], bias, rtol=2**-24)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+from tests.marks import by_model
 from tests.support import verdicts_on
 
 
@@ -22,7 +23,7 @@ def _weights(path):
     }
 
 
-@pytest.fixture(params=["ssrnet", "c3ae", "mobileagenet"])
+@pytest.fixture(params=by_model("ssrnet", "c3ae", "mobileagenet"))
 def stored(request, build_of):
     """The model's id, the weights in its float32 file, and those in its float16 file."""
     folder = build_of(request.param).folder

@@ -43,7 +43,7 @@ def test_the_other_formats_are_made_and_parity_fails_the_missing_one(
     break_converter(monkeypatch, "tflite")
     events: list[str] = []
     stages = Stages(start=lambda d: events.append(f"start {d}"), done=events.append)
-    written = pipeline.export(keeping_going, stages)
+    written = pipeline.export(keeping_going, stages).manifest
     assert [entry.file for entry in written.artifacts] == ["ssrnet_float32.onnx"]
     assert [each.file for each in written.not_made] == ["ssrnet_float32.tflite"]
     assert [re.sub(r"\d+(\.\d+)? s", "N s", event) for event in events] == [
@@ -63,7 +63,7 @@ def test_formats_converted_from_a_missing_one_are_missing_too(
     keeping_going: pipeline.Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     break_converter(monkeypatch, "onnx")
-    written = pipeline.export(keeping_going)
+    written = pipeline.export(keeping_going).manifest
     assert [each.format for each in written.not_made] == ["onnx", "tflite"]
     assert "converted from onnx" in written.not_made[1].reason
 

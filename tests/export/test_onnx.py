@@ -13,13 +13,14 @@ from agecompact.files import canonical_json
 from agecompact.models import registry
 from agecompact.serialization import unstructure
 from export import pipeline, targets
+from tests.marks import by_model
 from tests.support import BuildOf, leaks, random_weights
 
 # A trunk that several crops share counts once.
 CONVOLUTIONS = {"ssrnet": 14, "c3ae-plain": 5, "c3ae": 11, "mobileagenet": 62}
 
 
-@pytest.fixture(scope="module", params=CONVOLUTIONS)
+@pytest.fixture(scope="module", params=by_model(*CONVOLUTIONS))
 def exported(request: pytest.FixtureRequest, build_of: BuildOf) -> Path:
     build = build_of(request.param)
     return build.folder / f"{request.param}_float32.onnx"
@@ -60,7 +61,7 @@ def test_its_inputs_and_output_match_the_contract(exported: Path) -> None:
     assert canonical_json(unstructure(contract)) in written
 
 
-@pytest.mark.parametrize("model_id", ["ssrnet", "c3ae"])
+@pytest.mark.parametrize("model_id", ["ssrnet", pytest.param("c3ae", marks=pytest.mark.slow)])
 def test_a_dynamic_batch_equals_single_images(model_id: str, tmp_path: Path) -> None:
     weights = random_weights(tmp_path / "w.safetensors", model_id)
     chosen = targets.select(["onnx"], ["fp32"])

@@ -19,50 +19,76 @@ from tests.support import Agecompact, BuildOf, random_weights
 
 OFFLINE = ("unshare", "-rn")
 PACKAGES = ("ssrnet_float32.mlpackage", "ssrnet_float16.mlpackage")
+# By format: the stage's line, and the files.
+STAGES = {
+    "onnx": ("onnx float32", ("ssrnet_float32.onnx",)),
+    "tflite": ("tflite float32, float16", ("ssrnet_float32.tflite", "ssrnet_float16.tflite")),
+    "coreml": ("coreml float32, float16", PACKAGES),
+}
+ONNX = "onnx"
+EVERY_FORMAT = pytest.param("onnx tflite coreml", marks=pytest.mark.slow)
+in_one_or_every_format = pytest.mark.parametrize("again", [ONNX, EVERY_FORMAT], indirect=True)
+in_every_format = pytest.mark.parametrize("again", [EVERY_FORMAT], indirect=True)
 
 
 class SecondExport(NamedTuple):
     """A second export of the same weights, from another folder."""
 
+    formats: tuple[str, ...]
     folder: Path
     offline: bool
     printed: str
 
+    @property
+    def files(self) -> list[str]:
+        return [file for name in self.formats for file in STAGES[name][1]]
+
 
 @pytest.fixture(scope="module")
-def again(tmp_path_factory: pytest.TempPathFactory, agecompact: Agecompact) -> SecondExport:
+def again(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    agecompact: Agecompact,
+) -> SecondExport:
+    formats = tuple(request.param.split())
+    chosen = [word for name in formats for word in ("--format", name)]
     folder = tmp_path_factory.mktemp("another") / "place"
     weights = folder / "under another name.safetensors"
     folder.mkdir()
     random_weights(weights, "ssrnet")
     works = shutil.which("unshare") and not subprocess.call([*OFFLINE, "true"])
     done = agecompact(
-        "export", "--weights", weights, "--out", folder, prefix=OFFLINE if works else ()
+        *("export", "--weights", weights, *chosen, "--out", folder),
+        prefix=OFFLINE if works else (),
     )
     assert done.returncode == 0, done.stderr
-    return SecondExport(folder / "ssrnet", bool(works), done.stdout)
+    return SecondExport(formats, folder / "ssrnet", bool(works), done.stdout)
 
 
+@in_one_or_every_format
 def test_it_needs_no_network(again: SecondExport) -> None:
     if not again.offline:
         pytest.skip("network namespaces are unavailable (unshare -rn)")
-    assert len(list(again.folder.glob("ssrnet_*"))) == 5
+    assert {path.name for path in again.folder.glob("ssrnet_*")} == set(again.files)
 
 
+@in_one_or_every_format
 def test_off_a_terminal_each_finished_stage_prints_a_line(again: SecondExport) -> None:
-    for stage in ("onnx float32", "tflite float32, float16", "coreml float32, float16"):
+    for stage in (STAGES[name][0] for name in again.formats):
         assert len(re.findall(rf"^ssrnet: {stage}: [\d.]+ s$", again.printed, re.MULTILINE)) == 1
     assert "bytes" in again.printed
 
 
-@pytest.mark.parametrize("file", ["float32.onnx", "float32.tflite", "float16.tflite"])
-def test_the_same_weights_give_the_same_bytes(
-    again: SecondExport, build_of: BuildOf, file: str
-) -> None:
-    first = build_of("ssrnet").folder / f"ssrnet_{file}"
-    assert first.read_bytes() == (again.folder / first.name).read_bytes()
+@in_one_or_every_format
+def test_the_same_weights_give_the_same_bytes(again: SecondExport, build_of: BuildOf) -> None:
+    compared = [file for file in again.files if file not in PACKAGES]
+    assert compared
+    for file in compared:
+        first = build_of("ssrnet").folder / file
+        assert first.read_bytes() == (again.folder / file).read_bytes(), file
 
 
+@in_every_format
 @pytest.mark.parametrize("package", PACKAGES)
 def test_core_ml_packages_differ_only_in_uuids_and_date(
     again: SecondExport, build_of: BuildOf, package: str
@@ -119,6 +145,7 @@ def test_the_manifest_lists_the_files(build_of: BuildOf) -> None:
     assert contract == registry.get("ssrnet").contract
 
 
+@in_one_or_every_format
 def test_no_other_files_are_left_in_the_output_folder(again: SecondExport) -> None:
     assert {path.name for path in again.folder.parent.iterdir()} == {
         "ssrnet",

@@ -14,18 +14,21 @@ from agecompact.artifacts.metadata import ArtifactMetadata
 from agecompact.models import registry
 from agecompact.runtimes.process import RuntimeProcess
 from export import pipeline, targets
+from tests.marks import by_model
 from tests.support import BuildOf, leaks, verdicts_on
 
 schema = pytest.importorskip("ai_edge_litert.schema_py_generated", reason="needs 'tflite'")
 interpreter = pytest.importorskip("ai_edge_litert.interpreter", reason="needs 'tflite'")
 
 MODELS = ("ssrnet", "c3ae-plain", "c3ae", "mobileagenet")
-FILES = [(model_id, precision) for model_id in MODELS for precision in ("float32", "float16")]
+FILES = by_model(
+    *(f"{model}.{precision}" for model in MODELS for precision in ("float32", "float16"))
+)
 
 
-@pytest.fixture(scope="module", params=FILES, ids="-".join)
+@pytest.fixture(scope="module", params=FILES)
 def exported(request: pytest.FixtureRequest, build_of: BuildOf) -> Path:
-    model_id, precision = request.param
+    model_id, precision = request.param.split(".")
     return build_of(model_id).folder / f"{model_id}_{precision}.tflite"
 
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from agecompact.artifacts.manifest import read_builds
 from agecompact.errors import GateError, UsageError
+from agecompact.runtimes.reading import Reader
 from export.command import verify
 from export.verify import check
+from parity_tests.golden import freeze
+from parity_tests.settings import CheckSettings
+from tests import hostile
 from tests.support import Agecompact, CopyBuild
 
 
@@ -45,6 +52,13 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], None]]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def reader() -> Iterator[Reader]:
+    """One process for all tests, as for all builds of a folder."""
+    with Reader() as opened:
+        yield opened
+
+
 def run(folder: Path, *arguments: str) -> Result:
     return CliRunner().invoke(verify, [str(folder), *arguments])
 
@@ -57,13 +71,102 @@ def test_a_fresh_build_is_intact(copy_build: CopyBuild) -> None:
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_file_is_named(damage: str, copy_build: CopyBuild) -> None:
+def test_a_damaged_file_is_named(damage: str, copy_build: CopyBuild, reader: Reader) -> None:
     build = copy_build("ssrnet")
     file, change = DAMAGE[damage]
     change(build.folder / file)
+    faults = check(build, reader)
+    assert any(file.partition("/")[0] in fault for fault in faults)
+
+
+def linked(path: Path) -> None:
+    aside = path.parent.parent / f"{path.name}.aside"
+    path.rename(aside)
+    path.symlink_to(aside)
+
+
+def piped(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def other_contract(path: Path) -> None:
+    edit_manifest(path.parent, lambda content: content["contract"].update(mean=[1.0, 2.0, 3.0]))
+
+
+def edit_manifest(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    path = folder / "manifest.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+# All of them leave the hashes that the manifest names as they are.
+HIDDEN: dict[str, tuple[str, Callable[[Path], None], str]] = {
+    "a link to the same content": ("ssrnet_float32.onnx", linked, "is a link"),
+    "linked weights": ("ssrnet.safetensors", linked, "is a link"),
+    "a linked file in a package": (
+        "ssrnet_float32.mlpackage/Data/com.apple.CoreML/weights/weight.bin",
+        linked,
+        "is a link",
+    ),
+    "a pipe": ("ssrnet_float16.tflite", piped, "is a pipe"),
+    "another contract": ("manifest.json", other_contract, "another contract"),
+    "an undeclared file": ("ssrnet_float32.pb", Path.touch, "is not part of the build"),
+    "an undeclared folder": ("extra", Path.mkdir, "is not part of the build"),
+}
+
+
+@pytest.mark.parametrize("case", HIDDEN)
+def test_what_a_hash_does_not_show_is_a_fault(
+    case: str, copy_build: CopyBuild, reader: Reader
+) -> None:
+    build = copy_build("ssrnet")
+    file, change, reason = HIDDEN[case]
+    change(build.folder / file)
+    faults = check(read_builds(build.folder)[0], reader)
+    assert any(reason in fault for fault in faults), faults
+
+
+def test_a_changed_contract_is_a_fault_of_every_file(copy_build: CopyBuild, reader: Reader) -> None:
+    build = copy_build("ssrnet")
+    other_contract(build.folder / "manifest.json")
+    faults = check(read_builds(build.folder)[0], reader)
+    assert len(faults) == 1 + 5
+    assert all("another contract" in fault for fault in faults)
+
+
+def test_a_build_without_artefacts_is_not_intact(copy_build: CopyBuild) -> None:
+    build = copy_build("ssrnet", ".none")
+    for path in build.folder.glob("ssrnet_*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     done = run(build.folder)
     assert isinstance(done.exception, GateError)
-    assert file.partition("/")[0] in done.exception.why
+    assert "has no artefact" in done.exception.why
+
+
+def test_what_later_stages_write_is_part_of_the_build(
+    copy_build: CopyBuild, reader: Reader
+) -> None:
+    build = copy_build("ssrnet")
+    freeze(build, CheckSettings())
+    for name in ("parity.json", "parity.xml", "latency.json"):
+        (build.folder / name).touch()
+    assert check(build, reader) == []
+    extra = build.folder / "golden" / "extra.u8"
+    extra.touch()
+    assert check(build, reader) == [f"{extra} is not part of the build"]
+
+
+def test_one_bad_artefact_does_not_hide_the_others(copy_build: CopyBuild, reader: Reader) -> None:
+    pytest.importorskip("ai_edge_litert")
+    build = copy_build("ssrnet")
+    tflite, onnx = (build.folder / f"ssrnet_float32.{kind}" for kind in ("tflite", "onnx"))
+    hostile.edit_tflite(tflite, hostile.with_metadata(b"\xff"))
+    flip_last_byte(onnx)
+    faults = "\n".join(check(build, reader))
+    for expected in (f"{tflite} has agecompact metadata", f"{onnx} has changed"):
+        assert expected in faults
 
 
 def test_the_command_exits_1_and_lists_the_faults(
@@ -81,15 +184,12 @@ def test_the_command_exits_1_and_lists_the_faults(
 
 
 def test_artefacts_of_other_weights_are_named_though_their_hash_matches(
-    copy_build: CopyBuild,
+    copy_build: CopyBuild, reader: Reader
 ) -> None:
     build = copy_build("ssrnet")
-    path = build.folder / "manifest.json"
-    manifest = json.loads(path.read_text())
-    manifest["weights_sha256"] = "0" * 64
-    path.write_text(json.dumps(manifest))
-    faults = check(read_builds(build.folder)[0])
-    assert sum("other weights" in fault for fault in faults) == 5
+    edit_manifest(build.folder, lambda content: content.update(weights_sha256="0" * 64))
+    faults = check(read_builds(build.folder)[0], reader)
+    assert sum("has weights_sha256" in fault for fault in faults) == 5
 
 
 def test_a_manifest_of_another_version_is_rejected(copy_build: CopyBuild) -> None:

@@ -218,7 +218,7 @@ def test_every_variation_but_nothing_changes_the_file(varied: Build, build_of: B
     assert same == {"nothing_float32.onnx", "nothing_float32.tflite"}
 
 
-@pytest.mark.parametrize("threads", [2, 4])
+@pytest.mark.parametrize("threads", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_another_number_of_threads_passes(threads: int, build_of: BuildOf) -> None:
     settings = CheckSettings(budget=None, threads=threads, jobs=1)
     assert_nothing_failed([*check_builds([build_of(MODEL)], settings)])

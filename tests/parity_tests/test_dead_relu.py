@@ -12,7 +12,7 @@ import pytest
 
 from agecompact.errors import ConversionError
 from agecompact.formats import Format
-from agecompact.runtimes.registry import read_metadata
+from agecompact.runtimes.reading import read_metadata
 from export import pipeline, targets, to_tflite
 from export.job import Conversion, Job
 from parity_tests.results import Result

@@ -12,12 +12,13 @@ import pytest
 from parity_tests.inputs import standard
 from parity_tests.markdown import to_markdown
 from parity_tests.results import Result, passed
+from tests.marks import by_model
 from tests.parity_tests.editing import truncated
 from tests.parity_tests.records import GOOD
 from tests.support import Agecompact, BuildOf, CopyBuild, verdicts_on
 
 
-@pytest.fixture(scope="module", params=["ssrnet", "c3ae-plain", "c3ae", "mobileagenet"])
+@pytest.fixture(scope="module", params=by_model("ssrnet", "c3ae-plain", "c3ae", "mobileagenet"))
 def results(request: pytest.FixtureRequest, build_of: BuildOf) -> dict[str, Result]:
     prefix = f"{request.param}_"
     found = verdicts_on(build_of(request.param))
@@ -99,15 +100,20 @@ def test_a_failure_is_named_in_every_report_and_exits_1(
 
 
 def test_a_run_that_fails_leaves_no_earlier_results(
-    copy_build: CopyBuild, agecompact: Agecompact
+    copy_build: CopyBuild, agecompact: Agecompact, tmp_path: Path
 ) -> None:
     build = copy_build("ssrnet", "float32.onnx")
-    for name in ("parity.json", "parity.xml"):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "broken.jpg").write_text("no image")
+    outputs = {"--markdown": "table.md", "--json": "results.json"}
+    names = ("parity.json", "parity.xml", *outputs.values())
+    for name in names:
         (build.folder / name).write_text("results of an earlier run")
-    build.weights.write_text("no weights")
-    done = agecompact("parity", build.folder, "--no-search")
-    assert done.returncode != 0
-    assert not list(build.folder.glob("parity.*"))
+    arguments = [each for o, name in outputs.items() for each in (o, build.folder / name)]
+    images = ("--images", tmp_path / "images")
+    done = agecompact("parity", build.folder, "--no-search", *images, *arguments)
+    assert done.returncode == 2, done.stderr
+    assert not [name for name in names if (build.folder / name).exists()]
 
 
 def test_a_build_that_nothing_ran_has_not_passed() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from agecompact.models.complexity import folded_weights
 from agecompact.weights import checkpoints
-from parity_tests.weights import compare_given
+from parity_tests.weights import Given, compare_given
 from tests.support import BuildOf
 
 
@@ -21,6 +21,6 @@ def test_a_parameter_that_differs_in_one_bit_is_reported_in_both_directions(
     # A bit that float16 keeps too.
     given[name] = given[name].copy()
     given[name].reshape(-1).view("uint32")[0] ^= 1 << 14
-    own, missing = compare_given(build.folder / f"ssrnet_{precision}.mlpackage", given)
+    own, missing = compare_given(build.folder / f"ssrnet_{precision}.mlpackage", Given.of(given))
     assert (own.kind, own.parameter, own.elements) == ("given", "weight", given[name].size)
     assert (missing.kind, missing.reason) == ("given", f"{name} is missing")

@@ -14,23 +14,26 @@ from pathlib import Path
 import pytest
 
 from agecompact.contract import Tensor
-from agecompact.runtimes.registry import read_metadata
+from agecompact.runtimes.reading import read_metadata
 from agecompact.serialization import write_versioned
-from parity_tests import inputs, tolerances
+from parity_tests import tolerances
 from parity_tests.foreign import check_pair
+from parity_tests.reference import Reference
 from parity_tests.results import Result
 from parity_tests.settings import CheckSettings
 from parity_tests.tolerances import Rule
 from tests.support import BuildOf
 
-# 8 bits cost these networks a year or two; clipping costs tens.
-GATES = Rule(max=5.0, p99=5.0, mean=1.0)
+# 8 bits cost these networks a year or two on the fixed inputs, and up to 20 where they are driven
+# to 100 years; clipping costs tens on the fixed inputs as well.
+GATES = Rule(max=5.0, p99=5.0, mean=1.0, searched=40.0)
 
 
 def calibration_images(source: Path) -> list[dict[str, Tensor]]:
     """All inputs of the later check, so that only the calibrator can be to blame for clipping."""
     contract = read_metadata(source).contract
-    return [contract.tensors(sample.crops) for sample in inputs.fixed(contract)]
+    with Reference(source, contract, CheckSettings()) as reference:
+        return [contract.tensors(sample.crops) for sample in reference.samples]
 
 
 def by_onnxruntime(source: Path, target: Path, *, moving_average: bool) -> None:

@@ -12,6 +12,7 @@ from parity_tests import inputs
 from parity_tests.compare import Outputs, output_errors
 from parity_tests.inputs import Sample
 from parity_tests.search import Budget, Predict, SearchResult, search
+from parity_tests.spans import SPANS
 
 BUDGET = Budget(rounds=5, children=10)
 STARTS = inputs.standard(registry.get("ssrnet").contract)[:6]
@@ -31,11 +32,11 @@ def wrong_where_blue(samples: Sequence[Sample]) -> Outputs:
 
 
 def errors_of(samples: Sequence[Sample]) -> np.ndarray:
-    return output_errors(brightness(samples), wrong_where_blue(samples))
+    return output_errors(brightness(samples), wrong_where_blue(samples), SPANS["years"])
 
 
 def searched(budget: Budget = BUDGET, reference: Predict = brightness) -> SearchResult:
-    return search(reference, wrong_where_blue, STARTS, errors_of(STARTS), budget)
+    return search(reference, wrong_where_blue, STARTS, errors_of(STARTS), budget, SPANS["years"])
 
 
 def test_it_finds_a_greater_error_than_every_start() -> None:
@@ -68,4 +69,10 @@ def test_it_keeps_to_its_budget_and_to_valid_images() -> None:
 
 
 def test_it_finds_nothing_between_equal_models() -> None:
-    assert search(brightness, brightness, STARTS, np.zeros(len(STARTS)), BUDGET).error == 0.0
+    found = search(brightness, brightness, STARTS, np.zeros(len(STARTS)), BUDGET, SPANS["years"])
+    assert found.error == 0.0
+
+
+def test_without_rounds_it_returns_the_worst_start() -> None:
+    found = searched(Budget(rounds=0))
+    assert (found.error, found.tried) == (errors_of(STARTS).max(), 0)

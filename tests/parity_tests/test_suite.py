@@ -1,4 +1,4 @@
-"""`pytest parity_tests --build DIR`, as a user of another project would run it."""
+"""`python -m parity_tests --build DIR`, as a user of another project would run it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections import Counter
 from pathlib import Path
 
 from tests.parity_tests.editing import truncated
-from tests.support import REPOSITORY, CopyBuild
+from tests.support import CopyBuild
 
 
 def run(build: Path, report: Path) -> subprocess.CompletedProcess[str]:
-    suite = ("-m", "pytest", "parity_tests", f"--build={build}", f"--junitxml={report}")
+    suite = ("-m", "parity_tests", f"--build={build}", f"--junitxml={report}")
     return subprocess.run(
         [sys.executable, *suite],
-        cwd=REPOSITORY,
+        cwd=report.parent,
         capture_output=True,
         text=True,
         timeout=300,

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agecompact.artifacts.parity import Tolerance
 from agecompact.contract import Unit
 from agecompact.errors import UsageError
 from agecompact.formats import TARGETS, Target
-from parity_tests.tolerances import Tolerance, Tolerances, load
+from parity_tests.tolerances import Tolerances, load
 
 DEFAULTS = load()
 

@@ -69,13 +69,11 @@ class Imported:
     Attributes:
         network: The network, in evaluation mode.
         layout: The recognised layout.
-        parameters: Number of values in the file's layers, BN statistics included, as Keras counts.
         card: Origin of the weights, and what has not been checked.
     """
 
     network: nn.Module
     layout: Layout
-    parameters: int
     card: Mapping[str, Any]
 
 
@@ -102,7 +100,6 @@ def from_keras(path: Path, family: str) -> Imported:
     return Imported(
         network=network,
         layout=layout,
-        parameters=sum(a.size for layer in source.layers.values() for a in layer.values()),
         card={
             "source": {"file": path.name, "sha256": source.sha256},
             "layout": {"repository": layout.repository, "licence": layout.licence},

@@ -1,8 +1,8 @@
 """The layouts of github.com/StevenBanama/C3AE, `nets/C3AE.py`, and of its fork YanzuoLu/C3AE.
 
 They differ from the paper: no layer of 12 features per crop, 12 bins from 0 to 110 years, and
-either no squeeze-and-excitation (48,633 parameters) or one with bias after each of the five blocks
-(53,993). W1 is a Dense softmax, or a 1x1 convolution with softmax and a global max pool over its
+either no squeeze-and-excitation (48,377 parameters) or one with bias after each of the five blocks
+(53,737). W1 is a Dense softmax, or a 1x1 convolution with softmax and a global max pool over its
 only pixel, which is the same function. Keras flattens maps in HWC order, as our network does.
 """
 

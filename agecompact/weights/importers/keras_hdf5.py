@@ -2,11 +2,14 @@
 
 There are two forms: `save_weights` has the layers at the root, `save` has them under
 `model_weights`, beside the architecture as JSON. Nothing is unpickled and no Lambda is run.
+
+HDF5 can name data in other files, and declare far more data than a file holds. Both are refused,
+and the file is parsed in a process of its own.
 """
 
 from __future__ import annotations
 
-import json
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,14 +20,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from agecompact import isolation
 from agecompact.errors import UsageError
-from agecompact.files import sha256_of
+from agecompact.files import json_value, sha256_of
 from agecompact.filetypes import unreadable
+from agecompact.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from torch import nn
 
 Array = npt.NDArray[np.float32]
+
+# 300 times the largest known layout.
+_MOST_BYTES = 2**26
+_MEMORY_BYTES = 2**29
 
 _SELF_NAMED = re.compile(r"(conv2d|batch_normalization|dense)(?:_(\d+))?")
 
@@ -62,17 +71,18 @@ def read(path: Path) -> KerasFile:
     Raises:
         UsageError: The file is missing, damaged or not HDF5, has no layers, or contains NaN or Inf.
     """
-    import h5py
-
     if not path.is_file():
         raise UsageError(f"no weights at {path}", fix="check the path")
-    try:
-        with h5py.File(path, "r") as file:
-            variables = _variables(file.get("model_weights", file))
-            classes = dict(_classes(json.loads(file.attrs.get("model_config", "{}"))))
-    # h5py raises the first four for damaged files; a damaged architecture raises the others.
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise unreadable(path, error, wanted="keras") from None
+    with scratch_folder() as scratch:
+        arrays = scratch / "arrays.npz"
+        try:
+            names, classes = isolation.call(
+                f"{__name__}:extract", path, arrays, seconds=60, memory_bytes=_MEMORY_BYTES
+            )
+        except isolation.IsolationFailure as failure:
+            raise unreadable(path, failure, wanted="keras") from None
+        with np.load(arrays, allow_pickle=False) as stored:
+            variables = {name: stored[str(i)] for i, name in enumerate(names)}
     if not variables:
         raise UsageError(
             f"{path} contains no Keras layers",
@@ -138,15 +148,69 @@ def summary(names: Iterable[str]) -> str:
     return ", ".join([f"{n} x {kind}" for kind, n in sorted(counts.items())] + sorted(named))
 
 
-def _variables(root: Any) -> dict[str, Array]:
-    """All float arrays of a group by path, `layer[/scope ...]/variable:0`."""
+def extract(path: str, target: str) -> tuple[list[str], dict[str, str]]:
+    """Reads a file in this process.
+
+    Args:
+        path: The file.
+        target: The `.npz` file to write, with the arrays `0`, `1`, ...
+
+    Returns:
+        The arrays' paths in the file, `layer[/scope ...]/variable:0`, and the stored architecture's
+        classes by layer.
+
+    Raises:
+        UsageError: The file names data in other files, or declares too much.
+    """
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        if link := file.visititems_links(_soft_link):
+            raise _elsewhere(path, link)
+        variables = _variables(path, file.get("model_weights", file))
+        model = json_value(file.attrs.get("model_config", "{}"))
+        arrays = {str(i): array for i, array in enumerate(variables.values())}
+        np.savez(target, **arrays)  # type: ignore[arg-type]
+    return list(variables), dict(_classes(model))
+
+
+def _soft_link(name: str, link: Any) -> str | None:
+    """The name of a link that may leave the file; the first one ends the visit."""
+    import h5py
+
+    return None if isinstance(link, h5py.HardLink) else name
+
+
+def _elsewhere(path: str, name: str) -> UsageError:
+    return UsageError(
+        f"{path} is not self-contained",
+        why=f"'{name}' is a link, or its data is in another file",
+        fix="save the weights again with Keras, as one file",
+    )
+
+
+def _variables(path: str, root: Any) -> dict[str, Array]:
+    """All float arrays of a group by path."""
     import h5py
 
     variables: dict[str, Array] = {}
+    bytes_left = _MOST_BYTES
 
     def collect(name: str, node: Any) -> None:
-        if isinstance(node, h5py.Dataset) and node.dtype.kind == "f" and "/" in name:
-            variables[name] = node[()].astype(np.float32)
+        nonlocal bytes_left
+        if not isinstance(node, h5py.Dataset) or node.dtype.kind != "f" or "/" not in name:
+            return
+        if node.external or node.is_virtual:
+            raise _elsewhere(path, name)
+        # A chunk is allocated whole, even for an array that is smaller.
+        bytes_left -= max(node.size, math.prod(node.chunks or ())) * node.dtype.itemsize
+        if bytes_left < 0:
+            raise UsageError(
+                f"{path} is too large",
+                why=f"its layers declare more than {_MOST_BYTES:,} bytes",
+                fix="use a file of a compact network",
+            )
+        variables[name] = node[()].astype(np.float32)
 
     root.visititems(collect)
     return variables

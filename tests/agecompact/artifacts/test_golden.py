@@ -74,7 +74,7 @@ def test_a_folder_without_a_pack_has_none(tmp_path):
         (lambda index: index["inputs"].append(index["inputs"][0]), "each with its own name"),
         (lambda index: index.update(outputs=[]), "at least one output"),
         (lambda index: index["outputs"][0].update(file="none.f32"), "none.f32"),
-        (lambda index: index["table"].update(file="../table.f32"), "outside the golden pack"),
+        (lambda index: index["table"].update(file="../table.f32"), "'../table.f32'"),
         (lambda index: index["tolerances"].update(b={"max": -1}), "less than 0"),
     ],
 )
@@ -87,6 +87,21 @@ def test_an_invalid_index_is_rejected(folder, damage, message):
         golden.read(folder)
     assert message in str(rejected.value)
     assert "agecompact parity freeze" in rejected.value.fix
+
+
+def test_lines_that_name_another_file_are_rejected(folder):
+    path = folder / "golden.txt"
+    path.write_text(path.read_text().replace("table table.f32", "table ../table.f32"))
+    with pytest.raises(UsageError, match=r"golden\.txt names other files"):
+        golden.read(folder)
+
+
+def test_a_pack_with_a_link_is_rejected(folder, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "age.f32"
+    (folder / "age.f32").rename(elsewhere)
+    (folder / "age.f32").symlink_to(elsewhere)
+    with pytest.raises(UsageError, match="is a link"):
+        golden.read(folder)
 
 
 def test_nan_is_rejected(folder):

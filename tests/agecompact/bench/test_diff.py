@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from agecompact.bench import store
+from agecompact.bench.circumstances import Conditions
 from agecompact.bench.diff import compare
 from agecompact.bench.figures import Instructions
 from agecompact.bench.timing import Latency
@@ -54,19 +55,20 @@ def test_ratios_compare_beyond_the_threshold_and_beyond_the_noise():
     assert _verdicts(records.HOST, _ratio(0.8))["ratio"] == "better"
     assert _verdicts(records.HOST, _ratio(1.2), threshold=0.25)["ratio"] == "same"
     noisy = replace(records.HOST, ratio=replace(records.RATIO, median=0.88, low=0.8, high=0.96))
-    assert _verdicts(records.HOST, noisy)["ratio"] == "same"
+    [row] = [c for c in compare([records.HOST], [noisy], 0.05) if c.figure == "ratio"]
+    assert (row.verdict, row.reason) == ("same", "the intervals of A and B overlap")
 
 
 def test_ratios_of_different_machines_are_compared_and_times_are_not():
     elsewhere = replace(_ratio(1.2), machine=replace(records.HOST_MACHINE, cpu="another"))
     verdicts = _verdicts(records.HOST, elsewhere, absolute=True)
     assert verdicts["ratio"] == "regression"
-    assert verdicts["p50 ms"] == "refused"
+    assert verdicts["p50 ms"] == "not comparable"
 
 
 def test_times_of_one_host_are_compared_only_on_request():
     slower = _slower(records.HOST, 1.5)
-    assert _verdicts(records.HOST, slower)["p50 ms"] == "refused"
+    assert _verdicts(records.HOST, slower)["p50 ms"] == "not comparable"
     assert _verdicts(records.HOST, slower, absolute=True)["p50 ms"] == "regression"
 
 
@@ -147,7 +149,20 @@ def test_no_regression_exits_with_0(agecompact, written, tmp_path):
     assert run.returncode == 0, run.stderr
     content = json.loads((tmp_path / "d.json").read_text())
     assert content["threshold"] == 0.05
-    assert {row["verdict"] for row in content["rows"]} == {"same", "refused"}
+    assert {row["verdict"] for row in content["rows"]} == {"same", "not comparable"}
+
+
+@pytest.mark.parametrize("side", ["A", "B"])
+def test_a_figure_that_cannot_be_judged_exits_with_1_and_the_cure(agecompact, written, side):
+    busy = replace(records.HOST, conditions=Conditions(load_average=99.0))
+    sides = {"A": records.HOST, "B": records.HOST, side: busy}
+    a, b = (written(f"{name}.json", record) for name, record in sides.items())
+    run = agecompact("bench", "diff", a, b)
+    assert run.returncode == 1
+    assert "1 figures cannot be judged" in run.stderr
+    assert f"ratio: {side} is invalid: busy, a load average of 99.0" in run.stderr
+    assert "fix: measure the invalid files again" in run.stderr
+    assert "refused" in run.stdout
 
 
 def test_a_regression_exits_with_1_and_is_named(agecompact, written):

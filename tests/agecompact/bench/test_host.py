@@ -1,19 +1,20 @@
 import json
+import os
+import shutil
 import sys
 from dataclasses import replace
 
 import pytest
 
-from agecompact.artifacts.manifest import read_builds
 from agecompact.bench import host, pairing, tables
 from agecompact.bench.drivers import Settings
 from agecompact.bench.pairing import TimedRounds
 from agecompact.bench.validity import MIN_TIMED_RUNS, validated
 from agecompact.files import sha256_of
 from agecompact.runtimes.litert import _placement
-from export import pipeline, targets
+from export import to_onnx
+from export.job import Job
 from tests.golden_pack import write_noise_pack
-from tests.support import random_weights
 
 _TOLERANCE_YEARS = 0.5
 
@@ -125,14 +126,14 @@ def test_outputs_are_checked_against_the_golden_pack_at_every_batch(copy_build):
     assert "wrong-output" not in {reason.rule for reason in validated(ran[2]).reasons}
 
 
-@pytest.fixture(scope="module")
-def open_batch(tmp_path_factory):
+@pytest.fixture
+def open_batch(copy_build, tmp_path):
     """A build with an ONNX file that takes any batch, and the reference."""
-    folder = tmp_path_factory.mktemp("open-batch")
-    weights = random_weights(folder / "ssrnet.safetensors", "ssrnet")
-    chosen = targets.select(["onnx", "tflite"], ["fp32"])
-    pipeline.export(pipeline.Request(weights, chosen, folder / "build", dynamic_batch=True))
-    (build,) = read_builds(folder / "build")
+    build = copy_build("ssrnet", "float32.onnx", "float32.tflite")
+    made = tmp_path / "open"
+    made.mkdir()
+    to_onnx.convert(Job(build.weights, ("float32",), made, dynamic_batch=True))
+    shutil.copy(made / "ssrnet_float32.onnx", build.folder)
     return build
 
 
@@ -226,3 +227,19 @@ def test_ops_that_fell_back_are_distinguished_from_delegated_ops():
     placement = _placement(ops, outputs=[3])
     assert placement.partitions == 2
     assert placement.fallback_ops == {"ODD_OP": 1}
+
+
+def test_a_file_that_cannot_be_read_does_not_stop_the_others(copy_build, agecompact):
+    build = copy_build("ssrnet", "float32.onnx", "float32.tflite")
+    (build.folder / "ssrnet_float32.tflite").unlink()
+    os.mkfifo(build.folder / "ssrnet_float32.tflite")
+    done = agecompact("bench", build.folder, "--rounds", "2")
+    assert done.returncode == 1
+    assert "ssrnet_float32.tflite is a pipe" in done.stderr
+    assert "Traceback" not in done.stderr
+    measured = json.loads((build.folder / "latency.json").read_text())["records"]
+    files = {record["artifact"]["file"]: record["failure"] for record in measured}
+    assert files == {"ssrnet.safetensors": None, "ssrnet_float32.onnx": None}
+    sizes = agecompact("bench", "size", build.folder, "--json", "-")
+    assert sizes.returncode == 1
+    assert len(json.loads(sizes.stdout)["artifacts"]) == 2

@@ -3,7 +3,7 @@ import pytest
 
 from agecompact.bench import profiling
 from agecompact.bench.contestant import face_like
-from agecompact.runtimes.registry import read_metadata
+from agecompact.runtimes.reading import read_metadata
 
 
 @pytest.mark.parametrize(

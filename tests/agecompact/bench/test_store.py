@@ -95,7 +95,7 @@ def test_a_file_of_another_schema_is_refused(path, content, why):
 def test_a_nan_is_refused(path):
     text = json.dumps(store.to_json([records.HOST])).replace('"median": 0.8', '"median": NaN')
     path.write_text(text)
-    with pytest.raises(UsageError, match=r"records\[0\]"):
+    with pytest.raises(UsageError, match="NaN is not a finite number"):
         store.read(path)
 
 

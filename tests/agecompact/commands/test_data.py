@@ -1,6 +1,7 @@
 """`agecompact data`, and the options that all verbs on data share."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +14,14 @@ from rich.console import Console
 from agecompact.commands import data
 from agecompact.console import datasets as dataset
 from agecompact.console.datasets import DataChoice
-from agecompact.data import registry, splits, utkface
+from agecompact.data import fingerprints, registry, splits, utkface
 from agecompact.data.face import Target
 from agecompact.data.splits import Split
 from agecompact.data.survey import Survey, survey
-from agecompact.errors import UsageError
-from agecompact.faces.framing import WHOLE
+from agecompact.errors import OutputError, UsageError
+from agecompact.faces import files
+from agecompact.faces.files import ChipFile
+from agecompact.faces.framing import WHOLE, Framing
 from tests.agecompact.data import synthetic
 from tests.agecompact.data.synthetic import picture
 
@@ -81,10 +84,48 @@ def test_check_json_adds_up_and_names_all(folder: Path, tmp_path: Path) -> None:
 
 def test_the_survey_adds_few_lines_to_a_log(folder: Path) -> None:
     console = Console(record=True, width=100)
-    dataset.load_survey(DataChoice("utkface", folder), "age", console)
+    choice = DataChoice("utkface", folder)
+    dataset.load_survey(choice, dataset.read_listing(choice, "age"), "age", console)
     lines = console.export_text().splitlines()
     assert lines[-1] == "read 24 of 24 files"
     assert len(lines) == 4
+
+
+def test_a_second_survey_decodes_nothing_and_sees_a_replaced_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    faces = synthetic.utkface(tmp_path / "faces", {"20_0_0_a.jpg": 1, "30_0_0_b.jpg": 2})
+    decoded: list[bytes] = []
+    monkeypatch.setattr(fingerprints, "chip_in", spied(decoded))
+    first = load(DataChoice("utkface", faces))
+    assert len(decoded) == 2
+    assert load(DataChoice("utkface", faces)) == first
+    assert len(decoded) == 2
+    picture = faces / "30_0_0_b.jpg"
+    before = picture.stat()
+    picture.write_bytes(synthetic.jpeg(synthetic.picture(3)).ljust(before.st_size, b"\0"))
+    os.utime(picture, ns=(before.st_atime_ns, before.st_mtime_ns))
+    load(DataChoice("utkface", faces))
+    assert decoded[2:] == [picture.read_bytes()]
+
+
+def spied(decoded: list[bytes]) -> Callable[..., ChipFile]:
+    def chip_in(content: bytes, framing: Framing) -> ChipFile:
+        decoded.append(content)
+        return files.chip_in(content, framing)
+
+    return chip_in
+
+
+@pytest.mark.parametrize("place", ["/dev/null/cache", "/proc/cache"])
+def test_a_cache_that_cannot_be_written_is_no_failure(
+    place: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", place)
+    assert load(DataChoice("utkface", folder))[1].test
+    with pytest.raises(OutputError, match="cannot write"):
+        load(DataChoice("utkface", folder, cache=Path(place)))
 
 
 def test_split_writes_what_load_reads(folder: Path, tmp_path: Path) -> None:

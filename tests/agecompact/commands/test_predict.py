@@ -1,11 +1,20 @@
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 
+from agecompact.commands import predict
 from agecompact.faces.detection import chip, detect
+from agecompact.models.registry import MODELS
+from agecompact.weights import checkpoints
 from parity_tests.inputs import portrait
+from tests import hostile
 from tests.parity_tests.editing import in_onnx, initializer
 
 
@@ -53,6 +62,17 @@ def test_released_weights_predict_a_plausible_age(agecompact, photo):
     assert 20 < prediction["age_years"] < 65
 
 
+def test_the_default_is_the_most_accurate_released_model():
+    errors = {}
+    for model_id in MODELS:
+        evaluation = checkpoints.read(checkpoints.released_path(model_id)).card["evaluation"]
+        errors[model_id] = evaluation.get("mae_years", np.inf)
+    best = min(errors, key=errors.get)
+    (option,) = (each for each in predict.command.params if each.name == "model")
+    assert f"default: {best}, the most accurate one" in option.help
+    assert best == predict._DEFAULT_MODEL
+
+
 def test_bad_images_do_not_stop_the_good_one(agecompact, build_of, photo, tmp_path):
     text = tmp_path / "text.png"
     text.write_text("not an image")
@@ -92,3 +112,45 @@ def test_an_output_that_is_not_a_number_is_an_error(agecompact, copy_build, phot
     assert "the model outputs nan" in run.stderr
     assert "agecompact parity" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+@pytest.fixture
+def endless(build_of, tmp_path):
+    source = build_of("ssrnet").folder / "ssrnet_float32.onnx"
+    return hostile.endless_onnx(source, tmp_path / "endless.onnx")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_it_while_a_model_hangs(endless, photo, number):
+    command = [sys.executable, "-m", "agecompact", "predict", str(photo), "--artifact"]
+    with subprocess.Popen([*command, str(endless)], stderr=subprocess.PIPE, text=True) as process:
+        worker = hostile.busy_worker(process.pid)
+        started = time.monotonic()
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    assert time.monotonic() - started < 10
+    assert process.returncode > 128
+    assert "Traceback" not in errors
+    assert not worker.is_running() or worker.status() == "zombie"
+
+
+def test_a_contract_of_any_size_is_refused(agecompact, build_of, photo, tmp_path):
+    path = tmp_path / "tall.onnx"
+    model = onnx.load_model(str(build_of("ssrnet").folder / "ssrnet_float32.onnx"))
+    (entry,) = (each for each in model.metadata_props if each.key == "agecompact")
+    entry.value = entry.value.replace('"height":64', '"height":50000')
+    onnx.save_model(model, str(path))
+    for arguments in (("predict", photo, "--artifact", path), ("inspect", path)):
+        run = agecompact(*arguments)
+        assert run.returncode == 2
+        assert "1024 pixels" in run.stderr
+        assert "Traceback" not in run.stderr
+
+
+def test_an_output_of_several_values_is_an_error(agecompact, build_of, photo, tmp_path):
+    path = hostile.wide_onnx(
+        build_of("ssrnet").folder / "ssrnet_float32.onnx", tmp_path / "wide.onnx"
+    )
+    run = agecompact("predict", photo, "--artifact", path)
+    assert run.returncode == 2
+    assert "outputs 3 values as 'age'" in run.stderr

@@ -117,19 +117,23 @@ def imdb_wiki(folder: Path, tables: Mapping[str, list[dict[str, Any]]]) -> Path:
     for key, rows in tables.items():
         at = folder / f"{key}_crop"
         at.mkdir(parents=True)
-        columns: dict[str, Any] = {}
-        for column in rows[0]:
-            cells = [row[column] for row in rows]
-            if isinstance(cells[0], str):
-                # A cell array, as Matlab writes it: one row of boxes.
-                columns[column] = np.array(cells, object).reshape(1, -1)
-            else:
-                columns[column] = np.array(cells, np.float64).reshape(1, -1)
-        scipy.io.savemat(at / f"{key}.mat", {key: columns})
+        imdb_table(at, key, rows)
         for seed, row in enumerate(rows):
             if row["full_path"] and not row["full_path"].startswith("absent"):
                 write(at / row["full_path"], seed)
     return folder
+
+
+def imdb_table(at: Path, key: str, rows: list[dict[str, Any]]) -> None:
+    columns: dict[str, Any] = {}
+    for column in rows[0]:
+        cells = [row[column] for row in rows]
+        if isinstance(cells[0], str):
+            # A cell array, as Matlab writes it: one row of boxes.
+            columns[column] = np.array(cells, object).reshape(1, -1)
+        else:
+            columns[column] = np.array(cells, np.float64).reshape(1, -1)
+    scipy.io.savemat(at / f"{key}.mat", {key: columns})
 
 
 def grey(folder: Path, name: str, level: int, label: Label) -> Face:

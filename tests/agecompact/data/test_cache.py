@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,6 +127,19 @@ def _forget_row(path: Path) -> None:
     path.write_text(json.dumps(index))
 
 
+def _change_rows(change: Callable[[list[dict[str, Any]]], object]) -> Callable[[Path], object]:
+    def damage(path: Path) -> None:
+        index = json.loads(path.read_text())
+        change(index["rows"])
+        path.write_text(json.dumps(index))
+
+    return damage
+
+
+def _swap_hashes(rows: list[dict[str, Any]]) -> None:
+    rows[0]["sha256"], rows[1]["sha256"] = rows[1]["sha256"], rows[0]["sha256"]
+
+
 _DAMAGES: list[tuple[str, Callable[[Path], object]]] = [
     (".npy", lambda path: path.write_bytes(path.read_bytes()[:-1])),
     (".npy", _flip),
@@ -134,6 +148,10 @@ _DAMAGES: list[tuple[str, Callable[[Path], object]]] = [
     (".npy", Path.unlink),
     (".json", lambda path: path.write_text("{}")),
     (".json", _forget_row),
+    # Each would give a face another chip, or none.
+    (".json", _change_rows(_swap_hashes)),
+    (".json", _change_rows(list.reverse)),
+    (".json", _change_rows(lambda rows: rows[0].update(has_chip=False))),
 ]
 
 

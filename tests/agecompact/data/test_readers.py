@@ -1,10 +1,12 @@
 """The readers of all data sets, on small data sets in their layouts."""
 
+import os
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+import scipy.io
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,9 +14,11 @@ from agecompact.data import fgnet, imdb_wiki, megaage, morph2, registry, utkface
 from agecompact.data.face import Label, target_of
 from agecompact.data.listing import (
     BAD_AGE,
+    BAD_NAME,
     LISTED_DIFFERENTLY,
     LISTED_TWICE,
     NO_FILE,
+    OUTSIDE,
     Collector,
     Listing,
     parse_age,
@@ -55,13 +59,83 @@ def test_ages(text: str, age: int | None) -> None:
 
 
 def test_entries_for_one_file_must_agree(tmp_path: Path) -> None:
-    found = Collector("utkface")
+    found = Collector("utkface", tmp_path)
     for name, age in (("a", 1), ("b", 2), ("b", 2), ("c", 3), ("c", 4), ("c", 3)):
         found.add(name, tmp_path / name, Label(age))
     listing = found.listing(tmp_path, "")
     assert labels(listing) == {"a": Label(1), "b": Label(2)}
     assert listing.rejected == {LISTED_TWICE: ("b",), LISTED_DIFFERENTLY: ("c", "c", "c")}
     assert listing.rejections + len(listing.records) == 6
+
+
+# Files outside the data set's folder.
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    """A face beside the folder `data`, with a name that MORPH accepts."""
+    path = tmp_path / "secret" / "000009_0M30.JPG"
+    synthetic.write(path, 9)
+    return path
+
+
+def test_megaage_lists_stay_in_the_folder(tmp_path: Path, secret: Path) -> None:
+    folder = synthetic.megaage(tmp_path / "data", {"train": [("1.jpg", "23", 1)]})
+    (folder / "train" / "link").symlink_to(secret.parent)
+    (folder / "train" / "inside.jpg").symlink_to(folder / "train" / "1.jpg")
+    outside = (f"../../secret/{secret.name}", f"link/{secret.name}")
+    missing = ("x" * 5000, "../../secret/none.jpg")
+    names = ("1.jpg", "inside.jpg", *outside, *missing)
+    (folder / "list" / "train_name.txt").write_text("\n".join(names))
+    (folder / "list" / "train_age.txt").write_text("23\n" * len(names))
+    listing = megaage.read(folder)
+    assert labels(listing) == {"train/1.jpg": Label(23), "train/inside.jpg": Label(23)}
+    assert listing.rejected == {
+        OUTSIDE: tuple(sorted(f"train/{name}" for name in outside)),
+        NO_FILE: tuple(sorted(f"train/{name}" for name in missing)),
+    }
+
+
+def test_morph_tables_stay_in_the_folder(tmp_path: Path, secret: Path) -> None:
+    folder = synthetic.morph2(tmp_path / "data", [morph_row("000001", 0, "M", 30)])
+    (folder / "Album2" / "link").symlink_to(secret.parent)
+    with (folder / "morph_2008_nonCommercial.csv").open("a") as table:
+        for photo in (f"../secret/{secret.name}", f"Album2\\link\\{secret.name}"):
+            table.write(f"000009,,,,,M,,30,,,{photo}\n")
+    listing = morph2.read(folder)
+    assert [record.name for record in listing.records] == ["000001_0M30.JPG"]
+    assert listing.rejected == {OUTSIDE: (secret.name, secret.name)}
+
+
+def test_imdb_tables_stay_in_the_folder(tmp_path: Path, secret: Path) -> None:
+    places = (str(secret), f"../../secret/{secret.name}", "01/link/a.jpg")
+    rows = [imdb_row("01/a.jpg"), *(imdb_row("absent") | {"full_path": p} for p in places)]
+    folder = synthetic.imdb_wiki(tmp_path / "data", {"imdb": rows[:1]})
+    link = folder / "imdb_crop" / "01" / "link"
+    link.symlink_to(secret.parent)
+    (secret.parent / "a.jpg").write_bytes(secret.read_bytes())
+    synthetic.imdb_table(folder / "imdb_crop", "imdb", rows)
+    listing = imdb_wiki.read(folder)
+    assert [record.name for record in listing.records] == ["imdb/01/a.jpg"]
+    assert listing.rejected == {OUTSIDE: tuple(sorted(f"imdb/{place}" for place in places))}
+
+
+def test_links_that_leave_a_folder_of_pictures_are_rejected(tmp_path: Path, secret: Path) -> None:
+    data = synthetic.utkface(tmp_path / "data", {"20_0_0_a.jpg": 1})
+    (data / "30_0_0_b.jpg").symlink_to(secret)
+    (data / "40_0_0_c.jpg").symlink_to(data / "20_0_0_a.jpg")
+    # The folder itself may be a link.
+    (tmp_path / "link").symlink_to(data)
+    for folder in (data, tmp_path / "link"):
+        listing = utkface.read(folder)
+        assert [r.name for r in listing.records] == ["20_0_0_a.jpg", "40_0_0_c.jpg"]
+        assert listing.rejected == {OUTSIDE: ("30_0_0_b.jpg",)}
+
+
+def test_a_name_that_is_not_utf8_is_rejected(tmp_path: Path) -> None:
+    synthetic.utkface(tmp_path, {"20_0_0_a.jpg": 1})
+    (tmp_path / os.fsdecode(b"30_0_0_\xff.jpg")).write_bytes(b"")
+    assert utkface.read(tmp_path).rejected == {BAD_NAME: ("30_0_0_\udcff.jpg",)}
 
 
 # UTKFace and FG-NET: labels in file names.
@@ -298,6 +372,32 @@ def test_a_broken_table_is_refused(spoil, tmp_path: Path) -> None:
     spoil(folder / "imdb_crop" / "imdb.mat")
     with pytest.raises(UsageError, match=r"imdb\.mat"):
         imdb_wiki.read(folder)
+
+
+def test_a_table_that_unpacks_to_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imdb_wiki, "_MEMORY_BYTES", 300_000_000)
+    path = tmp_path / "wiki.mat"
+    scipy.io.savemat(path, {"wiki": {"dob": np.zeros(40_000_000)}}, do_compression=True)
+    assert path.stat().st_size < 1_000_000
+    with pytest.raises(UsageError, match=r"wiki\.mat") as caught:
+        imdb_wiki.read(tmp_path)
+    assert caught.value.why == "it needs more than 300 MB of memory"
+
+
+def test_a_crash_of_the_parser_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = synthetic.imdb_wiki(
+        tmp_path / "data", {"imdb": [imdb_row("a.jpg"), imdb_row("b.jpg")]}
+    )
+    crashing = tmp_path / "path" / "scipy" / "io.py"
+    crashing.parent.mkdir(parents=True)
+    crashing.write_text("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    (crashing.parent / "__init__.py").touch()
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'path'}:{Path(__file__).parents[3]}")
+    with pytest.raises(UsageError, match=r"imdb\.mat") as caught:
+        imdb_wiki.read(folder)
+    assert "SIGSEGV" in caught.value.why
 
 
 def test_a_table_twice_is_refused(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """A survey keeps and drops the right files, and no picture is ever in two parts of a split."""
 
+import os
+import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from skimage import data
 
 from agecompact.contract import Image
-from agecompact.data import fgnet, megaage, registry, utkface
+from agecompact.data import fgnet, fingerprints, megaage, registry, utkface
 from agecompact.data.fingerprints import path_in
 from agecompact.data.splits import PARTS, split
 from agecompact.data.survey import Survey, survey
@@ -19,6 +21,7 @@ from agecompact.errors import UsageError
 from agecompact.faces.framing import WHOLE
 from tests.agecompact.data import synthetic
 from tests.agecompact.data.synthetic import CHANGES, jpeg, picture
+from tests.limited import run_limited
 
 FILES: Mapping[str, bytes | Image | int] = {
     # One file alone, and three copies whose labels agree.
@@ -193,18 +196,68 @@ def _lines(folder: Path, cache: Path) -> list[str]:
     return lines
 
 
-def test_a_second_survey_reads_no_file_again(
+def test_a_second_survey_decodes_no_picture_again(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = _survey(folder, cache=tmp_path)
-    reads: list[Path] = []
-    read = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda path: reads.append(path) or read(path))
+    monkeypatch.setattr(fingerprints, "chip_in", None)
     assert _survey(folder, cache=tmp_path) == first
     # A survey by gender uses fewer files, and drops none of the others from the cache.
     _survey(folder, "gender", cache=tmp_path)
     assert _survey(folder, cache=tmp_path) == first
-    assert reads == []
+
+
+def test_a_picture_of_the_same_size_and_time_is_another_one(tmp_path: Path) -> None:
+    folder = synthetic.utkface(tmp_path / "data", {"20_0_0_a.jpg": 1, "30_0_0_a.jpg": 2})
+    cache, changed = tmp_path / "cache", folder / "20_0_0_a.jpg"
+    old, status = jpeg(picture(1)), changed.stat()
+    before = _survey(folder, cache=cache)
+    new = jpeg(picture(3))
+    # A JPEG may be followed by other bytes.
+    changed.write_bytes(
+        new + bytes(len(old) - len(new)) if len(new) < len(old) else new[: len(old)]
+    )
+    os.utime(changed, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert changed.stat().st_size == status.st_size
+    after = _survey(folder, cache=cache)
+    assert after == _survey(folder)
+    assert after.faces[0].sha256 != before.faces[0].sha256
+
+
+def test_a_compressed_cache_is_not_unpacked(folder: Path, tmp_path: Path) -> None:
+    path = path_in(tmp_path, "utkface", WHOLE)
+    path.parent.mkdir(exist_ok=True)
+    rows = 200_000
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open("states.npy", "w") as stream:
+            np.save(stream, np.zeros(rows, np.uint8))
+        with archive.open("sha256.npy", "w") as stream:
+            np.save(stream, np.zeros(rows, "S64"))
+        with archive.open("thumbnails.npy", "w") as stream:
+            header = {"descr": "<f4", "fortran_order": False, "shape": (rows, 1024)}
+            np.lib.format.write_array_header_1_0(stream, header)
+            for _ in range(rows // 1000):
+                stream.write(bytes(4096 * 1000))
+    assert path.stat().st_size < 2_000_000
+    done = run_limited("data", "check", "--data", folder, "--cache", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "'states' is compressed" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("shape", [(2**40, 1024), (1, 1024), (2, 512)])
+def test_an_array_is_as_large_as_its_data(
+    shape: tuple[int, ...], folder: Path, tmp_path: Path
+) -> None:
+    path = path_in(tmp_path, "utkface", WHOLE)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in (("states", np.zeros(2, np.uint8)), ("sha256", np.zeros(2, "S64"))):
+            with archive.open(f"{name}.npy", "w") as stream:
+                np.save(stream, array)
+        with archive.open("thumbnails.npy", "w") as stream:
+            header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(stream, header)
+            stream.write(bytes(2 * 4096))
+    assert "'thumbnails' does not fit its header" in _lines(folder, tmp_path)[0]
 
 
 def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
@@ -233,5 +286,5 @@ def test_damaged_fingerprints_are_taken_again(
     else:
         content = bytearray(damage)
     path.write_bytes(content)
-    assert "are damaged, reading all files again" in _lines(folder, tmp_path)[0]
+    assert "are damaged, decoding all files again" in _lines(folder, tmp_path)[0]
     assert _lines(folder, tmp_path) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Mapping
@@ -69,19 +70,27 @@ def test_without_a_readable_face_there_is_no_prediction(faces: list[Face]) -> No
     assert (predictions.unreadable, predictions.values.shape) == (1, (0,))
 
 
-def test_the_model_does_not_wait_for_images() -> None:
-    # Sleeping in place of work makes the overlap show on a busy machine too.
+def test_images_are_decoded_while_the_model_runs() -> None:
+    """Each batch ends only after the images of the next one were decoded."""
     chip = np.zeros((8, 8, 3), np.uint8)
+    batches, decoded = 10, itertools.count(1)
+    next_batch = [threading.Event() for _ in range(batches)]
 
-    def slow(_: Face) -> Image:
-        time.sleep(0.001)
+    def source(_: Face) -> Image:
+        batch, rest = divmod(next(decoded), BATCH)
+        if rest == 0:
+            next_batch[batch - 1].set()
         return chip
 
-    model = Brightness(seconds=0.15)
-    predictions = predict(model, CONTRACT, [face()] * (10 * BATCH), slow)
-    assert len(model.batches) == 10
-    one_after_the_other = predictions.model_seconds + 10 * BATCH * 0.001
-    assert predictions.wall_seconds < 1.2 * predictions.model_seconds < one_after_the_other
+    class Waiting(Brightness):
+        def run(self, staged: np.ndarray) -> BatchPredictions:
+            following = min(len(self.batches) + 1, batches - 1)
+            assert next_batch[following].wait(60), "nothing was decoded meanwhile"
+            return super().run(staged)
+
+    model = Waiting()
+    predict(model, CONTRACT, [face()] * (batches * BATCH), source)
+    assert len(model.batches) == batches
 
 
 def test_a_slow_model_does_not_pile_up_images(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +156,7 @@ def test_an_artifact_predicts_one_by_one_and_in_batches(
     with open_artifact(path, contract, 1) as (model, opened):
         assert opened.interface.fixed_batch == (1 if batch == 1 else None)
         predictions = predict(model, contract, faces)
-        folder = Path(model._process._folder.name)
+        folder = model._process._folder
         assert not list(folder.glob("*.npy")), "staged batches are removed"
     np.testing.assert_allclose(predictions.values, range(150), atol=1e-4)
     assert 0 < predictions.model_seconds < predictions.wall_seconds
@@ -163,3 +172,13 @@ def test_an_output_that_the_contract_does_not_name_is_refused(
         open_artifact(path, CONTRACT, 1) as (model, _),
     ):
         predict(model, CONTRACT, faces)
+
+
+def test_faces_that_do_not_fill_the_batches_of_an_artifact_are_refused(
+    faces: list[Face], tmp_path: Path
+) -> None:
+    path = brightness_onnx(tmp_path / "model.onnx", CONTRACT, 4)
+    with open_artifact(path, CONTRACT, 1) as (model, _):
+        assert len(predict(model, CONTRACT, faces[:8]).values) == 8
+        with pytest.raises(UsageError, match="takes 4 faces at a time"):
+            predict(model, CONTRACT, faces[:9])

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -282,3 +283,27 @@ def test_images_without_normalisation_change_the_age(tmp_path: Path) -> None:
     wrong = image * torch.tensor(STD)[:, None, None] + torch.tensor(MEAN)[:, None, None]
     with torch.no_grad():
         assert abs(float(net.eval()(image)) - float(net(wrong))) > 1
+
+
+_QUOTES = '"""'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{_QUOTES}\nimport os\nos.abort()\n{_QUOTES}",
+        f"{_QUOTES} + exit(3) + {_QUOTES}",
+        f"\\{_QUOTES} + exit(3) + {_QUOTES}\\",
+        "$code \x00 \udc80",
+    ],
+)
+def test_text_of_a_weights_file_is_no_code_of_the_module(text: str) -> None:
+    weights = weights_of("c3ae")
+    crops = weights.contract.crops
+    contract = replace(weights.contract, crops=(replace(crops[0], name=text), *crops[1:]))
+    # The interval is used by the loss only, and the factory takes any value.
+    module = lemur_module("c3ae", {**weights.config, "interval": text}, contract)
+    plain = lemur_module("c3ae", {**weights.config, "interval": 10.0}, weights.contract)
+    tree, expected = ast.parse(module.source), ast.parse(plain.source)
+    assert [type(node) for node in tree.body] == [type(node) for node in expected.body]
+    assert ast.get_docstring(tree) is not None

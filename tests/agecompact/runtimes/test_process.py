@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from agecompact.formats import RUNTIMES, Runtime
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
-from agecompact.runtimes.registry import read_metadata
+from agecompact.runtimes.reading import read_metadata
 from parity_tests import runner
 from tests.support import BuildOf, CopyBuild, verdicts_on
 
@@ -83,7 +84,7 @@ def test_a_failing_runtime_is_a_failure_with_its_kind(
     with process, pytest.raises(RuntimeFailure, match=reason) as failure:
         process.open()
     assert failure.value.kind == kind
-    assert process._process.poll() is not None, "the worker still runs"
+    assert process._channel._process.poll() is not None, "the worker still runs"
 
 
 @pytest.mark.parametrize(("action", "kind"), [(CRASHES, "crash"), (HANGS, "timeout")])
@@ -131,6 +132,13 @@ def test_inputs_are_bound_by_name_in_any_order(
         mixed = process.infer(dict(zip(crops, reversed(crops.values()), strict=True)))["age"]
     assert ages[0] == ages[1]
     assert abs(mixed.item() - ages[0]) > 0.1
+
+
+def test_inputs_are_in_the_order_of_the_file(build_of: BuildOf) -> None:
+    path = build_of("c3ae").folder / "c3ae_float32.onnx"
+    model = onnx.load_model(str(path), load_external_data=False)
+    with RuntimeProcess(path) as process:
+        assert list(process.open().interface.inputs) == [each.name for each in model.graph.input]
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".tflite"])

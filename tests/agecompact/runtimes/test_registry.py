@@ -10,7 +10,8 @@ import pytest
 from agecompact.artifacts.metadata import MetadataError
 from agecompact.errors import BackendMissingError, UsageError
 from agecompact.formats import COMPUTE_UNITS
-from agecompact.runtimes.registry import load, read_metadata, runtime_of
+from agecompact.runtimes.reading import read_metadata
+from agecompact.runtimes.registry import load, runtime_of
 from parity_tests.check import candidates
 from parity_tests.settings import CheckSettings
 from tests.support import BuildOf

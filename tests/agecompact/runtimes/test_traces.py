@@ -13,8 +13,10 @@ from torch import Tensor, nn
 
 from agecompact.runtimes import pytorch_trace
 from agecompact.runtimes.base import Trace
-from agecompact.runtimes.registry import load, read_metadata, runtime_of
+from agecompact.runtimes.reading import read_metadata
+from agecompact.runtimes.registry import load, runtime_of
 from parity_tests import inputs
+from tests.marks import by_model
 from tests.support import BuildOf
 
 
@@ -26,7 +28,7 @@ def trace_and_output(path: Path) -> tuple[Trace, np.ndarray]:
     return session.trace(batch), session.infer(batch)[contract.output.name]
 
 
-@pytest.mark.parametrize("model_id", ["ssrnet", "c3ae", "mobileagenet"])
+@pytest.mark.parametrize("model_id", by_model("ssrnet", "c3ae", "mobileagenet"))
 @pytest.mark.parametrize("file", [".safetensors", "_float32.onnx", "_float32.tflite"])
 def test_the_last_step_is_the_output_within_rounding(
     model_id: str, file: str, build_of: BuildOf

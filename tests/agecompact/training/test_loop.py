@@ -289,7 +289,7 @@ def test_a_full_disk_leaves_the_previous_state(split: Split, tmp_path: Path) -> 
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert state.read_bytes() == before
-    assert not list(tmp_path.glob(".partial-*"))
+    assert not list(tmp_path.glob(".agecompact-*"))
     small.train(recipe, split, tmp_path)
     small.train(recipe, split, tmp_path / "unbroken")
     small.assert_equal_trainings(tmp_path, tmp_path / "unbroken")

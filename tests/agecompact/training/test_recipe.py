@@ -175,8 +175,8 @@ def test_overrides_reach_any_depth_and_the_last_one_wins() -> None:
         # As in Python; converted, any text that is not empty would be true.
         ("augmentation.flip=False", r"'False' is not true or false at augmentation\.flip"),
         ("stages.0.rate='1e-3'", r"'1e-3' is not a number at stages\[0\]\.rate"),
-        ("stages.0.rate=nan", r"nan is not a number at stages\[0\]\.rate"),
-        ("stages.0.rate=inf", r"inf is not a number at stages\[0\]\.rate"),
+        ("stages.0.rate=nan", r"'nan' is not a number at stages\[0\]\.rate"),
+        ("stages.0.rate=inf", r"'inf' is not a number at stages\[0\]\.rate"),
         ("stages.0.frozen='features'", r"'features' is not a list at stages\[0\]\.frozen"),
         ("stages.1.rates={ features = 'slow' }", r"'slow' is not a number at stages\[1\]\.rates"),
         ("stages=1", r"1 is not a list at stages"),

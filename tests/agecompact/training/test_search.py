@@ -288,6 +288,18 @@ def test_a_study_of_another_program_is_refused(shared: Any) -> None:
         study.claim(shared, {"split": "a"})
 
 
+@pytest.mark.parametrize("value", [7, "text", [1], {"a": 1}])
+def test_attributes_of_another_program_are_an_error(shared: Any, value: Any) -> None:
+    study.claim(shared, {"split": "a"})
+    shared.set_user_attr("agecompact", value)
+    with pytest.raises(UsageError, match="searches something else"):
+        study.claim(shared, {"split": "a"})
+    trial = shared.ask()
+    trial.set_user_attr("overrides", value)
+    with pytest.raises(UsageError, match="cannot read trial 0 of the study"):
+        study.outcomes(shared)
+
+
 # The storage.
 
 _SECRET = "hunter2%40x"
@@ -301,16 +313,31 @@ _SECRET = "hunter2%40x"
         ("postgresql://me:hunter2@x:y@host/name", "postgresql://me:***@host/name"),
         (
             f"postgresql://host/name?user=me&password={_SECRET}&sslmode=require",
-            "postgresql://host/name?user=me&password=***&sslmode=require",
+            "postgresql://host/name?user=***&password=***&sslmode=***",
         ),
         ("sqlite:///folder/a:b@c.db", "sqlite:///folder/a:b@c.db"),
         ("postgresql://me@host/name", "postgresql://me@host/name"),
+        # Mistakes.
+        ("postgresql:/me:hunter2@host/name", "***"),
+        ("me:hunter2@host/name", "***"),
+        ("host=h password=hunter2 user=me", "***"),
+        ("postgresql://me:hunter2", "***"),
+        ("postgresql://me:hunter2@host:port/name", "***"),
+        ("postgresql://me:hunter2\n@host/name", "postgresql://me:***@host/name"),
+        (
+            "mssql+pyodbc:///?odbc_connect=UID%3Dme%3BPWD%3Dhunter2",
+            "mssql+pyodbc:///?odbc_connect=***",
+        ),
     ],
 )
 def test_a_shown_url_holds_no_password(url: str, shown: str) -> None:
     assert storage.shown(url) == shown
     text = storage.without_secrets(f"cannot reach {url}, that is {unquote(url)}", url)
     assert shown == url or "hunter2" not in text
+    if shown == "***":
+        with pytest.raises(UsageError) as caught:
+            storage.open_storage(url)
+        assert "hunter2" not in str(caught.value)
 
 
 def _not_a_database(folder: Path) -> str:

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import pickle
+import resource
 import shutil
 
 import pytest
@@ -188,6 +189,42 @@ def test_an_invalid_configuration(path):
     save(path, state_of(path), {**HEADER, "config": {"colour": "red"}})
     with pytest.raises(UsageError, match="invalid configuration for model"):
         checkpoints.read(path).network()
+
+
+@pytest.mark.parametrize("bins", [-1, 0.5, 10**7, 10**12, 10**30, [8]])
+def test_a_network_of_any_width_takes_no_memory(bins, tmp_path):
+    path = tmp_path / "w.safetensors"
+    header = {
+        **HEADER,
+        "model": "c3ae",
+        "config": {"bins": bins},
+        "contract": unstructure(registry.get("c3ae").contract),
+    }
+    save(path, dict(checkpoints.read(checkpoints.released_path("c3ae")).state), header)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UsageError, match=r"invalid configuration|does not match its model"):
+        checkpoints.read(path).network()
+    # The network with 10,000,000 bins takes 1.5 GB.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+def test_a_factory_that_computes_with_tensors_takes_a_configuration(tmp_path, monkeypatch):
+    place = tmp_path / "tinyface.py"
+    place.write_text(
+        "import torch\n"
+        "class TinyFace(torch.nn.Linear):\n"
+        "    def __init__(self, width=4):\n"
+        "        super().__init__(int(torch.linspace(1, width, 3)[-1].item()), 1)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    spec = dataclasses.replace(
+        registry.get("ssrnet"), id="tinyface", factory="tinyface:TinyFace", counts=None
+    )
+    monkeypatch.setitem(registry.MODELS, "tinyface", spec)
+    network = registry.build("tinyface", {"width": 7})
+    path = tmp_path / "w.safetensors"
+    checkpoints.write(path, network, model_id="tinyface", config={"width": 7})
+    assert checkpoints.read(path).network().in_features == 7
 
 
 def test_nan_in_a_file(path):

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agecompact.errors import AgecompactError, BackendMissingError
-from agecompact.files import atomic_path
+from agecompact.files import atomic_path, user_cache
 from agecompact.serialization import read_toml, structure
 from android_bench.emulated import debian
-from android_bench.emulated.bundle import user_cache
 from android_bench.emulated.debian import Apt
 from android_bench.emulated.pins import PackagePin, check_hash
 

@@ -12,7 +12,7 @@ import pytest
 from agecompact.artifacts.manifest import Build
 from agecompact.contract import Image
 from agecompact.errors import BackendMissingError
-from agecompact.runtimes.registry import read_metadata
+from agecompact.runtimes.reading import read_metadata
 from android_bench.emulated import bundle as arm_bundle
 from android_bench.emulated.bundle import Bundle
 from android_bench.native import sources

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from agecompact.errors import BackendMissingError, OutputError
+from agecompact.files import user_cache
 from agecompact.formats import PRECISIONS
 from android_bench.emulated import bundle, cpus, debian, emulator, make_bundle, pins
 
@@ -111,7 +112,7 @@ def test_only_what_is_not_installed_is_missing(programs, tmp_path):
 def test_without_a_bundle_the_fix_makes_one(tmp_path):
     with pytest.raises(BackendMissingError) as missing:
         bundle.load(tmp_path)
-    assert missing.value.fix == "make arm-bundle"
+    assert missing.value.fix == "python -m android_bench.emulated.make_bundle"
     assert missing.value.exit_code == 3
 
 
@@ -134,7 +135,7 @@ def test_a_damaged_bundle_is_refused(tmp_path, name):
         path.write_text(path.read_text() + "!")
     with pytest.raises(BackendMissingError, match="is damaged") as refused:
         bundle.load(tmp_path)
-    assert refused.value.fix == f"rm -r {folder} && make arm-bundle"
+    assert refused.value.fix == f"rm -r {folder} && {bundle._MAKE}"
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, BackendMissingError("no network")])
@@ -195,7 +196,7 @@ def test_another_pin_needs_another_bundle(monkeypatch, tmp_path):
 def test_the_cache_is_where_xdg_says(monkeypatch, path, relative):
     monkeypatch.setenv("XDG_CACHE_HOME", path)
     expected = Path.home() / ".cache" if relative else Path(path)
-    assert bundle.user_cache() == expected / "agecompact"
+    assert user_cache() == expected / "agecompact"
 
 
 def test_a_processor_is_described_as_linux_does():

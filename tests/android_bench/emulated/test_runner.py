@@ -8,7 +8,7 @@ import pytest
 
 from agecompact.artifacts import golden
 from agecompact.errors import BackendMissingError
-from agecompact.runtimes.registry import read_metadata
+from agecompact.runtimes.reading import read_metadata
 from android_bench.failure import MeasurementFailure
 from android_bench.native import sources
 from android_bench.native.output import parse

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 import torch
+from _pytest.mark.structures import ParameterSet
 from torch import nn
 
 from agecompact.contract import Contract
 from agecompact.formats import RUNTIMES, format_of
 from agecompact.runtimes.base import Trace
-from agecompact.runtimes.registry import load, read_metadata
+from agecompact.runtimes.reading import read_metadata
+from agecompact.runtimes.registry import load
 from agecompact.weights import checkpoints
 from export import to_coreml, to_onnx
 from export.job import Job
@@ -25,6 +27,7 @@ from parity_tests.localisation.graph import with_inputs
 from parity_tests.localisation.localise import localise
 from parity_tests.localisation.report import Localisation
 from parity_tests.localisation.rounding import ReferenceRun, run_reference
+from tests.marks import by_model
 from tests.parity_tests.editing import in_onnx, in_tflite
 from tests.parity_tests.localisation.faults import IN_EXPORTS, IN_FILES, Fault
 from tests.support import BuildOf, random_network
@@ -97,8 +100,8 @@ def assert_located(found: Localisation, fault: Fault) -> None:
     )
 
 
-def names_in(faults: Mapping[str, Mapping[str, Fault]]) -> list[tuple[str, str]]:
-    return [(file, name) for file, by_name in faults.items() for name in by_name]
+def names_in(faults: Mapping[str, Mapping[str, Fault]]) -> list[ParameterSet]:
+    return by_model(*((file, name) for file, by_name in faults.items() for name in by_name))
 
 
 @pytest.mark.parametrize(("file", "name"), names_in(IN_FILES))
@@ -160,14 +163,7 @@ def test_a_wrong_contract_is_located_at_the_input(
     assert evidence in origin.evidence
 
 
-MODELS = (
-    "ssrnet",
-    "c3ae-plain",
-    "c3ae",
-    "mobileagenet",
-    # The layers of ssrnet once more, and a build that no other test needs.
-    pytest.param("ssrnet-gender", marks=pytest.mark.slow),
-)
+MODELS = by_model("ssrnet", "c3ae-plain", "c3ae", "mobileagenet", "ssrnet-gender")
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ CASES = (
 )
 
 
+@pytest.mark.slow
 def test_the_ops_of_released_models_pass_apples_tests() -> None:
     if find_spec("coremltools") is None:
         pytest.skip("coremltools is not installed")

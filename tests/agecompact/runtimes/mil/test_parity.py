@@ -13,9 +13,10 @@ from agecompact.runtimes.base import Backend
 from parity_tests import inputs
 from parity_tests.compare import Outputs
 from parity_tests.weights import compare_weights
+from tests.marks import by_model
 from tests.support import BuildOf
 
-MODELS = ("ssrnet", "c3ae-plain", "c3ae", "mobileagenet")
+MODELS = by_model("ssrnet", "c3ae-plain", "c3ae", "mobileagenet")
 
 
 def outputs(backend: Backend, path: Path, build: Build) -> Outputs:

@@ -27,9 +27,15 @@ def test_a_public_file_becomes_weights_and_card(public_file, tmp_path):
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
     assert report["model"] == "ssrnet-gender"
-    assert report["parameters"] == 40_915
+    assert (report["parameters"], report["bn_statistics"]) == (40_531, 384)
     assert report["sha256"] == sha256_of(out)
-    for part in ("ssrnet-gender", "40,915", report["sha256"], str(out)):
+    for part in (
+        "ssrnet-gender",
+        "40,531 parameters",
+        "384 BN statistics",
+        report["sha256"],
+        str(out),
+    ):
         assert part in result.stderr
 
     weights = checkpoints.read(out)

@@ -1,0 +1,159 @@
+"""`parity.json`: what `parity` found out about every artefact, for the stages after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from agecompact.contract import Unit
+from agecompact.serialization import read_versioned
+
+FILE_NAME = "parity.json"
+
+Status = Literal["passed", "failed", "skipped"]
+
+
+@dataclass(frozen=True)
+class CoveredRange:
+    """The lowest and the highest output of the reference, over the inputs that were compared.
+
+    Attributes:
+        low: The lowest output, in `unit`.
+        high: The highest output, in `unit`.
+        unit: Unit of both.
+    """
+
+    low: float
+    high: float
+    unit: Unit
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """The gates of one artefact, in the output's unit.
+
+    Attributes:
+        max: Greatest error over the fixed inputs.
+        searched: Greatest error over the inputs that searches find.
+        p99: 99th percentile of the error.
+        mean: Mean error.
+        mae: |MAE(artefact) - MAE(reference)| on labelled faces.
+        reason: Why these values.
+    """
+
+    max: float
+    searched: float
+    p99: float
+    mean: float
+    mae: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """The result of checking one artefact in one runtime.
+
+    Attributes:
+        model: Registered id; for a foreign pair, the reference's file name.
+        artifact: File name.
+        precision: Precision of its weights.
+        runtime: The runtime, a key of `agecompact.formats.RUNTIMES`.
+        label: That runtime in words; the reference runtime is never called Core ML.
+        status: `skipped` only if the runtime is not available on this machine.
+        kind: A key of `parity_tests.results.KINDS`, or None if it passed.
+        reason: The failure in words; empty if it passed.
+        unit: Unit of the errors below: for a gender score they are in score, not in years.
+        tolerance: The gates that were applied, in that unit.
+        sha256: Hash of the file that was checked; None if the file is missing.
+        runtime_version: Version of the runtime, or None if it was not reached.
+        max_years: Greatest error over the fixed inputs; None if not compared.
+        p99_years: 99th percentile of the error over the fixed inputs.
+        mean_years: Mean error over the fixed inputs.
+        worst_sample: Name of the fixed input with the greatest error.
+        samples: Number of fixed inputs that were compared.
+        searched_years: Greatest error over the inputs that searches found: those that drive the
+            reference over its range, and those that increase the error. None if not compared, or
+            if a fixed input fails.
+        searched: Number of those inputs.
+        covered: Range of the reference's outputs over the fixed and the driving inputs, for each
+            value of the output; empty if not compared.
+        mae_years: |MAE(artefact) - MAE(reference)| on labelled faces; None if none were given.
+        artifact_mae_years: MAE of the artefact on them.
+        reference_mae_years: MAE of the reference on them.
+        faces: Number of labelled faces.
+        localisation: Where the error originates, as `parity_tests.localisation` reports it; None
+            if it was not looked for.
+        seconds: Duration of the check.
+    """
+
+    model: str
+    artifact: str
+    precision: str
+    runtime: str
+    label: str
+    status: Status
+    kind: str | None
+    reason: str
+    unit: Unit
+    tolerance: Tolerance
+    sha256: str | None = None
+    runtime_version: str | None = None
+    max_years: float | None = None
+    p99_years: float | None = None
+    mean_years: float | None = None
+    worst_sample: str | None = None
+    samples: int = 0
+    searched_years: float | None = None
+    searched: int = 0
+    covered: tuple[CoveredRange, ...] = ()
+    mae_years: float | None = None
+    artifact_mae_years: float | None = None
+    reference_mae_years: float | None = None
+    faces: int = 0
+    localisation: Mapping[str, Any] | None = None
+    seconds: float = 0.0
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Identifies the same check in another run."""
+        return self.model, self.artifact, self.runtime
+
+    @property
+    def name(self) -> str:
+        """Artefact and runtime, for people."""
+        return f"{self.artifact} in {self.label}"
+
+    @property
+    def verdict(self) -> str:
+        """`passed`, `not run here`, or the failure's kind, for people."""
+        if self.status == "skipped":
+            return "not run here"
+        return self.status if self.kind is None else f"{self.status}: {self.kind}"
+
+
+@dataclass(frozen=True)
+class ParityReport:
+    """The content of `parity.json`.
+
+    Attributes:
+        passed: Whether nothing failed and something was compared.
+        results: One per artefact and runtime.
+    """
+
+    SCHEMA_VERSION: ClassVar[int] = 2
+
+    passed: bool
+    results: tuple[Result, ...]
+
+
+def read(path: Path) -> tuple[Result, ...]:
+    """Reads a `parity.json`.
+
+    Raises:
+        UsageError: The file is missing, has another schema version, or a field is missing,
+            unknown or of the wrong type.
+    """
+    fix = "make it again with: agecompact parity"
+    return read_versioned(path, ParityReport, what="parity report", fix=fix).results
