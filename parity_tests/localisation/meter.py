@@ -15,6 +15,7 @@ from parity_tests.localisation.recompute import Values
 # this many of kernels that compute in float32, relative to the tensor's magnitude.
 _STORED_ROUNDINGS = 4.0
 _KERNEL_ROUNDINGS = 12.0
+_RELUS = frozenset(("relu", "relu6"))
 _KERNEL_UNIT = PRECISIONS["float32"].rounding_unit
 
 
@@ -36,6 +37,7 @@ class ErrorMeter:
         self, reference: Graph, candidate: Graph, precision: str, rounding: Mapping[str, float]
     ) -> None:
         self._reference, self._candidate, self._rounding = reference, candidate, rounding
+        self._known: dict[int, float] = {}
         self.unit = PRECISIONS[precision].rounding_unit
 
     def values(self, pair: Pair) -> tuple[Values, Values] | None:
@@ -54,14 +56,34 @@ class ErrorMeter:
 
     def rounding_error(self, index: int) -> float:
         """RMS error that rounding causes in a tensor of the reference."""
-        values = np.stack([np.asarray(v, np.float64) for v in self._reference.values(index)])
-        magnitude = rms(values)
+        if index not in self._known:
+            self._known[index] = max(self._measured(index), self._passed_through(index), 1e-30)
+        return self._known[index]
+
+    def _measured(self, index: int) -> float:
+        magnitude = self._magnitude(index)
         measured = self._rounding.get(self._reference.steps[index].output)
         if measured is None:
             roundings = _STORED_ROUNDINGS * self.unit + _KERNEL_ROUNDINGS * _KERNEL_UNIT
             measured = roundings * magnitude
         # Values that cancel, or a lucky draw, give less than any storage costs.
-        return max(measured, self.unit * magnitude / 4, 1e-30)
+        return max(measured, self.unit * magnitude / 4)
+
+    def _passed_through(self, index: int) -> float:
+        """What rounding of its inputs costs a tensor that is zero, or the output of a relu.
+
+        A relu hides the error of what it cuts off, until a fault moves that above zero.
+        """
+        parents = self._reference.parents[index]
+        relu, zero = self._reference.kind(index) in _RELUS, not self._magnitude(index)
+        if not parents or not (relu or zero):
+            return 0.0
+        greatest = max(map(self._magnitude, parents))
+        return max(map(self.rounding_error, parents)) * (1.0 if relu else max(greatest, 1.0))
+
+    def _magnitude(self, index: int) -> float:
+        values = np.stack([np.asarray(v, np.float64) for v in self._reference.values(index)])
+        return rms(values)
 
     def error(self, pair: Pair) -> tuple[float, float] | None:
         """Greatest and RMS error; None if the shapes differ or the candidate is not finite."""
@@ -76,4 +98,8 @@ class ErrorMeter:
         if self._candidate.values(pair.candidate)[0].dtype.kind in "ui":
             return 0.0
         error = self.error(pair)
-        return float("inf") if error is None else error[1] / self.rounding_error(pair.reference)
+        if error is None:
+            return float("inf")
+        # The candidate's own values are rounded too, where the reference's are zero.
+        theirs = self.unit * rms(self._candidate.values(pair.candidate)[0]) / 4
+        return error[1] / max(self.rounding_error(pair.reference), theirs)

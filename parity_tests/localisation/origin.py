@@ -15,8 +15,6 @@ _LOST = 32.0
 # is chance: the RMS of a few values may differ by a factor of two.
 _JUMP = 4.0
 VISIBLE = 8.0
-# Of two errors, one that is greater by this factor is reported, even if it starts later.
-_FAR = 1000.0
 # An error is passed on if a reader has at least this share of its ratio, or has lost more than
 # kernels lose: rounding costs a reader more than it costs an input, so the ratio of a wrong input
 # falls though its error does not. If no reader has, it was undone: converters move a bias from one
@@ -74,6 +72,6 @@ def find_origin(ratios: Mapping[int, float], reads: Reads) -> int | None:
         and reached[index] > _LOST
         and jumps(ratios[index], max((ratios[i] for i in reads[index]), default=0.0))
     ]
-    # An error much smaller than what comes later is another one.
-    main = (index for index in starts if ratios[index] * _FAR >= reached[index])
-    return next(main, next(iter(starts), None))
+    # A jump below what kernels lose may be chance, so one above it is preferred.
+    great = (index for index in starts if ratios[index] > _LOST)
+    return next(great, next(iter(starts), None))
