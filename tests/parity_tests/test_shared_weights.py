@@ -57,6 +57,10 @@ def legacy_export(job: Job, *, identities: bool) -> Conversion:
         keep_initializers_as_inputs=not identities,
     )
     model = onnx.load(path)
+    # Initialisers that are inputs too could be replaced by an app, which parity refuses.
+    faces = [value for value in model.graph.input if value.name in contract.input_names]
+    del model.graph.input[:]
+    model.graph.input.extend(faces)
     described = metadata_for(weights, _ONNX, {})
     onnx.helper.set_model_props(model, {metadata.KEY: described.to_json()})
     onnx.save(model, path)
@@ -106,6 +110,7 @@ def test_the_converted_file_is_off_by_years_although_the_onnx_file_is_right(harm
     origin = wrong.localisation["born_at"]
     assert origin["scope"] == "trunk.0.bn"
     assert origin["candidate_op"].startswith("CONV_2D")
+    # Its filter is right, bit by bit: a bias of another layer came through an Identity.
     assert origin["suspicion"] == "bias differs"
     assert "the same biases in another order" in origin["evidence"]
 
