@@ -100,7 +100,7 @@ def test_an_open_batch_of_the_onnx_file_is_closed(build_of: BuildOf, tmp_path: P
     build = build_of("c3ae")
     chosen = targets.select(["tflite"], ["fp32"])
     made = pipeline.export(pipeline.Request(build.weights, chosen, tmp_path, dynamic_batch=True))
-    assert [entry.batch for entry in made.artifacts] == [None, 1]
+    assert [entry.batch for entry in made.manifest.artifacts] == [None, 1]
     content = (tmp_path / "c3ae" / "c3ae_float32.tflite").read_bytes()
     graph = schema.Model.GetRootAsModel(content, 0).Subgraphs(0)
     tensors = [graph.Tensors(i) for i in range(graph.TensorsLength())]

@@ -249,7 +249,9 @@ def test_a_truncated_artifact_is_a_usage_error(
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(("action", "kind"), [(DIES, "crash: signal SIGSEGV"), (FAILS, "run: ")])
+@pytest.mark.parametrize(
+    ("action", "kind"), [(DIES, "crash: its process ended with signal SIG"), (FAILS, "run: ")]
+)
 def test_an_artifact_that_fails_while_it_runs_is_reported(
     action: str,
     kind: str,

@@ -209,21 +209,21 @@ def test_a_network_of_any_width_takes_no_memory(bins, tmp_path):
 
 
 def test_a_factory_that_computes_with_tensors_takes_a_configuration(tmp_path, monkeypatch):
-    place = tmp_path / "tinyface.py"
+    place = tmp_path / "computing_factory.py"
     place.write_text(
         "import torch\n"
-        "class TinyFace(torch.nn.Linear):\n"
+        "class Computing(torch.nn.Linear):\n"
         "    def __init__(self, width=4):\n"
         "        super().__init__(int(torch.linspace(1, width, 3)[-1].item()), 1)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     spec = dataclasses.replace(
-        registry.get("ssrnet"), id="tinyface", factory="tinyface:TinyFace", counts=None
+        registry.get("ssrnet"), id="computing", factory="computing_factory:Computing", counts=None
     )
-    monkeypatch.setitem(registry.MODELS, "tinyface", spec)
-    network = registry.build("tinyface", {"width": 7})
+    monkeypatch.setitem(registry.MODELS, "computing", spec)
+    network = registry.build("computing", {"width": 7})
     path = tmp_path / "w.safetensors"
-    checkpoints.write(path, network, model_id="tinyface", config={"width": 7})
+    checkpoints.write(path, network, model_id="computing", config={"width": 7})
     assert checkpoints.read(path).network().in_features == 7
 
 
