@@ -1,4 +1,4 @@
-"""Temporary folders that outlive nobody: each is locked by its owner, and swept once that is dead.
+"""Temporary folders: each is locked by its owner, and swept by others once that is dead.
 
 A process that is killed cannot remove its folders. The next process that makes one in the same
 place, or that reads a build there, does. The lock, and not the name or the age, says whether the

@@ -133,8 +133,9 @@ def test_a_killed_verb_leaves_whole_outputs_and_no_process(
     victim: Victim, verb: str, number: signal.Signals
 ) -> None:
     with victim.start(verb) as process:
-        # Not a fixed time: on a busy machine the imports alone take many seconds.
-        wait_for(victim.leftovers, "its work to begin")
+        # Not a fixed time: on a busy machine the imports alone take many seconds. A worker and its
+        # watcher, so that the folder is complete as well.
+        wait_for(lambda: len(victim.processes()) > 2, "its work to begin")
         process.send_signal(number)
         process.communicate(timeout=60)
     caught = number != signal.SIGKILL
