@@ -10,7 +10,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -68,7 +68,8 @@ def _printed(draw: object, terminal: bool) -> str:
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-@given(text=st.sampled_from(_FOREIGN) | st.text(st.characters(), min_size=1))
+@settings(deadline=None)
+@given(text=st.sampled_from(_FOREIGN) | st.text(st.characters(), min_size=1, max_size=15))
 def test_a_console_prints_it_as_it_is_on_one_line(text: str, terminal: bool) -> None:
     line = one_line(text)
     assert _printed(lambda console: say(console, text), terminal) == f"{line}\n"
