@@ -1,7 +1,7 @@
 """Runs a function on foreign data in a process of its own, with limits.
 
 A native parser may crash, hang or allocate without end on a damaged or hostile file. In a process
-of its own that is only a failure to report. This is no sandbox: the process has the user's rights.
+of its own that is only a failure to report. It is not a sandbox: the process has the user's rights.
 """
 
 from __future__ import annotations

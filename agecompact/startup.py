@@ -92,7 +92,7 @@ def _open_streams() -> None:
     sys.stdout = io.TextIOWrapper(
         io.BufferedWriter(_Output(sys.stdout.fileno(), "w", closefd=False)),
         encoding=sys.stdout.encoding,
-        # What the encoding lacks, or a name that is not text, is no reason to fail.
+        # What the encoding lacks, or a name that is not text, must not fail the verb.
         errors="backslashreplace",
         line_buffering=bool(sys.stdout.line_buffering),
     )

@@ -116,7 +116,7 @@ def _say_removed(console: Console, removed: Sequence[Removed]) -> None:
 @click.argument("build", type=click.Path(path_type=Path), default=_OUT)
 @json_option
 def verify(build: Path, json_target: str | None) -> None:
-    """Check a build folder: the hash and the metadata of every file, and that there is no other."""
+    """Check the hash and the metadata of every file of a build, and that it holds nothing else."""
     builds = manifest.read_builds(build)
     with Reader() as reader:
         faults = {b.manifest.model: check(b, reader) for b in builds}

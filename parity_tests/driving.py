@@ -85,7 +85,7 @@ def drive(
 
     Args:
         model: The model.
-        starts: Known inputs, the first of which is a face.
+        starts: Known inputs; the first is a face.
         outputs: The model's outputs for them, `(starts, values)`.
         seed: Seed of the random changes. The same seed finds the same inputs on one machine.
 

@@ -20,7 +20,7 @@ from parity_tests.results import Failure
 from parity_tests.runner import ModelRunner
 
 # Besides the worst input, those with the least, the greatest and the median output.
-# On one input alone, a factor cannot be told from a shift.
+# On one input alone, a factor and a shift look the same.
 _QUANTILES = (0.0, 0.5, 1.0)
 
 

@@ -186,7 +186,7 @@ def load_tested(choice: DataChoice, target: Target, console: Console) -> tuple[F
 
 
 def read_listing(choice: DataChoice, target: Target) -> Listing:
-    """The entries of a data set, no picture of which is read.
+    """The entries of a data set; no picture is read.
 
     Raises:
         UsageError: No such data set, the folder does not hold it, or no entry has the label.

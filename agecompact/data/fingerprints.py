@@ -1,7 +1,7 @@
 """Thumbnails of pictures, kept between surveys by the hash of the file's bytes.
 
 A survey hashes every file again, which takes less time than its search for near duplicates.
-Size and time of a file are no proof that its bytes are the same.
+Equal size and time do not prove that a file's bytes are the same.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ def _oddities(specification: Any) -> Iterator[str]:
         for opset in function.block_specializations
     ]
     if len(blocks) > 1:
-        yield f"its program has several functions, of which one was checked: {', '.join(blocks)}"
+        yield f"its program has several functions, and one was checked: {', '.join(blocks)}"
 
 
 def _other_fields(owner: str, message: Any, known: frozenset[str]) -> Iterator[str]:

@@ -51,4 +51,4 @@ def _oddities(model: ModelProto) -> Iterator[str]:
     if outside:
         yield f"{len(outside)} of its tensors are in another file, which an app would lack"
     if sum(entry.key == metadata.KEY for entry in model.metadata_props) > 1:
-        yield "it has several contracts, of which readers take the first or the last"
+        yield "it has several contracts; readers take the first or the last"

@@ -2,7 +2,7 @@
 
 A batch norm of variance v with the epsilon f for e stretches a channel by sqrt((v + e) / (v + f)).
 A stretch that is known to a part in a million tells f to within 2e-6 (v + e): where the variances
-are large, 1e-5 and 0 cannot be told apart, and neither is stated.
+are large, 1e-5 and 0 look the same, and neither is stated.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Recognises a bias that a converter moved from a Linear into the next, which is no fault.
+"""Recognises a bias that a converter moved from a Linear into the next, which is not a fault.
 
 The values between the two differ from PyTorch's by that bias. If the next Linear is faulty, they
 must not be taken for the origin of its error.
