@@ -8,6 +8,7 @@ from typing import Any
 
 from agecompact.artifacts.parity import FILE_NAME, ParityReport, Result, read
 from agecompact.serialization import unstructure, write_versioned
+from parity_tests.inputs import Sample
 
 __all__ = [
     "FILE_NAME",
@@ -53,12 +54,14 @@ class Failure(Exception):  # noqa: N818 - becomes a Result, never reaches the us
     Attributes:
         kind: A key of `KINDS`.
         reason: The failure in words.
+        sample: The input that shows it, if only some do.
     """
 
-    def __init__(self, kind: str, reason: str) -> None:
+    def __init__(self, kind: str, reason: str, sample: Sample | None = None) -> None:
         super().__init__(reason)
         self.kind = kind
         self.reason = reason
+        self.sample = sample
 
 
 def passed(results: Sequence[Result]) -> bool:

@@ -66,8 +66,9 @@ class ModelRunner:
         outputs = self.raw_outputs(samples)
         unusable = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
         if unusable.size:
-            name = samples[int(unusable[0])].name
-            raise Failure("not-finite", f"the output is NaN or infinite on '{name}'")
+            sample = samples[int(unusable[0])]
+            reason = f"the output is NaN or infinite on '{sample.name}'"
+            raise Failure("not-finite", reason, sample)
         return outputs
 
     def raw_outputs(self, samples: Sequence[Sample]) -> Outputs:

@@ -147,6 +147,7 @@ def compare(
         if failure.kind not in _NUMERIC:
             raise
         result = failed(result, failure)
+        worst = failure.sample or worst
     wanted = settings.localise == "mismatch" and result.kind in _NUMERIC
     if wanted or settings.localise == "always":
         # Imported only here: a build without failures does not need it.

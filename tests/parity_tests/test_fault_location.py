@@ -11,7 +11,7 @@ import onnx
 from parity_tests.check import check_builds
 from parity_tests.results import as_json, read, write
 from parity_tests.settings import CheckSettings
-from tests.parity_tests.editing import in_onnx, initializer, truncated
+from tests.parity_tests.editing import in_onnx, initializer, renamed, truncated
 from tests.support import CopyBuild, verdicts_on
 
 
@@ -40,6 +40,34 @@ def test_the_faulty_op_is_reported(copy_build: CopyBuild, tmp_path: Path) -> Non
     again = read(tmp_path / "parity.json")
     before, after = (json.dumps(as_json(each), sort_keys=True) for each in ([result], again))
     assert before == after
+
+
+def nan_on_black(model: onnx.ModelProto) -> None:
+    """Adds 0 * log(brightest pixel) to the output, which is NaN for a black image only."""
+    face, output = model.graph.input[0].name, model.graph.output[0].name
+    renamed(model, {output: "inner"})
+    zero = onnx.numpy_helper.from_array(np.zeros((1, 1), np.float32), "zero")
+    model.graph.initializer.append(zero)
+    model.graph.node.extend(
+        [
+            onnx.helper.make_node("ReduceMax", [face], ["brightest"], keepdims=0),
+            onnx.helper.make_node("Log", ["brightest"], ["log"]),
+            onnx.helper.make_node("Mul", ["log", "zero"], ["nothing"]),
+            onnx.helper.make_node("Add", ["inner", "nothing"], [output]),
+        ]
+    )
+
+
+def test_nan_on_one_input_is_located_on_that_input(copy_build: CopyBuild) -> None:
+    build = copy_build("ssrnet", "float32.onnx")
+    in_onnx(nan_on_black)(build.folder / "ssrnet_float32.onnx")
+    (result,) = check_builds([build], CheckSettings(budget=None))
+    assert result.kind == "not-finite"
+    assert "'black'" in result.reason
+    assert result.localisation is not None
+    origin = result.localisation["born_at"]
+    assert origin["candidate_op"].startswith("Add")
+    assert origin["suspicion"] == "not finite"
 
 
 def test_a_correct_artefact_is_localised_only_on_request(copy_build: CopyBuild) -> None:
