@@ -117,9 +117,9 @@ def _say_removed(console: Console, removed: Sequence[Removed]) -> None:
 @json_option
 def verify(build: Path, json_target: str | None) -> None:
     """Check the hash and the metadata of every file of a build, and that it holds nothing else."""
-    builds = manifest.read_builds(build)
+    folders = manifest.build_folders(build)
     with Reader() as reader:
-        faults = {b.manifest.model: check(b, reader) for b in builds}
+        faults = {folder.name: check(folder, reader) for folder in folders}
     emit({"schema_version": manifest.Manifest.SCHEMA_VERSION, "faults": faults}, json_target)
     found = [fault for lines in faults.values() for fault in lines]
     if found:
@@ -128,9 +128,8 @@ def verify(build: Path, json_target: str | None) -> None:
             why="\n     ".join(found),
             fix="export the models again, and move what is not part of the build",
         )
-    count = sum(len(b.manifest.artifacts) for b in builds)
-    console = screen(json_target)
-    say(console, f"{build}: {len(builds)} models, {count} artefacts, all intact")
+    count = sum(len(manifest.read(folder).manifest.artifacts) for folder in folders)
+    say(screen(json_target), f"{build}: {len(folders)} models, {count} artefacts, all intact")
 
 
 def _sources(models: tuple[str, ...], every: bool, weights: Path | None) -> list[Path]:

@@ -11,7 +11,7 @@ from agecompact.artifacts.manifest import Build, Entry
 from agecompact.artifacts.provenance import differences
 from agecompact.bench import store
 from agecompact.contract import Contract
-from agecompact.errors import AgecompactError
+from agecompact.errors import AgecompactError, UsageError
 from agecompact.files import size_of
 from agecompact.runtimes.reading import Reader
 
@@ -19,16 +19,20 @@ from agecompact.runtimes.reading import Reader
 _LATER = frozenset({golden.FOLDER, "parity.json", "parity.xml", store.FILE_NAME})
 
 
-def check(build: Build, reader: Reader) -> list[str]:
+def check(folder: Path, reader: Reader) -> list[str]:
     """Lists the faults of a build, one line each; empty if it is intact.
 
     Compares with the manifest the hash and the metadata of every file, the golden pack, and what is
     in the folder.
 
     Args:
-        build: The build.
+        folder: The build's folder.
         reader: Reads its files.
     """
+    try:
+        build = manifest.read(folder)
+    except UsageError as error:
+        return [error.summary]
     return [
         *_weights_faults(build, reader),
         *(fault for entry in build.manifest.artifacts for fault in _faults(build, entry, reader)),

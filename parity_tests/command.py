@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agecompact.artifacts.manifest import read_builds
+from agecompact.artifacts.manifest import build_folders, read, read_builds
 from agecompact.console.common import STDOUT, emit, json_option, progress, say, screen, show
 from agecompact.console.groups import PATH, DefaultGroup
 from agecompact.errors import GateError
@@ -70,21 +70,22 @@ def check(
     from parity_tests.junit import to_junit
     from parity_tests.markdown import to_markdown
 
-    builds = read_builds(build)
-    checks = [each for b in builds for each in candidates(b, settings)]
-    before = read_baseline(baseline, checks) if baseline else ()
-    console = screen(json_target)
-    targets = {target_of_contract(each.manifest.contract) for each in builds}
-    settings = replace(settings, labelled=labelled_faces(labelled, targets, console))
+    folders = build_folders(build)
     report, junit = build / records.FILE_NAME, build / "parity.xml"
     outputs = [markdown] if markdown else []
     outputs += [Path(json_target)] if json_target not in (None, STDOUT) else []
-    # An interrupted run must not leave the results of an earlier one.
+    # A run that fails must not leave the results of an earlier one.
     with output_errors(build):
         for path in (report, junit, *outputs):
             # Not a device, such as /dev/null.
             if path.is_file() and (baseline is None or path.resolve() != baseline.resolve()):
                 path.unlink()
+    builds = tuple(map(read, folders))
+    checks = [each for b in builds for each in candidates(b, settings)]
+    before = read_baseline(baseline, checks) if baseline else ()
+    console = screen(json_target)
+    targets = {target_of_contract(each.manifest.contract) for each in builds}
+    settings = replace(settings, labelled=labelled_faces(labelled, targets, console))
     total = len(checks) + sum(len(each.manifest.not_made) for each in builds)
     with progress(console, "parity", total) as stages:
         results = check_builds(

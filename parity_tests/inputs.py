@@ -22,6 +22,8 @@ from agecompact.faces.files import read_image
 _FACE = FaceBox(175, 64, 100, 100)
 _CHIP_SIDE = 200
 _NOISE_SAMPLES = 8
+# Cells along a side. Convolutions average finer ones away, as they do noise.
+_MOSAICS = (3,) * 6 + (4,) * 6 + (8,) * 4
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,32 @@ def fixed(contract: Contract, images: Sequence[Path] = ()) -> tuple[Sample, ...]
     samples = [Sample(name, contract.crop(chip)) for name, chip in _extremes()]
     samples += [Sample(path.name, contract.crop(read_image(path))) for path in images]
     return (*standard(contract), *samples)
+
+
+def mosaics(contract: Contract) -> tuple[Sample, ...]:
+    """Cells of random colours, other ones in each crop.
+
+    They cause greater activations inside a network than faces and noise do, so they show a layer
+    that is clipped where no other input reaches.
+    """
+    random = np.random.default_rng(20_180_715)
+    return tuple(
+        Sample(
+            f"mosaic {i}",
+            {
+                name: mosaic(contract.height, contract.width, cells, random)
+                for name in contract.input_names
+            },
+        )
+        for i, cells in enumerate(_MOSAICS)
+    )
+
+
+def mosaic(height: int, width: int, cells: int, random: np.random.Generator) -> Image:
+    """A mosaic of `cells` by `cells` random colours, uint8 HWC BGR."""
+    rows, columns = (np.arange(size) * cells // size for size in (height, width))
+    colors = random.integers(0, 256, (cells, cells, 3), dtype=np.uint8)
+    return colors[rows][:, columns]
 
 
 def portrait() -> Image:

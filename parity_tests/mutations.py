@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agecompact.contract import Image
-from parity_tests.inputs import Sample
+from parity_tests.inputs import Sample, mosaic
 
 _Floats = npt.NDArray[np.float32]
 _Change = Callable[[Image, np.random.Generator], _Floats]
@@ -71,7 +71,13 @@ def _patch(image: Image, random: np.random.Generator) -> _Floats:
     return changed
 
 
-_CHANGES: tuple[_Change, ...] = (_noise, _contrast, _tint, _shift, _patch)
+def _mosaic(image: Image, random: np.random.Generator) -> _Floats:
+    """Replaces the image by a mosaic."""
+    height, width = image.shape[:2]
+    return mosaic(height, width, int(random.choice((3, 4, 6, 8))), random).astype(np.float32)
+
+
+_CHANGES: tuple[_Change, ...] = (_noise, _contrast, _tint, _shift, _patch, _mosaic)
 
 
 def _resized(image: Image, like: Image) -> _Floats:

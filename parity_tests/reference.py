@@ -41,7 +41,7 @@ class Reference:
 
     Attributes:
         runner: The open model.
-        samples: The fixed inputs, followed by those that drive this model over its range.
+        samples: The fixed inputs, then mosaics, then those that drive this model over its range.
         outputs: Its outputs for them, `(samples, values)`.
         fixed: How many of the inputs are fixed.
         mae: Its mean absolute error on the labelled faces, if the settings contain any.
@@ -90,15 +90,16 @@ class Reference:
         self._stack.close()
 
     def _run(self) -> None:
-        runner, fixed = self.runner, self._fixed
-        outputs = runner.outputs(fixed)
+        runner = self.runner
+        known = (*self._fixed, *inputs.mosaics(self._contract))
+        outputs = runner.outputs(known)
         model = Model(self._contract, runner.raw_outputs, runner.slopes if self.weights else None)
-        driven = drive(model, fixed, outputs)
+        driven = drive(model, known, outputs)
         if driven:
             outputs = np.concatenate([outputs, runner.outputs(driven)])
-        self.samples: tuple[Sample, ...] = (*fixed, *driven)
+        self.samples: tuple[Sample, ...] = (*known, *driven)
         self.outputs: Outputs = outputs
-        self.fixed = len(fixed)
+        self.fixed = len(self._fixed)
 
     @property
     def covered(self) -> tuple[CoveredRange, ...]:

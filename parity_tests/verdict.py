@@ -135,7 +135,7 @@ def compare(
     try:
         outputs = runner.outputs(reference.samples)
         result = replace(result, covered=reference.covered)
-        # Without the driven inputs: a network that only they move ignores faces.
+        # Without mosaics and driven inputs: a network that only they move ignores faces.
         fixed = slice(reference.fixed)
         _reject_degenerate(reference.outputs[fixed], outputs[fixed], min_spread(result.unit))
         result, worst = _compared(result, outputs, runner, reference, settings)

@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,6 +40,17 @@ LONGEST_FILES = (
     "tests/parity_tests/test_benign.py",
     "tests/export/test_pipeline.py",
 )
+
+
+def pytest_configure() -> None:
+    """Lets the programs that tests start heed interrupts.
+
+    Whatever runs the tests may ignore signals, as a shell does for its background jobs and nohup
+    for SIGHUP, and programs inherit that.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -183,11 +183,6 @@ def test_a_crash_of_a_converter_is_reported(
     assert sha256_of(before.folder) == untouched, "the older build has changed"
 
 
-# A shell starts its background jobs with SIGINT ignored, and so may whatever runs these tests.
-def heed_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @pytest.mark.parametrize(
     "number",
     [
@@ -207,7 +202,6 @@ def test_an_interrupted_export_leaves_nothing(
         text=True,
         cwd=tmp_path,
         start_new_session=True,
-        preexec_fn=heed_interrupts,
     ) as process:
         descendants = psutil.Process(process.pid).children
         wait_for(lambda: any(out.glob(".agecompact-*/tflite")), "the TFLite stage to begin")

@@ -31,11 +31,6 @@ MARK = "AGECOMPACT_TEST_OF_KILLS"
 PATIENCE_S = 5.0
 
 
-def heed_interrupts() -> None:
-    """A shell starts its background jobs with SIGINT ignored, and they pass that on."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @dataclass
 class Victim:
     """A build of one ONNX file, on which verbs run and are killed."""
@@ -65,7 +60,6 @@ class Victim:
             env={**os.environ, "TMPDIR": str(self.temporary), MARK: self.mark},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            preexec_fn=heed_interrupts,
         )
 
     def processes(self) -> list[psutil.Process]:

@@ -141,13 +141,13 @@ def write(folder: Path, manifest: Manifest) -> None:
     write_versioned(folder / FILE_NAME, manifest)
 
 
-def read_builds(root: Path) -> tuple[Build, ...]:
-    """Reads the build in a folder, or else the builds in its subfolders.
+def build_folders(root: Path) -> tuple[Path, ...]:
+    """The folder itself if it is a build, or else its subfolders that are.
 
     First removes what dead processes have left there.
 
     Raises:
-        UsageError: No build was found, or a manifest cannot be read or names a path.
+        UsageError: No build was found.
     """
     sweep(root)
     own = root / FILE_NAME
@@ -160,8 +160,24 @@ def read_builds(root: Path) -> tuple[Build, ...]:
         )
     for path in paths:
         sweep(path.parent)
+    return tuple(path.parent for path in paths)
+
+
+def read(folder: Path) -> Build:
+    """Reads the build in a folder.
+
+    Raises:
+        UsageError: The manifest cannot be read, or names a path.
+    """
     fix = "export the model again: agecompact export"
-    return tuple(
-        Build(path.parent, read_versioned(regular(path), Manifest, what="manifest", fix=fix))
-        for path in paths
-    )
+    path = regular(folder / FILE_NAME)
+    return Build(folder, read_versioned(path, Manifest, what="manifest", fix=fix))
+
+
+def read_builds(root: Path) -> tuple[Build, ...]:
+    """Reads all builds of `build_folders`.
+
+    Raises:
+        UsageError: No build was found, or a manifest cannot be read or names a path.
+    """
+    return tuple(map(read, build_folders(root)))

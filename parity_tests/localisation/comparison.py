@@ -11,6 +11,7 @@ import numpy as np
 from agecompact.runtimes.base import Array, Trace
 from parity_tests.localisation.alignment import Pair, align, distance
 from parity_tests.localisation.context import FaultContext, ReferenceOp
+from parity_tests.localisation.diagnose_weights import other_weights
 from parity_tests.localisation.graph import Graph
 from parity_tests.localisation.meter import ErrorMeter
 from parity_tests.localisation.moved_bias import with_moved_bias
@@ -178,7 +179,10 @@ class Comparison:
         )
 
     def origin(self) -> tuple[int, FaultContext] | None:
-        """The tensor where the error originates, and its context; None if there is none."""
+        """The tensor where the error originates, and its context; None if there is none.
+
+        An op that loses no more than kernels lose is to blame only if its weights differ.
+        """
         ratios, contexts = self.comparable, dict[int, FaultContext]()
         while (faulty := find_origin(ratios, self.reads)) is not None:
             context = contexts.get(faulty) or self.context(faulty)
@@ -190,6 +194,11 @@ class Comparison:
                 return faulty, context
             contexts[readers[0]] = moved
             ratios = {**ratios, faulty: 0.0}
+        for index, sources in self.reads.items():
+            if jumps(ratios[index], max((ratios[i] for i in sources), default=0.0)):
+                context = contexts.get(index) or self.context(index)
+                if other_weights(context) is not None:
+                    return index, context
         return None
 
     def context(self, index: int) -> FaultContext:

@@ -88,6 +88,7 @@ def _place(scope: str, op: str) -> str:
 
 def _no_origin(row: TensorComparison) -> str:
     return (
-        f"no single op is to blame: rounding accumulates; {_place(row.scope, row.op)} adds the "
-        f"most, {row.ratio:.1f} times the rounding error there"
+        "no single op is to blame: none adds more than kernels may lose by rounding; "
+        f"{_place(row.scope, row.op)} adds the most, its error is {row.ratio:.1f} times that of "
+        "rounding"
     )

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from parity_tests.localisation.context import FaultContext, Hypothesis, channels_text
 from parity_tests.localisation.opkinds import AFFINE, NORM, POOL, REDUCE
 from parity_tests.localisation.recompute import along, per_channel, scale_and_shift
+
+Flags = npt.NDArray[np.bool_]
 
 # What these observations are called. None is a cause.
 CAUSES = frozenset(
@@ -54,12 +57,20 @@ def clipped(context: FaultContext) -> Iterator[Hypothesis]:
     if got is None or not _enough(context, 2):
         return
     low, high = float(got.min()), float(got.max())
-    outside = (context.reference > high) | (context.reference < low)
+    above, below = context.reference > high, context.reference < low
+    outside = above | below
     if not outside.mean() > 1e-3 or outside.all():
         return
     cause = "quantisation clipped range" if "[" in context.candidate_op else "clipped"
-    evidence = f"clipped to {low:.4g}..{high:.4g}: {outside.mean():.1%} of the values"
+    evidence = f"clipped to {_bounds(low, high, below, above)}: {outside.mean():.1%} of the values"
     yield Hypothesis(cause, evidence, np.clip(context.reference, low, high), fitted=2)
+
+
+def _bounds(low: float, high: float, below: Flags, above: Flags) -> str:
+    """The bounds in words, without one that no value of the reference is beyond."""
+    if not below.any():
+        return f"at most {high:.4g}"
+    return f"{low:.4g}..{high:.4g}" if above.any() else f"at least {low:.4g}"
 
 
 def channels_scaled(context: FaultContext) -> Iterator[Hypothesis]:

@@ -75,7 +75,7 @@ def test_a_damaged_file_is_named(damage: str, copy_build: CopyBuild, reader: Rea
     build = copy_build("ssrnet")
     file, change = DAMAGE[damage]
     change(build.folder / file)
-    faults = check(build, reader)
+    faults = check(build.folder, reader)
     assert any(file.partition("/")[0] in fault for fault in faults)
 
 
@@ -124,14 +124,14 @@ def test_what_a_hash_does_not_show_is_a_fault(
     build = copy_build("ssrnet")
     file, change, reason = HIDDEN[case]
     change(build.folder / file)
-    faults = check(read_builds(build.folder)[0], reader)
+    faults = check(build.folder, reader)
     assert any(reason in fault for fault in faults), faults
 
 
 def test_a_changed_contract_is_a_fault_of_every_file(copy_build: CopyBuild, reader: Reader) -> None:
     build = copy_build("ssrnet")
     other_contract(build.folder / "manifest.json")
-    faults = check(read_builds(build.folder)[0], reader)
+    faults = check(build.folder, reader)
     assert len(faults) == 1 + 5
     assert all("another contract" in fault for fault in faults)
 
@@ -152,10 +152,10 @@ def test_what_later_stages_write_is_part_of_the_build(
     freeze(build, CheckSettings())
     for name in ("parity.json", "parity.xml", "latency.json"):
         (build.folder / name).touch()
-    assert check(build, reader) == []
+    assert check(build.folder, reader) == []
     extra = build.folder / "golden" / "extra.u8"
     extra.touch()
-    assert check(build, reader) == [f"{extra} is not part of the build"]
+    assert check(build.folder, reader) == [f"{extra} is not part of the build"]
 
 
 def test_one_bad_artefact_does_not_hide_the_others(copy_build: CopyBuild, reader: Reader) -> None:
@@ -164,7 +164,7 @@ def test_one_bad_artefact_does_not_hide_the_others(copy_build: CopyBuild, reader
     tflite, onnx = (build.folder / f"ssrnet_float32.{kind}" for kind in ("tflite", "onnx"))
     hostile.edit_tflite(tflite, hostile.with_metadata(b"\xff"))
     flip_last_byte(onnx)
-    faults = "\n".join(check(build, reader))
+    faults = "\n".join(check(build.folder, reader))
     for expected in (f"{tflite} has agecompact metadata", f"{onnx} has changed"):
         assert expected in faults
 
@@ -188,7 +188,7 @@ def test_artefacts_of_other_weights_are_named_though_their_hash_matches(
 ) -> None:
     build = copy_build("ssrnet")
     edit_manifest(build.folder, lambda content: content.update(weights_sha256="0" * 64))
-    faults = check(read_builds(build.folder)[0], reader)
+    faults = check(build.folder, reader)
     assert sum("has weights_sha256" in fault for fault in faults) == 5
 
 
@@ -198,6 +198,19 @@ def test_a_manifest_of_another_version_is_rejected(copy_build: CopyBuild) -> Non
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": 99}))
     with pytest.raises(UsageError, match="schema version 99"):
         read_builds(build.folder)
+
+
+def test_an_unreadable_manifest_does_not_hide_the_other_models(copy_build: CopyBuild) -> None:
+    build = copy_build("ssrnet")
+    other = build.folder.with_name("another")
+    other.mkdir()
+    (other / "manifest.json").write_text("{")
+    flip_last_byte(build.folder / "ssrnet_float32.onnx")
+    done = run(build.folder.parent)
+    assert isinstance(done.exception, GateError)
+    first, *others = done.exception.why.splitlines()
+    assert f"{other / 'manifest.json'}" in first
+    assert any("ssrnet_float32.onnx has changed" in line for line in others)
 
 
 def test_an_empty_folder_is_not_a_build(tmp_path: Path) -> None:

@@ -199,9 +199,13 @@ def tflite_weights(
     def edit(model: Any) -> None:
         graph = model.subgraphs[0]
         index = tflite_ops(model, kind)[number].inputs[2 if bias else 1]
-        buffer = model.buffers[graph.tensors[index].buffer]
+        # In a float16 file, an op restores them.
+        stored = {op.outputs[0]: op.inputs[0] for op in tflite_ops(model, "DEQUANTIZE")}
+        tensor = graph.tensors[stored.get(index, index)]
+        buffer = model.buffers[tensor.buffer]
         buffer.data = np.array(buffer.data, np.uint8)
-        values = buffer.data.view(np.float32).reshape(graph.tensors[index].shape)
+        dtype = np.float16 if index in stored else np.float32
+        values = buffer.data.view(dtype).reshape(tensor.shape)
         made = change(values)
         if made is not None:
             np.copyto(values, made)

@@ -127,3 +127,15 @@ def test_an_interrupt_ends_parity_while_an_artefact_hangs(
     assert process.returncode > 128
     assert "Traceback" not in errors
     assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
+
+
+def test_an_unreadable_manifest_leaves_no_earlier_verdict(
+    copy_build: CopyBuild, agecompact: Agecompact
+) -> None:
+    build = copy_build("ssrnet", ".onnx")
+    (build.folder / "manifest.json").write_text("{")
+    verdict = build.folder / "parity.json"
+    verdict.write_text('{"passed": true}')
+    done = agecompact("parity", build.folder)
+    assert done.returncode == 2
+    assert not verdict.exists()

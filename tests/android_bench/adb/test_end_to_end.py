@@ -148,8 +148,6 @@ def test_ctrl_c_leaves_nothing_behind(phone, small):
         env={**os.environ, "ADB": str(phone.adb)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        # A shell's background jobs ignore SIGINT, and hand that on to their children.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     when_started(phone, lambda: run.send_signal(signal.SIGINT)).join()
     run.communicate(timeout=60)

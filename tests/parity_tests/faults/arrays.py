@@ -30,10 +30,14 @@ def row_zeroed(values: np.ndarray) -> None:
     values[3] = 0
 
 
-def in_steps(values: np.ndarray) -> np.ndarray:
-    """As stored in 4 bits."""
-    step = np.abs(values).max() / 7
-    return (np.round(values / step) * step).astype(np.float32)
+def in_bits(bits: int) -> ArrayEdit:
+    """As stored in few bits, with one scale for all channels."""
+
+    def change(values: np.ndarray) -> np.ndarray:
+        step = np.abs(values).max() / (2 ** (bits - 1) - 1)
+        return (np.round(values / step) * step).astype(values.dtype)
+
+    return change
 
 
 def transposed(*axes: int) -> ArrayEdit:

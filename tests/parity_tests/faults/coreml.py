@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tests.parity_tests.faults import mil_edits as mil
-from tests.parity_tests.faults.arrays import rolled, scaled, transposed
+from tests.parity_tests.faults.arrays import in_bits, rolled, scaled, transposed
 from tests.parity_tests.faults.planted import RANGE, REPLACED, WEIGHTS, planter
 
 _MA = planter("ssrnet", "float32.mlpackage")
@@ -84,6 +84,12 @@ FAULTS = (
         mil.swapped("truediv"),
         "|truediv",
         ("operands swapped",),
+    ),
+    _HMA(
+        "kernel in 6 bits",
+        mil.weights("x_stream_blocks_2_0_weight_to_fp16", in_bits(6)),
+        "x_stream.blocks.2.1",
+        WEIGHTS,
     ),
     _HMB("gate added", mil.retyped("input_21_cast_fp16", "add"), "trunk.1.se", ("op replaced",)),
 )

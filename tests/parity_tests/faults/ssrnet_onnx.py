@@ -9,7 +9,7 @@ from tests.parity_tests.faults import onnx_edits as o
 from tests.parity_tests.faults.arrays import (
     added,
     flipped,
-    in_steps,
+    in_bits,
     rolled,
     row_scaled,
     row_zeroed,
@@ -78,7 +78,7 @@ FAULTS = (
     _A("in and out swapped", initializer(f"{_X1}/Conv", transposed(1, 0, 2, 3)), _X1, WEIGHTS),
     _A("outputs reversed", initializer(f"{_X1}/Conv", flipped(0)), _X1, WEIGHTS),
     _A("dead channel", initializer(f"{_X1}/Conv", row_zeroed), _X1, WEIGHTS),
-    _A("weights in 4 bits", initializer(f"{_X1}/Conv", in_steps), _X1, WEIGHTS),
+    _A("weights in 4 bits", initializer(f"{_X1}/Conv", in_bits(4)), _X1, WEIGHTS),
     _A(
         "dilation",
         attributes(f"{_X1}/Conv", dilations=[2, 2], pads=[1, 1, 1, 1]),

@@ -8,7 +8,7 @@ from tests.parity_tests.editing import in_tflite, tflite_weights
 from tests.parity_tests.faults import tflite_edits as t
 from tests.parity_tests.faults.arrays import (
     flipped,
-    in_steps,
+    in_bits,
     row_scaled,
     scaled,
     transposed,
@@ -24,6 +24,7 @@ _GT = planter("ssrnet-gender", "float32.tflite", in_tflite)
 _HA = planter("ssrnet", "float16.tflite", in_tflite)
 _HC = planter("c3ae-plain", "float16.tflite", in_tflite)
 _S1T = "s_stream.blocks.1.2"
+_X1 = "x_stream.blocks.1.1|x_stream.blocks.1.2"
 
 FAULTS = (
     _TC(
@@ -68,7 +69,7 @@ FAULTS = (
     ),
     _TC(
         "dense weights in steps",
-        tflite_weights(0, in_steps, kind="FULLY_CONNECTED"),
+        tflite_weights(0, in_bits(4), kind="FULLY_CONNECTED"),
         "features",
         WEIGHTS,
     ),
@@ -156,6 +157,8 @@ FAULTS = (
         "trunk.0.relu|trunk.0.bn",
         ("clipped", *REPLACED),
     ),
+    _HC("kernel in 6 bits", tflite_weights(1, in_bits(6)), "trunk.1.bn|trunk.1.relu", WEIGHTS),
+    _HA("kernel in 6 bits", tflite_weights(2, in_bits(6)), _X1, WEIGHTS),
     _HA("sigmoid for tanh", t.retyped("TANH", 1, "LOGISTIC"), _S1T, REPLACED),
     _HA("mul to add", t.retyped("MUL", 0, "ADD", t.add_options), "stages.0", ("op replaced",)),
 )

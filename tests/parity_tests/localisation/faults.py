@@ -218,7 +218,7 @@ IN_FILES: Mapping[str, Mapping[str, Fault]] = {
         ),
         "relu6": Fault(
             relu6_for_relu, "x_stream.blocks.0.2", "clipped",
-            "clipped to 0..1.5",
+            "clipped to at most 1.5",
         ),
         "pool": Fault(
             attributes(

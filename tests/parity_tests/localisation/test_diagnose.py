@@ -191,6 +191,16 @@ def test_a_fit_is_not_reported_where_a_prediction_explains_the_output() -> None:
         assert said in found.evidence
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(-np.inf, 1.2, "at most 1.2"), (-0.5, np.inf, "at least -0.5"), (-0.5, 1.2, "-0.5..1.2")],
+)
+def test_a_clip_is_reported_with_the_bounds_that_act(low: float, high: float, said: str) -> None:
+    found = diagnose(context("add", "add", MAPS, MAPS, np.clip(MAPS, low, high)))
+    assert found is not None
+    assert found.evidence.startswith(f"clipped to {said}: ")
+
+
 def test_one_value_tells_no_factor_from_a_shift() -> None:
     right, got = np.full((1, 1, 1), 40.0), np.full((1, 1, 1), 39.0)
     assert diagnose(context("mul", "mul", right, right, got)) is None
