@@ -29,6 +29,8 @@ ONNX = "ssrnet_float32.onnx"
 MARK = "AGECOMPACT_TEST_OF_KILLS"
 # How long an orphan may live.
 PATIENCE_S = 5.0
+# AGECOMPACT_KILLS replaces it; 40 take five minutes.
+_KILLS = 8
 
 
 @dataclass
@@ -142,7 +144,8 @@ def test_a_killed_verb_leaves_whole_outputs_and_no_process(
 
 
 @pytest.mark.slow
-def test_forty_kills_at_random_moments(victim: Victim) -> None:
+def test_kills_at_random_moments(victim: Victim) -> None:
+    kills = int(os.environ.get("AGECOMPACT_KILLS", _KILLS))
     randomly = random.Random(11)
     lasted = {}
     for verb in victim.verbs:
@@ -152,13 +155,13 @@ def test_forty_kills_at_random_moments(victim: Victim) -> None:
         assert process.returncode == 0, errors.decode()
         lasted[verb] = time.monotonic() - started
     ended: dict[str, int] = dict.fromkeys(map(str, (*SIGNALS, "finished")), 0)
-    for _ in range(10):
+    for _ in range(kills // len(victim.verbs)):
         for verb, number in zip(victim.verbs, randomly.sample(SIGNALS, 4), strict=True):
             code = victim.kill(verb, number, randomly.uniform(0, lasted[verb]))
             assert code in conventional(number), (verb, number)
             ended["finished" if code == 0 else str(number)] += 1
-    print(f"40 kills: {ended}, whole runs took {lasted} s")
-    assert ended["finished"] < 20
+    print(f"{kills} kills: {ended}, whole runs took {lasted} s")
+    assert ended["finished"] < kills / 2
     for verb in victim.verbs:
         with victim.start(verb) as process:
             _, errors = process.communicate(timeout=600)
