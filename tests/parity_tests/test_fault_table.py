@@ -23,7 +23,7 @@ def test_every_fault_has_its_own_name_and_a_place() -> None:
 @pytest.mark.slow
 def test_faults_are_caught_and_located(build_of: BuildOf, tmp_path: Path) -> None:
     found: list[Outcome] = []
-    # The whole table, a quarter of an hour of CPU, is `python -m tests.parity_tests.faults.table`.
+    # The whole table, which takes six minutes, is `python -m tests.parity_tests.faults.table`.
     every = int(os.environ.get("AGECOMPACT_FAULTS_EVERY", _EVERY))
     for model in dict.fromkeys(fault.model for fault in FAULTS):
         folder = tmp_path / model
