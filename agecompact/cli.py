@@ -44,6 +44,8 @@ VERBS = {
         "agecompact.commands.evaluate:command", "Measure the error of weights or artefacts."
     ),
     "lemur": Verb("agecompact.commands.lemur:command", "Export networks for LEMUR (nn-dataset)."),
+    "init": Verb("agecompact.commands.init:command", "Write a project file for your own network."),
+    "check": Verb("parity_tests.project_command:check", "Run a project's network on faces, once."),
     "export": Verb("export.command:export", "Convert weights to ONNX, TFLite and Core ML."),
     "verify": Verb("export.command:verify", "Check a build folder against its manifests."),
     "parity": Verb("parity_tests.command:command", "Check artefacts against PyTorch, in years."),

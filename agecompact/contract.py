@@ -7,27 +7,38 @@ it, so that running an artefact never needs the Python model.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from agecompact.errors import UsageError
+from agecompact.outputs import Output, Reading
+
+__all__ = ["Contract", "Crop", "Image", "Output", "Quantization", "Reading", "Tensor"]
 
 Image = npt.NDArray[np.uint8]
-Tensor = npt.NDArray[np.float32] | npt.NDArray[np.uint8]
+Tensor = npt.NDArray[np.float32 | np.float16 | np.uint8 | np.int8]
 
-ColorOrder = Literal["BGR", "RGB"]
+ColorOrder = Literal["BGR", "RGB", "GREY"]
 Layout = Literal["NCHW", "NHWC"]
 Interpolation = Literal["area", "linear"]
-Dtype = Literal["float32", "uint8"]
-Unit = Literal["years", "score"]
+Dtype = Literal["float32", "float16", "uint8", "int8"]
 
 # Inputs are allocated by the contract in a foreign file. No face network for a phone needs more.
 _MOST_PIXELS = 1024
 _MOST_CROPS = 16
+_MOST_OUTPUTS = 16
+_LEVELS = 256
+_INTEGERS = frozenset({"uint8", "int8"})
+# What version 1 can hold; a contract that needs no more is still written as version 1, so that
+# programs which read it go on working.
+OLD_UNITS = frozenset({"years", "score"})
+_OLD_DTYPES = frozenset({"float32", "uint8"})
+_OLD_OUTPUT = ("name", "unit", "minimum", "maximum")
 
 
 @dataclass(frozen=True)
@@ -57,60 +68,76 @@ class Crop:
 
 
 @dataclass(frozen=True)
-class Output:
-    """The model's output.
+class Quantization:
+    """How a tensor of integers stands for real numbers: `scale` * (integer - `zero_point`)."""
 
-    Attributes:
-        name: Name of the output tensor, `(N, 1)` float32.
-        unit: `years` for an age, `score` for a value from 0 to 1.
-        minimum: Smallest value that the graph can output; None if it has no lower bound.
-        maximum: Largest value that the graph can output; None if it has no upper bound.
-    """
+    scale: float
+    zero_point: int
 
-    name: str
-    unit: Unit
-    minimum: float | None = None
-    maximum: float | None = None
+    def __post_init__(self) -> None:
+        if not 0 < self.scale < math.inf:
+            raise UsageError("the scale of a quantisation must be positive")
+
+    def real(self, integers: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
+        """The real numbers that integers stand for, of the same shape."""
+        centred = np.asarray(integers, np.float64) - self.zero_point
+        numbers: npt.NDArray[np.float64] = centred * self.scale
+        return numbers
+
+    def __str__(self) -> str:
+        return f"scale {self.scale:g} and zero point {self.zero_point}"
 
 
 @dataclass(frozen=True)
 class Contract:
-    """The inputs and the output of a model.
+    """The inputs and the outputs of a model.
 
     A chip is a square image of an aligned face, framed as in UTKFace (`agecompact.faces` makes one
     from any photo). Each crop of it is resized to `height` x `width`, converted to `color_order`,
-    scaled from 0..255 to `value_range`, normalised as (x - mean) / std per channel, and transposed
-    to `layout`.
+    scaled from 0..255 to `value_range`, normalised as (x - mean) / std per channel, quantised if
+    the tensor is, and transposed to `layout`.
 
     Attributes:
         crops: The inputs, in the model's order.
         height: Input height in pixels.
         width: Input width in pixels.
-        color_order: Channel order of the tensor.
+        color_order: Channels of the tensor, in order; `GREY` is one, the luma of ITU-R BT.601.
+        outputs: The outputs, in the model's order.
         value_range: Values of 0 and 255 before mean and std are applied.
-        mean: Per-channel mean in `color_order`, in units of `value_range`.
-        std: Per-channel standard deviation, in the same order and units.
+        mean: Per-channel mean in `color_order`, in units of `value_range`; empty for zeros.
+        std: Per-channel standard deviation, in the same order and units; empty for ones.
         layout: Axis order of the tensor.
-        dtype: Element type of the tensor; `uint8` if the graph itself normalises the image.
+        dtype: Element type of the tensor. Integers without a `quantization` are the levels of the
+            image itself, which the graph normalises.
         interpolation: Resampling filter, OpenCV's `INTER_AREA` or `INTER_LINEAR`.
-        output: The output.
+        quantization: Of tensors of integers, as the file has it; None if they are not quantised.
     """
 
-    SCHEMA_VERSION: ClassVar[int] = 1
+    SCHEMA_VERSION: ClassVar[int] = 2
 
     crops: tuple[Crop, ...]
     height: int
     width: int
     color_order: ColorOrder
-    output: Output
+    outputs: tuple[Output, ...]
     value_range: tuple[float, float] = (0.0, 255.0)
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
     layout: Layout = "NCHW"
     dtype: Dtype = "float32"
     interpolation: Interpolation = "area"
+    quantization: Quantization | None = None
 
     def __post_init__(self) -> None:
+        for field, usual in (("mean", 0.0), ("std", 1.0)):
+            given = getattr(self, field)
+            object.__setattr__(self, field, tuple(given) or (usual,) * self.channels)
+            if len(getattr(self, field)) != self.channels:
+                raise UsageError(
+                    f"a contract of {self.color_order} images needs {self.channels} numbers in its "
+                    f"{field}",
+                    why=f"this one has {len(given)}",
+                )
         if not 1 <= len({crop.name for crop in self.crops}) == len(self.crops) <= _MOST_CROPS:
             raise UsageError(
                 f"a contract needs 1 to {_MOST_CROPS} crops, and each crop its own name"
@@ -122,6 +149,73 @@ class Contract:
             )
         if any(s <= 0 for s in self.std):
             raise UsageError("a contract's std must be positive")
+        if not 1 <= len({each.name for each in self.outputs}) == len(self.outputs) <= _MOST_OUTPUTS:
+            raise UsageError(
+                f"a contract needs 1 to {_MOST_OUTPUTS} outputs, and each output its own name"
+            )
+        if self.quantization is not None and self.dtype not in _INTEGERS:
+            raise UsageError(
+                f"a tensor of {self.dtype} is not quantised",
+                fix="drop the quantization, or make the dtype uint8 or int8",
+            )
+        if self.dtype == "int8" and self.quantization is None:
+            raise UsageError("a tensor of int8 needs its quantization: a scale and a zero point")
+
+    @staticmethod
+    def of_version(version: Any, fields: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The fields of an older version as those of the present one; None if it is not read."""
+        if version != 1:
+            return None
+        kept = {name: value for name, value in fields.items() if name != "output"}
+        return {**kept, "outputs": [fields["output"]]} if "output" in fields else kept
+
+    def to_version(self, fields: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+        """The oldest version that holds this contract, which the most programs read."""
+        first, *others = self.outputs
+        plain = Output(first.name, first.unit, first.minimum, first.maximum)
+        old = (
+            first == plain
+            and not others
+            and first.unit in OLD_UNITS
+            and self.dtype in _OLD_DTYPES
+            and self.channels == 3
+            and self.quantization is None
+        )
+        if not old:
+            return self.SCHEMA_VERSION, dict(fields)
+        output = {name: fields["outputs"][0][name] for name in _OLD_OUTPUT}
+        kept = {n: value for n, value in fields.items() if n not in ("outputs", "quantization")}
+        return 1, {**kept, "output": output}
+
+    @property
+    def channels(self) -> int:
+        """Number of channels of an input tensor."""
+        return 1 if self.color_order == "GREY" else 3
+
+    @property
+    def takes_levels(self) -> bool:
+        """Whether the inputs are the levels of the image, 0 to 255, which the graph normalises."""
+        return self.dtype == "uint8" and self.quantization is None
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the output tensors, in the model's order."""
+        return tuple(output.name for output in self.outputs)
+
+    def only_output(self, verb: str) -> Output:
+        """The output, for what works with one value.
+
+        Args:
+            verb: What needs it, for the error message.
+
+        Raises:
+            UsageError: There are several outputs, or it has several values.
+        """
+        first, *others = self.outputs
+        if others or first.size != 1:
+            values = ", ".join(f"{o.name} ({o.size})" for o in self.outputs)
+            raise UsageError(f"{verb} needs a network with one value", why=f"it has {values}")
+        return first
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -132,8 +226,8 @@ class Contract:
     def input_shape(self) -> tuple[int, int, int, int]:
         """Shape of each input tensor at batch 1, in `layout`."""
         if self.layout == "NCHW":
-            return (1, 3, self.height, self.width)
-        return (1, self.height, self.width, 3)
+            return (1, self.channels, self.height, self.width)
+        return (1, self.height, self.width, self.channels)
 
     def crop(self, chip: Image) -> dict[str, Image]:
         """Cuts a face chip into the model's crops.
@@ -160,12 +254,12 @@ class Contract:
             image: uint8 HWC, BGR, any size.
 
         Returns:
-            float32 or uint8, as `dtype`, of shape `input_shape`.
+            An array of `dtype`, of shape `input_shape`.
 
         Raises:
             UsageError: The image is not uint8 HWC with three channels.
         """
-        return np.ascontiguousarray(self.stack([image]))  # type: ignore[return-value]
+        return np.ascontiguousarray(self.stack([image]))
 
     def stack(self, images: Sequence[Image]) -> Tensor:
         """Converts crops of many faces to one batch.
@@ -174,20 +268,30 @@ class Contract:
             images: uint8 HWC, BGR, any size each; at least one.
 
         Returns:
-            float32 or uint8, as `dtype`, of shape `input_shape` except for the first axis. Memory
-            is always in NHWC order; for NCHW it is a transposed view.
+            An array of `dtype`, of shape `input_shape` except for the first axis. Memory is always
+            in NHWC order; for NCHW it is a transposed view.
 
         Raises:
             UsageError: An image is not uint8 HWC with three channels.
         """
         import cv2
 
-        batch: Tensor = np.empty((len(images), self.height, self.width, 3), self.dtype)
-        table = self.table()
+        shape = (self.height, self.width, self.channels)
+        batch: Tensor = np.empty((len(images), *shape), self.dtype)
+        table = self._quantized(self.table())
         for place, image in zip(batch, images, strict=True):
             pixels = self.pixels(image)
-            place[:] = pixels if self.dtype == "uint8" else cv2.LUT(pixels, table)
-        return batch if self.layout == "NHWC" else np.transpose(batch, (0, 3, 1, 2))  # type: ignore[return-value]
+            place[:] = pixels if self.takes_levels else cv2.LUT(pixels, table).reshape(shape)
+        return batch if self.layout == "NHWC" else np.transpose(batch, (0, 3, 1, 2))
+
+    def _quantized(self, values: npt.NDArray[np.float32]) -> Tensor:
+        """Values as the tensor holds them; float16 is made of float32, as OpenCV has none."""
+        if self.quantization is None:
+            return values
+        limits = np.iinfo(self.dtype)
+        steps = np.rint(values / np.float32(self.quantization.scale)) + self.quantization.zero_point
+        made: Tensor = np.clip(steps, limits.min, limits.max).astype(self.dtype)
+        return made
 
     def pixels(self, image: Image) -> Image:
         """Resizes one crop and puts it into the model's colour order; `table` does the rest.
@@ -196,7 +300,7 @@ class Contract:
             image: uint8 HWC, BGR, any size.
 
         Returns:
-            uint8 HWC of the model's size.
+            uint8 HWC of the model's size, C as `channels`.
 
         Raises:
             UsageError: The image is not uint8 HWC with three channels.
@@ -214,12 +318,14 @@ class Contract:
         resized = cv2.resize(image, size, interpolation=filters[self.interpolation])
         if self.color_order == "RGB":
             cv2.cvtColor(resized, cv2.COLOR_BGR2RGB, dst=resized)
+        if self.color_order == "GREY":
+            resized = cv2.cvtColor(resized, cv2.COLOR_BGR2GRAY)[..., np.newaxis]
         return resized  # type: ignore[return-value]
 
     def table(self) -> npt.NDArray[np.float32]:
-        """Input values of the 256 pixel levels in each channel, `(1, 256, 3)` in `color_order`."""
+        """Input values of the 256 pixel levels in each channel, `(1, 256, C)` in `color_order`."""
         low, high = self.value_range
-        levels = np.arange(256, dtype=np.float32)[np.newaxis, :, np.newaxis]
+        levels = np.arange(_LEVELS, dtype=np.float32)[np.newaxis, :, np.newaxis]
         scaled = levels * np.float32((high - low) / 255.0) + np.float32(low)
         mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
         table: npt.NDArray[np.float32] = (scaled - mean) / std

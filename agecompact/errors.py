@@ -8,8 +8,10 @@ a bug and keeps its traceback.
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable
 from enum import IntEnum
+from pathlib import Path
 
 from agecompact.text import one_line
 
@@ -33,7 +35,8 @@ class AgecompactError(Exception):
     Attributes:
         what: What failed, in one line.
         why: The cause; empty where `what` is enough.
-        fix: The command or change that fixes it; empty where there is none.
+        fix: The command or change that fixes it, or a line of text and then lines of Python; empty
+            where there is none.
         exit_code: Exit code of the process.
     """
 
@@ -57,7 +60,8 @@ class AgecompactError(Exception):
             first, *more = self.why.splitlines()
             lines += [f"why: {_short(first)}", *(f"     {_short(line.strip())}" for line in more)]
         if self.fix:
-            lines.append(f"fix: {one_line(self.fix)}")
+            first, *more = self.fix.split("\n")
+            lines += [f"fix: {one_line(first)}", *(f"     {one_line(line)}" for line in more)]
         return "\n".join(lines)
 
 
@@ -128,3 +132,14 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
 def first_line(error: BaseException) -> str:
     """Returns the first line of an exception's message, or its type if it has none."""
     return (str(error).strip().splitlines() or [repr(error)])[0]
+
+
+def failure_text(error: BaseException) -> str:
+    """An exception of a user's code in one line: its type, its message, and where it was raised."""
+    text = f"{type(error).__name__}: {first_line(error)}"
+    if isinstance(error, AgecompactError):
+        return error.summary
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return text
+    return f"{text} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from agecompact.errors import UsageError
 from agecompact.formats import FORMATS
+from agecompact.text import one_line
 
 _HEAD_BYTES = 4096
-_SAVE_AGAIN = "load it in PyTorch and save the network with agecompact.weights.checkpoints.write"
 
 
 @dataclass(frozen=True)
@@ -21,10 +23,12 @@ class _FileType:
     Attributes:
         description: For people, with its article.
         fix: What to do about it where another type is wanted; empty if that depends on the type.
+        python: Lines of Python that end the fix: `{old!r}` and `{new!r}` are names of files.
     """
 
     description: str
     fix: str = ""
+    python: tuple[str, ...] = ()
 
 
 # The first four are the names of `agecompact.formats`.
@@ -36,9 +40,48 @@ _TYPES: Mapping[str, _FileType] = {
     "keras": _FileType(
         "a Keras HDF5 file", "agecompact weights import {path} --model FAMILY --out NEW.safetensors"
     ),
-    "torch": _FileType("a PyTorch file", _SAVE_AGAIN),
-    "pickle": _FileType("a Python pickle", _SAVE_AGAIN),
+    "state dict": _FileType("a state dict"),
+    "torch": _FileType(
+        "a PyTorch file", "agecompact weights import {path} --model MODEL --out NEW.safetensors"
+    ),
+    "torchscript": _FileType(
+        "a TorchScript archive, which is a program",
+        "if you trust it, save its tensors with Python, then name {new}:",
+        (
+            "import torch; network = torch.jit.load({old!r}, map_location='cpu')",
+            "torch.save(network.state_dict(), {new!r})",
+        ),
+    ),
+    "torch.export": _FileType(
+        "a torch.export archive, which is a program",
+        "if you trust it, save its tensors with Python, then name {new}:",
+        (
+            "import torch; program = torch.export.load({old!r})",
+            "torch.save(program.state_dict, {new!r})",
+        ),
+    ),
+    "old torch": _FileType(
+        "a PyTorch file of before 2017, which can run code",
+        "if you trust it, save its tensors with Python, then name {new}:",
+        (
+            "import torch; state = torch.load({old!r}, map_location='cpu', weights_only=False)",
+            "torch.save(state, {new!r})",
+        ),
+    ),
+    "executorch": _FileType("an ExecuTorch program", "name the weights that it was made from"),
+    "pickle": _FileType(
+        "a Python pickle, which can run code",
+        "if you trust it, save its tensors with Python, then name {new}:",
+        (
+            "import pickle, torch; found = pickle.load(open({old!r}, 'rb'))",
+            "torch.save({{name: torch.as_tensor(value) for name, value in "
+            "getattr(found, 'state_dict', lambda: found)().items()}}, {new!r})",
+        ),
+    ),
     "zip": _FileType("a ZIP archive", "extract it and name a file inside"),
+    "tar": _FileType("a tar archive", "extract it and name a file inside"),
+    "gzip": _FileType("a compressed file", "extract it and name a file inside"),
+    "cut": _FileType("a ZIP archive that is cut short", "copy or download it again"),
     "image": _FileType("an image", "agecompact predict {path}"),
     "web page": _FileType("a web page", "download the file itself"),
     "lfs": _FileType("a Git LFS pointer", "git lfs pull"),
@@ -49,6 +92,11 @@ _TYPES: Mapping[str, _FileType] = {
     "unknown": _FileType("of an unknown type"),
 }
 _SIGNATURES = (
+    # `torch.save` before 1.6 and with `_use_new_zipfile_serialization=False`.
+    (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "torch"),
+    (b"\x1f\x8b", "gzip"),
+    # A tar archive whose first member `torch.save` wrote.
+    (b"sys_info\0", "old torch"),
     (b"\x89HDF\r\n\x1a\n", "keras"),
     (b"\xff\xd8\xff", "image"),
     (b"\x89PNG\r\n\x1a\n", "image"),
@@ -62,17 +110,29 @@ _TEXT_SIGNATURES = (
     ("{", "json"),
     ("[", "json"),
 )
+# By the names in a ZIP archive, below its first folder; the first that fits.
+_ARCHIVES = (
+    ("torchscript", re.compile(r"constants\.pkl|code/.*")),
+    ("torch.export", re.compile(r"archive_format|serialized_exported_program\.\w+")),
+    ("torch", re.compile(r"data\.pkl")),
+)
 # Where to get a file of the wanted type.
 _SOURCES = {
     "pytorch": "name a weights file that agecompact train or agecompact weights import wrote",
+    "state dict": "name a file that torch.save(network.state_dict(), FILE) wrote, or safetensors",
     "keras": "name the .h5 file that Keras saved",
     "image": "name a JPEG or PNG file",
 }
 
 
+def tensors_path(path: Path) -> Path:
+    """Where to save the tensors of a file that cannot be read as it is."""
+    return path.with_name(f"{path.stem}-tensors.pth")
+
+
 def describe(path: Path) -> str:
     """What a file is, with its article: `a Keras HDF5 file`, `a web page`."""
-    return _TYPES[_type_of(path)].description
+    return _TYPES[kind_of(path)].description
 
 
 def unreadable(path: Path, error: Exception, *, wanted: str) -> UsageError:
@@ -87,7 +147,7 @@ def unreadable(path: Path, error: Exception, *, wanted: str) -> UsageError:
     expected = _TYPES.get(wanted, _FileType(f"a {wanted} file"))
     return UsageError(
         f"cannot read {path} as {expected.description}",
-        why=str(error) if _type_of(path) == wanted else f"it is {describe(path)}",
+        why=str(error) if kind_of(path) == wanted else f"it is {describe(path)}",
         fix=fix_for(path, wanted=wanted),
     )
 
@@ -97,22 +157,28 @@ def fix_for(path: Path, *, wanted: str) -> str:
 
     Args:
         path: An existing file or folder.
-        wanted: What it should be: the name of a format (`pytorch`, `onnx`, ...), `keras` or
-            `image`.
+        wanted: What it should be: the name of a format (`pytorch`, `onnx`, ...), `state dict`,
+            `keras` or `image`.
     """
-    found = _type_of(path)
+    found = kind_of(path)
     if found == wanted:
         return f"copy, download or export {path} again: it is damaged or cut short"
     if fix := _TYPES[found].fix:
-        return fix.format(path=path)
-    if found in FORMATS and wanted == "pytorch":
+        old, new = str(path), str(tensors_path(path))
+        first = fix.format(path=one_line(shlex.quote(old)), new=one_line(new))
+        return "\n".join((first, *(line.format(old=old, new=new) for line in _TYPES[found].python)))
+    if found in FORMATS and wanted in ("pytorch", "state dict"):
         return "name the weights that it was exported from"
     if found in FORMATS and path.suffix != FORMATS[found].suffix:
         return f"rename it to *{FORMATS[found].suffix}"
     return _SOURCES.get(wanted, "agecompact export writes such files")
 
 
-def _type_of(path: Path) -> str:
+def kind_of(path: Path) -> str:
+    """The type of a file or folder by its content: a format's name, `torch`, `keras`, `text`, ...
+
+    `torch` is what `torch.save` writes, whatever it holds.
+    """
     if path.is_dir():
         return "coreml" if (path / "Manifest.json").is_file() else "folder"
     try:
@@ -126,9 +192,13 @@ def _type_of(path: Path) -> str:
         if head.startswith(signature):
             return name
     if head.startswith(b"PK\x03\x04"):
-        return "torch" if _holds_pickle(path) else "zip"
+        return _archive_type(path)
+    if head[257:262] == b"ustar":
+        return "tar"
     if head[4:8] == b"TFL3":
         return "tflite"
+    if head[4:6] == b"ET" and head[6:8].isdigit():
+        return "executorch"
     # A JSON header, its length before it in eight bytes.
     if head[8:9] == b"{" and head[6:8] == b"\0\0":
         return "pytorch"
@@ -139,13 +209,21 @@ def _type_of(path: Path) -> str:
     return _text_type(head)
 
 
-def _holds_pickle(path: Path) -> bool:
+def _archive_type(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
-            return any(name.endswith("data.pkl") for name in archive.namelist())
-    # zipfile raises many kinds of exceptions for a damaged directory.
+            names = archive.namelist()
+    # zipfile raises many kinds of exceptions for a damaged directory, which is at the end.
     except Exception:
-        return False
+        return "cut"
+    return _type_by_names([name.partition("/")[2] for name in names])
+
+
+def _type_by_names(names: Sequence[str]) -> str:
+    for kind, pattern in _ARCHIVES:
+        if any(pattern.fullmatch(name) for name in names):
+            return kind
+    return "zip"
 
 
 def _text_type(head: bytes) -> str:

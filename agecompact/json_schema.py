@@ -40,6 +40,27 @@ def document(kind: type, *, title: str, version: int, items: str, **more: type) 
     }
 
 
+def object_document(kind: type, *, title: str, version: int) -> dict[str, Any]:
+    """The schema (draft 2020-12) of a file that holds one dataclass.
+
+    Args:
+        kind: The dataclass.
+        title: What the file is.
+        version: Its `schema_version`.
+    """
+    definitions: dict[str, Any] = {}
+    _reference(kind, definitions)
+    own = definitions.pop(kind.__name__)
+    return {
+        "$schema": _DIALECT,
+        "title": title,
+        **own,
+        "required": ["schema_version", *own["required"]],
+        "properties": {"schema_version": {"const": version}, **own["properties"]},
+        "$defs": definitions,
+    }
+
+
 def _schema(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     origin = get_origin(hint)
     if origin is Annotated:
@@ -71,7 +92,9 @@ def _reference(kind: type, definitions: dict[str, Any]) -> dict[str, Any]:
             "description": (kind.__doc__ or "").strip().splitlines()[0],
             "type": "object",
             "required": [
-                f.name for f in dataclasses.fields(kind) if f.default is dataclasses.MISSING
+                f.name
+                for f in dataclasses.fields(kind)
+                if f.default is f.default_factory is dataclasses.MISSING
             ],
             "additionalProperties": False,
             "properties": {

@@ -23,8 +23,8 @@ _COLUMNS: tuple[tuple[Column, Callable[[ArtifactSummary], str]], ...] = (
     (Column("model", "name"), lambda s: s.model),
     (Column("artefact", "name"), lambda s: s.artifact),
     (Column("size", "number"), lambda s: f"{s.file_bytes / 1e3:,.1f} kB"),
-    (Column("parity max", "number"), lambda s: error_text(s.max_years, s.unit)),
-    (Column("parity p99", "number", rank=3), lambda s: error_text(s.p99_years, s.unit)),
+    (Column("parity max", "number"), lambda s: error_text(s.max_error, s.unit)),
+    (Column("parity p99", "number", rank=3), lambda s: error_text(s.p99_error, s.unit)),
     (
         Column("latency", rank=1),
         lambda s: DASH if s.ratio is None else _marked(f"{s.ratio:.2f}x", s.ratio_invalid),
@@ -45,8 +45,8 @@ class ArtifactSummary:
         model: Registered id.
         artifact: File name.
         file_bytes: Size.
-        max_years: Largest error against PyTorch; None if not compared here.
-        p99_years: 99th percentile of the error; None if not compared here.
+        max_error: Largest error against PyTorch; None if not compared here.
+        p99_error: 99th percentile of the error; None if not compared here.
         unit: Unit of both.
         ratio: Latency relative to the model's float32 TFLite file, on the same host with the same
             number of threads; None if not measured here.
@@ -60,8 +60,8 @@ class ArtifactSummary:
     model: str
     artifact: str
     file_bytes: int
-    max_years: float | None
-    p99_years: float | None
+    max_error: float | None
+    p99_error: float | None
     unit: str
     ratio: float | None
     ratio_invalid: str
@@ -105,9 +105,9 @@ def _summary(
         model=build.manifest.model,
         artifact=entry.file,
         file_bytes=entry.bytes,
-        max_years=result.max_years if result else None,
-        p99_years=result.p99_years if result else None,
-        unit=build.manifest.contract.output.unit,
+        max_error=result.max_error if result else None,
+        p99_error=result.p99_error if result else None,
+        unit=result.unit if result else build.manifest.contract.outputs[0].compared_unit,
         ratio=timed.ratio.median if timed and timed.ratio else None,
         ratio_invalid=_why_invalid(timed) if timed else "",
         instructions=tuple(_count(r) for r in records if r.instructions),

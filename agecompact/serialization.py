@@ -2,7 +2,8 @@
 
 A missing field, an unknown field and a value of the wrong type are errors that name the field; so
 are NaN, `"no"` for a bool and 2.7 for an int. A dataclass with a `SCHEMA_VERSION` has a
-`schema_version` in its JSON, also when it is nested in another dataclass.
+`schema_version` in its JSON, also when it is nested in another dataclass. One that also reads and
+writes older versions implements `SeveralVersions`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,16 @@ import tomllib
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast, get_args, get_origin
+from typing import (
+    Any,
+    Literal,
+    Protocol,
+    TypeVar,
+    cast,
+    get_args,
+    get_origin,
+    runtime_checkable,
+)
 
 import cattrs
 from cattrs.cols import homogenous_tuple_structure_factory
@@ -37,6 +47,24 @@ _MAX_REASONS = 5
 _NAMES = {bool: "true or false", int: "an integer", float: "a number", str: "text"}
 
 _T = TypeVar("_T")
+
+
+@runtime_checkable
+class SeveralVersions(Protocol):
+    """A dataclass with a `SCHEMA_VERSION` that reads and writes older versions as well."""
+
+    @staticmethod
+    def of_version(version: Any, fields: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The fields of another version as those of the present one; None if it is not read."""
+        ...
+
+    def to_version(self, fields: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+        """The version to write, and its fields.
+
+        Args:
+            fields: Those of the present version, as JSON values.
+        """
+        ...
 
 
 class SchemaVersionError(ValueError):
@@ -257,18 +285,30 @@ def _fields(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]
         if version is None:
             return fields(value, own)
         found = value.get(VERSION_KEY)
+        content = {k: v for k, v in value.items() if k != VERSION_KEY}
+        if type(found) is int and found != version and hasattr(kind, "of_version"):
+            older = kind.of_version(found, content)
+            if older is not None:
+                return fields(older, own)
         if found != version or isinstance(found, bool):
             raise SchemaVersionError(
                 f"it has schema version {shown(found)}, this agecompact reads version {version}"
             )
-        return fields({k: v for k, v in value.items() if k != VERSION_KEY}, own)
+        return fields(content, own)
 
     return hook
 
 
 def _versioned_fields(kind: Any, converter: cattrs.Converter) -> Callable[[Any], Any]:
     fields = make_dict_unstructure_fn(kind, converter)
-    return lambda value: {VERSION_KEY: _version(kind), **fields(value)}
+
+    def hook(value: Any) -> dict[str, Any]:
+        version, content = _version(kind), fields(value)
+        if isinstance(value, SeveralVersions):
+            version, content = value.to_version(content)
+        return {VERSION_KEY: version, **content}
+
+    return hook
 
 
 def _reasons(error: BaseException) -> list[str]:

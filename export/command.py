@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from agecompact.artifacts import manifest
+from agecompact.artifacts import manifest, onnx_source
 from agecompact.console.common import emit, json_option, progress, say, screen
+from agecompact.console.groups import BUILD, BUILDS
+from agecompact.console.models import model_file, named_model
 from agecompact.errors import ConversionError, GateError, UsageError
-from agecompact.formats import EXPORTED, PRECISIONS
-from agecompact.models import registry
+from agecompact.formats import EXPORTED, PRECISIONS, Target
+from agecompact.models import project, registry
 from agecompact.runtimes.reading import Reader
 from agecompact.serialization import unstructure
 from agecompact.weights import checkpoints
@@ -24,9 +27,21 @@ from export.verify import check
 if TYPE_CHECKING:
     from rich.console import Console
 
-_OUT = Path("build")
 _FORMATS = ", ".join(EXPORTED)
 _PRECISIONS = ", ".join(precision.flag for precision in PRECISIONS.values())
+
+
+@dataclass(frozen=True)
+class Source:
+    """Weights to export.
+
+    Attributes:
+        weights: The weights file.
+        given: The file that the user named for them; None for released weights.
+    """
+
+    weights: Path
+    given: Path | None
 
 
 @click.command()
@@ -35,11 +50,11 @@ _PRECISIONS = ", ".join(precision.flag for precision in PRECISIONS.values())
 @click.option(
     "--weights",
     type=click.Path(path_type=Path),
-    help="Use these, not the released ones.",
+    help="A weights file, or a state dict of MODEL, instead of its released weights.",
 )
 @click.option("--format", "formats", multiple=True, help=f"One of {_FORMATS}; repeatable.")
 @click.option("--precision", "precisions", multiple=True, help=f"One of {_PRECISIONS}; repeatable.")
-@click.option("--out", type=click.Path(path_type=Path), default=_OUT, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=BUILDS, show_default=True)
 @click.option("--dynamic-batch", is_flag=True, help="Let the ONNX file take batches of 1 to 64.")
 @click.option(
     "--input",
@@ -72,14 +87,20 @@ def export(
     come from the same weights and tools; what is removed is listed.
     """
     chosen = targets.select(formats, precisions)
-    sources = _sources(models, every, weights)
+    _check_input_kind(input_kind, chosen)
     console = screen(json_target)
+    sources = _sources(models, every, weights, console)
+    if not formats and any(each.weights.suffix == onnx_source.SUFFIX for each in sources):
+        chosen = tuple(target for target in chosen if target.format.name != "coreml")
+        say(console, "no Core ML packages: they are made of PyTorch networks, not of ONNX files")
     written = []
     names = {(target.format.name, target.precision.name) for target in chosen}
     formats_chosen = {target.format.name for target in chosen}
     with progress(console, "export", len(sources) * len(formats_chosen)) as stages:
         for source in sources:
-            request = pipeline.Request(source, chosen, out, dynamic_batch, input_kind, keep_going)
+            request = pipeline.Request(
+                source.weights, chosen, out, dynamic_batch, input_kind, keep_going, source.given
+            )
             written.append(pipeline.export(request, stages))
     for each in written:
         for entry in each.manifest.artifacts:
@@ -113,7 +134,7 @@ def _say_removed(console: Console, removed: Sequence[Removed]) -> None:
 
 
 @click.command()
-@click.argument("build", type=click.Path(path_type=Path), default=_OUT)
+@click.argument("build", type=BUILD, default=BUILDS)
 @json_option
 def verify(build: Path, json_target: str | None) -> None:
     """Check the hash and the metadata of every file of a build, and that it holds nothing else."""
@@ -132,28 +153,50 @@ def verify(build: Path, json_target: str | None) -> None:
     say(screen(json_target), f"{build}: {len(folders)} models, {count} artefacts, all intact")
 
 
-def _sources(models: tuple[str, ...], every: bool, weights: Path | None) -> list[Path]:
-    """The weights files to export: the given one, or the released ones of the named models."""
-    for model_id in models:
-        registry.get(model_id)
-    if weights is not None:
-        if every or len(models) > 1:
-            raise UsageError(
-                "--weights exports one model", fix="export each weights file on its own"
-            )
-        found = checkpoints.read(weights).model_id
-        if models and models[0] != found:
-            raise UsageError(
-                f"{weights} are weights of '{found}', not of '{models[0]}'",
-                fix=f"agecompact export {found} --weights {weights}",
-            )
-        return [weights]
+def _check_input_kind(input_kind: InputKind, chosen: Sequence[Target]) -> None:
+    """Refuses image inputs where no chosen format has them.
+
+    Raises:
+        UsageError: No Core ML package was asked for.
+    """
+    if input_kind == "image" and all(target.format.name != "coreml" for target in chosen):
+        raise UsageError(
+            "only Core ML packages have image inputs",
+            why=f"the formats are {', '.join(dict.fromkeys(t.format.name for t in chosen))}",
+            fix="leave out --input, or add --format coreml",
+        )
+
+
+def _sources(
+    models: tuple[str, ...], every: bool, weights: Path | None, console: Console
+) -> list[Source]:
+    """The weights files to export: the given one, or those of the named models.
+
+    One that is made of a state dict exists until the verb ends.
+    """
+    if weights is not None and (every or len(models) > 1):
+        raise UsageError("--weights exports one model", fix="export each weights file on its own")
     if every:
         models = tuple(filter(checkpoints.is_released, registry.MODELS))
-    if not models:
+    if not models and weights is None:
         raise UsageError(
             "no model named",
             why=f"known: {', '.join(registry.MODELS)}",
             fix="agecompact export ssrnet, or agecompact export --all",
         )
-    return [checkpoints.released_path(model_id) for model_id in models]
+    chosen = [named_model(model) for model in models]
+    for name, _ in chosen:
+        registry.get(name)
+    context, sources = click.get_current_context(), []
+    unnamed: list[tuple[str | None, Path | None]] = [(None, None)]
+    for model_id, own in chosen or unnamed:
+        naming = "agecompact export {model} --weights {path}"
+        opening = model_file(model_id, weights or own, None, console, naming=naming)
+        sources.append(Source(context.with_resource(opening), _given(model_id, weights)))
+    return sources
+
+
+def _given(model_id: str | None, weights: Path | None) -> Path | None:
+    """The file that the user named: a project file, or weights; None for released weights."""
+    owner = project.active().get(model_id or "")
+    return weights or (owner.path if owner else None)

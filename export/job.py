@@ -13,7 +13,7 @@ from agecompact.artifacts.metadata import ArtifactMetadata
 from agecompact.contract import Contract
 from agecompact.formats import Target
 from agecompact.models import registry
-from agecompact.weights.checkpoints import Weights
+from export.source import Source
 
 InputKind = Literal["tensor", "image"]
 
@@ -85,12 +85,12 @@ def versions_of(*distributions: str) -> dict[str, str]:
 
 
 def metadata_for(
-    weights: Weights, target: Target, versions: Mapping[str, str], **changes: Any
+    weights: Source, target: Target, versions: Mapping[str, str], **changes: Any
 ) -> ArtifactMetadata:
     """The metadata of an artefact.
 
     Args:
-        weights: The weights that it is converted from.
+        weights: What it is converted from.
         target: Its format and precision.
         versions: Versions of the tools that made it.
         **changes: Fields of the contract that differ from PyTorch's, such as `layout`.

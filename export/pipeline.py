@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +29,7 @@ from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
 from agecompact.scratch import raise_if_full, scratch_folder
 from agecompact.serialization import read_versioned, write_versioned
 from agecompact.weights import checkpoints
+from export import source as sources
 from export.job import Conversion, InputKind, Job, Reply
 from export.publish import Published, publish
 
@@ -50,6 +50,8 @@ class Request:
         dynamic_batch: Leave the batch axis of the ONNX file open.
         input_kind: Type of the inputs of a Core ML package.
         keep_going: If a conversion fails, record it in the manifest and make the others.
+        given: The file that the user named, if the weights are not the released ones: the weights
+            file itself, or the state dict that it was made of.
     """
 
     weights: Path
@@ -58,6 +60,7 @@ class Request:
     dynamic_batch: bool = False
     input_kind: InputKind = "tensor"
     keep_going: bool = False
+    given: Path | None = None
 
 
 def export(request: Request, stages: Stages = _SILENT) -> Published:
@@ -80,19 +83,12 @@ def export(request: Request, stages: Stages = _SILENT) -> Published:
         ConversionError: A converter failed, and `keep_going` is not set.
         OutputError: `out` cannot be written to, or the disk is full.
     """
-    # Imports torch; a misspelt format is reported without waiting for it.
-    from agecompact.models import complexity
-
-    weights = checkpoints.read(request.weights)
-    measured = complexity.measure(weights.network(), weights.contract)
+    weights = sources.read(request.weights)
+    measured = sources.measure(weights)
     make_folder(request.out)
     _refuse_foreign(request.out / weights.model_id)
     with output_errors(request.out), scratch_folder(request.out) as scratch:
-        copied = scratch / f"{weights.model_id}.safetensors"
-        shutil.copyfile(request.weights, copied)
-        if weights.card:
-            # The terms in the artefacts' metadata come from the card.
-            shutil.copyfile(checkpoints.card_path(request.weights), checkpoints.card_path(copied))
+        copied = sources.copied(weights, scratch)
         entries, not_made = _run_stages(request, copied, scratch, stages)
         made = manifest.Manifest(
             model=weights.model_id,
@@ -110,7 +106,7 @@ def export(request: Request, stages: Stages = _SILENT) -> Published:
         released = checkpoints.is_released(weights.model_id) and (
             checkpoints.released_path(weights.model_id) == request.weights
         )
-        source = None if released else request.weights
+        source = None if released else request.given or request.weights
         return publish(made, scratch, request.out, source)
 
 

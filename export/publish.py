@@ -21,6 +21,7 @@ from agecompact.artifacts.manifest import Build, Entry, Manifest, NotMade
 from agecompact.errors import UsageError
 from agecompact.files import locked, sha256_of, updated_path
 from agecompact.formats import TARGETS
+from agecompact.models.project import is_project
 from agecompact.scratch import PREFIX
 
 _PARITY = ("parity.json", "parity.xml")
@@ -63,7 +64,8 @@ def publish(made: Manifest, scratch: Path, out: Path, source: Path | None) -> Pu
         made: What was made: `scratch/<weights>` and `scratch/<format>/<artefact>`.
         scratch: Its folder.
         out: The build root.
-        source: The weights file that the user gave; None for the released weights.
+        source: The file that the user gave: weights, or a project file; None for the released
+            weights.
 
     Raises:
         OutputError: The build cannot be written.
@@ -212,9 +214,20 @@ def _export(made: Manifest, file: str, out: Path, source: Path | None) -> str:
     target = next((t for t in TARGETS if t.file_name(made.model) == file), None)
     if target is None:
         return ""
-    what = [made.model] if source is None else ["--weights", str(source)]
+    if source is not None and is_project(source):
+        what = [str(source)]
+    else:
+        what = [made.model, *([] if source is None else ["--weights", str(source)])]
     return shlex.join(
-        ["agecompact", "export", *what, "--format", target.format.name, "--out", str(out)]
+        [
+            "agecompact",
+            "export",
+            *what,
+            "--format",
+            target.format.name,
+            "--out",
+            str(out),
+        ]
     )
 
 

@@ -17,12 +17,15 @@ import torch
 from torch import Tensor, nn
 
 from agecompact import __version__
-from agecompact.artifacts import metadata
-from agecompact.contract import Contract
+from agecompact.artifacts import metadata, onnx_source
+from agecompact.contract import Contract, Output, Reading
+from agecompact.errors import ConversionError
 from agecompact.formats import FORMATS, PRECISIONS, Target
 from agecompact.models import registry
 from agecompact.models.complexity import example_inputs, fold_batch_norm
+from agecompact.models.returned import conform
 from agecompact.weights import checkpoints
+from export import source as sources
 from export.job import Conversion, Job, metadata_for, versions_of
 from export.mixed_precision import computes_in_float16
 
@@ -46,23 +49,27 @@ class _FromImage(nn.Module):
         super().__init__()
         self.network = network
         low, high = contract.value_range
-        std = torch.tensor(contract.std).view(1, 3, 1, 1)
-        mean = torch.tensor(contract.mean).view(1, 3, 1, 1)
+        std = torch.tensor(contract.std).view(1, -1, 1, 1)
+        mean = torch.tensor(contract.mean).view(1, -1, 1, 1)
         self.register_buffer("scale", (high - low) / 255.0 / std)
         self.register_buffer("bias", (low - mean) / std)
 
-    def forward(self, *images: Tensor) -> Tensor:
+    def forward(self, *images: Tensor) -> Any:
         scale, bias = self.get_buffer("scale"), self.get_buffer("bias")
-        output: Tensor = self.network(*(image * scale + bias for image in images))
-        return output
+        return self.network(*(image * scale + bias for image in images))
 
 
 def convert(job: Job) -> Conversion:
     """Converts the network of a weights file to `.mlpackage` folders with float32 input and output.
 
     With `input_kind="image"` the inputs are Core ML images of the contract's colour order. The
-    contract inside then states uint8 and RGB: Core ML reorders the channels itself.
+    contract inside then states uint8 and RGB, or grey: Core ML reorders the channels itself.
     """
+    if job.weights.suffix == onnx_source.SUFFIX:
+        raise ConversionError(
+            "Core ML packages are made of PyTorch networks, and this one is an ONNX file",
+            fix="leave Core ML out: --format onnx --format tflite",
+        )
     # coremltools imports TensorFlow if it is installed: seconds, for converters of Keras models.
     sys.modules.setdefault("tensorflow", None)  # type: ignore[arg-type]
     import coremltools as ct
@@ -72,17 +79,17 @@ def convert(job: Job) -> Conversion:
     weights = checkpoints.read(job.weights)
     contract = weights.contract
     # The package then holds exactly these constants, and parity compares them bit by bit.
-    network = fold_batch_norm(weights.network())
+    network = conform(fold_batch_norm(weights.network()), contract)
     changes: dict[str, Any] = {}
     if job.input_kind == "image":
         network = _FromImage(network, contract).eval()
         changes = {
             "dtype": "uint8",
             "layout": "NHWC",
-            "color_order": "RGB",
+            "color_order": "GREY" if contract.channels == 1 else "RGB",
             "value_range": (0.0, 255.0),
-            "mean": (0.0, 0.0, 0.0),
-            "std": (1.0, 1.0, 1.0),
+            "mean": (),
+            "std": (),
         }
     with torch.no_grad():
         traced = torch.jit.trace(  # type: ignore[no-untyped-call]
@@ -95,31 +102,35 @@ def convert(job: Job) -> Conversion:
             traced,
             convert_to="mlprogram",
             inputs=_inputs(ct, contract, job.input_kind == "image"),
-            outputs=[ct.TensorType(name=contract.output.name, dtype=_FLOAT)],
+            outputs=[ct.TensorType(name=name, dtype=_FLOAT) for name in contract.output_names],
             minimum_deployment_target=ct.target.iOS16,
             compute_precision=_COMPUTE[precision](ct),
             skip_model_load=True,
         )
-        _describe(model, metadata_for(weights, target, versions, **changes))
+        _describe(model, metadata_for(sources.read(job.weights), target, versions, **changes))
         model.save(str(job.folder / target.file_name(weights.model_id)))
     return Conversion("coremltools", versions, model.get_spec().specificationVersion)
 
 
 def _inputs(ct: Any, contract: Contract, as_image: bool) -> list[Any]:
     # New objects for each call, because ct.convert changes them.
-    shape = (1, 3, contract.height, contract.width)
+    shape = (1, contract.channels, contract.height, contract.width)
     if not as_image:
         return [ct.TensorType(n, shape, dtype=_FLOAT) for n in contract.input_names]
-    layout = {"BGR": ct.colorlayout.BGR, "RGB": ct.colorlayout.RGB}[contract.color_order]
+    layouts = {
+        "BGR": ct.colorlayout.BGR,
+        "RGB": ct.colorlayout.RGB,
+        "GREY": ct.colorlayout.GRAYSCALE,
+    }
+    layout = layouts[contract.color_order]
     return [ct.ImageType(n, shape, color_layout=layout) for n in contract.input_names]
 
 
 def _describe(model: Any, described: metadata.ArtifactMetadata) -> None:
     contract = described.contract
     spec = registry.get(described.model)
-    model.short_description = (
-        f"{spec.title}, {described.precision}: {contract.output.unit} of a face."
-    )
+    units = ", ".join(dict.fromkeys(output.unit for output in contract.outputs))
+    model.short_description = f"{spec.title}, {described.precision}: {units} of a face."
     model.author = spec.source
     model.license = " ".join(part for part in (_LICENCE, described.terms) if part)
     model.version = __version__
@@ -130,9 +141,17 @@ def _describe(model: Any, described: metadata.ArtifactMetadata) -> None:
             f"{crop.name} crop, {contract.height}x{contract.width}, {contract.color_order}, "
             f"{low:g}..{high:g}, then (x - {list(contract.mean)}) / {list(contract.std)}"
         )
-    bounds = (contract.output.minimum, contract.output.maximum)
-    model.output_description[contract.output.name] = (
-        f"{contract.output.unit}, {bounds[0]:g}..{bounds[1]:g}"
-        if bounds[0] is not None and bounds[1] is not None
-        else contract.output.unit
-    )
+    for output in contract.outputs:
+        model.output_description[output.name] = _output_text(output)
+
+
+def _output_text(output: Output) -> str:
+    text = output.unit
+    if output.minimum is not None and output.maximum is not None:
+        text += f", {output.minimum:g}..{output.maximum:g}"
+    if output.reading != Reading():
+        reading = output.reading
+        text += f", the {reading.kind} times {reading.scale:g} plus {reading.offset:g}"
+    if output.labels:
+        text += f", of {', '.join(output.labels)}"
+    return text

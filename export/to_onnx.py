@@ -8,11 +8,12 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from agecompact import __version__
-from agecompact.artifacts import metadata
+from agecompact.artifacts import metadata, onnx_source
 from agecompact.errors import ConversionError
 from agecompact.formats import FORMATS, PRECISIONS, Target
 from agecompact.models.complexity import example_inputs
 from agecompact.weights import checkpoints
+from export import source as sources
 from export.exact_folding import fold_exactly
 from export.job import Conversion, Job, metadata_for, versions_of
 
@@ -37,6 +38,8 @@ def convert(job: Job) -> Conversion:
     Raises:
         ConversionError: The graph fails ONNX's checker, or has another opset than requested.
     """
+    if job.weights.suffix == onnx_source.SUFFIX:
+        return _as_given(job)
     import onnx
     import torch
 
@@ -56,7 +59,7 @@ def convert(job: Job) -> Conversion:
         dynamo=True,
         opset_version=OPSET,
         input_names=list(contract.input_names),
-        output_names=[contract.output.name],
+        output_names=list(contract.output_names),
         verbose=False,
         **dynamic,
     )
@@ -66,7 +69,7 @@ def convert(job: Job) -> Conversion:
     fold_exactly(model, network)
     _strip_traces(model)
     versions = versions_of(*_TOOLS)
-    described = metadata_for(weights, _TARGET, versions)
+    described = metadata_for(sources.read(job.weights), _TARGET, versions)
     onnx.helper.set_model_props(model, {metadata.KEY: described.to_json()})
     model.producer_name = "agecompact"
     model.producer_version = __version__
@@ -75,6 +78,31 @@ def convert(job: Job) -> Conversion:
     # Deterministic serialisation: the same weights and versions give the same bytes.
     path.write_bytes(model.SerializeToString(deterministic=True))
     return Conversion("torch.onnx", versions, OPSET, None if job.dynamic_batch else 1)
+
+
+def _as_given(job: Job) -> Conversion:
+    """Copies a source that is an ONNX file, with the metadata of an artefact.
+
+    Raises:
+        ConversionError: It takes several images at a time.
+    """
+    import onnx
+
+    counts = onnx_source.counts(job.weights)
+    if counts.batch not in (None, 1):
+        raise ConversionError(
+            f"the ONNX file takes {counts.batch} images at a time",
+            why="its batch is frozen",
+            fix="export it again with a batch of 1, or with an open batch axis",
+        )
+    source = sources.read(job.weights)
+    versions = versions_of("onnx")
+    model = onnx.load_model(str(job.weights))
+    described = metadata_for(source, _TARGET, versions)
+    onnx.helper.set_model_props(model, {metadata.KEY: described.to_json()})
+    path = job.folder / _TARGET.file_name(source.model_id)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+    return Conversion("as given", versions, counts.opset, counts.batch)
 
 
 def _name_nodes(model: onnx.ModelProto) -> None:

@@ -6,6 +6,7 @@ The files of onnx2tf have no signature and no metadata; both are added here.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import chdir
@@ -19,7 +20,7 @@ from agecompact.artifacts import metadata
 from agecompact.contract import Contract
 from agecompact.errors import ConversionError
 from agecompact.formats import FORMATS, PRECISIONS, Target
-from agecompact.weights import checkpoints
+from export import source as sources
 from export.float16 import store_half
 from export.job import Conversion, Job, metadata_for, versions_of
 from export.stepwise_mean import split_means
@@ -46,7 +47,7 @@ def convert(job: Job) -> Conversion:
         ConversionError: onnx2tf failed, or changed the inputs or outputs of the contract.
     """
     assert job.source is not None
-    weights = checkpoints.read(job.weights)
+    weights = sources.read(job.weights)
     converted = _run_onnx2tf(_of_one_image(job, job.source), job.folder / "onnx2tf")
     versions = versions_of(*_TOOLS)
     for precision in job.precisions:
@@ -115,8 +116,8 @@ def _finish(content: bytes, described: metadata.ArtifactMetadata) -> bytes:
     graph = model.subgraphs[0]
     split_means(model, schema)
     _STORE[described.precision](model, schema)
-    _check_interface(graph, described.contract)
-    graph.tensors[graph.outputs[0]].name = described.contract.output.name.encode()
+    _check_inputs(graph, described.contract)
+    _name_outputs(graph, described.contract)
     graph.name = described.model.encode()
     model.description = f"{described.model} {described.precision}, agecompact".encode()
     model.signatureDefs = [_signature(schema, graph)]
@@ -130,8 +131,8 @@ def _finish(content: bytes, described: metadata.ArtifactMetadata) -> bytes:
     return _pack(model)
 
 
-def _check_interface(graph: Any, contract: Contract) -> None:
-    """Checks the graph's inputs, by name, and its only output against the contract."""
+def _check_inputs(graph: Any, contract: Contract) -> None:
+    """Checks the graph's inputs, by name, against the contract."""
     found = {
         graph.tensors[i].name.decode(): tuple(int(d) for d in graph.tensors[i].shape)
         for i in graph.inputs
@@ -139,9 +140,33 @@ def _check_interface(graph: Any, contract: Contract) -> None:
     expected = dict.fromkeys(contract.input_names, contract.input_shape)
     if found != expected:
         raise ConversionError("onnx2tf changed the inputs", why=f"{found} instead of {expected}")
-    outputs = [tuple(int(d) for d in graph.tensors[i].shape) for i in graph.outputs]
-    if outputs != [(1, 1)]:
-        raise ConversionError("onnx2tf changed the outputs", why=f"{outputs} instead of [(1, 1)]")
+
+
+def _name_outputs(graph: Any, contract: Contract) -> None:
+    """Puts the graph's outputs into the contract's order, with its names.
+
+    onnx2tf loses their names, and TensorFlow calls them `Identity`, `Identity_1` and so on, in the
+    order of the ONNX file. The graph may list them in another one.
+
+    Raises:
+        ConversionError: An output is missing, or has another shape.
+    """
+    outputs = [int(i) for i in graph.outputs]
+    if len(outputs) > 1:
+        outputs.sort(key=lambda i: _place(graph.tensors[i].name.decode("utf-8", "replace")))
+    found = [tuple(int(d) for d in graph.tensors[i].shape) for i in outputs]
+    expected = [(1, output.size) for output in contract.outputs]
+    if found != expected:
+        raise ConversionError("onnx2tf changed the outputs", why=f"{found} instead of {expected}")
+    graph.outputs = np.array(outputs, np.int32)
+    for i, name in zip(outputs, contract.output_names, strict=True):
+        graph.tensors[i].name = name.encode()
+
+
+def _place(name: str) -> int:
+    """The place of an output, from TensorFlow's name for it."""
+    numbered = re.fullmatch(r"(?:StatefulPartitionedCall:|.*Identity_)(\d+)", name)
+    return int(numbered.group(1)) if numbered else 0
 
 
 def _signature(schema: Any, graph: Any) -> Any:

@@ -85,10 +85,10 @@ def _converted(source: Contract, found: Contract) -> Contract:
         source,
         layout=found.layout,
         dtype=found.dtype,
-        color_order="RGB",
+        color_order="GREY" if source.channels == 1 else "RGB",
         value_range=(0.0, 255.0),
-        mean=(0.0, 0.0, 0.0),
-        std=(1.0, 1.0, 1.0),
+        mean=(),
+        std=(),
     )
 
 

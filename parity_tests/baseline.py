@@ -54,20 +54,27 @@ def _faults(baseline: Sequence[Result], checks: Sequence[Candidate]) -> Iterator
             yield from _impossible(result)
     units = {result.key: result.unit for result in baseline}
     for check in checks:
-        unit, found = check.build.manifest.contract.output.unit, units.get(check.key)
-        if found is None:
-            yield f"it has no result for {check.name}"
-        elif found != unit:
-            yield f"its errors of {check.name} are in {found}, those of the build in {unit}"
+        outputs = check.build.manifest.contract.outputs
+        for output in outputs:
+            name = output.name if len(outputs) > 1 else ""
+            what, found = f"{check.name}{name and f', {name}'}", units.get((*check.key, name))
+            if found is None:
+                yield f"it has no result for {what}"
+            elif found != output.compared_unit:
+                mine = output.compared_unit
+                yield f"its errors of {what} are in {found}, those of the build in {mine}"
 
 
 def _impossible(result: Result) -> Iterator[str]:
     """Errors with which the result cannot have passed."""
     gates = result.tolerance
+    if gates is None:
+        yield f"{result.name} passed without gates"
+        return
     for what, error, gate in (
-        ("greatest error", result.max_years, gates.max),
-        ("99th percentile", result.p99_years, gates.p99),
-        ("mean error", result.mean_years, gates.mean),
+        ("greatest error", result.max_error, gates.max),
+        ("99th percentile", result.p99_error, gates.p99),
+        ("mean error", result.mean_error, gates.mean),
     ):
         if error is None:
             yield f"{result.name} passed without a {what}"
@@ -99,11 +106,12 @@ def compare_with_baseline(
 def _compared(result: Result, before: Result | None, growth: AllowedGrowth) -> Result:
     if result.status != "passed" or before is None or before.status != "passed":
         return result
+    assert result.tolerance is not None, "a check passes by its gates"
     for what, error, earlier, gate in (
         # Not the searched error: the search tries other inputs as soon as an output changes.
-        ("99th percentile", result.p99_years, before.p99_years, result.tolerance.p99),
-        ("mean error", result.mean_years, before.mean_years, result.tolerance.mean),
-        ("greatest error", result.max_years, before.max_years, result.tolerance.max),
+        ("99th percentile", result.p99_error, before.p99_error, result.tolerance.p99),
+        ("mean error", result.mean_error, before.mean_error, result.tolerance.mean),
+        ("greatest error", result.max_error, before.max_error, result.tolerance.max),
     ):
         if error is None or earlier is None:
             continue

@@ -11,10 +11,11 @@ from agecompact.artifacts.manifest import Build
 from agecompact.errors import AgecompactError, GateError, UsageError
 from agecompact.formats import COMPUTE_UNITS, FORMATS
 from agecompact.runtimes.process import RuntimeProcess
+from parity_tests.comparing import failed
 from parity_tests.reference import Reference
-from parity_tests.results import Failure, Result
+from parity_tests.results import Failure, Result, decisive
 from parity_tests.settings import CheckSettings
-from parity_tests.verdict import Candidate, check, failed, not_made, unchecked_artifact
+from parity_tests.verdict import Candidate, check, not_made, unchecked_artifact
 
 
 def candidates(build: Build, settings: CheckSettings) -> tuple[Candidate, ...]:
@@ -49,10 +50,11 @@ def check_builds(
         builds: The builds.
         settings: How to check.
         started: Called from any thread with an artefact's name when its check starts.
-        finished: Called from any thread with each result.
+        finished: Called from any thread with the decisive result of each artefact.
 
     Returns:
-        The results, in the order of the manifests; failed conversions come first.
+        The results, in the order of the manifests, one for each output of an artefact; failed
+        conversions come first.
 
     Raises:
         UsageError: One of the user's images cannot be read.
@@ -60,24 +62,24 @@ def check_builds(
     """
     workers = _Workers()
 
-    def run(candidate: Candidate, reference: Reference) -> Result:
+    def run(candidate: Candidate, reference: Reference) -> tuple[Result, ...]:
         started(candidate.name)
-        result = check(candidate, reference, settings, workers.add)
-        finished(result)
-        return result
+        results = check(candidate, reference, settings, workers.add)
+        finished(decisive(results))
+        return results
 
-    def without_reference(candidate: Candidate, error: AgecompactError) -> Result:
+    def without_reference(candidate: Candidate, error: AgecompactError) -> tuple[Result, ...]:
         result = unchecked_artifact(candidate.build, candidate.entry, candidate.runtime, settings)
         result = failed(result, Failure("reference", error.summary))
         finished(result)
-        return result
+        return (result,)
 
     unmade = [result for build in builds for result in not_made(build, settings)]
     for result in unmade:
         finished(result)
     with ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(settings.jobs, thread_name_prefix="parity"))
-        futures: list[Future[Result]] = []
+        futures: list[Future[tuple[Result, ...]]] = []
         try:
             for build in builds:
                 found = candidates(build, settings)
@@ -90,7 +92,7 @@ def check_builds(
                     futures += [pool.submit(without_reference, each, error) for each in found]
                 else:
                     futures += [pool.submit(run, each, reference) for each in found]
-            return (*unmade, *(future.result() for future in futures))
+            return (*unmade, *(result for future in futures for result in future.result()))
         except BaseException:
             workers.stop()
             raise

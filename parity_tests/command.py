@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agecompact.artifacts.manifest import build_folders, read, read_builds
+from agecompact.artifacts.manifest import Build, read_builds
 from agecompact.console.common import STDOUT, emit, json_option, progress, say, screen, show
-from agecompact.console.groups import PATH, DefaultGroup
-from agecompact.errors import GateError
+from agecompact.console.groups import BUILD, BUILDS, PATH, DefaultGroup
+from agecompact.errors import GateError, UsageError
 from agecompact.files import output_errors, size_of, write_text
-from agecompact.formats import PRECISIONS
+from agecompact.formats import PRECISIONS, format_of
 from parity_tests.options import (
     LabelledChoice,
     labelled_faces,
@@ -41,7 +42,7 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("build", type=PATH, default=Path("build"))
+@click.argument("build", type=BUILD, default=BUILDS)
 @settings_options
 @labelled_options
 @click.option(
@@ -63,29 +64,30 @@ def check(
 
     Writes parity.json and parity.xml (JUnit) into the build folder. Exits 1 when an artefact fails.
     """
-    from agecompact.evaluation.evaluate import target_of_contract
+    from agecompact.evaluation.evaluate import targets_of
     from parity_tests import results as records
     from parity_tests.baseline import compare_with_baseline, read_baseline
     from parity_tests.check import candidates, check_builds
     from parity_tests.junit import to_junit
     from parity_tests.markdown import to_markdown
+    from parity_tests.tolerances import with_projects
 
-    folders = build_folders(build)
     report, junit = build / records.FILE_NAME, build / "parity.xml"
     outputs = [markdown] if markdown else []
     outputs += [Path(json_target)] if json_target not in (None, STDOUT) else []
-    # A run that fails must not leave the results of an earlier one.
-    with output_errors(build):
-        for path in (report, junit, *outputs):
-            # Not a device, such as /dev/null.
-            if path.is_file() and (baseline is None or path.resolve() != baseline.resolve()):
-                path.unlink()
-    builds = tuple(map(read, folders))
+    earlier = [path for path in (report, junit, *outputs) if not _same(path, baseline)]
+    try:
+        builds = read_builds(build)
+    except UsageError:
+        _discard(earlier)
+        raise
+    settings = replace(settings, tolerances=with_projects(settings.tolerances))
     checks = [each for b in builds for each in candidates(b, settings)]
     before = read_baseline(baseline, checks) if baseline else ()
     console = screen(json_target)
-    targets = {target_of_contract(each.manifest.contract) for each in builds}
+    targets = {t for each in builds for t in targets_of(each.manifest.contract)}
     settings = replace(settings, labelled=labelled_faces(labelled, targets, console))
+    _discard(earlier)
     total = len(checks) + sum(len(each.manifest.not_made) for each in builds)
     with progress(console, "parity", total) as stages:
         results = check_builds(
@@ -101,7 +103,7 @@ def check(
     if markdown:
         write_text(markdown, to_markdown(results))
     emit(records.as_json(results), json_target)
-    _show(results, console, reference="PyTorch")
+    _show(results, console, reference=_reference_of(builds))
 
 
 @command.command()
@@ -112,6 +114,12 @@ def check(
     type=PATH,
     metavar="FILE",
     help="JSON contract of both; needed if the files do not contain one.",
+)
+@click.option(
+    "--reference-contract", type=PATH, metavar="FILE", help="JSON contract of the reference alone."
+)
+@click.option(
+    "--candidate-contract", type=PATH, metavar="FILE", help="JSON contract of the candidate alone."
 )
 @click.option(
     "--precision",
@@ -127,26 +135,38 @@ def pair(
     reference: Path,
     candidate: Path,
     contract: Path | None,
+    reference_contract: Path | None,
+    candidate_contract: Path | None,
     precision: str,
     runtime: str | None,
     settings: CheckSettings,
     json_target: str | None,
 ) -> None:
-    """Check any model file against another that should give the same outputs."""
+    """Check any model file against another that should give the same outputs.
+
+    A contract says how an image becomes a model's input, and how answers are read from its outputs.
+    Layout, dtype and quantisation are taken from the files, as are names that are not in doubt.
+    """
     from agecompact.formats import runtime_named
     from parity_tests import results as records
-    from parity_tests.foreign import check_pair
+    from parity_tests.foreign import Side, check_pair
 
     opener = runtime_named(runtime) if runtime else None
-    result = check_pair(
-        reference, candidate, contract, settings, runtime=opener, precision=precision
+    console = screen(json_target)
+    results = check_pair(
+        Side(reference, reference_contract or contract),
+        Side(candidate, candidate_contract or contract, opener),
+        settings,
+        precision=precision,
+        noted=lambda note: say(console, note),
     )
-    emit(records.as_json([result]), json_target)
-    _show([result], screen(json_target), reference=reference.name)
+    emit(records.as_json(results), json_target)
+    fix = f"see what is wrong with it: agecompact inspect {shlex.quote(str(candidate))}"
+    _show(results, console, reference=reference.name, fix=fix)
 
 
 @command.command()
-@click.argument("build", type=PATH, default=Path("build"))
+@click.argument("build", type=BUILD, default=BUILDS)
 @tolerances_option
 @json_option
 def freeze(build: Path, tolerances: Tolerances, json_target: str | None) -> None:
@@ -157,9 +177,10 @@ def freeze(build: Path, tolerances: Tolerances, json_target: str | None) -> None
     from agecompact.artifacts import golden
     from parity_tests.golden import discard
     from parity_tests.golden import freeze as write_pack
+    from parity_tests.tolerances import with_projects
 
     builds = read_builds(build)
-    settings = CheckSettings(tolerances=tolerances)
+    settings = CheckSettings(tolerances=with_projects(tolerances))
     console = screen(json_target)
     written = []
     for each in builds:
@@ -178,8 +199,34 @@ def freeze(build: Path, tolerances: Tolerances, json_target: str | None) -> None
     emit(written, json_target)
 
 
-def _show(results: Sequence[Result], console: Console, *, reference: str) -> None:
+def _reference_of(builds: Sequence[Build]) -> str:
+    """What the artefacts of builds are compared with, for people."""
+    formats = {format_of(each.weights) for each in builds}
+    labels = {each.runtimes[0].label for each in formats}
+    return " or ".join(sorted(labels))
+
+
+def _same(path: Path, baseline: Path | None) -> bool:
+    return baseline is not None and path.resolve() == baseline.resolve()
+
+
+def _discard(paths: Sequence[Path]) -> None:
+    """Removes the results of an earlier run, which one that fails must not leave."""
+    for path in paths:
+        # Not a device, such as /dev/null.
+        if path.is_file():
+            with output_errors(path):
+                path.unlink()
+
+
+def _show(results: Sequence[Result], console: Console, *, reference: str, fix: str = "") -> None:
     """Prints the results.
+
+    Args:
+        results: The results.
+        console: Where to.
+        reference: What the artefacts were checked against.
+        fix: What to do about a file that does not load.
 
     Raises:
         GateError: A check failed, or nothing ran.
@@ -207,4 +254,5 @@ def _show(results: Sequence[Result], console: Console, *, reference: str) -> Non
         raise GateError(
             f"{len(failures)} of {len(results)} checks fail",
             why="\n     ".join(lines) or "no artefact could be run on this machine",
+            fix=fix if any(result.kind == "load" for result in failures) else "",
         )

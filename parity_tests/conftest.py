@@ -12,7 +12,7 @@ from agecompact.artifacts.manifest import Build, read_builds
 from agecompact.errors import AgecompactError
 from parity_tests.check import candidates
 from parity_tests.reference import Reference
-from parity_tests.results import Result
+from parity_tests.results import Result, decisive
 from parity_tests.settings import CheckSettings
 from parity_tests.tolerances import load
 from parity_tests.verdict import Candidate, check
@@ -63,7 +63,7 @@ def reference_of(settings: CheckSettings) -> Iterator[ReferenceOf]:
 @pytest.fixture(scope="session")
 def result(candidate: Candidate, reference_of: ReferenceOf, settings: CheckSettings) -> Result:
     """The result for one artefact in one runtime, which all of its tests share."""
-    found = check(candidate, reference_of(candidate.build), settings)
+    found = decisive(check(candidate, reference_of(candidate.build), settings))
     if found.status == "skipped":
         pytest.skip(f"{found.label}: {found.reason}")
     return found

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
-from agecompact.contract import Contract
+from agecompact.contract import Contract, Output
 
 # Fields that make the table of input values; `layout` may differ, as TFLite's does.
 _OF_TABLE = ("value_range", "mean", "std")
@@ -25,10 +25,26 @@ def differences(wanted: Contract, found: Contract) -> tuple[str, ...]:
     return (*_of_crops(wanted, found), *_of_sizes(wanted, found), *_of_values(wanted, found))
 
 
+def contradictions(own: Contract, given: Contract) -> tuple[str, ...]:
+    """What a contract given by hand says otherwise than the one in a file, one sentence each.
+
+    Args:
+        own: The contract in the file, whose dtype and quantisation count.
+        given: The other.
+    """
+    read_alike = replace(given, dtype=own.dtype, quantization=own.quantization)
+    return (*differences(own, read_alike), *_of_outputs(own, given))
+
+
+def crop_differences(wanted: Contract, found: Contract) -> tuple[str, ...]:
+    """Differences of the crops, one sentence each."""
+    return tuple(_of_crops(wanted, found))
+
+
 def corrected(wanted: Contract, found: Contract) -> Contract:
     """The contract inside an artefact, with the right colours, values and filter."""
     fixed = replace(found, interpolation=wanted.interpolation)
-    if found.dtype == "uint8":
+    if found.takes_levels:
         return fixed
     return replace(
         fixed,
@@ -43,8 +59,11 @@ def _of_crops(wanted: Contract, found: Contract) -> Iterator[str]:
     if len(wanted.crops) != len(found.crops):
         yield f"it has {len(found.crops)} inputs, not {len(wanted.crops)}"
         return
-    # By position: two files may have different names for one crop.
-    for mine, theirs in zip(wanted.crops, found.crops, strict=True):
+    crops = {crop.name: crop for crop in found.crops}
+    same_names = set(wanted.input_names) == set(crops)
+    # By position where two files have different names for one crop.
+    for mine, other in zip(wanted.crops, found.crops, strict=True):
+        theirs = crops[mine.name] if same_names else other
         for side in _SIDES:
             right, wrong = getattr(mine, side), getattr(theirs, side)
             if right != wrong:
@@ -59,7 +78,10 @@ def _of_sizes(wanted: Contract, found: Contract) -> Iterator[str]:
 
 
 def _of_values(wanted: Contract, found: Contract) -> Iterator[str]:
-    if found.dtype == "uint8":
+    if found.takes_levels:
+        return
+    if wanted.channels != found.channels:
+        yield f"it takes {found.color_order} images, not {wanted.color_order}"
         return
     if wanted.color_order != found.color_order:
         yield f"color_order is {found.color_order}, not {wanted.color_order}"
@@ -80,6 +102,18 @@ def _of_values(wanted: Contract, found: Contract) -> Iterator[str]:
         f"{' and '.join(changed)}: a pixel of {_LEVEL} becomes {wrong[_LEVEL, channel]:.4g}, "
         f"not {right[_LEVEL, channel]:.4g}"
     )
+
+
+def _of_outputs(own: Contract, given: Contract) -> Iterator[str]:
+    if len(own.outputs) != len(given.outputs):
+        yield f"it has {len(given.outputs)} outputs, not {len(own.outputs)}"
+        return
+    # By position, as for crops.
+    for mine, theirs in zip(own.outputs, given.outputs, strict=True):
+        for field in fields(Output):
+            right, wrong = getattr(mine, field.name), getattr(theirs, field.name)
+            if right != wrong:
+                yield f"{field.name} of output '{theirs.name}' is {wrong}, not {right}"
 
 
 def _listed(values: tuple[float, ...]) -> str:

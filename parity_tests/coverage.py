@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from agecompact.artifacts.parity import CoveredRange, Result
-from agecompact.contract import Unit
 from parity_tests.compare import Outputs
 
 
-def covered(outputs: Outputs, unit: Unit) -> tuple[CoveredRange, ...]:
-    """The range of each value of an output, `(samples, values)`."""
+def covered(outputs: Outputs, unit: str) -> tuple[CoveredRange, ...]:
+    """The range of each column of outputs, `(samples, columns)`."""
     return tuple(CoveredRange(float(value.min()), float(value.max()), unit) for value in outputs.T)
 
 
 def lines(results: Iterable[Result]) -> list[str]:
-    """A line for each model, for people."""
-    ranges = {result.model: result.covered for result in results if result.covered}
-    return [f"{model}: compared on {_text(found)}" for model, found in ranges.items()]
+    """A line for each model and output, for people."""
+    ranges = {(r.model, r.output): r.covered for r in results if r.covered}
+    return [
+        f"{' '.join(filter(None, key))}: compared on {_text(found)}"
+        for key, found in ranges.items()
+    ]
 
 
 def _text(ranges: Sequence[CoveredRange]) -> str:

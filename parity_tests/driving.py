@@ -18,7 +18,7 @@ from agecompact.contract import Contract, Image
 from parity_tests.compare import Outputs
 from parity_tests.inputs import Sample
 from parity_tests.mutations import mutated
-from parity_tests.spans import SPANS
+from parity_tests.spans import Span
 
 # By input name, how an output changes with each pixel of a crop of the model's size, HWC BGR.
 Slope = Mapping[str, npt.NDArray[np.float32]]
@@ -36,7 +36,7 @@ _PROGRESS = 0.0005
 # The input at an end is at most this far from it.
 _END = GAP / 5
 _PASSES = 5
-# Of an output with more values, such as an embedding, only the first ones are driven.
+# Of a model with more values, such as an embedding, only the first ones are driven.
 _MOST_VALUES = 8
 _HALVINGS = 7
 
@@ -66,13 +66,16 @@ class Model:
 
     Attributes:
         contract: How images become its inputs.
+        spans: The span of each value.
         outputs: Runs it; outputs may be infinite or NaN.
-        slopes: Runs it and returns a slope for each image; None if it has no gradient.
+        slopes: Runs it and returns a slope of one of its values for each image; None if it has no
+            gradient.
     """
 
     contract: Contract
+    spans: Sequence[Span]
     outputs: Callable[[Sequence[Sample]], Outputs]
-    slopes: Callable[[Sequence[Sample]], tuple[Outputs, Sequence[Slope]]] | None
+    slopes: Callable[[Sequence[Sample], int], tuple[Outputs, Sequence[Slope]]] | None
 
 
 def drive(
@@ -93,7 +96,7 @@ def drive(
         The inputs found, of the model's size, in the order of their outputs.
     """
     found: list[Sample] = []
-    contract = replace(model.contract, color_order="BGR")
+    contract = replace(model.contract, color_order="BGR", mean=(), std=())
     sized = [
         Sample(each.name, {name: contract.pixels(crop) for name, crop in each.crops.items()})
         for each in starts
@@ -134,7 +137,7 @@ class _Search:
         self._value = value
         self._values = values
         self._random = random
-        self._span = SPANS[model.contract.output.unit]
+        self._span = model.spans[value]
         ends = np.array([self._span.low, self._span.high])
         self._low, self._high = map(float, self._span.place(ends))
         self._tried: list[_Tried] = []
@@ -176,7 +179,7 @@ class _Search:
 
     def _run(self, samples: Sequence[Sample]) -> tuple[Outputs, Sequence[Slope]]:
         if self._model.slopes:
-            return self._model.slopes(samples)
+            return self._model.slopes(samples, self._value)
         return self._model.outputs(samples), [{} for _ in samples]
 
     def _next(self, sample: Sample, slope: Slope, sign: int) -> Sample:

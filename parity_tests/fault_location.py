@@ -66,7 +66,7 @@ class _Search:
         self._reference, self._runner = reference, runner
         self._samples, self._precision = samples, precision
         mine = reference.runner
-        inputs = [mine.tensors(sample) for sample in samples]
+        inputs = [mine.activations(sample) for sample in samples]
         if reference.weights is None:
             self._known = Known()
             self._traces: Sequence[Trace] = [
@@ -83,7 +83,7 @@ class _Search:
     def localised(self, contract: Contract) -> Localisation:
         """Compares the two, the candidate reading inputs made by a contract."""
         theirs = [
-            with_inputs(self._runner.trace(s, contract), self._runner.tensors(s, contract))
+            with_inputs(self._runner.trace(s, contract), self._runner.activations(s, contract))
             for s in self._samples
         ]
         return localise(self._traces, theirs, precision=self._precision, known=self._known)

@@ -7,24 +7,23 @@ program parses with `sscanf`. `agecompact.artifacts.golden` reads the pack.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from agecompact.artifacts import golden
 from agecompact.artifacts.confined import regular
-from agecompact.artifacts.golden import NamedArray, PackIndex, PackTolerance, StoredArray
-from agecompact.artifacts.manifest import Build
-from agecompact.contract import Contract, Unit
+from agecompact.artifacts.golden import NamedArray, OutputArray, PackIndex, StoredArray
+from agecompact.artifacts.manifest import Build, Entry
+from agecompact.contract import Contract
 from agecompact.files import atomic_path, output_errors
 from agecompact.formats import FORMATS
 from agecompact.serialization import write_versioned
-from parity_tests.compare import Outputs
 from parity_tests.inputs import Sample
 from parity_tests.reference import Reference
 from parity_tests.settings import CheckSettings
-from parity_tests.spans import SPANS
 
 # Few inputs that differ much: a face, noise that differs between crops, a dark face and one colour.
 _ALWAYS = ("face", "noise 0", "face, dark", "white")
@@ -55,19 +54,22 @@ def freeze(build: Build, settings: CheckSettings) -> Path:
     """
     contract = build.manifest.contract
     # Refuses names that are not file names, before anything runs or is written under them.
-    _index(build, settings, _ALWAYS)
+    widths = {output.name: 1.0 for output in contract.outputs}
+    _index(build, settings, _ALWAYS, widths)
     regular(build.weights)
     with Reference.of_build(build, settings) as reference:
-        chosen = _chosen(reference, contract.output.unit)
+        chosen = _chosen(reference)
         samples = [reference.samples[i] for i in chosen]
-        outputs = reference.outputs[chosen]
+        values = reference.runner.values(samples)
+        widths = {part.output.name: part.width for part in reference.parts}
     folder = build.folder / golden.FOLDER
     with atomic_path(folder) as scratch:
         scratch.mkdir()
-        _write_arrays(scratch, contract, samples, outputs)
-        index = _index(build, settings, tuple(sample.name for sample in samples))
+        _write_arrays(scratch, contract, samples, values)
+        index = _index(build, settings, tuple(sample.name for sample in samples), widths)
         write_versioned(scratch / golden.FILE_NAME, index)
-        (scratch / "golden.txt").write_text(_lines(build, len(samples)), encoding="utf-8")
+        lines = _lines(build, len(samples), plain=index.is_plain)
+        (scratch / "golden.txt").write_text(lines, encoding="utf-8")
     return folder
 
 
@@ -85,14 +87,16 @@ def discard(build: Build) -> None:
             shutil.rmtree(folder)
 
 
-def _chosen(reference: Reference, unit: Unit) -> list[int]:
+def _chosen(reference: Reference) -> list[int]:
     """Places of the pack's inputs among the reference's, the most telling ones first.
 
-    Of the emulated processors, which take seconds for an inference, each runs only a few.
+    They reach the ends of the first output. Of the emulated processors, which take seconds for an
+    inference, each runs only a few.
     """
-    outputs = reference.outputs[:, 0]
+    first = reference.parts[0]
+    outputs = first.of(reference.outputs)[:, 0]
     # Beyond the span, rounding grows with the output, and the pack's gates do not.
-    within = np.flatnonzero(np.abs(outputs) <= SPANS[unit].width)
+    within = np.flatnonzero(first.spans[0].scale(outputs) <= 1.0)
     low, high = outputs[within].min(), outputs[within].max()
 
     def nearest(share: float) -> int:
@@ -107,67 +111,75 @@ def _chosen(reference: Reference, unit: Unit) -> list[int]:
 
 
 def _write_arrays(
-    folder: Path, contract: Contract, samples: Sequence[Sample], outputs: Outputs
+    folder: Path,
+    contract: Contract,
+    samples: Sequence[Sample],
+    values: Mapping[str, npt.NDArray[np.float64]],
 ) -> None:
     for name in contract.input_names:
         images = np.stack([contract.pixels(sample.crops[name]) for sample in samples])
         (folder / _IMAGES.format(name=name)).write_bytes(images.tobytes())
-    for file, values in (
-        (_TABLE, contract.table()[0].T),
-        (_OUTPUTS.format(name=contract.output.name), outputs[:, 0]),
-    ):
-        (folder / file).write_bytes(np.ascontiguousarray(values, "<f4").tobytes())
+    arrays = {_OUTPUTS.format(name=name): each for name, each in values.items()}
+    for file, array in {_TABLE: contract.table()[0].T, **arrays}.items():
+        (folder / file).write_bytes(np.ascontiguousarray(array, "<f4").tobytes())
 
 
-def _index(build: Build, settings: CheckSettings, samples: tuple[str, ...]) -> PackIndex:
+def _index(
+    build: Build, settings: CheckSettings, samples: tuple[str, ...], widths: Mapping[str, float]
+) -> PackIndex:
+    """The index; `widths` are those of the spans of the outputs, by name."""
     manifest = build.manifest
     contract = manifest.contract
     count = len(samples)
-    images = (count, contract.height, contract.width, 3)
-    output = contract.output
-    tolerances = {
-        entry.file: settings.tolerances.of(
-            unit=output.unit,
+    images = (count, contract.height, contract.width, contract.channels)
+
+    def limit(entry: Entry, width: float) -> float:
+        return settings.tolerances.of(
+            width=width,
             format=entry.format,
             precision=entry.precision,
             runtime=FORMATS[entry.format].runtimes[0].name,
             model=manifest.model,
-        )
-        for entry in manifest.artifacts
-    }
+        ).max
+
     return PackIndex(
         model=manifest.model,
         weights_sha256=manifest.weights_sha256,
-        unit=output.unit,
         samples=samples,
         inputs=tuple(
             NamedArray(name=name, file=_IMAGES.format(name=name), shape=images, dtype="uint8")
             for name in contract.input_names
         ),
-        table=StoredArray(file=_TABLE, shape=(3, 256), dtype="float32"),
-        outputs=(
-            NamedArray(
-                name=output.name,
+        table=StoredArray(file=_TABLE, shape=(contract.channels, 256), dtype="float32"),
+        outputs=tuple(
+            OutputArray(
+                output=output,
                 file=_OUTPUTS.format(name=output.name),
-                shape=(count,),
+                shape=(count, output.size),
                 dtype="float32",
-            ),
+            )
+            for output in contract.outputs
         ),
-        tolerances={file: PackTolerance(max=gates.max) for file, gates in tolerances.items()},
+        tolerances={
+            entry.file: {name: limit(entry, width) for name, width in widths.items()}
+            for entry in manifest.artifacts
+        },
     )
 
 
-def _lines(build: Build, samples: int) -> str:
+def _lines(build: Build, samples: int, *, plain: bool) -> str:
     contract = build.manifest.contract
+    outputs = [(o.name, _OUTPUTS.format(name=o.name), o.size) for o in contract.outputs]
     lines = [
-        f"agecompact-golden {PackIndex.SCHEMA_VERSION}",
+        f"agecompact-golden {1 if plain else PackIndex.SCHEMA_VERSION}",
         f"model {build.manifest.model}",
         f"samples {samples}",
         f"height {contract.height}",
         f"width {contract.width}",
+        *(() if plain else (f"channels {contract.channels}",)),
         *(f"input {n} {_IMAGES.format(name=n)}" for n in contract.input_names),
         f"table {_TABLE}",
-        f"output {contract.output.name} {_OUTPUTS.format(name=contract.output.name)}",
+        *(f"output {name} {file}{'' if plain else f' {size}'}" for name, file, size in outputs),
         "end",
     ]
     return "\n".join(lines) + "\n"

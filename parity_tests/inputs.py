@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -33,10 +34,12 @@ class Sample:
     Attributes:
         name: What it shows, for reports.
         crops: Images by input name, uint8 HWC BGR, not resized.
+        kind: A face, or anything else.
     """
 
     name: str
     crops: dict[str, Image]
+    kind: Literal["face", "other"] = "other"
 
 
 def standard(contract: Contract) -> tuple[Sample, ...]:
@@ -45,7 +48,8 @@ def standard(contract: Contract) -> tuple[Sample, ...]:
     Faces and edges are chips that the contract crops. Noise differs from crop to crop, so that
     swapped crops of a three-crop network change the output.
     """
-    samples = [Sample(n, contract.crop(chip)) for n, chip in (*_faces(), *_edges())]
+    samples = [Sample(name, contract.crop(chip), "face") for name, chip in _faces()]
+    samples += [Sample(name, contract.crop(chip)) for name, chip in _edges()]
     random = np.random.default_rng(20_180_713)
     for i in range(_NOISE_SAMPLES):
         # At the model's size: resizing would average the noise of a larger image to grey.
@@ -68,7 +72,7 @@ def fixed(contract: Contract, images: Sequence[Path] = ()) -> tuple[Sample, ...]
         UsageError: An image cannot be read.
     """
     samples = [Sample(name, contract.crop(chip)) for name, chip in _extremes()]
-    samples += [Sample(path.name, contract.crop(read_image(path))) for path in images]
+    samples += [Sample(path.name, contract.crop(read_image(path)), "face") for path in images]
     return (*standard(contract), *samples)
 
 

@@ -9,6 +9,11 @@ from agecompact.contract import Contract
 from agecompact.runtimes.base import Declared, Interface, Port, Ports
 from parity_tests.results import Failure
 
+# Dtypes of outputs that NumPy reads as numbers.
+_NUMBERS = frozenset(
+    [f"float{bits}" for bits in (16, 32, 64)]
+    + [f"{sign}int{bits}" for sign in ("u", "") for bits in (8, 16, 32, 64)]
+)
 # More names than these would hide the difference.
 _LISTED = 8
 
@@ -29,7 +34,7 @@ def check_declared(declared: Declared, contract: Contract, batch: int | None) ->
     """
     image = Port((batch, *contract.input_shape[1:]), contract.dtype)
     inputs = dict.fromkeys(contract.input_names, image)
-    outputs = {contract.output.name: Port((batch, 1), "float32")}
+    outputs = {o.name: Port((batch, o.size), "float32") for o in contract.outputs}
     for place in declared.places:
         _check_side(f"{place.where}: input", place.inputs, inputs)
         _check_side(f"{place.where}: output", place.outputs, outputs)
@@ -37,30 +42,36 @@ def check_declared(declared: Declared, contract: Contract, batch: int | None) ->
         raise Failure("interface", "; ".join(declared.oddities))
 
 
-def check_interface(reported: Interface, contract: Contract, values: int | None = 1) -> None:
-    """Checks whether a runtime can run a file by a contract. The file may have more outputs.
+def check_interface(reported: Interface, contract: Contract) -> None:
+    """Checks whether a runtime can run a file by a contract.
+
+    The file may have more outputs, and its outputs may be of any numbers.
 
     Args:
         reported: The inputs and outputs that the runtime reports.
         contract: The contract.
-        values: Number of values in the output; None accepts any number.
 
     Raises:
         Failure: Of the kind `names`, `order`, `dtypes` or `shapes`.
     """
-    name, given = contract.output.name, contract.input_shape
+    given = contract.input_shape
     _check_names("input", reported.inputs, contract.input_names)
-    if name not in reported.outputs:
-        raise _difference("names", "the outputs are", _listed(reported.outputs), name)
+    if not reported.outputs.keys() >= set(contract.output_names):
+        wanted = _listed(contract.output_names)
+        raise _difference("names", "the outputs are", _listed(reported.outputs), wanted)
     for crop, port in reported.inputs.items():
         sides = zip(port.shape[1:], given[1:], strict=False)
         _check_dtype(f"input '{crop}'", port.dtype, contract.dtype)
         if len(port.shape) != len(given) or any(have not in (None, want) for have, want in sides):
             raise _difference("shapes", f"input '{crop}' has shape", port.sides, str(given))
-    output = reported.outputs[name]
-    _check_dtype(f"output '{name}'", output.dtype, "float32")
-    if values is not None and math.prod(side or 1 for side in output.shape[1:]) != values:
-        raise _difference("shapes", f"output '{name}' has shape", output.sides, str((1, values)))
+    for output in contract.outputs:
+        port = reported.outputs[output.name]
+        if port.dtype not in _NUMBERS:
+            raise Failure("dtypes", f"output '{output.name}' has dtype {port.dtype}, not numbers")
+        sizes = port.shape[1:]
+        if None not in sizes and math.prod(side or 1 for side in sizes) != output.size:
+            what = f"output '{output.name}' has shape"
+            raise _difference("shapes", what, port.sides, str((1, output.size)))
 
 
 def _check_side(what: str, found: Ports, wanted: Mapping[str, Port]) -> None:

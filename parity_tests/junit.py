@@ -10,7 +10,7 @@ from parity_tests.results import Result
 
 
 def to_junit(results: Sequence[Result]) -> str:
-    """One test suite with one test case per artefact and runtime.
+    """One test suite with one test case per artefact, runtime and output.
 
     XML cannot hold control characters, such as those of a crashed runtime's coloured log.
     """
@@ -29,7 +29,7 @@ def to_junit(results: Sequence[Result]) -> str:
             suite,
             "testcase",
             classname=one_line(result.model),
-            name=one_line(f"{result.artifact} [{result.label}]"),
+            name=one_line(f"{f'{result.artifact} {result.output}'.strip()} [{result.label}]"),
             time=f"{result.seconds:.3f}",
         )
         if result.status == "failed":

@@ -28,7 +28,8 @@ def to_markdown(results: Sequence[Result]) -> str:
         lines += ["", f"Not run here: {labels}."]
     for result in failed:
         what = f"{result.label}: {result.kind}: {result.reason}"
-        lines += ["", f"**{escape(result.artifact)}** in {escape(what)}"]
+        of = f" ({escape(result.output)})" if result.output else ""
+        lines += ["", f"**{escape(result.artifact)}**{of} in {escape(what)}"]
         if result.localisation:
             lines += ["", *markdown.block(result.localisation["lines"])]
     return "\n".join(lines) + "\n"
@@ -39,4 +40,9 @@ def _row(result: Result) -> list[str]:
     errors = [cell if cell == "-" else f"{cell}{unit}" for cell in errors_of(result)]
     verdict = escape(result.verdict)
     verdict = f"**{verdict}**" if result.kind else verdict
-    return [escape(result.artifact), escape(result.label), *errors, verdict]
+    return [
+        escape(f"{result.artifact} {result.output}".strip()),
+        escape(result.label),
+        *errors,
+        verdict,
+    ]

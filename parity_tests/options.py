@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agecompact.console.datasets import framing_option
 from agecompact.console.groups import PATH, count_option, grouped_options
 from agecompact.errors import UsageError
 from agecompact.formats import COMPUTE_UNITS
@@ -20,6 +21,7 @@ from parity_tests.settings import CheckSettings, Localise
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from agecompact.data.chips import FramingChoice
     from agecompact.data.face import Target
     from parity_tests.task import LabelledFaces
 
@@ -32,14 +34,16 @@ class LabelledChoice:
     """The values of the options of the end-task gate.
 
     Attributes:
-        data: Folder of a labelled data set; None skips the gate.
+        data: Folder of a labelled data set, or its table; None skips the gate.
         dataset: Key of `registry.DATASETS`.
+        framing: How its pictures become chips; None for what fits it.
         limit: Number of faces; None for all.
         cache: Folder of cached chips; None for no cache.
     """
 
     data: Path | None
     dataset: str
+    framing: FramingChoice | None
     limit: int | None
     cache: Path | None
 
@@ -129,16 +133,18 @@ labelled_options = grouped_options(
         click.option(
             "--data",
             type=PATH,
-            metavar="DIR",
-            help="Also gate the MAE on the test part of this labelled data set.",
+            metavar="PATH",
+            help="Also gate the MAE on the test part of this labelled data set, a folder or the "
+            "table of csv and jsonl.",
         ),
         click.option(
             "--dataset",
             default="utkface",
             show_default=True,
             metavar="ID",
-            help="Layout of --data.",
+            help="Layout of --data; csv or jsonl for a table of your own.",
         ),
+        framing_option,
         count_option("--limit", "Number of faces of --data; default: all."),
         click.option(
             "--cache",
@@ -165,7 +171,7 @@ def labelled_faces(
     from agecompact.evaluation.prediction import cached, decode_face
     from parity_tests.task import LabelledFaces
 
-    data = DataChoice(choice.dataset, choice.data, cache=choice.cache)
+    data = DataChoice(choice.dataset, choice.data, cache=choice.cache, framing=choice.framing)
     for target in targets:
         # All of them before the first survey, which takes minutes.
         read_listing(data, target)

@@ -6,25 +6,28 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from agecompact.artifacts.manifest import Build
-from agecompact.artifacts.parity import CoveredRange
 from agecompact.contract import Contract
 from agecompact.errors import AgecompactError, BackendMissingError, GateError, UsageError
-from agecompact.evaluation.evaluate import target_of_contract
+from agecompact.evaluation.evaluate import targets_of
 from agecompact.formats import EXPORTED, RUNTIMES, Runtime, format_of
 from parity_tests import inputs
 from parity_tests.compare import Outputs
-from parity_tests.coverage import covered
 from parity_tests.driving import Model, drive
 from parity_tests.inputs import Sample
+from parity_tests.parts import parts_of
 from parity_tests.results import Failure
 from parity_tests.runner import ModelRunner, runtime_process
 from parity_tests.settings import CheckSettings
 from parity_tests.task import mean_absolute_error
 from parity_tests.weights import Parameters
+
+if TYPE_CHECKING:
+    from agecompact.data.face import Target
 
 
 class Reference:
@@ -34,7 +37,6 @@ class Reference:
         path: The model file; for a build, its copy of the weights.
         contract: How images become its inputs.
         settings: Determines the fixed inputs.
-        values: Number of values in its output; None accepts any number.
 
     Raises:
         UsageError: One of the user's images cannot be read.
@@ -42,18 +44,17 @@ class Reference:
     Attributes:
         runner: The open model.
         samples: The fixed inputs, then mosaics, then those that drive this model over its range.
-        outputs: Its outputs for them, `(samples, values)`.
+        outputs: The matrix of its outputs for them, `(samples, columns)`.
+        parts: Its outputs in the matrix.
         fixed: How many of the inputs are fixed.
-        mae: Its mean absolute error on the labelled faces, if the settings contain any.
+        faces: Which of the fixed inputs are faces, `(faces,)`.
+        mae: By label, its mean absolute error on the labelled faces.
     """
 
-    def __init__(
-        self, path: Path, contract: Contract, settings: CheckSettings, *, values: int | None = 1
-    ) -> None:
+    def __init__(self, path: Path, contract: Contract, settings: CheckSettings) -> None:
         self._path = path
         self._contract = contract
         self._settings = settings
-        self._values = values
         self._fixed = inputs.fixed(contract, settings.images)
 
     @classmethod
@@ -75,12 +76,7 @@ class Reference:
             try:
                 self.runner = stack.enter_context(self._open(exact))
                 self._run()
-                if self._settings.labelled:
-                    labelled = self._settings.labelled[target_of_contract(self._contract)]
-                    # Not in float64: that takes four times as long, and the mean over thousands
-                    # of faces is the same.
-                    with self._open(usual) as runner:
-                        self.mae = mean_absolute_error(runner, labelled)
+                self.mae = self._mean_absolute_errors(usual)
             except Failure as failure:
                 raise unusable(self._path, failure) from None
             self._stack = stack.pop_all()
@@ -93,7 +89,14 @@ class Reference:
         runner = self.runner
         known = (*self._fixed, *inputs.mosaics(self._contract))
         outputs = runner.outputs(known)
-        model = Model(self._contract, runner.raw_outputs, runner.slopes if self.weights else None)
+        self.faces = np.array([i for i, each in enumerate(known) if each.kind == "face"])
+        self.parts = parts_of(self._contract, outputs[self.faces])
+        model = Model(
+            self._contract,
+            [span for part in self.parts for span in part.spans],
+            runner.raw_outputs,
+            runner.slopes if self.weights else None,
+        )
         driven = drive(model, known, outputs)
         if driven:
             outputs = np.concatenate([outputs, runner.outputs(driven)])
@@ -101,15 +104,23 @@ class Reference:
         self.outputs: Outputs = outputs
         self.fixed = len(self._fixed)
 
-    @property
-    def covered(self) -> tuple[CoveredRange, ...]:
-        """The range of each value of its output."""
-        return covered(self.outputs, self._contract.output.unit)
+    def _mean_absolute_errors(self, usual: Runtime) -> dict[Target, float]:
+        labelled, targets = self._settings.labelled, targets_of(self._contract)
+        if not any(target in labelled for target in targets):
+            return {}
+        # Not in float64: that takes four times as long, and the mean over thousands of faces is the
+        # same.
+        with self._open(usual) as runner:
+            return {
+                target: mean_absolute_error(runner, labelled[target])
+                for target in targets
+                if target in labelled
+            }
 
     @contextmanager
     def _open(self, runtime: Runtime) -> Iterator[ModelRunner]:
         with runtime_process(self._path, runtime, self._settings) as process:
-            yield ModelRunner(process, self._contract, values=self._values)
+            yield ModelRunner(process, self._contract)
 
     @property
     def weights(self) -> Path | None:

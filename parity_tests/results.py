@@ -17,6 +17,7 @@ __all__ = [
     "ParityReport",
     "Result",
     "as_json",
+    "decisive",
     "passed",
     "read",
     "report_of",
@@ -39,7 +40,7 @@ KINDS: Mapping[str, str] = {
     "crash": "the file crashes the runtime",
     "timeout": "the runtime does not reply in time",
     "not-finite": "an output is NaN or infinite",
-    "degenerate": "the output is the same for every input",
+    "degenerate": "the answer is the same for every face",
     "mismatch": "the outputs differ from the reference's by more than the tolerance",
     "task": "its error on labelled faces differs from the reference's",
     "weights": "its outputs pass, but its weights are not the ones it was converted from",
@@ -62,6 +63,11 @@ class Failure(Exception):  # noqa: N818 - becomes a Result, never reaches the us
         self.kind = kind
         self.reason = reason
         self.sample = sample
+
+
+def decisive(results: Sequence[Result]) -> Result:
+    """The result that decides about an artefact: the first that fails, else the first."""
+    return next((result for result in results if result.status == "failed"), results[0])
 
 
 def passed(results: Sequence[Result]) -> bool:

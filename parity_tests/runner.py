@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
@@ -20,8 +21,14 @@ from parity_tests.compare import Outputs
 from parity_tests.driving import Slope
 from parity_tests.inputs import Sample
 from parity_tests.interface import check_interface
+from parity_tests.parts import column_weights, matrix, values_of
 from parity_tests.results import Failure
 from parity_tests.settings import CheckSettings
+
+# Rows of a frozen batch, all of which are filled for each image in a search.
+_MOST_ROWS = 256
+# What a grey level has of each colour, ITU-R BT.601.
+_BLUE_GREEN_RED = np.array([0.114, 0.587, 0.299], np.float32)
 
 
 def runtime_process(path: Path, runtime: Runtime, settings: CheckSettings) -> RuntimeProcess:
@@ -35,7 +42,6 @@ class ModelRunner:
     Args:
         process: The process of the file, which has started; the file is opened in it.
         contract: How images become its inputs.
-        values: Number of values in its output; None accepts any number.
 
     Attributes:
         contract: As above.
@@ -45,19 +51,22 @@ class ModelRunner:
         Failure: The file cannot be opened, or its interface differs from the contract.
     """
 
-    def __init__(
-        self, process: RuntimeProcess, contract: Contract, *, values: int | None = 1
-    ) -> None:
+    def __init__(self, process: RuntimeProcess, contract: Contract) -> None:
         self.contract = contract
-        self._values = values
         self._process = process
         self._lock = Lock()
         with runtime_failures():
             self.opened: Opened = process.open()
-        check_interface(self.opened.interface, contract, values)
+        interface = self.opened.interface
+        check_interface(interface, contract)
+        self._ports = interface.outputs
+        self._rows = interface.fixed_batch or 1
+        if self._rows > _MOST_ROWS:
+            reason = f"its batch is frozen at {self._rows}; {_MOST_ROWS} at most can be filled"
+            raise Failure("shapes", reason)
 
     def outputs(self, samples: Sequence[Sample]) -> Outputs:
-        """The outputs for images, `(samples, values)`.
+        """The matrix of its outputs for images, `(samples, columns)`, see `parts`.
 
         Raises:
             Failure: The runtime fails, crashes or hangs, or an output is NaN, infinite or of
@@ -71,41 +80,49 @@ class ModelRunner:
             raise Failure("not-finite", reason, sample)
         return outputs
 
-    def raw_outputs(self, samples: Sequence[Sample]) -> Outputs:
-        """The outputs for images, `(samples, values)`, which may be NaN or infinite.
+    def values(self, samples: Sequence[Sample]) -> dict[str, npt.NDArray[np.float64]]:
+        """What it writes for images, by output name, `(samples, size)`.
+
+        Half-precision and quantised outputs are the real numbers that they stand for.
 
         Raises:
-            Failure: The runtime fails, crashes or hangs, or the output has another shape.
+            Failure: The runtime fails, crashes or hangs, or an output has another shape.
         """
         inputs = self._batch(samples)
         with self._lock, runtime_failures():
-            outputs = self._process.infer(inputs)[self.contract.output.name]
-        self._check_shape(outputs.shape[1:])
-        return np.asarray(outputs, np.float64).reshape(len(samples), -1)
+            outputs = self._process.infer(inputs)
+        numbers = {
+            output.name: self._numbers(output.name, outputs[output.name], len(samples))
+            for output in self.contract.outputs
+            if output.name in outputs
+        }
+        return values_of(numbers, self.contract, len(samples))
 
-    def slopes(self, samples: Sequence[Sample]) -> tuple[Outputs, list[Slope]]:
-        """The outputs for images of the model's size, and how they change with each pixel.
+    def raw_outputs(self, samples: Sequence[Sample]) -> Outputs:
+        """The matrix of its outputs for images, which may be NaN or infinite.
+
+        Raises:
+            Failure: The runtime fails, crashes or hangs, or an output has another shape.
+        """
+        return matrix(self.values(samples), self.contract)
+
+    def slopes(self, samples: Sequence[Sample], column: int) -> tuple[Outputs, list[Slope]]:
+        """The matrix for images of the model's size, and how a column changes with each pixel.
 
         Raises:
             Failure: The runtime fails, crashes, hangs or does not compute gradients.
         """
         inputs = self._batch(samples)
         with self._lock, runtime_failures():
-            outputs, gradients = self._process.differentiate(inputs)
+            outputs, gradients = self._process.differentiate(
+                inputs, column_weights(self.contract, column)
+            )
         slopes: list[Slope] = [
             {name: _slope(each[i, 0], self.contract) for name, each in gradients.items()}
             for i in range(len(samples))
         ]
-        made = np.asarray(outputs[self.contract.output.name], np.float64)
-        return made.reshape(len(samples), -1), slopes
-
-    def _check_shape(self, shape: tuple[int, ...]) -> None:
-        """Checks what came out, which is not always what the file declares."""
-        name = self.contract.output.name
-        if self._values is not None and shape != (1, self._values):
-            raise Failure("shapes", f"output '{name}' has shape {shape}, not (1, {self._values})")
-        if 0 in shape:
-            raise Failure("shapes", f"output '{name}' is empty: its shape is {shape}")
+        values = values_of(outputs, self.contract, len(samples))
+        return matrix(values, self.contract), slopes
 
     def trace(self, sample: Sample, contract: Contract | None = None) -> Trace:
         """What every op writes for an image, prepared by another contract if one is given.
@@ -113,31 +130,72 @@ class ModelRunner:
         Raises:
             Failure: The runtime fails, crashes or hangs.
         """
-        inputs = {name: value[np.newaxis] for name, value in self.tensors(sample, contract).items()}
+        tensors = self.tensors(sample, contract)
+        filled = {n: np.repeat(v, self._rows, axis=0)[np.newaxis] for n, v in tensors.items()}
         with self._lock, runtime_failures():
-            return self._process.trace(inputs)
+            steps = self._process.trace(filled)
+        if self._rows == 1:
+            return steps
+        return tuple(replace(s, value=_first_row(s.value, self._rows)) for s in steps)
 
     def model(self) -> ArtifactModel:
         """This file as a model for `evaluation.prediction.predict`; one thread may use it."""
-        return ArtifactModel(self._process, self.opened, self.contract)
+        return ArtifactModel(self._process, self.opened)
 
     def tensors(self, sample: Sample, contract: Contract | None = None) -> dict[str, Tensor]:
         """An image as the model's inputs, batch 1, by its own contract or another."""
-        # By position: in a foreign pair, the two models may have different names for one crop.
-        crops = zip(self.contract.input_names, sample.crops.values(), strict=True)
-        return (contract or self.contract).tensors(dict(crops))
+        names = self.contract.input_names
+        crops = sample.crops
+        if set(names) != set(crops):
+            # In a foreign pair, the two models may have different names for one crop.
+            crops = dict(zip(names, crops.values(), strict=True))
+        return (contract or self.contract).tensors(crops)
+
+    def activations(self, sample: Sample, contract: Contract | None = None) -> dict[str, Array]:
+        """An image as the numbers that the model's inputs stand for, see `tensors`."""
+        tensors = self.tensors(sample, contract)
+        quantization = (contract or self.contract).quantization
+        if quantization is None:
+            return dict(tensors)
+        return {n: quantization.real(v).astype(np.float32) for n, v in tensors.items()}
 
     def _batch(self, samples: Sequence[Sample]) -> dict[str, Array]:
-        batches = [self.tensors(sample) for sample in samples]
-        return {
-            name: np.stack([batch[name] for batch in batches]) for name in self.contract.input_names
-        }
+        """Images as calls of the file's own batch; the last one fills the last call.
+
+        Returns:
+            By input name, `(calls, rows, ...)`.
+        """
+        made = [self.tensors(sample) for sample in samples]
+        made += made[-1:] * (-len(made) % self._rows)
+        batches = {}
+        for name in self.contract.input_names:
+            rows = np.concatenate([each[name] for each in made])
+            batches[name] = rows.reshape(-1, self._rows, *rows.shape[1:])
+        return batches
+
+    def _numbers(self, name: str, found: Array, count: int) -> Array:
+        """An output's numbers for each of `count` images, batch axis of 1 included."""
+        if self._rows > 1:
+            shape = found.shape[1:]
+            if not shape or shape[0] != self._rows:
+                rows = f"its batch is frozen at {self._rows}"
+                raise Failure("shapes", f"output '{name}' has shape {shape}, and {rows}")
+            found = found.reshape(-1, 1, *shape[1:])[:count]
+        quantization = self._ports[name].quantization
+        return found if quantization is None else quantization.real(found)
+
+
+def _first_row(value: Array, rows: int) -> Array:
+    """The first row of a batch of equal ones."""
+    return value[:1] if value.shape[:1] == (rows,) else value
 
 
 def _slope(gradient: Array, contract: Contract) -> npt.NDArray[np.float32]:
     """How an output changes with each pixel, HWC BGR, from its gradient by a tensor, CHW."""
     table = contract.table()[0]
     slope: npt.NDArray[np.float32] = np.moveaxis(gradient, 0, -1) * (table[-1] - table[0])
+    if contract.color_order == "GREY":
+        return slope * _BLUE_GREEN_RED
     return slope[..., ::-1] if contract.color_order == "RGB" else slope
 
 

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from parity_tests.compare import Outputs, output_errors
+from parity_tests.compare import Outputs
 from parity_tests.inputs import Sample
 from parity_tests.mutations import mutated
-from parity_tests.spans import Span
+from parity_tests.parts import Part, errors_of
 
+Errors = npt.NDArray[np.float64]
+# The errors of an input, one for each output, and the input.
+_Tried = tuple[Errors, Sample]
 Predict = Callable[[Sequence[Sample]], Outputs]
 
 
@@ -43,36 +46,41 @@ class SearchResult:
     """What a search found.
 
     Attributes:
-        sample: The input with the greatest error; one of the starting inputs if none was worse.
-        error: That error, in the output's unit.
+        samples: For each output, the input with the greatest error; one of the starting inputs if
+            none was worse.
+        errors: Those errors, each in its output's unit.
         tried: How many inputs were tried.
     """
 
-    sample: Sample
-    error: float
+    samples: tuple[Sample, ...]
+    errors: tuple[float, ...]
     tried: int
 
 
 def search(
     reference: Predict,
     candidate: Predict,
+    parts: Sequence[Part],
     starts: Sequence[Sample],
-    start_errors: npt.NDArray[np.float64],
+    start_errors: Errors,
     budget: Budget,
-    span: Span,
 ) -> SearchResult:
-    """Searches from inputs whose error is known.
+    """Searches from inputs whose errors are known.
+
+    Of several outputs, the one with the greatest error as a share of its span leads.
 
     Args:
         reference: Runs one model.
         candidate: Runs the other.
+        parts: The outputs.
         starts: Inputs to begin with.
-        start_errors: Their errors, `(starts,)`.
+        start_errors: Their errors, `(starts, outputs)`.
         budget: How long to search.
-        span: The span of the outputs' unit.
     """
     random = np.random.default_rng(budget.seed)
-    pool = sorted(zip(start_errors, starts, strict=True), key=lambda pair: -pair[0])
+    widths = np.array([part.width for part in parts])
+    pool = _worst_first([*zip(start_errors, starts, strict=True)], widths)
+    found = [max(pool, key=lambda pair, i=i: pair[0][i]) for i in range(len(parts))]  # type: ignore[misc]
     donors = [sample for _, sample in pool]
     for generation in range(budget.rounds):
         children = [
@@ -84,7 +92,19 @@ def search(
             )
             for i in range(budget.children)
         ]
-        found = output_errors(reference(children), candidate(children), span)
-        pool = sorted([*pool, *zip(found, children, strict=True)], key=lambda pair: -pair[0])
-    worst, sample = pool[0]
-    return SearchResult(sample, float(worst), budget.rounds * budget.children)
+        errors = errors_of(parts, reference(children), candidate(children))
+        tried = list(zip(errors, children, strict=True))
+        found = [
+            max([best, *tried], key=lambda pair, i=i: pair[0][i])  # type: ignore[misc]
+            for i, best in enumerate(found)
+        ]
+        pool = _worst_first([*pool, *tried], widths)
+    return SearchResult(
+        tuple(sample for _, sample in found),
+        tuple(float(errors[i]) for i, (errors, _) in enumerate(found)),
+        budget.rounds * budget.children,
+    )
+
+
+def _worst_first(pool: list[_Tried], widths: Errors) -> list[_Tried]:
+    return sorted(pool, key=lambda pair: -float((pair[0] / widths).max()))

@@ -24,11 +24,11 @@ _UNIT = Column("unit", "name", rank=1)
 def errors_of(result: Result) -> tuple[str, ...]:
     """The cells of the columns `max` to `mean`."""
     return (
-        _figure(result.max_years),
-        f"{result.tolerance.max:g}",
-        _figure(result.searched_years),
-        _figure(result.p99_years),
-        _figure(result.mean_years),
+        _figure(result.max_error),
+        "-" if result.tolerance is None else f"{result.tolerance.max:g}",
+        _figure(result.searched_error),
+        _figure(result.p99_error),
+        _figure(result.mean_error),
     )
 
 
@@ -55,18 +55,23 @@ def task_table(results: Sequence[Result], reference: str) -> Table | None:
         ),
         rows=tuple(
             (
-                r.artifact,
+                _artifact(r),
                 r.runtime,
                 f"{r.artifact_mae_years:.4f}",
                 f"{r.reference_mae_years:.4f}",
                 _figure(r.mae_years),
-                f"{r.tolerance.mae:g}",
+                "-" if r.tolerance is None else f"{r.tolerance.mae:g}",
                 r.unit,
             )
             for r in measured
         ),
         title=f"MAE on {faces} labelled faces",
     )
+
+
+def _artifact(result: Result) -> str:
+    """The artefact and, of several outputs, which one."""
+    return f"{result.artifact} {result.output}".strip()
 
 
 def _figure(value: float | None) -> str:
@@ -88,7 +93,7 @@ def table(results: Sequence[Result], reference: str) -> Table:
     return Table(
         columns=(*COLUMNS, _UNIT) if mixed else COLUMNS,
         rows=tuple(
-            (r.artifact, r.runtime, *errors_of(r), r.verdict, *((r.unit,) if mixed else ()))
+            (_artifact(r), r.runtime, *errors_of(r), r.verdict, *((r.unit,) if mixed else ()))
             for r in shown
         ),
         title=" in ".join([f"Error against {reference}", *(() if mixed else units)]),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from agecompact.errors import AgecompactError
-from agecompact.evaluation.evaluate import labels
+from agecompact.evaluation.evaluate import labels, targets_of
 from agecompact.evaluation.prediction import Source, decode_face, predict
 from parity_tests.results import Failure
 from parity_tests.runner import ModelRunner, runtime_failures
@@ -33,7 +33,7 @@ class LabelledFaces:
 
 
 def mean_absolute_error(runner: ModelRunner, labelled: LabelledFaces) -> float:
-    """Mean absolute error of a model on labelled faces, in its output's unit.
+    """Mean absolute error of a model on labelled faces, in the unit of the output that answers.
 
     Raises:
         Failure: The runtime fails on a face.
@@ -44,4 +44,5 @@ def mean_absolute_error(runner: ModelRunner, labelled: LabelledFaces) -> float:
     except AgecompactError as error:
         raise Failure("run", str(error)) from None
     truth = labels(predictions.faces, labelled.target)
-    return float(np.abs(predictions.values - truth).mean())
+    answers = predictions.answers[targets_of(runner.contract)[labelled.target].name][:, 0]
+    return float(np.abs(answers - truth).mean())

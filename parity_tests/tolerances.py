@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from agecompact.artifacts.parity import Tolerance
 from agecompact.checked import Checked, NotNegative
-from agecompact.contract import Unit
 from agecompact.errors import unknown_name
 from agecompact.formats import FORMATS, PRECISIONS, RUNTIMES
+from agecompact.models import project
 from agecompact.serialization import read_toml, structure
 from parity_tests.spans import SPANS
 
 DEFAULTS = Path(__file__).with_name("tolerances.toml")
 
-# The gates of a score are the same share of its span.
-_YEARS_PER_SCORE = SPANS["years"].width / SPANS["score"].width
-
-# Between inputs as different as black, noise and a face, the outputs of a working network differ by
-# years; those of one that outputs 33.5 for every face do not differ at all.
-MIN_SPREAD_YEARS = 0.05
+_YEARS = SPANS["years"].width
 
 _WHAT = "tolerances"
 
@@ -84,11 +80,14 @@ class Tolerances:
     rules: tuple[Rule, ...]
     growth: AllowedGrowth
 
-    def of(self, *, unit: Unit, format: str, precision: str, runtime: str, model: str) -> Tolerance:
+    def of(
+        self, *, width: float, format: str, precision: str, runtime: str, model: str
+    ) -> Tolerance:
         """The gates of one artefact.
 
         Args:
-            unit: Unit of its output, in which the gates are returned; the rules are in years.
+            width: Width of the span of its output, in the unit in which the gates are returned. The
+                rules are in years; gates of another unit are the same shares of its span.
             format: Its format.
             precision: Precision of its weights.
             runtime: Runtime that runs it.
@@ -98,19 +97,41 @@ class Tolerances:
         for rule in self.rules:
             if rule.applies_to(format=format, precision=precision, runtime=runtime, model=model):
                 gates |= rule.gates()
-        return _in_unit(Tolerance(**gates), unit)
+        return _scaled(Tolerance(**gates), width / _YEARS)
 
 
-def _in_unit(years: Tolerance, unit: Unit) -> Tolerance:
-    if unit == "years":
-        return years
+def _scaled(years: Tolerance, factor: float) -> Tolerance:
     gates = {f.name: getattr(years, f.name) for f in fields(Tolerance) if f.name != "reason"}
-    return replace(years, **{name: gate / _YEARS_PER_SCORE for name, gate in gates.items()})
+    return replace(years, **{name: gate * factor for name, gate in gates.items()})
 
 
-def min_spread(unit: Unit) -> float:
-    """The least standard deviation of the outputs of a network that uses its input."""
-    return MIN_SPREAD_YEARS if unit == "years" else MIN_SPREAD_YEARS / _YEARS_PER_SCORE
+_FIX = (
+    f"a [[rule]] may have: {', '.join(field.name for field in fields(Rule))}; [baseline] has: "
+    "factor, share, reason"
+)
+
+
+def with_projects(tolerances: Tolerances) -> Tolerances:
+    """Adds the gates of the active project files, each for its own model.
+
+    They come after the defaults and before those of the user's file.
+
+    Raises:
+        UsageError: One of them is invalid.
+    """
+    rules = tuple(
+        replace(rule, model=name)
+        for name, each in project.active().items()
+        for rule in _rules(each)
+    )
+    defaults = len(_read(DEFAULTS).rule)
+    given = tolerances.rules
+    return replace(tolerances, rules=(*given[:defaults], *rules, *given[defaults:]))
+
+
+def _rules(owner: project.Project) -> tuple[Rule, ...]:
+    content = {"rule": [dict(table) for table in owner.tolerances]}
+    return _file(content, str(owner.path)).rule
 
 
 def load(override: Path | None = None) -> Tolerances:
@@ -127,10 +148,11 @@ def load(override: Path | None = None) -> Tolerances:
 
 
 def _read(path: Path) -> _File:
-    names = ", ".join(field.name for field in fields(Rule))
-    fix = f"a [[rule]] may have: {names}; [baseline] has: factor, share, reason"
-    content = read_toml(path, what=_WHAT, fix=fix)
-    file = structure(content, _File, where=f"{_WHAT} {path}", fix=fix)
+    return _file(read_toml(path, what=_WHAT, fix=_FIX), str(path))
+
+
+def _file(content: Mapping[str, Any], path: str) -> _File:
+    file = structure(content, _File, where=f"{_WHAT} {path}", fix=_FIX)
     for rule in file.rule:
         for kind, name, known in (
             ("format", rule.format, FORMATS),

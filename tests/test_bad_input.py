@@ -62,6 +62,10 @@ def assert_rejected(
             ("'ssrnet', not of 'c3ae'", "fix: agecompact export ssrnet --weights {weights}"),
         ),
         ("--weights /absent/w.safetensors", ("no weights at /absent/w.safetensors", "fix: ")),
+        (
+            "ssrnet --format tflite --input image",
+            ("only Core ML packages have image inputs", "fix: leave out --input"),
+        ),
     ],
 )
 def test_bad_arguments_are_rejected_with_a_fix(

@@ -27,6 +27,7 @@ from agecompact.artifacts.metadata import ArtifactMetadata
 from agecompact.bench import size, store
 from agecompact.contract import Contract
 from agecompact.data import cache, fingerprints, megaage, morph2, splitfile, utkface
+from agecompact.data import registry as data_sets
 from agecompact.data.splits import split
 from agecompact.data.survey import survey
 from agecompact.errors import AgecompactError
@@ -35,10 +36,10 @@ from agecompact.faces.framing import WHOLE
 from agecompact.files import pretty_json
 from agecompact.models import registry
 from agecompact.serialization import read_versioned, write_versioned
-from agecompact.training import faceres, recipe, start
+from agecompact.training import faceres, recipe
 from agecompact.training.checkpointing import Checkpoints
 from agecompact.training.history import Epoch
-from agecompact.weights import cards, checkpoints
+from agecompact.weights import cards, checkpoints, unpickling
 from agecompact.weights.importers import keras_hdf5
 from android_bench.adb import conditions, device_info, device_list
 from android_bench.adb.ledger import Ledger, LedgerKey
@@ -504,6 +505,27 @@ def _megaage(folder: Path) -> Reader:
     return Reader(path, lambda: megaage.read(data), mutations.text_mutants)
 
 
+def _own_table(folder: Path, suffix: str, *lines: str) -> Reader:
+    for seed in range(2):
+        synthetic.write(folder / f"{seed}.jpg", seed)
+    path = folder / f"labels.{suffix}"
+    path.write_text("\n".join(lines) + "\n")
+    return Reader(path, lambda: data_sets.read(suffix, path), mutations.text_mutants)
+
+
+def _own_csv(folder: Path) -> Reader:
+    rows = ('0.jpg,30,f,train,a,"1,2,30,40"', "1.jpg,40,m,test,b,")
+    return _own_table(folder, "csv", "path,age,gender,split,subject,box", *rows)
+
+
+def _own_json_lines(folder: Path) -> Reader:
+    rows = (
+        '{"path": "0.jpg", "age": 30, "gender": 1, "subject": "a", "box": [1, 2, 30, 40]}',
+        '{"path": "1.jpg", "age": 40.0, "gender": null, "subject": 7}',
+    )
+    return _own_table(folder, "jsonl", *rows)
+
+
 # Binary.
 
 
@@ -551,10 +573,13 @@ def _filetypes(folder: Path) -> Reader:
     return Reader(path, read, mutations.binary_mutants)
 
 
-def _backbone(folder: Path) -> Reader:
-    path = folder / "backbone.pth"
+def _state_dict(folder: Path) -> Reader:
+    path = folder / "weights.pth"
     torch.save({"a": torch.zeros(3)}, path)
-    return Reader(path, lambda: start._state_dict(path), mutations.binary_mutants)
+    target = folder / "tensors.safetensors"
+    return Reader(
+        path, lambda: unpickling.extract(str(path), str(target)), mutations.binary_mutants
+    )
 
 
 READERS: dict[str, Callable[[Path], Reader]] = {
@@ -598,6 +623,8 @@ READERS: dict[str, Callable[[Path], Reader]] = {
     "phone": _phone,
     "adb devices": _adb_devices,
     "MORPH2": _morph2,
+    "own CSV": _own_csv,
+    "own JSON lines": _own_json_lines,
     "MegaAge": _megaage,
     "JPEG": lambda folder: _image(folder, ".jpg"),
     "PNG": lambda folder: _image(folder, ".png"),
@@ -606,7 +633,7 @@ READERS: dict[str, Callable[[Path], Reader]] = {
     "Keras HDF5": _keras,
     "IMDB-WIKI": _imdb_wiki,
     "types of files": _filetypes,
-    "backbone": _backbone,
+    "state dict": _state_dict,
 }
 
 

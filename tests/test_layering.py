@@ -22,7 +22,7 @@ _ORDER = (
     {"__init__", "errors", "imports", "text", "faults", "startup"},
     {"lifeline", "children", "exchange", "scratch", "files"},
     {"checked", "serialization", "json_schema", "tables", "isolation", "markdown"},
-    {"contract", "formats", "filetypes"},
+    {"contract", "outputs", "formats", "filetypes"},
     {"models"},
     {"weights"},
     {"artifacts"},

@@ -28,7 +28,7 @@ SPEC = ModelSpec(
         32,
         32,
         "RGB",
-        Output("years", "years"),
+        (Output("years", "years"),),
         value_range=(0.0, 1.0),
         mean=(0.5, 0.5, 0.5),
         std=(0.25, 0.25, 0.25),

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from agecompact.artifacts.confined import FileName, regular
 from agecompact.checked import AtLeastOne, Checked, NotNegative, Sha256, Text
-from agecompact.contract import Layout, Unit
+from agecompact.contract import OLD_UNITS, Layout, Output, Reading
 from agecompact.errors import UsageError
 from agecompact.files import read_bytes
 from agecompact.serialization import read_versioned
@@ -32,6 +32,9 @@ _FILE_LINES = frozenset({"input", "table", "output"})
 
 _FIX = "write the pack again: agecompact parity freeze BUILD"
 
+# What an output of version 1 has besides its name and its unit.
+_PLAIN: Mapping[str, Any] = {"minimum": None, "maximum": None}
+_COLOURS = 3
 # Levels of a pixel: the width of the table.
 _LEVELS = 256
 _DTYPES: Mapping[str, np.dtype[Any]] = {"uint8": np.dtype("u1"), "float32": np.dtype("<f4")}
@@ -48,32 +51,92 @@ class StoredArray(Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class NamedArray(StoredArray):
-    """The array of an input or output."""
+    """The array of an input."""
 
     name: Text
 
 
 @dataclass(frozen=True, kw_only=True)
-class PackTolerance(Checked):
-    """Limit of an artefact's maximum error, in the pack's unit."""
+class OutputArray(StoredArray):
+    """The array of an output, and how its answers are read."""
 
-    max: NotNegative
+    output: Output
 
 
 @dataclass(frozen=True, kw_only=True)
 class PackIndex(Checked):
-    """The content of `golden.json`."""
+    """The content of `golden.json`.
 
-    SCHEMA_VERSION: ClassVar[int] = 1
+    Version 1 holds one output of one value, which is the answer itself, and images in colour. A
+    pack that needs no more is written as version 1, which the benches of iOS read.
+
+    Attributes:
+        model: Registered id.
+        weights_sha256: Hash of the weights that computed the outputs.
+        samples: Names of the inputs, N of them.
+        inputs: By input, `(N, H, W, C)` uint8.
+        table: `(C, 256)` float32.
+        outputs: By output, `(N, size)` float32.
+        tolerances: By artefact file and output, the largest allowed error in the output's unit.
+    """
+
+    SCHEMA_VERSION: ClassVar[int] = 2
 
     model: FileName
     weights_sha256: Sha256
-    unit: Unit
     samples: tuple[Text, ...]
     inputs: tuple[NamedArray, ...]
     table: StoredArray
-    outputs: tuple[NamedArray, ...]
-    tolerances: Mapping[str, PackTolerance]
+    outputs: tuple[OutputArray, ...]
+    tolerances: Mapping[str, Mapping[str, NotNegative]]
+
+    @property
+    def channels(self) -> int:
+        """Number of channels of the images."""
+        return self.table.shape[0]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether version 1 holds it."""
+        first, *others = self.outputs
+        output = first.output
+        plain = output.size == 1 and output.reading == Reading() and output.unit in OLD_UNITS
+        return plain and not others and self.channels == _COLOURS
+
+    @staticmethod
+    def of_version(version: Any, fields: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The fields of version 1 as those of the present one; None for any other."""
+        if version != 1 or not isinstance(fields.get("outputs"), list):
+            return None
+        made = {name: value for name, value in fields.items() if name != "unit"}
+        unit = fields.get("unit")
+        made["outputs"] = [_of_version_1(array, unit) for array in fields["outputs"]]
+        names = [array["output"]["name"] for array in made["outputs"]]
+        made["tolerances"] = {
+            file: dict.fromkeys(names, gates["max"]) for file, gates in fields["tolerances"].items()
+        }
+        return made
+
+    def to_version(self, fields: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Version 1 if that holds it, else the present one."""
+        if not self.is_plain:
+            return self.SCHEMA_VERSION, dict(fields)
+        output = self.outputs[0].output
+        array = {k: v for k, v in fields["outputs"][0].items() if k != "output"}
+        return 1, {
+            **fields,
+            "unit": output.unit,
+            "outputs": [{**array, "name": output.name, "shape": array["shape"][:1]}],
+            "tolerances": {
+                file: {"max": gates[output.name]} for file, gates in self.tolerances.items()
+            },
+        }
+
+
+def _of_version_1(array: Mapping[str, Any], unit: Any) -> dict[str, Any]:
+    kept = {name: value for name, value in array.items() if name != "name"}
+    shape = [*array["shape"], 1]
+    return {**kept, "shape": shape, "output": {**_PLAIN, "name": array["name"], "unit": unit}}
 
 
 @dataclass(frozen=True)
@@ -83,22 +146,22 @@ class GoldenPack:
     Attributes:
         model: Registered id.
         weights_sha256: Hash of the weights that computed the outputs.
-        unit: Unit of the outputs.
         samples: Names of the inputs, N of them.
-        images: By input name, `(N, H, W, 3)` uint8 in the model's colour order.
-        table: `(3, 256)` float32, the input value of each pixel level in each channel.
-        outputs: By output name, `(N,)` float32.
-        tolerances: Largest allowed error by artefact file, in `unit`.
+        images: By input name, `(N, H, W, C)` uint8 in the model's colour order.
+        table: `(C, 256)` float32, the input value of each pixel level in each channel.
+        outputs: By output name, `(N, size)` float32.
+        specs: The outputs by name, which say how answers are read.
+        tolerances: By artefact file and output, the largest allowed error in the output's unit.
     """
 
     model: str
     weights_sha256: str
-    unit: Unit
     samples: tuple[str, ...]
     images: Mapping[str, npt.NDArray[np.uint8]]
     table: npt.NDArray[np.float32]
     outputs: Mapping[str, npt.NDArray[np.float32]]
-    tolerances: Mapping[str, float]
+    specs: Mapping[str, Output]
+    tolerances: Mapping[str, Mapping[str, float]]
 
     def tensors(self, layout: Layout) -> dict[str, npt.NDArray[np.float32]]:
         """The network's input tensors.
@@ -107,9 +170,9 @@ class GoldenPack:
             layout: Axis order of the network's inputs.
 
         Returns:
-            By input name, float32 `(N, 1, H, W, 3)` or `(N, 1, 3, H, W)`, one batch per sample.
+            By input name, float32 `(N, 1, H, W, C)` or `(N, 1, C, H, W)`, one batch per sample.
         """
-        channels = np.arange(3)
+        channels = np.arange(len(self.table))
         laid_out = {}
         for name, images in self.images.items():
             batches = self.table[channels, images][:, np.newaxis]
@@ -130,18 +193,29 @@ def read(folder: Path) -> GoldenPack:
     path = folder / FILE_NAME
     index = _index(folder)
     count = len(index.samples)
-    for kind, arrays in (("input", index.inputs), ("output", index.outputs)):
-        if not arrays or len({array.name for array in arrays}) != len(arrays):
+    channels = 1 if index.channels == 1 else _COLOURS
+    named = {
+        "input": [array.name for array in index.inputs],
+        "output": [array.output.name for array in index.outputs],
+    }
+    for kind, names in named.items():
+        if not names or len(set(names)) != len(names):
             raise UsageError(f"{path} needs at least one {kind}, each with its own name", fix=_FIX)
     pack = GoldenPack(
         model=index.model,
         weights_sha256=index.weights_sha256,
-        unit=index.unit,
         samples=index.samples,
-        images={a.name: _load(folder, a, "uint8", (count, *a.shape[1:3], 3)) for a in index.inputs},
-        table=_load(folder, index.table, "float32", (3, _LEVELS)),
-        outputs={a.name: _load(folder, a, "float32", (count,)) for a in index.outputs},
-        tolerances={file: tolerance.max for file, tolerance in index.tolerances.items()},
+        images={
+            a.name: _load(folder, a, "uint8", (count, *a.shape[1:3], channels))
+            for a in index.inputs
+        },
+        table=_load(folder, index.table, "float32", (channels, _LEVELS)),
+        outputs={
+            a.output.name: _load(folder, a, "float32", (count, a.output.size))
+            for a in index.outputs
+        },
+        specs={a.output.name: a.output for a in index.outputs},
+        tolerances=index.tolerances,
     )
     _check_lines(folder / LINES_NAME, _array_files(index))
     return pack

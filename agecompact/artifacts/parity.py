@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from agecompact.contract import Unit
 from agecompact.serialization import read_versioned
 
 FILE_NAME = "parity.json"
@@ -27,7 +26,7 @@ class CoveredRange:
 
     low: float
     high: float
-    unit: Unit
+    unit: str
 
 
 @dataclass(frozen=True)
@@ -64,21 +63,24 @@ class Result:
         status: `skipped` only if the runtime is not available on this machine.
         kind: A key of `parity_tests.results.KINDS`, or None if it passed.
         reason: The failure in words; empty if it passed.
-        unit: Unit of the errors below: for a gender score they are in score, not in years.
-        tolerance: The gates that were applied, in that unit.
+        unit: Unit of the errors below: degrees for a pose, say.
+        tolerance: The gates that were applied, in that unit; None if they depend on outputs that
+            were not compared.
+        output: Name of the output that was compared; empty if the model has one only, or if the
+            check failed before its outputs were compared.
         sha256: Hash of the file that was checked; None if the file is missing.
         runtime_version: Version of the runtime, or None if it was not reached.
-        max_years: Greatest error over the fixed inputs; None if not compared.
-        p99_years: 99th percentile of the error over the fixed inputs.
-        mean_years: Mean error over the fixed inputs.
+        max_error: Greatest error over the fixed inputs; None if not compared.
+        p99_error: 99th percentile of the error over the fixed inputs.
+        mean_error: Mean error over the fixed inputs.
         worst_sample: Name of the fixed input with the greatest error.
         samples: Number of fixed inputs that were compared.
-        searched_years: Greatest error over the inputs that searches found: those that drive the
+        searched_error: Greatest error over the inputs that searches found: those that drive the
             reference over its range, and those that increase the error. None if not compared, or
             if a fixed input fails.
         searched: Number of those inputs.
-        covered: Range of the reference's outputs over the fixed and the driving inputs, for each
-            value of the output; empty if not compared.
+        covered: Range of the reference's answers over all inputs, for each value; empty if not
+            compared.
         mae_years: |MAE(artefact) - MAE(reference)| on labelled faces; None if none were given.
         artifact_mae_years: MAE of the artefact on them.
         reference_mae_years: MAE of the reference on them.
@@ -96,16 +98,17 @@ class Result:
     status: Status
     kind: str | None
     reason: str
-    unit: Unit
-    tolerance: Tolerance
+    unit: str
+    tolerance: Tolerance | None
+    output: str = ""
     sha256: str | None = None
     runtime_version: str | None = None
-    max_years: float | None = None
-    p99_years: float | None = None
-    mean_years: float | None = None
+    max_error: float | None = None
+    p99_error: float | None = None
+    mean_error: float | None = None
     worst_sample: str | None = None
     samples: int = 0
-    searched_years: float | None = None
+    searched_error: float | None = None
     searched: int = 0
     covered: tuple[CoveredRange, ...] = ()
     mae_years: float | None = None
@@ -116,14 +119,14 @@ class Result:
     seconds: float = 0.0
 
     @property
-    def key(self) -> tuple[str, str, str]:
+    def key(self) -> tuple[str, str, str, str]:
         """Identifies the same check in another run."""
-        return self.model, self.artifact, self.runtime
+        return self.model, self.artifact, self.runtime, self.output
 
     @property
     def name(self) -> str:
-        """Artefact and runtime, for people."""
-        return f"{self.artifact} in {self.label}"
+        """Artefact, output and runtime, for people."""
+        return f"{self.artifact}{f' [{self.output}]' if self.output else ''} in {self.label}"
 
     @property
     def verdict(self) -> str:
@@ -142,7 +145,7 @@ class ParityReport:
         results: One per artefact and runtime.
     """
 
-    SCHEMA_VERSION: ClassVar[int] = 2
+    SCHEMA_VERSION: ClassVar[int] = 3
 
     passed: bool
     results: tuple[Result, ...]

@@ -7,7 +7,7 @@ from agecompact.artifacts.metadata import ArtifactMetadata
 
 # Parts of the contract that are the same in every format. The others depend on where the image is
 # normalised, and a wrong one changes the output.
-_CONTRACT = ("crops", "height", "width", "interpolation", "output")
+_CONTRACT = ("crops", "height", "width", "interpolation", "outputs")
 
 
 def differences(described: ArtifactMetadata, manifest: Manifest, entry: Entry) -> tuple[str, ...]:

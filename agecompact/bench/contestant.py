@@ -86,7 +86,7 @@ class Contestant:
             OutputMismatch: An output is missing.
         """
         inputs: Mapping[str, Array] = pack.tensors(self.contract.layout)
-        if self.contract.dtype == "uint8":
+        if self.contract.takes_levels:
             inputs = {name: images[:, np.newaxis] for name, images in pack.images.items()}
         batch = self.record.runtime.batch
         samples = {name: np.repeat(array, batch, axis=1) for name, array in inputs.items()}

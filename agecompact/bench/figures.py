@@ -12,7 +12,6 @@ from agecompact.checked import (
     Sha256,
     Text,
 )
-from agecompact.contract import Unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +83,7 @@ class OutputAccuracy(Checked):
     """Error of the measured runtime's outputs against PyTorch's in the golden pack.
 
     Attributes:
-        unit: Unit of the errors: `years`, or `score` for a gender.
+        unit: Unit of the errors: such as `years`.
         samples: Number of inputs compared.
         max_error: Largest error; None if an output was not finite.
         mean_error: Mean error; None if an output was not finite.
@@ -93,7 +92,7 @@ class OutputAccuracy(Checked):
         weights_sha256: Hash of the weights that produced the golden pack.
     """
 
-    unit: Unit
+    unit: Text
     samples: AtLeastOne
     not_finite: Count
     weights_sha256: Sha256

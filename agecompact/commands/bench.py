@@ -16,7 +16,7 @@ from agecompact.bench.files import described, measured_files, readable, reject
 from agecompact.bench.record import Record
 from agecompact.bench.validity import validated
 from agecompact.console.common import emit, json_option, progress, screen, show
-from agecompact.console.groups import DefaultGroup
+from agecompact.console.groups import BUILD, BUILDS, DefaultGroup
 from agecompact.errors import GateError, UsageError
 from agecompact.serialization import unstructure
 
@@ -53,7 +53,7 @@ class _Percent(click.ParamType[float]):
 
 
 @command.command("measure")
-@click.argument("build", type=click.Path(path_type=Path), default=Path("build"))
+@click.argument("build", type=BUILD, default=BUILDS)
 @click.option(
     "--on",
     "places",
@@ -136,7 +136,7 @@ def _measure(
 
 
 @command.command("size")
-@click.argument("build", type=click.Path(path_type=Path), default=Path("build"))
+@click.argument("build", type=BUILD, default=BUILDS)
 @json_option
 def _size(build: Path, json_target: str | None) -> None:
     """Break down the bytes of each artefact."""

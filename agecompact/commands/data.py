@@ -11,7 +11,6 @@ from agecompact.console import datasets
 from agecompact.console.common import emit, json_option, say, screen, show
 from agecompact.console.datasets import DataChoice
 from agecompact.console.groups import PATH
-from agecompact.data import registry
 from agecompact.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -27,11 +26,19 @@ _MEANINGS = {
     "kept": "distinct pictures that can be used",
     "unlabelled": "no label for the target",
     "unreadable": "not an image, truncated or damaged",
-    "faceless": "no face found",
+    "faceless": "no face found, or the box is not in the picture",
+    "not_square": "no face chip",
     "duplicates": "same bytes as a kept file",
     "near_duplicates": "same picture as a kept file",
     "conflicting": "same bytes, different labels",
     "near_conflicting": "same picture, different labels",
+}
+
+_FRAMINGS = {
+    "whole": "chips",
+    "border": "chips without their border",
+    "detect": "faces that the detector found",
+    "box": "labelled boxes",
 }
 
 _target_option = click.option(
@@ -90,7 +97,7 @@ def split(choice: DataChoice, target: Target, all_folds: bool, out: Path) -> Non
     if not all_folds:
         datasets.pick_fold(choice, names)
     survey = datasets.load_survey(choice, listing, target, console)
-    protocol = registry.get(choice.dataset).protocol(choice.protocol)
+    protocol = datasets.protocol_of(choice, survey.faces)
     folds = datasets.make_folds(choice, survey)
     if not all_folds:
         fold = datasets.pick_fold(choice, folds)
@@ -102,7 +109,7 @@ def split(choice: DataChoice, target: Target, all_folds: bool, out: Path) -> Non
         )
         write_versioned(path, content)
         sizes = ", ".join(f"{part} {len(parts.part(part))}" for part in PARTS)
-        say(console, f"wrote {path}: {sizes}; sha256 {parts.sha256}")
+        say(console, f"wrote {path}: {protocol.id}, {sizes}; sha256 {parts.sha256}")
 
 
 def _print(result: dict[str, Any], console: Console, verbose: bool) -> None:
@@ -117,6 +124,9 @@ def _print(result: dict[str, Any], console: Console, verbose: bool) -> None:
     genders = ", ".join(f"{name} {count}" for name, count in result["genders"].items())
     ages, decades = result["ages"], result["ages"]["decades"]
     say(console, f"kept: ages {ages['youngest']} to {ages['oldest']}; {genders}; people {people}")
+    framings = ", ".join(f"{_FRAMINGS[kind]} {count}" for kind, count in result["framings"].items())
+    parts = ", ".join(f"{part} {count}" for part, count in result["parts"].items())
+    say(console, f"framing: {framings}", *([f"own split: {parts}"] if parts else []))
     most = max(decades.values())
     bars = tuple(
         (f"{first}-{int(first) + 9}", str(count), "█" * max(1, round(_BAR_WIDTH * count / most)))

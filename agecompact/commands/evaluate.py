@@ -9,14 +9,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import click
 
 from agecompact.console.common import emit, json_option, say, screen, show
-from agecompact.console.datasets import DataChoice, data_options, load, load_whole
+from agecompact.console.datasets import (
+    DataChoice,
+    data_options,
+    load,
+    load_whole,
+    require_parts,
+)
 from agecompact.console.groups import PATH, count_option
-from agecompact.data.face import spread
+from agecompact.data.face import Target, spread
 from agecompact.data.splits import PARTS
 from agecompact.errors import UsageError
 from agecompact.files import sha256_of
@@ -29,7 +35,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from agecompact.contract import Contract
-    from agecompact.data.face import Face, Target
+    from agecompact.data.face import Face
     from agecompact.data.splits import Part
     from agecompact.evaluation.evaluate import Evaluation
     from agecompact.evaluation.prediction import Model, Predictions
@@ -54,8 +60,17 @@ class _OpenModel:
 
 @click.command()
 @click.argument("model", required=False)
-@click.option("--weights", type=PATH, help="A weights file, instead of MODEL's released weights.")
+@click.option(
+    "--weights",
+    type=PATH,
+    help="A weights file, or a state dict of MODEL, instead of its released weights.",
+)
 @click.option("--artifact", type=PATH, help="An exported file; its embedded contract is used.")
+@click.option(
+    "--target",
+    type=click.Choice(get_args(Target)),
+    help="The label to compare with; default: that of the model's first output which has one.",
+)
 @data_options
 @click.option(
     "--split",
@@ -73,6 +88,7 @@ def command(
     model: str | None,
     weights: Path | None,
     artifact: Path | None,
+    target: Target | None,
     choice: DataChoice,
     part: Part | Literal["all"],
     limit: int | None,
@@ -82,32 +98,37 @@ def command(
 ) -> None:
     """Measure the error of a model on labelled faces.
 
-    The model is the released weights of MODEL, a weights file or an exported file. Images are
-    preprocessed by the contract inside the file. Duplicates are removed and the data is split as
-    for training, so that the test part holds no face that the weights were trained on, provided
-    they were trained on the same split. The 95 % intervals come from a seeded bootstrap over faces:
-    the same file and faces give the same figures.
+    The model is the released weights of MODEL, a weights file, a state dict of MODEL or an exported
+    file. Images are preprocessed by the contract inside the file. Duplicates are removed and the
+    data is split as for training, so that the test part holds no face that the weights were trained
+    on, provided they were trained on the same split. The 95 % intervals come from a seeded
+    bootstrap over faces: the same file and faces give the same figures.
     """
     from agecompact.console.models import model_file
     from agecompact.evaluation import card_sections
     from agecompact.evaluation.evaluate import evaluate, target_of_contract
     from agecompact.evaluation.prediction import cached, decode_face
 
-    path = model_file(model, weights, artifact)
+    console = screen(json_target)
+    opening = model_file(
+        model, weights, artifact, console, naming="agecompact evaluate {model} --weights {path}"
+    )
+    path = click.get_current_context().with_resource(opening)
     registry.runtime_of(path)
     is_weights = format_of(path).converter is None
     if update_card:
         _check_updatable(path, is_weights, part, limit)
-    console = screen(json_target)
-    with _open(path, threads) as opened:
+    given = weights or path
+    with _open(path, given.name, threads) as opened:
         if update_card and not opened.card.get("split"):
             raise UsageError(
-                f"cannot update the card of {path}",
+                f"cannot update the card of {given}",
                 why="it does not name the split that the weights were trained on",
                 fix="leave out --update-card",
             )
         started = time.perf_counter()
-        whole, split_sha256 = _faces(choice, part, target_of_contract(opened.contract), console)
+        label = target_of_contract(opened.contract, target)
+        whole, split_sha256 = _faces(choice, part, label, console)
         faces = spread(whole, limit)
         source = cached(faces, choice.cache) if choice.cache else decode_face
         data_seconds = time.perf_counter() - started
@@ -118,7 +139,7 @@ def command(
                 why=doubts[0],
                 fix="select the training split with --split-file, or --protocol and --fold",
             )
-        evaluation = evaluate(opened.model, opened.contract, faces, source)
+        evaluation = evaluate(opened.model, opened.contract, faces, source, target=label)
     sections = card_sections.sections(
         evaluation, dataset=choice.dataset, part=part, split_sha256=split_sha256
     )
@@ -138,7 +159,7 @@ def command(
         },
     }
     emit(record, json_target)
-    _show(console, f"{path.name}, {part} part of {choice.dataset}", evaluation, doubts)
+    _show(console, f"{given.name}, {part} part of {choice.dataset}", evaluation, doubts)
     if update_card:
         say(console, f"updated {cards.update(path, sections)}")
 
@@ -156,8 +177,8 @@ def _check_updatable(path: Path, is_weights: bool, part: str, limit: int | None)
 
 
 @contextmanager
-def _open(path: Path, threads: int) -> Iterator[_OpenModel]:
-    """Opens weights in this process, or an exported file in its own."""
+def _open(path: Path, name: str, threads: int) -> Iterator[_OpenModel]:
+    """Opens weights in this process, or an exported file in its own; `name` is for the result."""
     import torch
 
     from agecompact.evaluation.prediction import NetworkModel, open_artifact
@@ -165,7 +186,7 @@ def _open(path: Path, threads: int) -> Iterator[_OpenModel]:
     metadata = read_metadata(path)
     contract = metadata.contract
     identity = {
-        "file": path.name,
+        "file": name,
         "model": metadata.model,
         "precision": metadata.precision,
         "sha256": sha256_of(path),
@@ -178,7 +199,7 @@ def _open(path: Path, threads: int) -> Iterator[_OpenModel]:
         yield _OpenModel(NetworkModel(weights.network(), contract), contract, weights.card, summary)
         return
     card = cards.released(metadata.weights_sha256, metadata.model)
-    with open_artifact(path, contract, threads) as (model, opened):
+    with open_artifact(path, threads) as (model, opened):
         summary = {"kind": "artifact", "runtime": opened.version, **identity}
         yield _OpenModel(model, contract, card, summary)
 
@@ -191,6 +212,7 @@ def _faces(
         faces, whole = load_whole(choice, target, console)
         return faces, whole.sha256 if whole else None
     _, split = load(choice, target, console)
+    require_parts(split, (part,))
     return split.part(part), split.sha256
 
 

@@ -9,7 +9,6 @@ import click
 
 from agecompact.console.common import emit, json_option, say, screen
 from agecompact.console.groups import PATH
-from agecompact.errors import UsageError
 
 
 @click.group()
@@ -19,7 +18,11 @@ def command() -> None:
 
 @command.command("export")
 @click.argument("model")
-@click.option("--weights", type=PATH, help="A weights file, instead of MODEL's released weights.")
+@click.option(
+    "--weights",
+    type=PATH,
+    help="A weights file, or a state dict of MODEL, instead of its released weights.",
+)
 @click.option(
     "--out", type=PATH, required=True, help="Folder for the module, its weights and their card."
 )
@@ -30,18 +33,17 @@ def export(model: str, weights: Path | None, out: Path, json_target: str | None)
     The module needs only torch. The weights are a safetensors file with the names of the module's
     state dict, since agecompact does not write pickles, which LEMUR uses.
     """
+    from agecompact.console.models import model_file
     from agecompact.files import atomic_path, pretty_json, write_text
     from agecompact.lemur.module import lemur_module
     from agecompact.models import registry
     from agecompact.weights import checkpoints
 
     registry.get(model)
-    loaded = checkpoints.read(weights or checkpoints.released_path(model))
-    if loaded.model_id != model:
-        raise UsageError(
-            f"{loaded.path} holds '{loaded.model_id}', not '{model}'",
-            fix=f"agecompact lemur export {loaded.model_id} --weights {loaded.path}",
-        )
+    console = screen(json_target)
+    naming = "agecompact lemur export {model} --weights {path} --out " + str(out)
+    opening = model_file(model, weights, None, console, naming=naming)
+    loaded = checkpoints.read(click.get_current_context().with_resource(opening))
     # Checks that the weights fit the model.
     loaded.network()
     module = lemur_module(model, loaded.config, loaded.contract)
@@ -76,7 +78,7 @@ def export(model: str, weights: Path | None, out: Path, json_target: str | None)
         json_target,
     )
     say(
-        screen(json_target),
+        console,
         f"module  {source}",
         f"weights {stored}",
         f"sha256  {loaded.sha256}",

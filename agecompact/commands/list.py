@@ -33,7 +33,7 @@ def command(recipes: bool, json_target: str | None) -> None:
                 _count(counts.parameters if counts else None),
                 f"{len(contract.crops)} x {contract.height}x{contract.width}",
                 contract.color_order,
-                contract.output.unit,
+                ", ".join(output.unit for output in contract.outputs),
                 released or "-",
                 spec.source or "-",
             )

@@ -9,13 +9,14 @@ import click
 
 from agecompact import report
 from agecompact.console.common import emit, json_option, screen, show
+from agecompact.console.groups import BUILD, BUILDS
 from agecompact.files import output_errors, write_text
 
 SCHEMA_VERSION = 1
 
 
 @click.command()
-@click.argument("build", type=click.Path(path_type=Path), default=Path("build"))
+@click.argument("build", type=BUILD, default=BUILDS)
 @click.option(
     "--markdown", type=click.Path(path_type=Path), help="Write the table as Markdown too."
 )

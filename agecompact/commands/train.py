@@ -13,9 +13,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agecompact.console.common import emit, json_option, say, screen, show
-from agecompact.console.datasets import DataChoice, data_options, load, split_file_of
+from agecompact.console.datasets import (
+    DataChoice,
+    data_options,
+    load,
+    require_parts,
+    split_file_of,
+)
 from agecompact.console.groups import PATH
 from agecompact.console.training import TrainingChoice, training_options, watch
+from agecompact.data.splits import PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,8 +89,10 @@ def command(
     if training.threads:
         torch.set_num_threads(training.threads)
     target = target_of_contract(registry.get(chosen.model).contract)
+    say(console, *(f"{sources.backbone}: {note}" for note in sources.notes(chosen)))
     make_folder(out)
     survey, split = load(choice, target, console)
+    require_parts(split, PARTS)
     counts = ", ".join(f"{n} {kind}" for kind, n in survey.counts.items() if n)
     say(console, f"{recipe}: {chosen.epochs} epochs on {len(split.train)} faces of {counts}")
 
@@ -113,6 +122,7 @@ def command(
         return
     words = ["agecompact", "train", "--recipe", Path(recipe).name]
     words += ["--dataset", choice.dataset, "--seed", str(training.seed)]
+    words += ["--framing", choice.framing] if choice.framing else []
     words += ["--split-file", choice.split_file.name] if choice.split_file else []
     words += training.words(training.settings, lambda file: Path(file).name)
     path = out / f"{chosen.model}.safetensors"
@@ -154,6 +164,7 @@ def _data(choice: DataChoice, survey: Survey, trained: TrainingResult) -> dict[s
         "name": dataset.title,
         "terms": dataset.terms,
         "counts": survey.counts,
+        "framings": survey.framings,
         "unreadable_in_train": trained.unreadable,
     }
 

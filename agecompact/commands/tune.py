@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agecompact.console.common import emit, json_option, say, screen, show
-from agecompact.console.datasets import DataChoice, data_options, load
+from agecompact.console.datasets import DataChoice, data_options, load, require_parts
 from agecompact.console.groups import PATH
 from agecompact.console.training import TrainingChoice, training_options, watch
 from agecompact.errors import UsageError
@@ -110,7 +110,9 @@ def command(
         recipes.load(recipe, (*training.settings, *corner)) for corner in search.corners(space)
     ]
     contract = registry.get(base.model).contract
-    direction: Direction = "minimize" if contract.output.unit == "years" else "maximize"
+    direction: Direction = (
+        "minimize" if contract.only_output("tuning").unit == "years" else "maximize"
+    )
     sources = SourceWeights.read(training.start, training.teacher, training.backbone)
     session.rehearse(sources.first_applied(candidates), sources)
     console = screen(json_target)
@@ -144,6 +146,7 @@ def command(
             # Before the survey, which takes minutes and tells the split.
             study.reject_another(shared, {**identity, **searched})
             _, split = load(choice, target_of_contract(contract), console)
+            require_parts(split, ("train", "val"))
             identity["split"] = split.sha256
             study.claim(shared, {**identity, **searched})
 

@@ -1,4 +1,4 @@
-"""`agecompact weights`: converts public Keras weights to weights files."""
+"""`agecompact weights`: converts public Keras weights and state dicts to weights files."""
 
 from __future__ import annotations
 
@@ -8,23 +8,22 @@ import click
 
 from agecompact.console.common import emit, json_option, say, screen
 from agecompact.console.groups import PATH
+from agecompact.filetypes import kind_of
 from agecompact.imports import import_extra
-from agecompact.weights.importers import FAMILIES
 
 
 @click.group()
 def command() -> None:
-    """Convert public Keras weights."""
+    """Convert public Keras weights and state dicts."""
 
 
 @command.command("import")
 @click.argument("file", type=PATH)
 @click.option(
     "--model",
-    "family",
-    type=click.Choice(list(FAMILIES)),
     required=True,
-    help="Network in the file.",
+    metavar="ID",
+    help="Network in the file: ssrnet, ssrnet-gender or c3ae of a Keras file, any of a state dict.",
 )
 @click.option(
     "--out",
@@ -33,40 +32,58 @@ def command() -> None:
     help="Weights file to write, *.safetensors; its card is written beside it as *.json.",
 )
 @json_option
-def import_(file: Path, family: str, out: Path, json_target: str | None) -> None:
-    """Convert a public Keras file of SSR-Net (age, gender) or C3AE."""
-    import_extra("h5py", "train")
+def import_(file: Path, model: str, out: Path, json_target: str | None) -> None:
+    """Convert a public Keras file of SSR-Net (age, gender) or C3AE, or a state dict of a model.
+
+    A state dict is a safetensors file, or a PyTorch file that holds tensors and no code.
+    """
     from agecompact.models import complexity
+    from agecompact.weights import checkpoints
+    from agecompact.weights.adoption import adopt
+    from agecompact.weights.statedicts import read_state_dict
+
+    notes: tuple[str, ...] = ()
+    if file.is_file() and kind_of(file) == "keras":
+        _write_keras(file, model, out)
+    else:
+        notes = adopt(read_state_dict(file), model, out)
+    written = checkpoints.read(out)
+    network = written.network()
+    parameters = complexity.parameters(network)
+    statistics = complexity.bn_statistics(network)
+    emit(
+        {
+            "schema_version": 1,
+            **written.card,
+            "model": written.model_id,
+            "parameters": parameters,
+            "bn_statistics": statistics,
+            "file": str(out),
+        },
+        json_target,
+    )
+    say(
+        screen(json_target),
+        *(f"{file}: {note}" for note in notes),
+        f"{written.model_id}: {parameters:,} parameters, {statistics:,} BN statistics",
+        f"weights {out}",
+        f"sha256  {written.sha256}",
+        f"card    {checkpoints.card_path(out)}",
+        *([f"assumed {written.card['assumed']}"] if "assumed" in written.card else []),
+    )
+
+
+def _write_keras(file: Path, family: str, out: Path) -> None:
+    import_extra("h5py", "train")
     from agecompact.weights import checkpoints, importers
 
     imported = importers.from_keras(file, family)
     layout = imported.layout
-    sha256 = checkpoints.write(
+    checkpoints.write(
         out,
         imported.network,
         model_id=layout.model_id,
         config=layout.config,
         contract=layout.contract,
         card=imported.card,
-    )
-    parameters = complexity.parameters(imported.network)
-    statistics = complexity.bn_statistics(imported.network)
-    emit(
-        {
-            "schema_version": 1,
-            "model": layout.model_id,
-            "parameters": parameters,
-            "bn_statistics": statistics,
-            "file": str(out),
-            "sha256": sha256,
-            **imported.card,
-        },
-        json_target,
-    )
-    say(
-        screen(json_target),
-        f"{layout.model_id}: {parameters:,} parameters, {statistics:,} BN statistics",
-        f"weights {out}",
-        f"sha256  {sha256}",
-        f"card    {checkpoints.card_path(out)}",
     )

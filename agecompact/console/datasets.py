@@ -19,11 +19,12 @@ from agecompact.files import make_folder, user_cache
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from agecompact.data.chips import FramingChoice
     from agecompact.data.face import Face, Target
     from agecompact.data.listing import Listing
-    from agecompact.data.protocols import Folds
+    from agecompact.data.protocols import Folds, Labelled, Protocol
     from agecompact.data.splitfile import SplitFile
-    from agecompact.data.splits import Split
+    from agecompact.data.splits import Part, Split
     from agecompact.data.survey import Survey
 
 
@@ -33,23 +34,33 @@ class DataChoice:
 
     Attributes:
         dataset: Key of `registry.DATASETS`.
-        folder: Folder of the data set.
-        protocol: Id of one of its protocols; None for the default.
+        source: Folder of the data set, or the table of `csv` and `jsonl`.
+        protocol: Id of one of its protocols; None for the first that fits its labels.
         fold: Name of one of the protocol's folds; None if the protocol has only one.
         split_file: A split file to use instead of a protocol.
         cache: Folder of cached chips; None for no cache.
         split_seed: Seed of the split.
+        framing: How pictures become chips: they are chips, or the detector finds the face; None for
+            what fits the data set.
     """
 
     dataset: str
-    folder: Path
+    source: Path
     protocol: str | None = None
     fold: str | None = None
     split_file: Path | None = None
     cache: Path | None = None
     split_seed: int = splits.SEED
+    framing: FramingChoice | None = None
 
 
+framing_option = click.option(
+    "--framing",
+    type=click.Choice(["chip", "detect"]),
+    help="The pictures of --data are square face chips, or photos in which the face must be "
+    "detected. Default: as in the published data set; for csv and jsonl as the pictures look. A "
+    "box in a table takes precedence.",
+)
 _SOURCE_OPTIONS = (
     click.option(
         "--dataset",
@@ -60,12 +71,14 @@ _SOURCE_OPTIONS = (
     ),
     click.option(
         "--data",
-        "folder",
+        "source",
         type=PATH,
         envvar="AGECOMPACT_DATA",
         required=True,
-        help="Folder of the data set; default: the environment variable AGECOMPACT_DATA.",
+        help="Folder of the data set, or the table of csv and jsonl; default: the environment "
+        "variable AGECOMPACT_DATA.",
     ),
+    framing_option,
     click.option(
         "--cache",
         type=PATH,
@@ -77,7 +90,8 @@ _SPLIT_OPTIONS = (
     click.option(
         "--protocol",
         metavar="ID",
-        help="How to split the data; default: the first protocol of the data set.",
+        help="How to split the data; default: the first protocol of the data set that its labels "
+        "allow.",
     ),
     click.option("--fold", metavar="NAME", help="The fold, if the protocol has several."),
     click.option(
@@ -120,6 +134,8 @@ def load(choice: DataChoice, target: Target, console: Console) -> tuple[Survey, 
         pick_fold(choice, fold_names(choice, listing))
         survey = load_survey(choice, listing, target, console)
         folds = make_folds(choice, survey)
+        if choice.protocol is None and len(registry.get(choice.dataset).protocols) > 1:
+            say(console, f"split by the protocol {protocol_of(choice, survey.faces).id}")
         return survey, folds[pick_fold(choice, folds)]
     if choice.protocol or choice.fold:
         raise UsageError(
@@ -168,7 +184,7 @@ def split_file_of(choice: DataChoice, survey: Survey, split: Split) -> SplitFile
 
     if choice.split_file is not None:
         return splitfile.read(choice.split_file)
-    protocol = registry.get(choice.dataset).protocol(choice.protocol).id
+    protocol = protocol_of(choice, survey.faces).id
     fold = choice.fold or next(iter(make_folds(choice, survey)))
     return splitfile.of_split(split, survey, protocol=protocol, fold=fold, seed=choice.split_seed)
 
@@ -182,7 +198,24 @@ def load_tested(choice: DataChoice, target: Target, console: Console) -> tuple[F
     """
     if choice.fold is None and len(fold_names(choice, read_listing(choice, target))) > 1:
         return load_whole(choice, target, console)[0]
-    return load(choice, target, console)[1].test
+    split = load(choice, target, console)[1]
+    require_parts(split, ("test",))
+    return split.test
+
+
+def require_parts(split: Split, parts: Sequence[Part]) -> None:
+    """Checks that parts of a split have faces: a data set's own split may lack one.
+
+    Raises:
+        UsageError: A part has none.
+    """
+    if empty := [part for part in parts if not split.part(part)]:
+        sizes = ", ".join(f"{part} {len(split.part(part))}" for part in splits.PARTS)
+        raise UsageError(
+            f"the {empty[0]} part of the split has no face",
+            why=f"the parts have: {sizes}",
+            fix="choose another part, or another split with --protocol, or label more pictures",
+        )
 
 
 def read_listing(choice: DataChoice, target: Target) -> Listing:
@@ -193,7 +226,7 @@ def read_listing(choice: DataChoice, target: Target) -> Listing:
     """
     from agecompact.data.face import target_of
 
-    listing = registry.read(choice.dataset, choice.folder)
+    listing = registry.read(choice.dataset, choice.source)
     if all(target_of(record.label, target) is None for record in listing.records):
         raise UsageError(
             f"the {choice.dataset} data has no {target}",
@@ -204,10 +237,20 @@ def read_listing(choice: DataChoice, target: Target) -> Listing:
 
 
 def load_survey(choice: DataChoice, listing: Listing, target: Target, console: Console) -> Survey:
-    """Surveys a data set and shows progress."""
+    """Surveys a data set and shows progress.
+
+    Raises:
+        UsageError: No face is left, or the pictures are not chips, in a data set of chips.
+        OutputError: The cache cannot be written.
+    """
+    from agecompact.data import chips
     from agecompact.data.face import target_of
     from agecompact.data.survey import survey
 
+    report = functools.partial(say, console)
+    report(*listing.notes)
+    own = registry.get(choice.dataset).framing
+    framing = chips.choose(listing.records, own, choice.framing, report)
     total = sum(target_of(record.label, target) is not None for record in listing.records)
     cache = _survey_folder(choice)
     # A bar moves with every hundredth; a log grows by a few lines only.
@@ -221,7 +264,7 @@ def load_survey(choice: DataChoice, listing: Listing, target: Target, console: C
             if done % every == 0 or done == total:
                 stages.done(f"read {done} of {total} files")
 
-        return survey(listing, target, step=step, cache=cache, say=functools.partial(say, console))
+        return survey(listing, target, framing=framing, step=step, cache=cache, say=report)
 
 
 def _survey_folder(choice: DataChoice) -> Path | None:
@@ -250,7 +293,16 @@ def fold_names(choice: DataChoice, listing: Listing) -> Sequence[str]:
     Raises:
         UsageError: No such protocol, or it cannot split this data set.
     """
-    return registry.get(choice.dataset).protocol(choice.protocol).names(listing.records)
+    return protocol_of(choice, listing.records).names(listing.records)
+
+
+def protocol_of(choice: DataChoice, entries: Sequence[Labelled]) -> Protocol:
+    """The chosen protocol, or the first of the data set that fits the entries' labels.
+
+    Raises:
+        UsageError: No such protocol.
+    """
+    return registry.get(choice.dataset).protocol(choice.protocol, entries)
 
 
 def make_folds(choice: DataChoice, survey: Survey) -> Folds:
@@ -259,8 +311,7 @@ def make_folds(choice: DataChoice, survey: Survey) -> Folds:
     Raises:
         UsageError: No such protocol, or it cannot split this data set.
     """
-    protocol = registry.get(choice.dataset).protocol(choice.protocol)
-    return protocol.folds(survey.faces, choice.split_seed)
+    return protocol_of(choice, survey.faces).folds(survey.faces, choice.split_seed)
 
 
 def pick_fold(choice: DataChoice, folds: Collection[str]) -> str:

@@ -15,6 +15,20 @@ from agecompact.imports import resolve
 Option = Callable[..., Any]
 
 PATH = click.Path(path_type=Path)
+BUILDS = Path("build")
+
+
+class _BuildPath(click.Path):
+    """A build folder, or a project file: that is activated, and its build is `build/<name>`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        from agecompact.models import project
+
+        path: Path = super().convert(value, param, ctx)  # type: ignore[assignment]
+        return BUILDS / project.activate(path).spec.id if project.is_project(path) else path
+
+
+BUILD = _BuildPath(path_type=Path)
 
 
 def count_option(flag: str, text: str, *, minimum: int = 1, default: int | None = None) -> Option:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from agecompact.faces.framing import WHOLE, Framing
+
+if TYPE_CHECKING:
+    from agecompact.data.splits import Part
 
 Target = Literal["age", "gender"]
 GENDERS: Mapping[int | None, str] = {0: "female", 1: "male", None: "unknown"}
@@ -21,11 +24,13 @@ class Label:
         age: Years.
         gender: 0 female, 1 male, as in the models; None if the data set does not say.
         subject: Who the person is, if the data set says, for splits that keep people apart.
+        part: The part of the data set's own split that the face is in, if it has one.
     """
 
     age: int
     gender: int | None = None
     subject: str | None = None
+    part: Part | None = None
 
 
 @dataclass(frozen=True)
@@ -33,9 +38,9 @@ class Face:
     """A labelled image file.
 
     Attributes:
-        name: Path inside the data set, POSIX; it identifies the face.
+        name: Path inside the data set, POSIX, and the box if it has one; it identifies the face.
         path: The file.
-        sha256: Hash of its bytes.
+        sha256: Hash of its bytes, and of its box if it has one (`faces.files.picture_hash`).
         label: Its label.
         framing: How its picture becomes a chip.
     """
@@ -47,11 +52,14 @@ class Face:
     framing: Framing = WHOLE
 
 
-def spread(faces: Sequence[Face], limit: int | None) -> Sequence[Face]:
+_Item = TypeVar("_Item")
+
+
+def spread(faces: Sequence[_Item], limit: int | None) -> Sequence[_Item]:
     """At most `limit` faces, evenly spread: the first ones may all be of one age, by their names.
 
     Args:
-        faces: Faces, sorted by name.
+        faces: Faces, or records of a listing, sorted by name.
         limit: How many; None for all.
     """
     if limit is None or limit >= len(faces):

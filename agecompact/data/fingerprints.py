@@ -6,7 +6,6 @@ Equal size and time do not prove that a file's bytes are the same.
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from agecompact.data import duplicates
 from agecompact.data.cache import Say, cache_path
 from agecompact.data.duplicates import Thumbnails
 from agecompact.errors import UsageError
-from agecompact.faces.files import State, chip_in, image_bytes
+from agecompact.faces.files import State, chip_in, image_bytes, is_square, picture_hash
 from agecompact.faces.framing import Framing
 
 _STATES: tuple[State, ...] = get_args(State)
@@ -33,7 +32,7 @@ class Fingerprint:
 
     Attributes:
         state: Whether the file has a chip, see `faces.files.ChipFile`.
-        sha256: Hash of its bytes; empty if it could not be opened.
+        sha256: `faces.files.picture_hash`; empty if it could not be opened.
         thumbnail: `duplicates.thumbnail` of its chip; zeros if there is none.
     """
 
@@ -45,6 +44,8 @@ class Fingerprint:
 def take(path: Path, framing: Framing, known: Mapping[str, Fingerprint]) -> Fingerprint:
     """A file's fingerprint. Never raises an error for a bad file.
 
+    A picture that should be a chip as it is, but is not square, has none: it would be squashed.
+
     Args:
         path: The file, which is read and hashed.
         framing: How to cut its chip.
@@ -54,7 +55,9 @@ def take(path: Path, framing: Framing, known: Mapping[str, Fingerprint]) -> Fing
         content = image_bytes(path)
     except UsageError:
         return Fingerprint("unreadable")
-    sha256 = hashlib.sha256(content).hexdigest()
+    sha256 = picture_hash(content, framing)
+    if framing.kind == "whole" and not is_square(content):
+        return Fingerprint("not_square", sha256)
     if sha256 in known:
         return known[sha256]
     file = chip_in(content, framing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os.path
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from agecompact.data.face import Label
 from agecompact.errors import UsageError
+from agecompact.faces.detection import FaceBox
 from agecompact.files import read_bytes
 
 NO_FILE = "no such file"
@@ -22,20 +24,32 @@ LISTED_DIFFERENTLY = "listed twice with different labels"
 
 MAXIMUM_AGE = 120
 
+_DIGITS = re.compile("[0-9]+")
+_LONGEST_NUMBER = 20
+
 
 @dataclass(frozen=True)
 class Record:
     """A labelled file, not read yet.
 
     Attributes:
-        name: Path inside the data set, POSIX.
+        name: Path inside the data set, POSIX, and the box if it has one.
         path: The file.
         label: Its label.
+        box: Where the face is, if the data set says.
+        at: Where a table lists it, such as `line 7`; empty if no table does.
     """
 
     name: str
     path: Path
     label: Label
+    box: FaceBox | None = None
+    at: str = ""
+
+    @property
+    def entry(self) -> str:
+        """What a person finds the entry by."""
+        return f"{self.at}: {self.name}" if self.at else self.name
 
 
 @dataclass(frozen=True)
@@ -46,11 +60,13 @@ class Listing:
         dataset: Key of `registry.DATASETS`.
         records: The labelled files, sorted by name, without duplicate names.
         rejected: Names of rejected entries, by reason.
+        notes: Lines on how the reader understood the data, which a person should see.
     """
 
     dataset: str
     records: tuple[Record, ...]
     rejected: Mapping[str, tuple[str, ...]]
+    notes: tuple[str, ...] = ()
 
     @property
     def rejections(self) -> int:
@@ -87,29 +103,38 @@ class Collector:
             path: The file, wherever it is.
             label: Its label.
         """
+        self.add_record(Record(name, path, label))
+
+    def add_record(self, record: Record) -> None:
+        """Like `add`, with all that a data set may say about a file."""
+        name, path = record.name, record.path
         known = self._records.get(name)
         if not _is_utf8(name):
-            self.reject(name, BAD_NAME)
+            self.reject(record.entry, BAD_NAME)
         elif not self._contains(path if path.is_symlink() else path.parent):
-            self.reject(name, OUTSIDE)
+            self.reject(record.entry, OUTSIDE)
         elif name in self._contradicted:
-            self.reject(name, LISTED_DIFFERENTLY)
+            self.reject(record.entry, LISTED_DIFFERENTLY)
         elif known is None:
-            self._records[name] = Record(name, path, label)
-        elif known.label == label:
-            self.reject(name, LISTED_TWICE)
+            self._records[name] = record
+        elif known.label == record.label:
+            self.reject(record.entry, LISTED_TWICE)
         else:
             del self._records[name]
             self._contradicted.add(name)
-            self.reject(name, LISTED_DIFFERENTLY)
-            self.reject(name, LISTED_DIFFERENTLY)
+            self.reject(known.entry, LISTED_DIFFERENTLY)
+            self.reject(record.entry, LISTED_DIFFERENTLY)
 
     def add_listed(self, name: str, path: Path, label: Label) -> None:
         """Adds an entry of a table, or rejects it if its file is missing."""
-        if is_file(path):
-            self.add(name, path, label)
+        self.add_listed_record(Record(name, path, label))
+
+    def add_listed_record(self, record: Record) -> None:
+        """Like `add_listed`, with all that a table may say about a file."""
+        if is_file(record.path):
+            self.add_record(record)
         else:
-            self.reject(name, NO_FILE)
+            self.reject(record.entry, NO_FILE)
 
     def add_named(self, path: Path, label: Label | None, reason: str) -> None:
         """Adds a file whose name holds its label, or rejects it for a reason if there is none."""
@@ -122,27 +147,39 @@ class Collector:
         """Rejects an entry."""
         self._rejected[reason].append(name)
 
-    def listing(self, folder: Path, layout: str) -> Listing:
+    def listing(self, source: Path, layout: str, notes: tuple[str, ...] = ()) -> Listing:
         """The listing of all entries.
 
         Args:
-            folder: The data set's folder, for the error message.
+            source: The data set's folder or table, for the error message.
             layout: The expected layout, for the error message.
+            notes: `Listing.notes`.
 
         Raises:
             UsageError: No entry is labelled.
         """
         if not self._records:
-            counts = (f"{len(names)}: {reason}" for reason, names in self._rejected.items())
             raise UsageError(
-                f"no labelled face in {folder}",
-                why="; ".join(counts) or "it has no entry of this data set",
-                fix=f"give a folder with this layout: {layout}",
+                f"no labelled face in {source}",
+                why="; ".join(self.reasons) or "it has no entry of this data set",
+                fix=f"give data with this layout: {layout}",
             )
         return Listing(
             self._dataset,
             tuple(sorted(self._records.values(), key=lambda record: record.name)),
-            {reason: tuple(sorted(names)) for reason, names in sorted(self._rejected.items())},
+            {
+                reason: tuple(sorted(names, key=_natural))
+                for reason, names in sorted(self._rejected.items())
+            },
+            notes,
+        )
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """How many entries were rejected, a line for each reason, with the first such entry."""
+        return tuple(
+            f"{len(names)}: {reason} ({names[0]}{', …' if len(names) > 1 else ''})"
+            for reason, names in self._rejected.items()
         )
 
 
@@ -153,6 +190,11 @@ def is_file(path: Path) -> bool:
     except OSError:
         # A name in a table can be longer than the system allows.
         return False
+
+
+def _natural(name: str) -> str:
+    """A sort key that puts line 9 before line 10."""
+    return _DIGITS.sub(lambda match: match[0].zfill(_LONGEST_NUMBER), name)
 
 
 def _is_utf8(name: str) -> bool:
@@ -176,10 +218,11 @@ def contents(folder: Path, title: str) -> list[Path]:
     try:
         return sorted(folder.iterdir())
     except OSError as error:
+        fix = f"give the {title} folder with --data or AGECOMPACT_DATA"
+        if is_file(folder):
+            fix += "; a table of your own needs --dataset csv or --dataset jsonl"
         raise UsageError(
-            f"no data at {folder}",
-            why=error.strerror or str(error),
-            fix=f"give the {title} folder with --data or AGECOMPACT_DATA",
+            f"no data at {folder}", why=error.strerror or str(error), fix=fix
         ) from None
 
 

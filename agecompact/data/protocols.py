@@ -57,11 +57,14 @@ class Protocol:
             name. A protocol with one split names it `SINGLE`.
         names: Maps entries to the names of the folds, so that a wrong name is refused before any
             picture is read. It raises a `UsageError` if the labels are not enough for the protocol.
+        fits: Whether a label has what the protocol needs. The default protocol of a data set is its
+            first that fits all labels.
     """
 
     id: str
     folds: Callable[[Sequence[Face], int], Folds]
     names: Callable[[Iterable[Labelled]], Sequence[str]] = one_fold
+    fits: Callable[[Label], bool] = lambda _: True
 
 
 def stratified(faces: Sequence[Face], seed: int) -> Folds:
@@ -124,6 +127,44 @@ def published(faces: Sequence[Face], seed: int) -> Folds:
     others = (face for face in faces if not face.name.startswith(_TEST_FOLDER))
     rest = splits.split(others, 1 - _VALIDATION_SHARE, 1, seed=seed)
     return {SINGLE: splits.of_parts({"train": rest.train, "val": rest.val, "test": test})}
+
+
+def own_split(faces: Sequence[Face], seed: int) -> Folds:  # noqa: ARG001 - nothing is random.
+    """The parts that the data set's own labels name.
+
+    Raises:
+        UsageError: A face is in no part, or one person is in two.
+    """
+    one_fold_of_own_parts(faces)
+    parts = {part: [face for face in faces if face.label.part == part] for part in PARTS}
+    return {SINGLE: splits.of_parts(parts)}
+
+
+def one_fold_of_own_parts(entries: Iterable[Labelled]) -> tuple[str, ...]:
+    """The fold's name in a data set's own split.
+
+    Raises:
+        UsageError: An entry is in no part, or one person is in two.
+    """
+    parts: dict[str, tuple[Part, str]] = {}
+    for entry in entries:
+        part, person = entry.label.part, entry.label.subject
+        if part is None:
+            raise UsageError(
+                "the data set has no split of its own",
+                why=f"{entry.name} is in no part",
+                fix="choose another protocol with --protocol",
+            )
+        if person is None:
+            continue
+        first, name = parts.setdefault(person, (part, entry.name))
+        if first != part:
+            raise UsageError(
+                "the data set's own split has one person in two parts",
+                why=f"{person} is in {first} ({name}) and in {part} ({entry.name})",
+                fix="choose another split with --protocol subject-disjoint, or correct the labels",
+            )
+    return (SINGLE,)
 
 
 def _by_person(faces: Iterable[_Labelled]) -> dict[str, list[_Labelled]]:

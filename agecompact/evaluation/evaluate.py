@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from agecompact.contract import Contract
+from agecompact.contract import Contract, Output
 from agecompact.data.face import Face, Target, target_of
+from agecompact.errors import UsageError
 from agecompact.evaluation.bootstrap import Bootstrap
 from agecompact.evaluation.metrics import Metrics, age_metrics, gender_metrics
 from agecompact.evaluation.prediction import (
@@ -41,9 +42,36 @@ class Evaluation:
     predictions: Predictions
 
 
-def target_of_contract(contract: Contract) -> Target:
-    """What a model with this contract predicts."""
-    return "age" if contract.output.unit == "years" else "gender"
+def targets_of(contract: Contract) -> Mapping[Target, Output]:
+    """The outputs of a contract that answer what faces are labelled with: one value each.
+
+    An age is an output in years. A gender is a score named `gender`, 0 female to 1 male.
+    """
+    found: dict[Target, Output] = {}
+    for output in contract.outputs:
+        if output.answer_size == 1 and output.unit == "years":
+            found.setdefault("age", output)
+        elif output.answer_size == 1 and (output.unit, output.name) == ("score", "gender"):
+            found.setdefault("gender", output)
+    return found
+
+
+def target_of_contract(contract: Contract, wanted: Target | None = None) -> Target:
+    """The label to measure a model with: the wanted one, or that of its first output which has one.
+
+    Raises:
+        UsageError: None of its outputs answers it.
+    """
+    found = targets_of(contract)
+    target = wanted or next(iter(found), None)
+    if target is None or target not in found:
+        outputs = ", ".join(f"{output.name} ({output.unit})" for output in contract.outputs)
+        raise UsageError(
+            f"the model does not answer the {wanted or 'age or gender'} of a face",
+            why=f"its outputs are {outputs}",
+            fix="an age is an output of one value in years, a gender a score named 'gender'",
+        )
+    return target
 
 
 def labels(faces: Iterable[Face], target: Target) -> npt.NDArray[np.float32]:
@@ -63,7 +91,7 @@ def measure(network: nn.Module, contract: Contract, faces: Sequence[Face]) -> Me
         UsageError: No image can be read, or the network outputs NaN or Inf.
     """
     predictions = predict(NetworkModel(network, contract), contract, faces)
-    return compare(predictions, target_of_contract(contract))
+    return compare(predictions, contract, target_of_contract(contract))
 
 
 def evaluate(
@@ -72,8 +100,9 @@ def evaluate(
     faces: Sequence[Face],
     source: Source = decode_face,
     bootstrap: Bootstrap = Bootstrap(),  # noqa: B008 - frozen.
+    target: Target | None = None,
 ) -> Evaluation:
-    """Measures a model, with intervals.
+    """Measures a model on a label, with intervals.
 
     Args:
         model: The model, see `agecompact.evaluation.prediction`.
@@ -81,17 +110,22 @@ def evaluate(
         faces: The faces to measure it on.
         source: Where chips come from.
         bootstrap: How to compute intervals.
+        target: The label; None for that of the first output which has one.
 
     Raises:
-        UsageError: No image can be read, or the model outputs NaN or Inf.
+        UsageError: No image can be read, the model outputs NaN or Inf, or it does not answer the
+            label.
     """
     predictions = predict(model, contract, faces, source)
-    metrics = compare(predictions, target_of_contract(contract), bootstrap)
+    metrics = compare(predictions, contract, target_of_contract(contract, target), bootstrap)
     return Evaluation(metrics, bootstrap, predictions)
 
 
 def compare(
-    predictions: Predictions, target: Target, bootstrap: Bootstrap | None = None
+    predictions: Predictions,
+    contract: Contract,
+    target: Target,
+    bootstrap: Bootstrap | None = None,
 ) -> Metrics:
     """The metrics of predictions, with intervals if a bootstrap is given.
 
@@ -100,9 +134,8 @@ def compare(
             one gender.
     """
     faces = predictions.faces
+    values = predictions.answers[targets_of(contract)[target].name][:, 0]
     if target == "age":
         genders = [face.label.gender for face in faces]
-        return age_metrics(predictions.values, labels(faces, "age"), genders, bootstrap)
-    return gender_metrics(
-        predictions.values, labels(faces, "gender"), labels(faces, "age"), bootstrap
-    )
+        return age_metrics(values, labels(faces, "age"), genders, bootstrap)
+    return gender_metrics(values, labels(faces, "gender"), labels(faces, "age"), bootstrap)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from agecompact.contract import Contract, Image, Tensor
+from agecompact.contract import Contract, Image, Output, Tensor
 from agecompact.data import cache as chip_cache
 from agecompact.data.face import Face
 from agecompact.errors import UsageError
@@ -49,9 +49,14 @@ def decode_face(face: Face) -> Image | None:
 
 @dataclass(frozen=True)
 class BatchPredictions:
-    """The predictions of a batch, `(N,)`, and the seconds that the model itself took."""
+    """What a model wrote for a batch.
 
-    values: Values
+    Attributes:
+        values: By output name, `(N, ...)`.
+        seconds: The time that the model itself took.
+    """
+
+    values: Mapping[str, Values]
     seconds: float
 
 
@@ -75,14 +80,14 @@ class Predictions:
 
     Attributes:
         faces: The faces with a prediction, in the order given.
-        values: `(N,)`, in the contract's unit.
+        answers: By output name, `(N, answers of the output)`, in its unit.
         unreadable: Number of files without a chip, which are left out.
         model_seconds: Time in the model itself.
         wall_seconds: Total time: reading, decoding, preprocessing and the model.
     """
 
     faces: tuple[Face, ...]
-    values: Values
+    answers: Mapping[str, Values]
     unreadable: int
     model_seconds: float
     wall_seconds: float
@@ -100,11 +105,11 @@ def predict(
         source: Where chips come from.
 
     Raises:
-        UsageError: The model does not output one value per face.
+        UsageError: The model has no output of a name in the contract, or of another size.
     """
     started = time.perf_counter()
     predicted: list[Face] = []
-    values: list[Values] = []
+    answers: dict[str, list[Values]] = {output.name: [] for output in contract.outputs}
     model_seconds = 0.0
 
     def prepared(chunk: Sequence[Face]) -> tuple[list[Face], _Staged] | None:
@@ -120,21 +125,48 @@ def predict(
     with closing(_ahead(prepared, chunks)) as ready:
         for readable, staged in filter(None, ready):
             result = model.run(staged)
-            if result.values.shape != (len(readable),):
-                raise UsageError(
-                    f"the model outputs {result.values.size} values for {len(readable)} faces",
-                    fix="use a model that outputs one value per face",
-                )
+            for output in contract.outputs:
+                values = output_of(result.values, output, len(readable))
+                answers[output.name].append(output.answers(values))
             predicted += readable
-            values.append(result.values)
             model_seconds += result.seconds
     return Predictions(
         faces=tuple(predicted),
-        values=np.concatenate([*values, np.empty(0)]),
+        answers={
+            output.name: np.concatenate([*answers[output.name], np.empty((0, output.answer_size))])
+            for output in contract.outputs
+        },
         unreadable=len(faces) - len(predicted),
         model_seconds=model_seconds,
         wall_seconds=time.perf_counter() - started,
     )
+
+
+def output_of(found: Mapping[str, npt.ArrayLike], output: Output, images: int) -> Values:
+    """One output of a batch, `(images, size)`, as its contract says.
+
+    Args:
+        found: What a model wrote, by output name.
+        output: The output.
+        images: Number of images in the batch.
+
+    Raises:
+        UsageError: It is missing, or has another size.
+    """
+    if output.name not in found:
+        raise UsageError(
+            f"the model has no output '{output.name}'",
+            why=f"its contract names it; the model has {', '.join(sorted(found))}",
+            fix="export it again",
+        )
+    values = np.asarray(found[output.name], np.float64)
+    if values.size != images * output.size:
+        raise UsageError(
+            f"the model outputs {values.size} values as '{output.name}' for {images} images",
+            why=f"its contract has {output.size} for each",
+            fix="correct the contract, and export it again",
+        )
+    return values.reshape(images, output.size)
 
 
 def _ahead(
@@ -194,11 +226,14 @@ class NetworkModel:
         """Runs the network."""
         import torch
 
+        from agecompact.models.returned import by_name
+
         started = time.perf_counter()
         with torch.inference_mode():
+            outputs = by_name(self._network(*staged), self._contract)
             # The copy waits for an asynchronous device.
-            values: Values = self._network(*staged).float().cpu().numpy()
-        return BatchPredictions(_flat(values), time.perf_counter() - started)
+            values = {name: output.float().cpu().numpy() for name, output in outputs.items()}
+        return BatchPredictions(values, time.perf_counter() - started)
 
 
 class ArtifactModel:
@@ -207,13 +242,11 @@ class ArtifactModel:
     Args:
         process: The process.
         opened: The artefact, as the process opened it.
-        contract: The artefact's contract.
     """
 
-    def __init__(self, process: RuntimeProcess, opened: Opened, contract: Contract) -> None:
+    def __init__(self, process: RuntimeProcess, opened: Opened) -> None:
         self._process = process
         self._batch = opened.interface.fixed_batch
-        self._output = contract.output.name
 
     def stage(self, inputs: Mapping[str, Tensor]) -> Staged:
         """Writes a batch to files for the process.
@@ -238,23 +271,14 @@ class ArtifactModel:
 
         Raises:
             RuntimeFailure: The runtime failed, crashed or timed out.
-            UsageError: The artefact has no output of the name in its contract.
         """
         result = self._process.run(staged)
-        if self._output not in result.outputs:
-            raise UsageError(
-                f"the artefact has no output '{self._output}'",
-                why=f"its contract names it; the file has {', '.join(sorted(result.outputs))}",
-                fix="export it again",
-            )
-        values = np.asarray(result.outputs[self._output], np.float64)
-        return BatchPredictions(_flat(values), result.model_ms / 1e3)
+        values = {n: np.asarray(v, np.float64) for n, v in result.outputs.items()}
+        return BatchPredictions(values, result.model_ms / 1e3)
 
 
 @contextmanager
-def open_artifact(
-    path: Path, contract: Contract, threads: int
-) -> Iterator[tuple[ArtifactModel, Opened]]:
+def open_artifact(path: Path, threads: int) -> Iterator[tuple[ArtifactModel, Opened]]:
     """Opens an artefact in its own process, which ends with the block.
 
     Raises:
@@ -264,10 +288,6 @@ def open_artifact(
     try:
         with RuntimeProcess(path, threads=threads) as process:
             opened = process.open()
-            yield ArtifactModel(process, opened, contract), opened
+            yield ArtifactModel(process, opened), opened
     except RuntimeFailure as failure:
         raise failure.as_error(path) from None
-
-
-def _flat(values: Values) -> Values:
-    return values.astype(np.float64).reshape(-1)

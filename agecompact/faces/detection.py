@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 # Position of UTKFace's chips relative to the cascade's box: medians over 293 detections in 300 of
 # its images.
 _BOX_PER_CHIP = 1.015
-_BOX_CENTRE_X = 0.492
-_BOX_CENTRE_Y = 0.405
+BOX_CENTRE_X = 0.492
+BOX_CENTRE_Y = 0.405
 
 # Has the fewest false detections of OpenCV's frontal cascades, and as many true ones.
 _CASCADE = "haarcascade_frontalface_alt2.xml"
@@ -33,7 +33,7 @@ _DETECTING = threading.Lock()
 
 @dataclass(frozen=True)
 class FaceBox:
-    """A detected face, in pixels of the image."""
+    """A face in an image, detected or labelled, in pixels of the image."""
 
     x: int
     y: int
@@ -72,13 +72,41 @@ def chip(image: Image, box: FaceBox) -> Image:
     import cv2
 
     side = max(1, round(box.width / _BOX_PER_CHIP))
-    left = round(box.x + box.width / 2 - _BOX_CENTRE_X * side)
-    top = round(box.y + box.height / 2 - _BOX_CENTRE_Y * side)
+    left = round(box.x + box.width / 2 - BOX_CENTRE_X * side)
+    top = round(box.y + box.height / 2 - BOX_CENTRE_Y * side)
     height, width = image.shape[:2]
     margins = (-top, top + side - height, -left, left + side - width)
     above, below, before, after = (max(0, margin) for margin in margins)
     padded = cv2.copyMakeBorder(image, above, below, before, after, cv2.BORDER_REPLICATE)
     return np.asarray(padded[top + above :, left + before :][:side, :side], np.uint8)
+
+
+def square(image: Image, box: FaceBox) -> Image | None:
+    """Cuts out the smallest square around a labelled box, with the box in its middle.
+
+    Edge pixels repeat outside the image.
+
+    Args:
+        image: uint8 HWC BGR.
+        box: The region to cut out.
+
+    Returns:
+        uint8 HWC BGR, square, at the image's resolution; None if less than half of the square is
+        inside the image, which bounds its size as well.
+    """
+    side = max(box.width, box.height)
+    left, top = (box.x + (box.width - side) // 2, box.y + (box.height - side) // 2)
+    inside = [
+        max(0, min(start + side, length) - max(start, 0))
+        for start, length in ((top, image.shape[0]), (left, image.shape[1]))
+    ]
+    if side < 1 or 2 * inside[0] * inside[1] < side * side:
+        return None
+    rows, columns = (
+        np.clip(np.arange(start, start + side), 0, length - 1)
+        for start, length in ((top, image.shape[0]), (left, image.shape[1]))
+    )
+    return np.ascontiguousarray(image[rows[:, None], columns])
 
 
 @cache

@@ -16,10 +16,12 @@ from agecompact.faces.framing import Framing, frame
 from agecompact.files import read_bytes
 
 # Stored by position in `data.fingerprints`: append only.
-State = Literal["read", "unreadable", "faceless"]
+State = Literal["read", "unreadable", "faceless", "not_square"]
 
 # An uncompressed image of the most pixels that are decoded has 201 MB.
 _MOST_BYTES = 2**28
+# Squashing a picture whose sides differ by less is a slight distortion.
+_SQUARE_TO = 1 / 20
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,9 @@ class ChipFile:
 
     Attributes:
         state: `read`; `unreadable` if it is not a whole image; `faceless` if it has no face to
-            frame.
-        sha256: Hash of its bytes; empty if it could not be opened.
+            frame, or its box is not in the picture; `not_square` if a whole picture should be a
+            chip, but is not square.
+        sha256: `picture_hash`; empty if it could not be opened.
         chip: uint8 `(200, 200, 3)` BGR; None unless the state is `read`.
     """
 
@@ -49,12 +52,34 @@ def read_chip(path: Path, framing: Framing) -> ChipFile:
 
 def chip_in(content: bytes, framing: Framing) -> ChipFile:
     """Cuts the chip out of the bytes of an image file. Never raises an error for bad bytes."""
-    sha256 = hashlib.sha256(content).hexdigest()
+    sha256 = picture_hash(content, framing)
     image = decode(content)
     if image is None:
         return ChipFile("unreadable", sha256)
     chip = frame(image, framing)
     return ChipFile("faceless" if chip is None else "read", sha256, chip)
+
+
+def picture_hash(content: bytes, framing: Framing) -> str:
+    """SHA-256 of the bytes of an image file; of the bytes and the box if a box is framed.
+
+    One photo may show several labelled people. Each is a picture of its own.
+    """
+    whole = hashlib.sha256(content)
+    if framing.box is None:
+        return whole.hexdigest()
+    box = framing.box
+    sides = f"{box.x},{box.y},{box.width},{box.height}"
+    return hashlib.sha256(f"{whole.hexdigest()}#{sides}".encode()).hexdigest()
+
+
+def is_square(content: bytes) -> bool:
+    """Whether an image file declares sides that differ by at most 5 %.
+
+    Bytes that declare no size are left to the decoder: for them it is true as well.
+    """
+    size = headers.size(content)
+    return size is None or abs(size[0] - size[1]) <= _SQUARE_TO * max(size)
 
 
 def read_image(path: Path) -> Image:

@@ -9,6 +9,7 @@ import numpy as np
 
 from agecompact.contract import Image
 from agecompact.faces import detection
+from agecompact.faces.detection import FaceBox
 
 CHIP_SIDE = 200
 
@@ -22,21 +23,27 @@ class Framing:
     """How the pictures of a data set become chips.
 
     Attributes:
-        kind: The chip is the `whole` picture, the picture without a `border`, or the largest face
-            that the detector finds (`detect`).
+        kind: The chip is the `whole` picture, the picture without a `border`, the largest face that
+            the detector finds (`detect`), or the square around a labelled `box`.
         border: Pixels that `border` removes from each side.
+        box: The region of `box`; None for the other kinds.
     """
 
-    kind: Literal["whole", "border", "detect"] = "whole"
+    kind: Literal["whole", "border", "detect", "box"] = "whole"
     border: int = 0
+    box: FaceBox | None = None
 
     @property
     def key(self) -> str:
-        """A text that identifies the framing, for the names of cached files."""
+        """A text that identifies the framing, for the names of cached files.
+
+        Boxes share one: `faces.files.picture_hash` tells them apart.
+        """
         return f"{self.kind}{self.border or ''}"
 
 
 WHOLE = Framing()
+DETECT = Framing("detect")
 
 
 def frame(image: Image, framing: Framing) -> Image | None:
@@ -66,12 +73,19 @@ def _cut(image: Image, framing: Framing) -> Image | None:
         height, width = image.shape[:2]
         return np.ascontiguousarray(image[edge : height - edge, edge : width - edge])
     if framing.kind == "detect":
-        box = _largest_face(image)
-        return None if box is None else detection.chip(image, box)
+        found = largest_face(image)
+        return None if found is None else detection.chip(image, found)
+    if framing.box is not None:
+        return detection.square(image, framing.box)
     return image
 
 
-def _largest_face(image: Image) -> detection.FaceBox | None:
+def largest_face(image: Image) -> FaceBox | None:
+    """The largest face in a picture, found in a small copy of it; None if there is none.
+
+    Args:
+        image: uint8 HWC BGR.
+    """
     import cv2
 
     shrink = max(1.0, max(image.shape[:2]) / _DETECTION_SIDE)
@@ -81,4 +95,4 @@ def _largest_face(image: Image) -> detection.FaceBox | None:
     if not boxes:
         return None
     box = boxes[0]
-    return detection.FaceBox(*(round(v * shrink) for v in (box.x, box.y, box.width, box.height)))
+    return FaceBox(*(round(v * shrink) for v in (box.x, box.y, box.width, box.height)))

@@ -149,7 +149,8 @@ def lemur_module(
     contract = contract or spec.contract
     network = registry.build(model_id, config)
     name = type(network).__name__
-    score = contract.output.unit == "score"
+    output = contract.only_output("LEMUR")
+    score = output.unit == "score"
     arguments = [f"{key}={value!r}" for key, value in config.items() if key != "dropout"]
     source = _TEMPLATE.substitute(
         title=spec.title,
@@ -182,7 +183,8 @@ def lemur_module(
 def _setting(contract: Contract, recipe: Recipe, error: str) -> str:
     """Returns the arguments of `adapter.Setting`, one a line."""
     low, high = contract.value_range
-    bounds = (contract.output.minimum, contract.output.maximum)
+    output = contract.only_output("LEMUR")
+    bounds = (output.minimum, output.maximum)
     values = {
         "height": contract.height,
         "width": contract.width,
@@ -194,7 +196,7 @@ def _setting(contract: Contract, recipe: Recipe, error: str) -> str:
             (low - mean) / std for mean, std in zip(contract.mean, contract.std, strict=True)
         ),
         "bounds": None if None in bounds else bounds,
-        "score": contract.output.unit == "score",
+        "score": output.unit == "score",
         "weight_decay": recipe.stages[-1].weight_decay,
         "clip_norm": recipe.clip_norm,
     }

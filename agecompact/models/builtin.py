@@ -8,7 +8,7 @@ from agecompact.contract import Contract, Crop, Output
 from agecompact.models.spec import Counts, ModelSpec
 
 _FACE = (Crop("face"),)
-_AGE = Output("age", "years")
+_AGE = (Output("age", "years"),)
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -32,7 +32,7 @@ _MODELS = (
         id="ssrnet-gender",
         title="SSR-Net (gender)",
         factory="agecompact.models.ssrnet:SSRNetGender",
-        contract=Contract(_FACE, 64, 64, "BGR", Output("gender", "score")),
+        contract=Contract(_FACE, 64, 64, "BGR", (Output("gender", "score"),)),
         source="Yang et al., SSR-Net, IJCAI 2018; layers of github.com/shamangary/SSR-Net",
         counts=Counts(40_531, 384, folded_parameters=40_147, published=40_915),
     ),
@@ -61,7 +61,7 @@ _MODELS = (
             224,
             224,
             "RGB",
-            Output("age", "years", 1.0, 95.0),
+            (Output("age", "years", 1.0, 95.0),),
             value_range=(0.0, 1.0),
             mean=_IMAGENET_MEAN,
             std=_IMAGENET_STD,
@@ -82,7 +82,7 @@ _TEACHERS = (
             128,
             128,
             "RGB",
-            Output("age", "years", 1.0, 95.0),
+            (Output("age", "years", 1.0, 95.0),),
             mean=(127.0, 127.0, 127.0),
             std=(128.0, 128.0, 128.0),
         ),
@@ -99,7 +99,7 @@ _TEACHERS = (
             160,
             160,
             "RGB",
-            Output("age", "years", 0.0, 99.0),
+            (Output("age", "years", 0.0, 99.0),),
             value_range=(0.0, 1.0),
             mean=_IMAGENET_MEAN,
             std=_IMAGENET_STD,

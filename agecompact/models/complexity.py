@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from threading import RLock
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from agecompact.contract import Contract
+
+# While torch.fx traces a network, every network that another thread calls is traced as well, and
+# fails. So whoever runs a network in a process that also folds holds this.
+CALLS = RLock()
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class Complexity:
 
 def example_inputs(contract: Contract, batch: int = 1) -> tuple[Tensor, ...]:
     """Returns zeros of the network's input shapes, NCHW float32, one tensor per crop."""
-    shape = (batch, 3, contract.height, contract.width)
+    shape = (batch, contract.channels, contract.height, contract.width)
     return tuple(torch.zeros(shape) for _ in contract.crops)
 
 
@@ -65,7 +70,8 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
     """
     from torch.fx.experimental.optimization import fuse
 
-    folded: nn.Module = fuse(copy.deepcopy(network).double().eval()).float()
+    with CALLS:
+        folded: nn.Module = fuse(copy.deepcopy(network).double().eval()).float()
     return folded
 
 

@@ -1,4 +1,4 @@
-"""Every model by id: those that come with agecompact, and those of other installed packages.
+"""Every model by id: those that come with agecompact, of installed packages and project files.
 
 A package adds a model by an entry point of the group `agecompact.models` whose name is the model's
 id and whose object is a `ModelSpec`:
@@ -17,8 +17,9 @@ from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
-from agecompact.errors import AgecompactError, UsageError, first_line, unknown_name
+from agecompact.errors import AgecompactError, UsageError, failure_text, unknown_name
 from agecompact.imports import resolve
+from agecompact.models import project
 from agecompact.models.builtin import MODELS as MODELS
 from agecompact.models.builtin import TEACHERS as TEACHERS
 from agecompact.models.spec import ModelSpec
@@ -42,18 +43,32 @@ def get(model_id: str) -> ModelSpec:
     builtin = {**MODELS, **TEACHERS}
     points = entry_points(group=GROUP)
     named = [point for point in points if point.name == model_id]
+    projects = project.active()
     origins = [f"package {_package(point)}" for point in named]
     if model_id in builtin:
         origins.insert(0, "agecompact")
+    if model_id in projects:
+        origins.append(str(projects[model_id].path))
     if not origins:
-        raise unknown_name("model", model_id, {*builtin, *points.names})
+        raise _unknown(model_id, {*builtin, *points.names, *projects})
     if len(origins) > 1:
         raise UsageError(
             f"several models are named '{model_id}'",
             why=f"they come from {', '.join(origins)}",
-            fix="uninstall a package, or rename the model's entry point and id",
+            fix="uninstall a package, or rename the model",
         )
+    if model_id in projects:
+        return projects[model_id].spec
     return _load(named[0]) if named else builtin[model_id]
+
+
+def _unknown(model_id: str, known: set[str]) -> UsageError:
+    error = unknown_name("model", model_id, known)
+    return UsageError(
+        error.what,
+        why=f"{error.why}; and those of project files that {project.VARIABLE} names",
+        fix=error.fix,
+    )
 
 
 def models() -> tuple[ModelSpec, ...]:
@@ -77,34 +92,74 @@ def build(model_id: str, config: Mapping[str, Any] | None = None) -> nn.Module:
         UnfitConfigError: Its factory does not take that configuration.
         UsageError: There is no such model, or its factory cannot be imported.
     """
+    spec = get(model_id)
+    if not spec.factory:
+        raise UsageError(
+            f"the network of '{model_id}' is an ONNX file, not Python",
+            fix="export it, and use what is exported",
+        )
+    return build_from(spec.factory, config or spec.config, model_id)
+
+
+def build_from(reference: str, arguments: Mapping[str, Any], model_id: str) -> nn.Module:
+    """Builds a network by its factory.
+
+    Args:
+        reference: The factory, `module:callable`, or `/path/of/nets.py:callable`.
+        arguments: Its keyword arguments.
+        model_id: Name of the network, for error messages.
+
+    Raises:
+        UnfitConfigError: The factory does not take these arguments.
+        UsageError: It cannot be imported, or does not return a network.
+    """
     from torch import nn
 
-    spec = get(model_id)
     try:
-        factory = resolve(spec.factory)
-    except (ImportError, AttributeError) as error:
+        factory = resolve(reference)
+    except Exception as error:  # The module may raise anything while it is imported.
         raise UsageError(
             f"cannot import the factory of model '{model_id}'",
-            why=f"{spec.factory}: {error}",
-            fix="correct the factory of its ModelSpec, or install what it imports",
+            why=f"{reference}: {failure_text(error)}",
+            fix="correct it, or install what it imports",
         ) from None
     try:
-        network = factory(**(config or {}))
-    except Exception as error:  # A factory may raise anything for a configuration.
-        if not config:
-            raise
+        network = factory(**arguments)
+    except Exception as error:  # A factory may raise anything.
         raise UnfitConfigError(
-            f"invalid configuration for model '{model_id}'",
-            why=first_line(error),
-            fix=f"use keyword arguments of {spec.factory}",
+            f"cannot build model '{model_id}'",
+            why=failure_text(error),
+            fix=f"use keyword arguments of {reference}" if arguments else f"correct {reference}",
         ) from None
     if not isinstance(network, nn.Module):
         raise UsageError(
             f"the factory of model '{model_id}' did not return a torch.nn.Module",
-            why=f"{spec.factory} returned {type(network).__name__}",
-            fix="correct the factory of its ModelSpec",
+            why=f"{reference} returned {type(network).__name__}",
+            fix="correct the factory",
         )
     return network
+
+
+def outline(model_id: str, config: Mapping[str, Any] | None = None) -> nn.Module:
+    """Builds a network whose tensors have names, shapes and dtypes, and as a rule no memory.
+
+    The state of the random numbers does not change.
+
+    Args:
+        model_id: As in `build`.
+        config: As in `build`.
+
+    Raises:
+        UsageError: As `build` raises it.
+    """
+    import torch
+
+    with torch.random.fork_rng(devices=()):
+        try:
+            with torch.device("meta"):
+                return build(model_id, config)
+        except Exception:  # A factory that computes with tensors needs their values.
+            return build(model_id, config)
 
 
 def _load(point: EntryPoint) -> ModelSpec:

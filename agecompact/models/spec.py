@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from agecompact.contract import Contract
 from agecompact.errors import UsageError
@@ -41,6 +43,7 @@ class ModelSpec:
         contract: How images become its inputs, in PyTorch's NCHW layout.
         source: Where its layers and counts come from; empty if unpublished.
         counts: Its counts; None if they are unpublished.
+        config: Keyword arguments of the factory, unless weights name others.
 
     Raises:
         UsageError: The id cannot be part of a file name.
@@ -52,6 +55,7 @@ class ModelSpec:
     contract: Contract
     source: str = ""
     counts: Counts | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.id):

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from agecompact.contract import Quantization
 from agecompact.errors import UsageError
 
 Array = npt.NDArray[np.generic]
 Arrays = Mapping[str, Array]
+# By output name, a number for each of its values.
+Weights = Mapping[str, Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -36,15 +39,34 @@ class Port:
     Attributes:
         shape: Sizes, batch axis included; None for an axis of any size.
         dtype: Name of the NumPy dtype.
+        quantization: What its integers stand for, as the file states it; None if they are not
+            quantised, or not all alike.
     """
 
     shape: tuple[int | None, ...]
     dtype: str
+    quantization: Quantization | None = None
 
     @property
     def sides(self) -> str:
         """The shape, for people: `(any, 3, 64, 64)`."""
         return f"({', '.join('any' if side is None else str(side) for side in self.shape)})"
+
+    @property
+    def kind(self) -> str:
+        """The dtype and the quantisation, for people: `int8 (scale 0.1 and zero point 3)`."""
+        return f"{self.dtype} ({self.quantization})" if self.quantization else self.dtype
+
+    def described(self, **more: Any) -> dict[str, Any]:
+        """The port as JSON values, for `Backend.describe`.
+
+        Args:
+            more: What else the format says, or says in another way.
+        """
+        made: dict[str, Any] = {"shape": list(self.shape), "dtype": self.dtype}
+        if self.quantization:
+            made["quantization"] = asdict(self.quantization)
+        return {**made, **more}
 
 
 @dataclass(frozen=True)
@@ -151,11 +173,14 @@ class Session(ABC):
     def interface(self) -> Interface:
         """Inputs and outputs that the file declares."""
 
-    def differentiate(self, inputs: Arrays) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Runs one batch, and differentiates the sum of the outputs.
+    def differentiate(
+        self, inputs: Arrays, weights: Weights
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Runs one batch, and differentiates a weighted sum of the outputs.
 
         Args:
             inputs: Tensors by input name.
+            weights: By output name, the weight of each of its values; others have the weight 0.
 
         Returns:
             Tensors by output name, and gradients by input name, of the shapes of the inputs.
@@ -163,8 +188,7 @@ class Session(ABC):
         Raises:
             UsageError: The runtime does not compute gradients.
         """
-        names = ", ".join(inputs)
-        raise UsageError(f"this runtime does not compute the gradients of {names}")
+        raise UsageError(f"it computes no gradients of {', '.join(weights)} by {', '.join(inputs)}")
 
     def placement(self) -> Placement | None:
         """Where the delegate placed the ops; None if the runtime does not report it."""

@@ -128,8 +128,8 @@ class PackageBackend(Backend):
             "author": description.metadata.author,
             "licence": description.metadata.license,
             "version": description.metadata.versionString,
-            "inputs": {f.name: f.shortDescription for f in description.input},
-            "outputs": {f.name: f.shortDescription for f in description.output},
+            "inputs": coreml_declared.described(description.input),
+            "outputs": coreml_declared.described(description.output),
             "ops": dict(ops.most_common()),
         }
 

@@ -42,6 +42,12 @@ def interface_of(specification: Any) -> Interface:
     return Interface(dict(_ports(description.input)), dict(_ports(description.output)))
 
 
+def described(features: Sequence[Any]) -> dict[str, Any]:
+    """Inputs or outputs as JSON values, by name, each with its description for people."""
+    texts = {feature.name: feature.shortDescription for feature in features}
+    return {name: port.described(description=texts[name]) for name, port in _ports(features)}
+
+
 def declared(specification: Any) -> Declared:
     """The inputs and outputs of the description and of the program, and what else an app may see.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version as distribution_version
 from pathlib import Path
@@ -15,6 +15,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from agecompact.artifacts import metadata
 from agecompact.artifacts.metadata import MetadataError
+from agecompact.contract import Quantization
 from agecompact.errors import AgecompactError, UsageError
 from agecompact.filetypes import fix_for
 from agecompact.runtimes.base import (
@@ -55,8 +56,7 @@ class _Session(Session):
     def _bind(self, inputs: Arrays) -> None:
         if set(inputs) != set(self._inputs):
             raise KeyError(f"inputs {sorted(inputs)}; the signature has {sorted(self._inputs)}")
-        for name, value in inputs.items():
-            self._interpreter.set_tensor(self._inputs[name], value)
+        bind(self._interpreter, self._inputs, inputs)
 
     def infer(self, inputs: Arrays) -> dict[str, Array]:
         self._bind(inputs)
@@ -78,6 +78,42 @@ class _Session(Session):
 
     def placement(self) -> Placement | None:
         return _placement(self._interpreter._get_ops_details(), list(self._outputs.values()))
+
+
+def allocate(interpreter: Interpreter) -> None:
+    """Allocates the tensors of an interpreter, or leaves that to `bind` if an input has no size.
+
+    Some networks have no place for the single pixel that the file has until then.
+    """
+    if not _has_open_inputs(interpreter):
+        interpreter.allocate_tensors()
+
+
+def bind(interpreter: Interpreter, indices: Mapping[str, int], inputs: Arrays) -> None:
+    """Sets the inputs of an interpreter, which take their sizes where the file leaves them open.
+
+    Args:
+        interpreter: The interpreter, after `allocate`.
+        indices: Indices of the input tensors, by input name.
+        inputs: One batch, by input name.
+    """
+    if _has_open_inputs(interpreter):
+        for name, value in inputs.items():
+            interpreter.resize_tensor_input(indices[name], value.shape)
+        interpreter.allocate_tensors()
+    for name, value in inputs.items():
+        interpreter.set_tensor(indices[name], value)
+
+
+def _sides(tensor: dict[str, Any]) -> tuple[int | None, ...]:
+    """The shape of a tensor; None for a side of any size, which its signature has as -1."""
+    signature = tensor["shape_signature"]
+    shape = signature if len(signature) == len(tensor["shape"]) else tensor["shape"]
+    return tuple(None if side < 0 else int(side) for side in shape)
+
+
+def _has_open_inputs(interpreter: Interpreter) -> bool:
+    return any(None in _sides(tensor) for tensor in interpreter.get_input_details())
 
 
 def _tensors(interpreter: Interpreter, path: str) -> tuple[_Tensors, _Tensors]:
@@ -108,9 +144,16 @@ def _ports(tensors: _Tensors, in_order: list[dict[str, Any]]) -> dict[str, Port]
     """By the signature's names, in the order of the subgraph, which other tools bind by."""
     order = [int(tensor["index"]) for tensor in in_order]
     return {
-        name: Port(tuple(int(side) for side in d["shape"]), np.dtype(d["dtype"]).name)
+        name: Port(_sides(d), np.dtype(d["dtype"]).name, _quantization(d))
         for name, d in sorted(tensors.items(), key=lambda item: order.index(int(item[1]["index"])))
     }
+
+
+def _quantization(tensor: dict[str, Any]) -> Quantization | None:
+    from agecompact.runtimes.litert_declared import quantization_of
+
+    parameters = tensor["quantization_parameters"]
+    return quantization_of(parameters["scales"], parameters["zero_points"])
 
 
 def _placement(ops: list[dict[str, Any]], outputs: list[int]) -> Placement:
@@ -134,9 +177,12 @@ def _placement(ops: list[dict[str, Any]], outputs: list[int]) -> Placement:
     return Placement(partitions, dict(sorted(names.items())))
 
 
-def _shapes(graph: Any, indices: Any) -> dict[str, list[int]]:
+def _ends(graph: Any, indices: Any) -> dict[str, Any]:
+    """Inputs or outputs of a graph, by the names of their tensors."""
+    from agecompact.runtimes.litert_declared import port
+
     tensors = (graph.tensors[i] for i in indices)
-    return {t.name.decode(): [int(d) for d in t.shape] for t in tensors}
+    return {t.name.decode(): port(t).described() for t in tensors}
 
 
 def _op_name(code: Any) -> str:
@@ -213,8 +259,8 @@ class _LiteRT(Backend):
             ops = Counter(_op_name(code) for code in codes)
             return {
                 "signatures": [s.signatureKey.decode() for s in model.signatureDefs or ()],
-                "inputs": _shapes(graph, graph.inputs),
-                "outputs": _shapes(graph, graph.outputs),
+                "inputs": _ends(graph, graph.inputs),
+                "outputs": _ends(graph, graph.outputs),
                 "ops": dict(ops.most_common()),
             }
 
@@ -230,7 +276,7 @@ class _LiteRT(Backend):
         _read(path)
         try:
             interpreter = Interpreter(model_path=path, num_threads=threads)
-            interpreter.allocate_tensors()
+            allocate(interpreter)
         except (ValueError, RuntimeError) as error:
             raise _unusable(f"LiteRT cannot load {path}", path, str(error)) from None
         return _Session(interpreter, path, threads)

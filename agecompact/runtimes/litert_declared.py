@@ -5,12 +5,14 @@ An app may bind by the names in a signature, by position in the graph, or by the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
 
 from agecompact.artifacts import metadata
+from agecompact.contract import Quantization
 from agecompact.runtimes.base import Declaration, Declared, Port, Ports
 
 # Metadata of TFLite's task library, which normalises images by it.
@@ -49,7 +51,7 @@ def declared(model: Any, key: str) -> Declared:
 
 def _by_tensor(graph: Any, indices: Sequence[int]) -> Ports:
     tensors = [_tensor(graph, index) for index in indices]
-    return tuple((_text(tensor.name), _port(tensor)) for tensor in tensors)
+    return tuple((_text(tensor.name), port(tensor)) for tensor in tensors)
 
 
 def _by_signature(graph: Any, entries: Sequence[Any], order: Sequence[int]) -> Ports:
@@ -57,7 +59,7 @@ def _by_signature(graph: Any, entries: Sequence[Any], order: Sequence[int]) -> P
     found = _bindings(entries)
     last = len(order)
     ranked = sorted(found, key=lambda e: order.index(e[1]) if e[1] in order else last)
-    return tuple((name, _port(_tensor(graph, index))) for name, index in ranked)
+    return tuple((name, port(_tensor(graph, index))) for name, index in ranked)
 
 
 def _bindings(entries: Sequence[Any]) -> list[tuple[str, int]]:
@@ -71,12 +73,34 @@ def _tensor(graph: Any, index: int) -> Any:
     return graph.tensors[index]
 
 
-def _port(tensor: Any) -> Port:
+def port(tensor: Any) -> Port:
+    """A tensor of a FlatBuffer, as a file declares it."""
     # The signature of a shape has -1 for a side of any size, where the shape has 1.
     signature = tensor.shapeSignature
     shape = tensor.shape if signature is None or not len(signature) else signature
     sides = (int(side) for side in (() if shape is None else shape))
-    return Port(tuple(None if side < 0 else side for side in sides), _DTYPES[tensor.type])
+    quantization = tensor.quantization
+    given = () if quantization is None else (quantization.scale, quantization.zeroPoint)
+    return Port(
+        tuple(None if side < 0 else side for side in sides),
+        _DTYPES[tensor.type],
+        quantization_of(*given) if given else None,
+    )
+
+
+def quantization_of(
+    scales: Sequence[float] | None, zeros: Sequence[int] | None
+) -> Quantization | None:
+    """The quantisation of a whole tensor; None if it has none, or one for each channel.
+
+    Args:
+        scales: As the file has them; a scale of 0 stands for none.
+        zeros: The zero points; none stands for 0.
+    """
+    if scales is None or len(scales) != 1 or not 0 < float(scales[0]) < math.inf:
+        return None
+    zero = 0 if zeros is None or not len(zeros) else int(zeros[0])
+    return Quantization(float(scales[0]), zero)
 
 
 def _text(name: bytes | None) -> str:

@@ -21,7 +21,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from agecompact.runtimes.base import Array, Arrays, Step, Trace
-from agecompact.runtimes.litert import BUILTIN_OPS, FILE_IDENTIFIER
+from agecompact.runtimes.litert import BUILTIN_OPS, FILE_IDENTIFIER, allocate, bind
 
 _ACTIVATIONS = {
     code: name
@@ -60,9 +60,8 @@ def trace(model: Any, threads: int, inputs: Arrays, indices: Mapping[str, int]) 
     builder = flatbuffers.Builder(1 << 20)
     builder.Finish(model.Pack(builder), file_identifier=FILE_IDENTIFIER)
     interpreter = Interpreter(model_content=bytes(builder.Output()), num_threads=threads)
-    interpreter.allocate_tensors()
-    for name, index in indices.items():
-        interpreter.set_tensor(index, inputs[name])
+    allocate(interpreter)
+    bind(interpreter, indices, inputs)
     interpreter.invoke()
     names = _names(graph) | {index: name for name, index in indices.items()}
     details = {d["index"]: d for d in interpreter.get_tensor_details()}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import onnxruntime as ort
 
 from agecompact.artifacts import metadata
 from agecompact.artifacts.metadata import MetadataError
+from agecompact.contract import Quantization
 from agecompact.errors import UsageError
 from agecompact.filetypes import fix_for
 from agecompact.runtimes.base import (
@@ -31,9 +33,16 @@ _DTYPES = {
     "tensor(double)": "float64",
     "tensor(uint8)": "uint8",
     "tensor(int8)": "int8",
+    "tensor(uint16)": "uint16",
+    "tensor(int16)": "int16",
+    "tensor(uint32)": "uint32",
     "tensor(int32)": "int32",
+    "tensor(uint64)": "uint64",
     "tensor(int64)": "int64",
 }
+_FLOATS = frozenset({"tensor(float)", "tensor(float16)", "tensor(double)"})
+# As ONNX Runtime words it.
+_IR_VERSIONS = re.compile(r"Unsupported model IR version: (\d+), max supported IR version: (\d+)")
 
 
 class _Session(Session):
@@ -62,15 +71,23 @@ class _Session(Session):
         return onnxruntime_trace.trace(model, self._session.get_session_options(), inputs)
 
     def interface(self) -> Interface:
-        return Interface(_ports(self._session.get_inputs()), _ports(self._session.get_outputs()))
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        kinds = {argument.type for argument in (*inputs, *outputs)}
+        if kinds <= _FLOATS:
+            return Interface(_ports(inputs, {}), _ports(outputs, {}))
+        from agecompact.runtimes import onnxruntime_declared
+
+        found = onnxruntime_declared.quantizations(_parse(self._path))
+        return Interface(_ports(inputs, found), _ports(outputs, found))
 
 
-def _ports(arguments: Any) -> dict[str, Port]:
+def _ports(arguments: Any, quantizations: Mapping[str, Quantization]) -> dict[str, Port]:
     return {
         argument.name: Port(
             # An axis of any size has a name, or None, instead of a number.
             tuple(side if isinstance(side, int) else None for side in argument.shape),
             _DTYPES.get(argument.type, argument.type),
+            quantizations.get(argument.name),
         )
         for argument in arguments
     }
@@ -90,10 +107,25 @@ def _parse(path: str) -> Any:
         raise _unusable(f"{path} is not an ONNX file", path, str(error)) from None
 
 
-def _shapes(values: Any) -> dict[str, list[int | str]]:
-    return {
-        v.name: [d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim] for v in values
-    }
+def _refused(path: str, error: Exception) -> UsageError:
+    """The error for a file that ONNX Runtime does not load."""
+    what = f"ONNX Runtime cannot load {path}"
+    versions = _IR_VERSIONS.search(str(error))
+    if versions is None:
+        return _unusable(what, path, str(error).splitlines()[0])
+    found, most = versions.groups()
+    new = str(Path(path).with_name(f"{Path(path).stem}-ir{most}.onnx"))
+    return UsageError(
+        what,
+        why=f"its IR version is {found}, and onnxruntime {ort.__version__} reads up to {most}",
+        fix="\n".join(
+            (
+                f"upgrade onnxruntime, or write a copy of IR version {most} with Python:",
+                f"import onnx; model = onnx.load({path!r})",
+                f"model.ir_version = {most}; onnx.save(model, {new!r})",
+            )
+        ),
+    )
 
 
 class _OnnxRuntime(Backend):
@@ -113,10 +145,15 @@ class _OnnxRuntime(Backend):
 
     def describe(self, path: str) -> dict[str, Any]:
         model = _parse(path)
+        from agecompact.runtimes import onnxruntime_declared
+
+        inputs, outputs = onnxruntime_declared.described(model)
         return {
+            "ir_version": model.ir_version,
             "opsets": {entry.domain or "ai.onnx": entry.version for entry in model.opset_import},
-            "inputs": _shapes(model.graph.input),
-            "outputs": _shapes(model.graph.output),
+            "producer": f"{model.producer_name} {model.producer_version}".strip(),
+            "inputs": inputs,
+            "outputs": outputs,
             "ops": dict(Counter(node.op_type for node in model.graph.node).most_common()),
         }
 
@@ -133,8 +170,7 @@ class _OnnxRuntime(Backend):
         try:
             session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions share no other base class.
-            reason = str(error).splitlines()[0]
-            raise _unusable(f"ONNX Runtime cannot load {path}", path, reason) from None
+            raise _refused(path, error) from None
         return _Session(session, path)
 
     def version(self) -> str:

@@ -17,7 +17,7 @@ from agecompact.artifacts.metadata import ArtifactMetadata
 from agecompact.errors import first_line
 from agecompact.files import save_array
 from agecompact.formats import Runtime
-from agecompact.runtimes.base import Array, Arrays, Declared, Step, Trace
+from agecompact.runtimes.base import Array, Arrays, Declared, Step, Trace, Weights
 from agecompact.runtimes.channel import MEMORY_BYTES, Channel, RuntimeFailure
 from agecompact.runtimes.messages import Differentiated, Memory, Opened, Ran, TracedStep
 from agecompact.runtimes.reading import description_in, metadata_in, opener
@@ -141,8 +141,14 @@ class RuntimeProcess:
         ran = self._request_with(staged, Ran, "infer", outputs=file)
         return InferenceResult(_named(file, ran.outputs), ran.model_ms)
 
-    def differentiate(self, samples: Arrays) -> tuple[Mapping[str, Array], Mapping[str, Array]]:
-        """Runs many samples (as in `stage`), and differentiates the sum of each one's outputs.
+    def differentiate(
+        self, samples: Arrays, weights: Weights
+    ) -> tuple[Mapping[str, Array], Mapping[str, Array]]:
+        """Runs many samples (as in `stage`), and differentiates a weighted sum of their outputs.
+
+        Args:
+            samples: As in `stage`.
+            weights: By output name, the weight of each of its values; others have the weight 0.
 
         Returns:
             Arrays by output name, and gradients by input name, all with the same leading axis.
@@ -154,6 +160,7 @@ class RuntimeProcess:
             "differentiate",
             outputs=outputs,
             gradients=gradients,
+            weights={name: list(values) for name, values in weights.items()},
         )
         return _named(outputs, done.outputs), _named(gradients, done.inputs)
 

@@ -16,8 +16,18 @@ from torch import nn
 from agecompact.artifacts.metadata import ArtifactMetadata
 from agecompact.contract import Contract
 from agecompact.models import complexity
+from agecompact.models.returned import by_name
 from agecompact.runtimes import pytorch_trace
-from agecompact.runtimes.base import Array, Arrays, Backend, Interface, Port, Session, Trace
+from agecompact.runtimes.base import (
+    Array,
+    Arrays,
+    Backend,
+    Interface,
+    Port,
+    Session,
+    Trace,
+    Weights,
+)
 from agecompact.weights import checkpoints
 
 
@@ -33,23 +43,29 @@ class _Session(Session):
 
     def infer(self, inputs: Arrays) -> dict[str, Array]:
         with torch.inference_mode():
-            output = self._network(*self._bind(inputs).values()).float()
-        return {self._contract.output.name: output.numpy()}
+            returned = self._network(*self._bind(inputs).values())
+        outputs = by_name(returned, self._contract)
+        return {name: output.float().numpy() for name, output in outputs.items()}
 
-    def differentiate(self, inputs: Arrays) -> tuple[dict[str, Array], dict[str, Array]]:
+    def differentiate(
+        self, inputs: Arrays, weights: Weights
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
         """Computes in float32 whatever the dtype: float64 takes three times as long."""
         tensors = [value.float().requires_grad_() for value in self._bind(inputs).values()]
-        output = self._single(*tensors)
-        if output.requires_grad:
+        outputs = by_name(self._single(*tensors), self._contract)
+        total = sum(
+            (outputs[name].float() @ torch.tensor(values)).sum() for name, values in weights.items()
+        )
+        if isinstance(total, torch.Tensor) and total.requires_grad:
             gradients = torch.autograd.grad(
-                output.sum(), tensors, allow_unused=True, materialize_grads=True
+                total, tensors, allow_unused=True, materialize_grads=True
             )
         else:
             # The network ends with an op that cannot be differentiated, such as argmax.
             gradients = tuple(torch.zeros_like(tensor) for tensor in tensors)
         by_input = zip(self._contract.input_names, gradients, strict=True)
         return (
-            {self._contract.output.name: output.detach().numpy()},
+            {name: output.detach().numpy() for name, output in outputs.items()},
             {name: gradient.numpy() for name, gradient in by_input},
         )
 
@@ -69,7 +85,7 @@ class _Session(Session):
         shape = (None, *contract.input_shape[1:])
         return Interface(
             {name: Port(shape, contract.dtype) for name in contract.input_names},
-            {contract.output.name: Port((None, 1), "float32")},
+            {o.name: Port((None, o.size), "float32") for o in contract.outputs},
         )
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from agecompact.models.complexity import CALLS
 from agecompact.runtimes.base import Step, Trace
 
 # From the name of a step's output, and what the step wrote, to what the network uses instead.
@@ -39,7 +40,7 @@ def trace(
         of the module. `output` is both, `scope/op`, with a number from the second call on.
     """
     recorder = _Recorder(inputs, change)
-    with torch.inference_mode(), _tracked_path(network, recorder.path), recorder:
+    with CALLS, torch.inference_mode(), _tracked_path(network, recorder.path), recorder:
         network(*inputs.values())
     return tuple(recorder.steps)
 

@@ -14,6 +14,7 @@ from agecompact.artifacts.metadata import ArtifactMetadata, MetadataError
 from agecompact.errors import UsageError
 from agecompact.formats import Runtime
 from agecompact.runtimes.channel import Channel, RuntimeFailure
+from agecompact.runtimes.messages import Opened
 from agecompact.runtimes.registry import runtime_of
 
 # The slowest parser takes seconds on the largest files, imports included.
@@ -40,18 +41,41 @@ def metadata_in(channel: Channel, path: Path) -> ArtifactMetadata:
     Raises:
         RuntimeFailure: Of the kind `metadata` if there is none, or if it cannot be read.
     """
+    found = own_metadata_in(channel, path)
+    if found is None:
+        raise RuntimeFailure(
+            "metadata",
+            f"{path} has no agecompact metadata",
+            why="it was not written by agecompact export, or its metadata was stripped",
+            fix="export it again with `agecompact export`",
+        )
+    return found
+
+
+def own_metadata_in(channel: Channel, path: Path) -> ArtifactMetadata | None:
+    """Reads the metadata inside a file, as `metadata_in`; None if there is none.
+
+    Raises:
+        RuntimeFailure: Of the kind `metadata` if it cannot be read.
+    """
     runtime = opener(path).name
     text = channel.request(str | None, "read_metadata", path=path, runtime=runtime)  # type: ignore[arg-type]
+    if text is None:
+        return None
     try:
-        if text is None:
-            raise MetadataError(
-                f"{path} has no agecompact metadata",
-                why="it was not written by agecompact export, or its metadata was stripped",
-                fix="export it again with `agecompact export`",
-            )
         return ArtifactMetadata.from_json(text, where=str(path))
     except MetadataError as error:
         raise RuntimeFailure("metadata", error.what, why=error.why, fix=error.fix) from None
+
+
+def opened_in(channel: Channel, path: Path) -> Opened:
+    """Opens a file by its default runtime in a running worker process.
+
+    Raises:
+        RuntimeFailure: The runtime does not open it, or is not available on this machine.
+    """
+    runtime = opener(path).name
+    return channel.request(Opened, "open", path=path, runtime=runtime, threads=1)
 
 
 def description_in(channel: Channel, path: Path) -> dict[str, Any]:
@@ -88,6 +112,25 @@ class Reader:
             BackendMissingError: The extra of its format is not installed.
         """
         return self._read(metadata_in, path)
+
+    def own_metadata(self, path: Path) -> ArtifactMetadata | None:
+        """The metadata inside a file; None for a file that was not written by agecompact.
+
+        Raises:
+            UsageError: The file is missing, broken, or not of a known format.
+            MetadataError: Its metadata is broken.
+            BackendMissingError: The extra of its format is not installed.
+        """
+        return self._read(own_metadata_in, path)
+
+    def open(self, path: Path) -> Opened:
+        """Opens a file by its default runtime, to see whether that can.
+
+        Raises:
+            UsageError: The runtime does not open it.
+            BackendMissingError: The runtime is not installed, or does not run on this platform.
+        """
+        return self._read(opened_in, path)
 
     def describe(self, path: Path) -> dict[str, Any]:
         """Other content of a file, as JSON values: ops, tensors, versions.

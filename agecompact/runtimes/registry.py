@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import cast
 
 from agecompact.errors import UsageError
+from agecompact.filetypes import describe, fix_for
 from agecompact.formats import Runtime, format_of, opened_by
 from agecompact.imports import resolve
 from agecompact.runtimes.base import Backend
@@ -26,7 +27,13 @@ def runtime_of(path: Path) -> Runtime:
     Raises:
         UsageError: The file is missing, has an unknown suffix, or is a device or a pipe.
     """
-    found = format_of(path)
+    try:
+        found = format_of(path)
+    except UsageError as error:
+        if not path.is_file():
+            raise
+        why = f"it is {describe(path)}, and {error.why}"
+        raise UsageError(error.what, why=why, fix=fix_for(path, wanted="artefact")) from None
     if not path.exists():
         raise UsageError(f"no file at {path}", fix="check the path")
     if not (path.is_file() or path.is_dir()):

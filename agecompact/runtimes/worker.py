@@ -21,7 +21,7 @@ from agecompact.artifacts.metadata import MetadataError
 from agecompact.errors import AgecompactError, BackendMissingError, UsageError
 from agecompact.formats import RUNTIMES
 from agecompact.isolation import limit
-from agecompact.runtimes.base import Array, Declared, Session
+from agecompact.runtimes.base import Array, Declared, Session, Weights
 from agecompact.runtimes.messages import (
     Differentiated,
     Failed,
@@ -97,16 +97,17 @@ class Worker:
         return Ran(tuple(stacked), model_ms)
 
     def differentiate(
-        self, inputs: Mapping[str, str], outputs: str, gradients: str
+        self, inputs: Mapping[str, str], outputs: str, gradients: str, weights: Weights
     ) -> Differentiated:
-        """Runs every sample, and differentiates the sum of its outputs.
+        """Runs every sample, and differentiates a weighted sum of its outputs.
 
         Args:
             inputs: As in `infer`.
             outputs: The `.npz` file to write the outputs to, as in `infer`.
             gradients: The `.npz` file to write the gradients to: entry `i` for the i-th input.
+            weights: The weights, as in `Session.differentiate`.
         """
-        results = [self._session.differentiate(sample) for sample in _samples(inputs)]
+        results = [self._session.differentiate(sample, weights) for sample in _samples(inputs)]
         made = _stacked([outputs for outputs, _ in results])
         slopes = _stacked([gradients for _, gradients in results])
         _save(outputs, _numbered(made))

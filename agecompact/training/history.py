@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agecompact.contract import Unit
 from agecompact.training.recipe import Recipe
 
 
@@ -47,12 +46,12 @@ class TrainingResult:
         return sum(epoch.seconds for epoch in self.history)
 
 
-def validation_text(value: float, unit: Unit) -> str:
+def validation_text(value: float, unit: str) -> str:
     """Returns a validation for people, such as `MAE 5.123 years`."""
     return f"MAE {value:.3f} years" if unit == "years" else f"accuracy {value:.4f}"
 
 
-def validation_errors(history: Sequence[Epoch], unit: Unit) -> list[float]:
+def validation_errors(history: Sequence[Epoch], unit: str) -> list[float]:
     """Returns the validations as numbers of which the lowest is best: MAE, or minus accuracy."""
     return [epoch.val if unit == "years" else -epoch.val for epoch in history]
 
@@ -76,7 +75,7 @@ class Selection:
     """
 
     recipe: Recipe
-    unit: Unit
+    unit: str
 
     def best(self, history: Sequence[Epoch]) -> int:
         """Returns the epoch to keep, from 1; it is in the stage of the last epoch."""

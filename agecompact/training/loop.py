@@ -16,7 +16,6 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from agecompact.contract import Unit
 from agecompact.data import batches
 from agecompact.errors import UsageError
 from agecompact.evaluation.evaluate import labels, measure, target_of_contract
@@ -166,7 +165,12 @@ def _average(network: nn.Module, recipe: Recipe) -> AveragedModel | None:
 def _train_epochs(trainer: EpochTrainer, checkpoints: Checkpoints) -> TrainingResult:
     """Trains all epochs that are still missing."""
     run, network, average = trainer.run, trainer.network, trainer.average
-    recipe, fabric, watch, unit = run.recipe, run.fabric, run.watch, run.contract.output.unit
+    recipe, fabric, watch, unit = (
+        run.recipe,
+        run.fabric,
+        run.watch,
+        run.contract.only_output("training").unit,
+    )
     selection = Selection(recipe, unit)
     restored = checkpoints.restore(network, average)
     history = list(restored.history)
@@ -206,7 +210,7 @@ def _train_epochs(trainer: EpochTrainer, checkpoints: Checkpoints) -> TrainingRe
     return TrainingResult(tuple(history), selection.best(history), trainer.chips.unreadable)
 
 
-def _line(history: Sequence[Epoch], epochs: int, unit: Unit) -> str:
+def _line(history: Sequence[Epoch], epochs: int, unit: str) -> str:
     last = history[-1]
     minutes = last.seconds * (epochs - len(history)) / 60
     return (

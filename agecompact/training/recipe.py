@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files as package_files
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal
 
 from agecompact.errors import UsageError, unknown_name
+from agecompact.models import project
 from agecompact.serialization import parse_toml, read_toml, structure
 from agecompact.training.augment import Augmentation
 
@@ -96,7 +97,7 @@ class Recipe:
     """How a model is trained.
 
     Attributes:
-        model: Registered id.
+        model: Registered id, or a project file, relative to the recipe.
         source: The paper's section, and which of its settings the recipe follows.
         epochs: Passes over the training part.
         batch: Faces per step, over all processes.
@@ -185,7 +186,7 @@ def load(name: str, overrides: Iterable[str] = ()) -> Recipe:
     table = read_toml(path, what="recipe", fix=_FIX)
     for override in overrides:
         _set(table, override)
-    recipe = structure(table, Recipe, where=f"recipe '{name}'", fix=_FIX)
+    recipe = _of_project(structure(table, Recipe, where=f"recipe '{name}'", fix=_FIX), path)
     ends = recipe.stage_ends
     if any(end <= first for first, end in zip([0, *ends], ends, strict=False)):
         raise UsageError(
@@ -194,6 +195,14 @@ def load(name: str, overrides: Iterable[str] = ()) -> Recipe:
             fix="train for more epochs, or --set the stages' shares",
         )
     return recipe
+
+
+def _of_project(recipe: Recipe, path: Path) -> Recipe:
+    """The recipe itself, or that of the model of a project file, named relative to the recipe."""
+    if not project.is_project(recipe.model):
+        return recipe
+    spec = project.activate(path.parent / recipe.model).spec
+    return replace(recipe, model=spec.id, config=recipe.config or spec.config)
 
 
 def _folder() -> Path:

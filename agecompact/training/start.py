@@ -5,30 +5,33 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from agecompact.contract import Image
 from agecompact.data import batches
 from agecompact.errors import BackendMissingError, UsageError, first_line
-from agecompact.files import sha256_of
 from agecompact.models import registry
-from agecompact.models.trainable import HasOutputStart, HasTrunk, Heads
+from agecompact.models.trainable import HasOutputStart, HasTrunk
 from agecompact.training import faceres
 from agecompact.training.feed import sized
 from agecompact.training.recipe import Recipe
 from agecompact.training.transplant import transplant
 from agecompact.weights import checkpoints
 from agecompact.weights.checkpoints import Weights
+from agecompact.weights.fitting import Match, MisfitError, fit
+from agecompact.weights.statedicts import Part, StateDict, read_state_dict
 
 # In place of a path: ImageNet weights that torchvision downloads.
 TORCHVISION = "torchvision"
 TRANSPLANT_FACES = 384
+# FaceRes's graph, in place of a state dict.
+_GRAPH = ".json"
 
-_COUNTER = "num_batches_tracked"
 _FROM_SCRATCH = "start from random weights: --set start=scratch"
 
 
@@ -58,6 +61,31 @@ class SourceWeights:
             teacher=checkpoints.read(teacher) if teacher else None,
             backbone=backbone,
         )
+
+    @cached_property
+    def published(self) -> StateDict:
+        """The published state dict, read or downloaded once.
+
+        Raises:
+            UsageError: There is no such file, or it is not a state dict.
+            BackendMissingError: torchvision cannot be imported, or cannot download.
+        """
+        assert self.backbone is not None
+        return (
+            _torchvision() if self.backbone == TORCHVISION else read_state_dict(Path(self.backbone))
+        )
+
+    def notes(self, recipe: Recipe) -> tuple[str, ...]:
+        """What a start from published weights unwraps, renames and leaves out, for people.
+
+        Args:
+            recipe: What `applied` returned, after a rehearsal.
+        """
+        network = registry.outline(recipe.model, recipe.config)
+        from_graph = self.backbone is None or self.backbone.endswith(_GRAPH)
+        if recipe.start != "backbone" or self.start or from_graph:
+            return ()
+        return _trunk(network, self.published).notes if isinstance(network, HasTrunk) else ()
 
     def applied(self, recipe: Recipe) -> Recipe:
         """Returns the recipe with the configuration of the weights that it continues from.
@@ -125,7 +153,7 @@ def network_for(
     if isinstance(network, HasOutputStart):
         network.initialise_output(mean)
     if recipe.start == "backbone":
-        return network, {"backbone": _fill_from_backbone(network, recipe, chips, sources.backbone)}
+        return network, {"backbone": _fill_from_backbone(network, recipe, chips, sources)}
     if recipe.start == "teacher":
         return network, {"transplanted": _fill_from_teacher(network, recipe, chips, sources)}
     return network, {}
@@ -141,15 +169,16 @@ def _resumed(recipe: Recipe, start: Weights) -> tuple[nn.Module, dict[str, Any]]
 
 
 def _fill_from_backbone(
-    network: nn.Module, recipe: Recipe, chips: Sequence[Image], backbone: str | None
+    network: nn.Module, recipe: Recipe, chips: Sequence[Image], sources: SourceWeights
 ) -> str:
     """Fills the trunk from published weights, in place, and returns their hash or address."""
+    backbone = sources.backbone
     if backbone is None:
         raise UsageError(
             "the recipe starts from published weights",
             fix=f"name them with --backbone FILE, or ImageNet's with --backbone {TORCHVISION}",
         )
-    if backbone.endswith(".json"):
+    if backbone.endswith(_GRAPH):
         contract = sized(registry.get(recipe.model).contract, recipe.stages[0].side)
         return faceres.fill(network, Path(backbone), batches.inputs(contract, chips)[0])
     if not isinstance(network, HasTrunk):
@@ -158,9 +187,9 @@ def _fill_from_backbone(
             why="the network does not name it (agecompact.models.trainable.HasTrunk)",
             fix=_FROM_SCRATCH,
         )
-    state, origin = _torchvision() if backbone == TORCHVISION else _state_dict(Path(backbone))
-    _fill_trunk(network, network.heads(), state, backbone)
-    return origin
+    trunk = _trunk(network, sources.published)
+    network.load_state_dict(dict(trunk.tensors), strict=False)
+    return sources.published.sha256
 
 
 def _fill_from_teacher(
@@ -175,62 +204,23 @@ def _fill_from_teacher(
     return teacher.sha256
 
 
-def _fill_trunk(network: nn.Module, heads: Heads, state: dict[str, Tensor], name: str) -> None:
-    """Fills a network from a classifier's state dict, without its classes, in place.
+def _trunk(network: HasTrunk, published: StateDict) -> Match:
+    """Finds a network's trunk in a classifier's state dict, without its classes.
 
     Raises:
-        UsageError: The tensors are not those of the network's trunk.
+        UsageError: The tensors are not those of the network's trunk, or not usable.
     """
-    own = network.state_dict()
-    # BN's counters are missing in older state dicts, and nothing depends on them.
-    trunk = {k: v for k, v in state.items() if not k.startswith(heads.published)}
-    trunk = {k: v for k, v in trunk.items() if not k.endswith(_COUNTER)}
-    wanted = {k for k in own if not k.startswith(heads.own) and not k.endswith(_COUNTER)}
-    missing = sorted(wanted - trunk.keys())
-    surplus = sorted(trunk.keys() - wanted)
-    unlike = sorted(k for k in wanted & trunk.keys() if trunk[k].shape != own[k].shape)
-    if missing or surplus or unlike:
-        raise UsageError(
-            f"{name} is not a backbone of {type(network).__name__}",
-            why=f"{len(missing)} tensors missing, {len(surplus)} too many, {len(unlike)} of "
-            f"another shape: {', '.join((missing + surplus + unlike)[:3])}",
-            fix=f"name published weights of this network with --backbone, or {_FROM_SCRATCH}",
-        )
-    for key in sorted(wanted):
-        if not torch.isfinite(trunk[key]).all():
-            raise UsageError(
-                f"{name} is broken", why=f"'{key}' holds NaN or Inf", fix="download it again"
-            )
-    network.load_state_dict(trunk, strict=False)
-
-
-def _state_dict(path: Path) -> tuple[dict[str, Tensor], str]:
-    """Reads a state dict and its hash, safetensors or torch's; only tensors are unpickled.
-
-    Raises:
-        UsageError: The file is missing or holds anything but tensors.
-    """
-    if not path.is_file():
-        raise UsageError(f"no weights at {path}", fix="name an existing file with --backbone")
-    what, fix = f"{path} is not a state dict", "name a file of tensors, .safetensors or .pth"
+    assert isinstance(network, nn.Module)
+    name = f"the trunk of {type(network).__name__}"
     try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        # torch raises whatever the archive, the unpickler or the storage runs into.
-        why = first_line(error)
-        raise UsageError(what, why=why, fix=fix) from None
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise UsageError(what, why="it holds something other than tensors", fix=fix)
-    return dict(state), sha256_of(path)
+        return fit(published, network, name=name, heads=network.heads())
+    except MisfitError as error:
+        fix = f"name published weights of this network with --backbone, or {_FROM_SCRATCH}"
+        raise MisfitError(error.what, why=error.why, fix=fix) from None
 
 
-def _torchvision() -> tuple[dict[str, Tensor], str]:
-    """Downloads torchvision's ImageNet weights of MobileNetV3-Large; returns them and their URL.
+def _torchvision() -> StateDict:
+    """Downloads torchvision's ImageNet weights of MobileNetV3-Large; their hash is their URL.
 
     Raises:
         BackendMissingError: torchvision cannot be imported, or cannot download.
@@ -239,7 +229,8 @@ def _torchvision() -> tuple[dict[str, Tensor], str]:
         from torchvision.models import MobileNet_V3_Large_Weights as Published
 
         weights = Published.IMAGENET1K_V2
-        return dict(weights.get_state_dict(progress=False)), str(weights.url)
+        state = dict(weights.get_state_dict(progress=False))
+        return StateDict(Path(TORCHVISION), str(weights.url), (Part((), state),))
     # A torchvision of another torch build fails at import with a RuntimeError.
     except (ImportError, RuntimeError, OSError) as error:
         raise BackendMissingError(

@@ -24,11 +24,13 @@ from agecompact.files import (
     sha256_of,
     write_text,
 )
-from agecompact.filetypes import unreadable
+from agecompact.filetypes import kind_of, unreadable
 from agecompact.formats import FORMATS
 from agecompact.models import registry
 from agecompact.models.registry import UnfitConfigError
 from agecompact.serialization import parse_json, unstructure
+from agecompact.weights import fitting
+from agecompact.weights.statedicts import Part, StateDict
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -91,6 +93,8 @@ class Weights:
         """
         import torch
 
+        from agecompact.models.returned import conform
+
         if self.config:
             # It may be of any size, so its shapes are compared before it takes memory. A factory of
             # another package may fail here, if it computes with tensors.
@@ -99,10 +103,10 @@ class Weights:
         network = registry.build(self.model_id, self.config).eval()
         self._compare(network)
         network.load_state_dict(dict(self.state), strict=False)
-        return network
+        return conform(network, self.contract)
 
     def _compare(self, network: nn.Module) -> None:
-        expected = {k: v for k, v in network.state_dict().items() if not _is_counter(k)}
+        expected = {k: v for k, v in network.state_dict().items() if not fitting.is_counter(k)}
         _check_names(self.path, set(expected), set(self.state))
         for name, tensor in self.state.items():
             if tensor.shape != expected[name].shape:
@@ -142,6 +146,23 @@ def _released_path(model_id: str) -> Path:
     return Path(str(package_files("agecompact") / "weights" / f"{model_id}{_SUFFIX}"))
 
 
+def names_its_model(path: Path) -> bool:
+    """Whether a file is a weights file of agecompact, by its content.
+
+    Raises:
+        UsageError: It is a damaged safetensors file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if kind_of(path) != "pytorch":
+        return False
+    try:
+        with safe_open(path, framework="pt") as stream:
+            return _METADATA_KEY in (stream.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise unreadable(path, error, wanted="pytorch") from None
+
+
 def read(path: Path) -> Weights:
     """Reads and checks a weights file.
 
@@ -165,7 +186,7 @@ def read(path: Path) -> Weights:
         raise UsageError(
             f"{path} does not name its model",
             why=f"its metadata has no '{_METADATA_KEY}' entry",
-            fix=_WRITE_AGAIN,
+            fix=f"agecompact weights import {path} --model MODEL --out NEW{_SUFFIX}",
         )
     header = parse_json(
         metadata[_METADATA_KEY], _Header, where=f"the header of {path}", fix=_WRITE_AGAIN
@@ -204,7 +225,8 @@ def write(
 
     Args:
         path: The file, `*.safetensors`.
-        network: The network.
+        network: The network, or one around it whose names only have a prefix more: DataParallel,
+            `torch.compile`, an EMA, a LightningModule.
         model_id: Registered id of the model.
         config: Configuration of the model's factory, if not the default.
         contract: Contract of the weights, if not the registry's.
@@ -216,7 +238,8 @@ def write(
         The SHA-256 of the file.
 
     Raises:
-        UsageError: A weight is NaN or Inf, or the file has another suffix.
+        UsageError: A weight is NaN or Inf, the network is not the model's, or the file has another
+            suffix.
         OutputError: The folder cannot be written to, or the disk is full.
     """
     import torch
@@ -230,11 +253,9 @@ def write(
         )
     contract = contract or registry.get(model_id).contract
     state = {}
-    for name, tensor in network.state_dict().items():
-        if _is_counter(name):
-            continue
+    for name, tensor in _own_tensors(path, network, model_id, config).items():
         keep = not half or "running_" in name
-        stored = tensor.detach().to(torch.float32 if keep else torch.float16).contiguous()
+        stored = tensor.to(torch.float32 if keep else torch.float16).contiguous()
         if not torch.isfinite(stored).all():
             raise UsageError(
                 f"cannot write weights to {path}",
@@ -276,9 +297,32 @@ def read_card(path: Path, sha256: str) -> Mapping[str, Any]:
     return card
 
 
-def _is_counter(name: str) -> bool:
-    """Whether a state dict entry is BN's batch counter, which inference does not use."""
-    return name.endswith("num_batches_tracked")
+def _own_tensors(
+    path: Path, network: nn.Module, model_id: str, config: Mapping[str, Any] | None
+) -> Mapping[str, Tensor]:
+    """A network's tensors by the names of its model, whatever is around the network.
+
+    Raises:
+        UsageError: They are not the model's.
+    """
+    from torch import Tensor
+
+    tensors = {k: v.detach() for k, v in network.state_dict().items() if isinstance(v, Tensor)}
+    held = StateDict(path, "", (Part((), tensors),))
+    try:
+        return fitting.match(held, registry.outline(model_id, config)).tensors
+    except fitting.MisfitError as error:
+        raise UsageError(
+            f"cannot write weights to {path}: the network is not '{model_id}'",
+            why=error.why,
+            fix="name the model and the config that the network was built with",
+        ) from None
+    except fitting.AmbiguousError as error:
+        raise UsageError(
+            f"cannot write weights to {path}: several networks in this one are '{model_id}'",
+            why=error.why,
+            fix="pass one of them",
+        ) from None
 
 
 def _check_names(path: Path, expected: set[str], found: set[str]) -> None:

@@ -5,7 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINE_BYTES = 1024, MAX_SAMPLES = 1 << 16, MAX_SIDE = 1 << 12 };
+enum {
+  LINE_BYTES = 1024,
+  MAX_SAMPLES = 1 << 16,
+  MAX_SIDE = 1 << 12,
+  MAX_VALUES = 1 << 17,
+};
 
 static char message[LINE_BYTES];
 
@@ -69,19 +74,31 @@ static const char *read_line(const char *folder, char *line, Golden *golden, boo
   if (strcmp(line, "samples") == 0) return read_size(rest, MAX_SAMPLES, &golden->samples);
   if (strcmp(line, "height") == 0) return read_size(rest, MAX_SIDE, &golden->height);
   if (strcmp(line, "width") == 0) return read_size(rest, MAX_SIDE, &golden->width);
+  if (strcmp(line, "channels") == 0)
+    return read_size(rest, GOLDEN_MAX_CHANNELS, &golden->channels);
   if (strcmp(line, "table") == 0)
-    return read_exactly(folder, rest, sizeof golden->table, golden->table);
+    return read_exactly(folder, rest, golden->channels * sizeof golden->table[0], golden->table);
   if (strcmp(line, "input") == 0)
     return read_tensor(folder, rest, golden->samples * golden_input_floats(golden),
                        &golden->num_inputs, golden->inputs);
-  if (strcmp(line, "output") == 0)
-    return read_tensor(folder, rest, golden->samples * sizeof(float), &golden->num_outputs,
-                       golden->outputs);
+  if (strcmp(line, "output") == 0) {
+    size_t values = 1;
+    char *after = strchr(rest, ' ');
+    char *last = after == NULL ? NULL : strchr(after + 1, ' ');
+    if (last != NULL) {
+      *last++ = '\0';
+      const char *problem = read_size(last, MAX_VALUES, &values);
+      if (problem != NULL) return problem;
+    }
+    return read_tensor(folder, rest, golden->samples * values * sizeof(float),
+                       &golden->num_outputs, golden->outputs);
+  }
   return error("unknown item '%s'", line);
 }
 
 const char *golden_read(const char *folder, Golden *golden) {
   memset(golden, 0, sizeof *golden);
+  golden->channels = GOLDEN_MAX_CHANNELS;
   char line[LINE_BYTES];
   if ((size_t)snprintf(line, sizeof line, "%s/golden.txt", folder) >= sizeof line)
     return error("its path is too long");
@@ -91,8 +108,9 @@ const char *golden_read(const char *folder, Golden *golden) {
   bool ended = false, begun = false;
   while (problem == NULL && !ended && fgets(line, sizeof line, stream) != NULL) {
     line[strcspn(line, "\r\n")] = '\0';
-    if (!begun && strcmp(line, "agecompact-golden 1") != 0)
-      problem = error("golden.txt does not begin with 'agecompact-golden 1'");
+    if (!begun && strcmp(line, "agecompact-golden 1") != 0 &&
+        strcmp(line, "agecompact-golden 2") != 0)
+      problem = error("golden.txt does not begin with 'agecompact-golden 1' or '2'");
     else if (begun)
       problem = read_line(folder, line, golden, &ended);
     begun = true;
@@ -105,17 +123,17 @@ const char *golden_read(const char *folder, Golden *golden) {
 }
 
 size_t golden_input_floats(const Golden *golden) {
-  return golden->height * golden->width * GOLDEN_CHANNELS;
+  return golden->height * golden->width * golden->channels;
 }
 
 void golden_fill(const Golden *golden, size_t input, size_t sample, bool channels_first,
                  float *tensor) {
-  size_t pixels = golden->height * golden->width;
+  size_t pixels = golden->height * golden->width, channels = golden->channels;
   const uint8_t *levels = golden->inputs[input].values;
-  levels += sample * pixels * GOLDEN_CHANNELS;
+  levels += sample * pixels * channels;
   for (size_t pixel = 0; pixel < pixels; ++pixel)
-    for (size_t channel = 0; channel < GOLDEN_CHANNELS; ++channel) {
-      size_t place = channels_first ? channel * pixels + pixel : pixel * GOLDEN_CHANNELS + channel;
-      tensor[place] = golden->table[channel][levels[pixel * GOLDEN_CHANNELS + channel]];
+    for (size_t channel = 0; channel < channels; ++channel) {
+      size_t place = channels_first ? channel * pixels + pixel : pixel * channels + channel;
+      tensor[place] = golden->table[channel][levels[pixel * channels + channel]];
     }
 }

@@ -2,14 +2,15 @@
  *
  * golden.txt holds one item per line:
  *
- *   agecompact-golden 1
+ *   agecompact-golden 1 (2, if it has a number of channels or of values)
  *   model NAME
  *   samples N
  *   height H
  *   width W
- *   input NAME FILE     uint8, N x H x W x 3: cropped, resized, in the model's colour order
- *   table FILE          float32, 3 x 256: the input value of each level in each channel
- *   output NAME FILE    float32, N: PyTorch's outputs
+ *   channels C          1 or 3; 3 if it is missing
+ *   input NAME FILE     uint8, N x H x W x C: cropped, resized, in the model's colour order
+ *   table FILE          float32, C x 256: the input value of each level in each channel
+ *   output NAME FILE K  float32, N x K: PyTorch's outputs; K is 1 if it is missing
  *   end
  *
  * Numbers in files are little-endian; each FILE is in the pack's folder. */
@@ -20,7 +21,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { GOLDEN_NAME_BYTES = 128, GOLDEN_MAX_TENSORS = 16, GOLDEN_LEVELS = 256, GOLDEN_CHANNELS = 3 };
+enum {
+  GOLDEN_NAME_BYTES = 128,
+  GOLDEN_MAX_TENSORS = 16,
+  GOLDEN_LEVELS = 256,
+  GOLDEN_MAX_CHANNELS = 3,
+};
 
 typedef struct {
   char name[GOLDEN_NAME_BYTES];
@@ -29,10 +35,10 @@ typedef struct {
 
 typedef struct {
   char model[GOLDEN_NAME_BYTES];
-  size_t samples, height, width;
+  size_t samples, height, width, channels;
   size_t num_inputs, num_outputs;
   GoldenTensor inputs[GOLDEN_MAX_TENSORS], outputs[GOLDEN_MAX_TENSORS];
-  float table[GOLDEN_CHANNELS][GOLDEN_LEVELS];
+  float table[GOLDEN_MAX_CHANNELS][GOLDEN_LEVELS];
 } Golden;
 
 /* Reads a pack.

@@ -53,7 +53,7 @@ class RunnerOutput:
         first_inference_ns: The first inference after that.
         samples_ns: The timed inferences, in order.
         fully_accelerated: Whether the accelerator took every op; None if LiteRT does not say.
-        outputs: By output name, the value for each golden sample.
+        outputs: By output name, the values for each golden sample.
         peak_rss_bytes: Peak resident memory; None if the system does not report it.
     """
 
@@ -64,7 +64,7 @@ class RunnerOutput:
     first_inference_ns: int
     samples_ns: tuple[int, ...]
     fully_accelerated: bool | None
-    outputs: Mapping[str, tuple[float, ...]]
+    outputs: Mapping[str, tuple[tuple[float, ...], ...]]
     peak_rss_bytes: int | None
 
 
@@ -89,7 +89,7 @@ def parse(text: str, exit_code: int = 0) -> RunnerOutput:
     if lines[0] != HEADER:
         raise MeasurementFailure("malformed", f"it begins with '{lines[0]}', not '{HEADER}'")
     values: dict[str, str] = {}
-    outputs: dict[str, list[float]] = {}
+    outputs: dict[str, list[tuple[float, ...]]] = {}
     for line in lines[1:-1]:
         key, _, value = line.partition(" ")
         if key == "output":
@@ -103,7 +103,9 @@ def parse(text: str, exit_code: int = 0) -> RunnerOutput:
     return _build(values, outputs)
 
 
-def _build(values: Mapping[str, str], outputs: Mapping[str, Sequence[float]]) -> RunnerOutput:
+def _build(
+    values: Mapping[str, str], outputs: Mapping[str, Sequence[tuple[float, ...]]]
+) -> RunnerOutput:
     def read(key: str, convert: Callable[[str], _T]) -> _T:
         try:
             return convert(values[key])
@@ -125,14 +127,16 @@ def _build(values: Mapping[str, str], outputs: Mapping[str, Sequence[float]]) ->
     )
 
 
-def _add_output(outputs: dict[str, list[float]], line: str) -> None:
+def _add_output(outputs: dict[str, list[tuple[float, ...]]], line: str) -> None:
     name, _, rest = line.partition(" ")
-    sample, _, value = rest.partition(" ")
+    sample, *values = rest.split(" ")
     samples = outputs.setdefault(name, [])
     try:
-        if not name or sample != str(len(samples)) or not _HEX_FLOAT.fullmatch(value):
+        if not name or sample != str(len(samples)) or not values:
             raise ValueError(line)
-        samples.append(float.fromhex(value))
+        if not all(map(_HEX_FLOAT.fullmatch, values)):
+            raise ValueError(line)
+        samples.append(tuple(map(float.fromhex, values)))
     # An exponent of four digits can be too large.
     except (ValueError, OverflowError):
         why = f"output '{line[:80]}' is not the next sample's"

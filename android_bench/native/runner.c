@@ -14,7 +14,7 @@
  *   fully_accelerated true|false|unknown
  *   first_inference_ns N
  *   samples_ns N ...                the timed inferences, after the warm-up, on the first sample
- *   output NAME SAMPLE FLOAT        for every golden sample, as %a prints it
+ *   output NAME SAMPLE FLOAT...     for every golden sample, its values as %a prints them
  *   peak_rss_bytes N|unknown
  *   end
  *
@@ -42,6 +42,7 @@ typedef struct {
   size_t signature, num_inputs, num_outputs;
   LiteRtHandle inputs[GOLDEN_MAX_TENSORS], outputs[GOLDEN_MAX_TENSORS];
   const char *output_names[GOLDEN_MAX_TENSORS];
+  size_t output_values[GOLDEN_MAX_TENSORS];
   size_t golden_input[GOLDEN_MAX_TENSORS]; /* The pack's index of each input. */
 } Session;
 
@@ -148,8 +149,7 @@ static void bind_output(Session *session, LiteRtHandle signature, size_t index) 
   LiteRtTensorType type;
   check(api->GetSignatureOutputName(signature, index, name), EXIT_MODEL, "output name");
   check(api->GetSignatureOutputTensorByIndex(signature, index, &tensor), EXIT_MODEL, "output");
-  if (floats_of(api, tensor, *name, &type) != 1)
-    fail(EXIT_MISMATCH, "output '%s' is not one number", *name);
+  session->output_values[index] = floats_of(api, tensor, *name, &type);
   check(api->GetCompiledModelOutputBufferRequirements(session->compiled, session->signature, index,
                                                       &requirements),
         EXIT_MODEL, "output buffer");
@@ -193,15 +193,16 @@ static uint64_t infer_ns(Session *session) {
   return taken;
 }
 
-static float value_of(const Session *session, size_t index) {
+static void print_output(const Session *session, size_t index, size_t sample) {
   void *memory;
-  float value;
   check(session->api.LockTensorBuffer(session->outputs[index], &memory, LITERT_LOCK_READ),
         EXIT_INFERENCE, "locking an output");
-  memcpy(&value, memory, sizeof value);
+  printf("output %s %zu", session->output_names[index], sample);
+  for (size_t i = 0; i < session->output_values[index]; ++i)
+    printf(" %a", (double)((const float *)memory)[i]);
+  putchar('\n');
   check(session->api.UnlockTensorBuffer(session->outputs[index]), EXIT_INFERENCE,
         "unlocking an output");
-  return value;
 }
 
 static void replay(Session *session, const Golden *golden, const Options *options) {
@@ -210,8 +211,7 @@ static void replay(Session *session, const Golden *golden, const Options *option
   for (size_t sample = 0; sample < samples; ++sample) {
     feed(session, golden, sample, options->channels_first);
     infer_ns(session);
-    for (size_t i = 0; i < session->num_outputs; ++i)
-      printf("output %s %zu %a\n", session->output_names[i], sample, (double)value_of(session, i));
+    for (size_t i = 0; i < session->num_outputs; ++i) print_output(session, i, sample);
   }
 }
 

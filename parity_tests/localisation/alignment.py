@@ -73,7 +73,7 @@ def align(reference: Graph, candidate: Graph) -> tuple[Pair, ...]:
 
     Returns:
         At most one pair for each tensor of the reference, or for each crop of it, in the
-        reference's order. The last tensors of both graphs are always a pair.
+        reference's order. The last tensors of both graphs are always pairs.
     """
     matcher = _Matcher(reference, candidate)
     matcher.by_value()
@@ -106,6 +106,11 @@ def distance(reference: Sequence[np.ndarray], candidate: Sequence[np.ndarray], v
     if scale == 0.0:
         return 0.0 if squares == 0.0 else inf
     return float((squares / count) ** 0.5 / scale)
+
+
+def _unread(graph: Graph) -> list[int]:
+    """The steps whose tensors no other step reads: the outputs."""
+    return [i for i, readers in enumerate(graph.readers) if not readers]
 
 
 class _Matcher:
@@ -148,10 +153,20 @@ class _Matcher:
         self._drop_rivals()
 
     def pair_last(self) -> None:
-        """Pairs the last tensors of both graphs, and with nothing else."""
-        last, final = len(self._reference) - 1, len(self._candidate) - 1
-        self._found = {j: p for j, p in self._found.items() if p.reference != last}
-        self._found[final] = self._nearest_view(last, final, "name")
+        """Pairs the last tensors of both graphs, and with nothing else.
+
+        Of several outputs, the closest in value are pairs, since graphs list them in any order.
+        """
+        last, final = _unread(self._reference), _unread(self._candidate)
+        if len(last) != len(final) or len(last) == 1:
+            last, final = [len(self._reference) - 1], [len(self._candidate) - 1]
+        self._found = {j: p for j, p in self._found.items() if p.reference not in last}
+        options = [self._nearest_view(i, j, "name") for i in last for j in final]
+        for pair in sorted(options, key=lambda option: option.distance):
+            if pair.reference in last and pair.candidate in final:
+                self._found[pair.candidate] = pair
+                last.remove(pair.reference)
+                final.remove(pair.candidate)
 
     def by_place(self, *, strictly: bool) -> None:
         """Pairs ops of one kind that read the same tensors, where the values differ.

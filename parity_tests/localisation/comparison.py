@@ -16,7 +16,7 @@ from parity_tests.localisation.graph import Graph
 from parity_tests.localisation.meter import ErrorMeter
 from parity_tests.localisation.moved_bias import with_moved_bias
 from parity_tests.localisation.opkinds import INPUT, STORE, VIEW, alike
-from parity_tests.localisation.origin import find_origin, jumps
+from parity_tests.localisation.origin import find_origin, jumps, passed_on
 from parity_tests.localisation.recompute import Values
 from parity_tests.localisation.report import TensorComparison
 
@@ -194,8 +194,10 @@ class Comparison:
                 return faulty, context
             contexts[readers[0]] = moved
             ratios = {**ratios, faulty: 0.0}
+        effective = passed_on(ratios, self.reads)
         for index, sources in self.reads.items():
-            if jumps(ratios[index], max((ratios[i] for i in sources), default=0.0)):
+            before = max((ratios[i] for i in sources), default=0.0)
+            if index in effective and jumps(ratios[index], before):
                 context = contexts.get(index) or self.context(index)
                 if other_weights(context) is not None:
                     return index, context

@@ -8,14 +8,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agecompact.contract import Contract, Crop, Output
+from agecompact.contract import Contract, Crop, Output, Quantization, Reading
 from agecompact.errors import UsageError
 from agecompact.models.builtin import C3AE_CROPS, MODELS
 from agecompact.serialization import structure, unstructure
 
 EDGES = st.lists(st.floats(0, 1, width=32), min_size=2, max_size=2, unique=True).map(sorted)
 NUMBERS = st.floats(-1e6, 1e6)
+POSITIVE = st.floats(1e-6, 1e6)
 NAMES = st.text(string.ascii_letters + "_ é年", min_size=1, max_size=12)
+
+
+@st.composite
+def outputs(draw):
+    kind = draw(st.sampled_from(["value", "sigmoid", "expectation", "argmax"]))
+    size = draw(st.integers(2 if kind in ("expectation", "argmax") else 1, 5))
+    bounds = st.none() | NUMBERS
+    return Output(
+        draw(NAMES),
+        draw(st.sampled_from(["years", "score", "degrees", "furlongs"])),
+        draw(bounds),
+        draw(bounds),
+        size=size,
+        labels=draw(st.just(()) | st.tuples(*[NAMES] * size)),
+        reading=Reading(kind, draw(POSITIVE), draw(NUMBERS)),
+    )
 
 
 @st.composite
@@ -24,21 +41,26 @@ def contracts(draw):
     for name in draw(st.lists(NAMES, min_size=1, max_size=4, unique=True)):
         (left, right), (top, bottom) = draw(EDGES), draw(EDGES)
         crops.append(Crop(name, left, top, right, bottom))
-    bounds = st.none() | NUMBERS
+    color_order = draw(st.sampled_from(["BGR", "RGB", "GREY"]))
+    channels = 1 if color_order == "GREY" else 3
+    dtype = draw(st.sampled_from(["float32", "float16", "uint8", "int8"]))
+    quantised = dtype == "int8" or (dtype == "uint8" and draw(st.booleans()))
+    quantization = Quantization(draw(POSITIVE), draw(st.integers(-128, 255)))
     return Contract(
         crops=tuple(crops),
         height=draw(st.integers(1, 1024)),
         width=draw(st.integers(1, 1024)),
-        color_order=draw(st.sampled_from(["BGR", "RGB"])),
-        output=Output(
-            draw(NAMES), draw(st.sampled_from(["years", "score"])), draw(bounds), draw(bounds)
+        color_order=color_order,
+        outputs=tuple(
+            draw(st.lists(outputs(), min_size=1, max_size=3, unique_by=lambda o: o.name))
         ),
         value_range=draw(st.tuples(NUMBERS, NUMBERS)),
-        mean=draw(st.tuples(NUMBERS, NUMBERS, NUMBERS)),
-        std=draw(st.tuples(*[st.floats(1e-6, 1e6)] * 3)),
+        mean=draw(st.tuples(*[NUMBERS] * channels)),
+        std=draw(st.tuples(*[POSITIVE] * channels)),
         layout=draw(st.sampled_from(["NCHW", "NHWC"])),
-        dtype=draw(st.sampled_from(["float32", "uint8"])),
+        dtype=dtype,
         interpolation=draw(st.sampled_from(["area", "linear"])),
+        quantization=quantization if quantised else None,
     )
 
 
@@ -51,14 +73,45 @@ def test_json_round_trip(contract):
 CONTRACT = MODELS["c3ae"].contract
 
 
+@pytest.mark.parametrize("model_id", MODELS)
+def test_a_contract_that_version_1_holds_is_written_as_version_1(model_id):
+    content = unstructure(MODELS[model_id].contract)
+    assert content["schema_version"] == 1
+    assert set(content["output"]) == {"name", "unit", "minimum", "maximum"}
+    assert not {"outputs", "quantization"} & content.keys()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"outputs": (Output("age", "years"), Output("gender", "score"))},
+        {"outputs": (Output("pose", "degrees", size=3),)},
+        {"outputs": (Output("age", "years", reading=Reading(scale=100.0)),)},
+        {"outputs": (Output("age", "furlongs"),)},
+        {"color_order": "GREY", "mean": (), "std": ()},
+        {"dtype": "float16"},
+        {"dtype": "int8", "quantization": Quantization(0.5, 3)},
+    ],
+)
+def test_other_contracts_are_written_as_version_2(changes):
+    assert unstructure(dataclasses.replace(CONTRACT, **changes))["schema_version"] == 2
+
+
+@pytest.mark.parametrize("version", [0, 3, "1", True, None])
+def test_other_versions_are_refused(version):
+    content = {**unstructure(CONTRACT), "schema_version": version}
+    with pytest.raises(UsageError, match="schema version"):
+        structure(content, Contract, where="the contract")
+
+
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("color_order", "GBR", "'GBR' is none of BGR, RGB at color_order"),
+        ("color_order", "GBR", "'GBR' is none of BGR, RGB, GREY at color_order"),
         ("height", 64.5, "64.5 is not an integer at height"),
         ("height", 0, "from 1 to 1024 pixels"),
         ("width", 50_000, "from 1 to 1024 pixels"),
-        ("std", [1, 1], "not a list of 3 at std"),
+        ("std", [1, 1], "needs 3 numbers in its std"),
         ("std", [1, 0, 1], "std must be positive"),
         ("crops", [], "1 to 16 crops"),
         ("crops", [{"name": str(i)} for i in range(17)], "1 to 16 crops"),
@@ -72,7 +125,7 @@ def test_an_invalid_field_is_named(field, value, message):
 
 
 def contract_for(side=4, **changes):
-    base = Contract((Crop("face"),), side, side, "BGR", Output("age", "years"))
+    base = Contract((Crop("face"),), side, side, "BGR", (Output("age", "years"),))
     return dataclasses.replace(base, **changes)
 
 
@@ -179,3 +232,47 @@ def test_an_image_may_be_a_view():
     chip = image()
     flipped = contract_for(8).tensor(chip[:, ::-1])
     np.testing.assert_array_equal(flipped, contract_for(8).tensor(chip)[..., ::-1])
+
+
+def test_a_grey_input_is_the_luma_of_the_image():
+    chip = image(4, 4)
+    tensor = contract_for(color_order="GREY", mean=(), std=()).tensor(chip)
+    assert tensor.shape == (1, 1, 4, 4)
+    luma = cv2.resize(chip, (4, 4)) @ np.array([0.114, 0.587, 0.299])
+    np.testing.assert_allclose(tensor[0, 0], luma, atol=1)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_a_quantised_input_restores_to_the_real_one(dtype):
+    settings = {"value_range": (-1.0, 1.0), "color_order": "RGB"}
+    chip, real = image(4, 4), contract_for(**settings)
+    zero_point = 3 if dtype == "int8" else 128
+    quantization = Quantization(2 / 255, zero_point)
+    tensor = contract_for(**settings, dtype=dtype, quantization=quantization).tensor(chip)
+    assert tensor.dtype == dtype
+    restored = (tensor.astype(np.float64) - zero_point) * quantization.scale
+    limits = (np.array([np.iinfo(dtype).min, np.iinfo(dtype).max]) - zero_point) * 2 / 255
+    np.testing.assert_allclose(
+        restored, np.clip(real.tensor(chip), *limits), atol=quantization.scale / 2 + 1e-6
+    )
+
+
+def test_a_half_precision_input_is_the_rounded_one():
+    chip, settings = image(4, 4), {"value_range": (0.0, 1.0)}
+    half = contract_for(**settings, dtype="float16").tensor(chip)
+    assert half.dtype == np.float16
+    np.testing.assert_array_equal(half, contract_for(**settings).tensor(chip).astype(np.float16))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dtype": "int8"}, "needs its quantization"),
+        ({"dtype": "float32", "quantization": Quantization(1.0, 0)}, "not quantised"),
+        ({"outputs": ()}, "1 to 16 outputs"),
+        ({"outputs": (Output("a", "years"), Output("a", "years"))}, "each output its own name"),
+    ],
+)
+def test_a_contract_that_contradicts_itself_is_refused(changes, message):
+    with pytest.raises(UsageError, match=message):
+        contract_for(**changes)

@@ -1,7 +1,10 @@
 """Files are recognised by their content, whatever their name, and the fix fits what they are."""
 
+import gzip
 import io
 import pickle
+import re
+import tarfile
 import zipfile
 
 import cv2
@@ -28,6 +31,31 @@ def _torch() -> bytes:
     return stream.getvalue()
 
 
+def _legacy() -> bytes:
+    stream = io.BytesIO()
+    torch.save({"w": torch.zeros(3)}, stream, _use_new_zipfile_serialization=False)
+    return stream.getvalue()
+
+
+def _torchscript() -> bytes:
+    stream = io.BytesIO()
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 1)), stream)  # type: ignore[no-untyped-call]
+    return stream.getvalue()
+
+
+def _exported() -> bytes:
+    stream = io.BytesIO()
+    torch.export.save(torch.export.export(torch.nn.ReLU(), (torch.zeros(1),)), stream)
+    return stream.getvalue()
+
+
+def _tar(name: str) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo(name))
+    return stream.getvalue()
+
+
 def _onnx(producer: str) -> bytes:
     value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
     graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [value], [])
@@ -39,22 +67,30 @@ _PIXELS = np.zeros((4, 4, 3), np.uint8)
 _CONTENTS = {
     "safetensors file": save({"w": torch.zeros(3)}),
     "ONNX model": _onnx("someone"),
-    "ONNX model without a producer": _onnx(""),
+    "ONNX model (without a producer)": _onnx(""),
     "TFLite model": b"\x1c\0\0\0TFL3" + bytes(20),
     "Keras HDF5 file": b"\x89HDF\r\n\x1a\n" + bytes(20),
     "PyTorch file": _torch(),
-    "Python pickle": pickle.dumps({"w": 1}),
+    "PyTorch file (of before 1.6)": _legacy(),
+    "PyTorch file of before 2017, which can run code": _tar("sys_info"),
+    "TorchScript archive, which is a program": _torchscript(),
+    "torch.export archive, which is a program": _exported(),
+    "ExecuTorch program": b"\x1c\0\0\0ET12" + bytes(20),
+    "Python pickle, which can run code": pickle.dumps({"w": 1}),
+    "tar archive": _tar("weights.pth"),
+    "compressed file": gzip.compress(b"weights"),
     "ZIP archive": _zip(),
-    "ZIP archive, cut short": _zip()[:20],
+    "ZIP archive that is cut short": _zip()[:20],
+    "ZIP archive that is cut short (by a byte)": _torch()[:-1],
     "image": cv2.imencode(".png", _PIXELS)[1].tobytes(),
-    "image, JPEG": cv2.imencode(".jpg", _PIXELS)[1].tobytes(),
+    "image (JPEG)": cv2.imencode(".jpg", _PIXELS)[1].tobytes(),
     "web page": b"\n<!DOCTYPE html><html>Not Found</html>",
     "Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:0",
     "JSON file": b'{"a": 1}',
     "text file": "Grüße\n".encode() * 1000,
     "empty file": b"",
     "unknown type": b"\x07\x00\xff\xfe",
-    "unknown type, not text": b"\xff\xfe" * 10,
+    "unknown type (not text)": b"\xff\xfe" * 10,
 }
 
 
@@ -62,7 +98,7 @@ _CONTENTS = {
 def test_a_file_is_described_by_its_content(name, tmp_path):
     path = tmp_path / "model.bin"
     path.write_bytes(_CONTENTS[name])
-    assert describe(path).endswith(name.partition(",")[0].removesuffix(" without a producer"))
+    assert describe(path).endswith(re.sub(r" \(.*\)", "", name))
 
 
 def test_folders(tmp_path):
@@ -75,7 +111,7 @@ def test_folders(tmp_path):
     ("content", "name", "wanted", "fix"),
     [
         ("Keras HDF5 file", "w.h5", "pytorch", "agecompact weights import {path} --model"),
-        ("PyTorch file", "w.safetensors", "pytorch", "checkpoints.write"),
+        ("PyTorch file", "w.safetensors", "pytorch", "agecompact weights import {path} --model"),
         ("safetensors file", "w.safetensors", "pytorch", "damaged or cut short"),
         ("safetensors file", "w.h5", "keras", "rename it to *.safetensors"),
         ("TFLite model", "m.onnx", "onnx", "rename it to *.tflite"),

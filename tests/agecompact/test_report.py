@@ -67,8 +67,8 @@ def build(tmp_path):
             reason="",
             unit="years",
             tolerance=_TOLERANCE,
-            max_years=error,
-            p99_years=error,
+            max_error=error,
+            p99_error=error,
         )
         for entry, (status, kind, error) in zip(entries, verdicts, strict=True)
     )
@@ -114,7 +114,7 @@ def test_a_result_without_a_hash_is_of_no_file(build):
     [
         (lambda results: results[0].pop("status"), "a field is missing"),
         (lambda results: results[0].update(status="fine"), "'fine' is none of"),
-        (lambda results: results[0].update(max_years="1e-5"), "'1e-5' is not a number"),
+        (lambda results: results[0].update(max_error="1e-5"), "'1e-5' is not a number"),
         (lambda results: results.append(None), "is not an object"),
     ],
 )
@@ -140,11 +140,11 @@ def test_a_stand_in_for_core_ml_counts_and_is_named(build):
         "label": "reference runtime",
         "status": "passed",
         "kind": None,
-        "max_years": 2e-4,
+        "max_error": 2e-4,
     }
     failed = {**passed, "runtime": "mil-float32", "status": "failed", "kind": "mismatch"}
     summary = _edit_parity(build, lambda results: results.append(passed))[2]
-    assert (summary.max_years, summary.status) == (2e-4, "passed (reference runtime)")
+    assert (summary.max_error, summary.status) == (2e-4, "passed (reference runtime)")
     summary = _edit_parity(build, lambda results: results.append(failed))[2]
     assert summary.status == "failed: mismatch (reference runtime)"
 

@@ -35,7 +35,7 @@ def test_it_is_a_program_with_float32_inputs_and_output(exported: Path) -> None:
     model = read_specification(str(exported))
     assert model.WhichOneof("Type") == "mlProgram"
     assert [f.name for f in model.description.input] == list(contract.input_names)
-    assert [f.name for f in model.description.output] == [contract.output.name]
+    assert [f.name for f in model.description.output] == [contract.outputs[0].name]
     features = (*model.description.input, *model.description.output)
     float32 = FeatureTypes_pb2.ArrayFeatureType.FLOAT32
     assert [f.type.multiArrayType.dataType for f in features] == [float32] * len(features)

@@ -58,4 +58,4 @@ def test_the_first_layers_stay_float32_and_little_else(stored):
 def test_the_error_is_far_below_the_gate(copy_build, model):
     build = copy_build(model, "float16.tflite")
     (result,) = verdicts_on(build)
-    assert result.max_years < 0.03
+    assert result.max_error < 0.03

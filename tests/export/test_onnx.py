@@ -56,7 +56,7 @@ def test_its_inputs_and_output_match_the_contract(exported: Path) -> None:
 
     inputs = {value.name: shape(value) for value in model.graph.input}
     assert inputs == dict.fromkeys(contract.input_names, (1, 3, contract.height, contract.width))
-    assert {v.name: shape(v) for v in model.graph.output} == {contract.output.name: (1, 1)}
+    assert {v.name: shape(v) for v in model.graph.output} == {contract.outputs[0].name: (1, 1)}
     written = next(entry.value for entry in model.metadata_props if entry.key == "agecompact")
     assert canonical_json(unstructure(contract)) in written
 

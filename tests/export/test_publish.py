@@ -117,7 +117,7 @@ def test_artefacts_of_other_weights_are_removed_by_name(build: Build, republish:
     commands = {each.path.name: each.again for each in published.removed}
     out = build.folder.parent
     assert commands[HALF] == (
-        f"agecompact export --weights 'my weights.safetensors' --format tflite --out {out}"
+        f"agecompact export ssrnet --weights 'my weights.safetensors' --format tflite --out {out}"
     )
     assert commands[golden.FOLDER] == f"agecompact parity freeze {build.folder}"
 
@@ -221,6 +221,6 @@ def test_the_verb_says_what_it_kept_and_removed(
     assert done.stdout.endswith(
         f"removed {build.folder / TFLITE}: it has changed since it was exported\n"
         "to make it again:\n"
-        f"  agecompact export --weights {weights} --format tflite --out {out}\n"
+        f"  agecompact export ssrnet --weights {weights} --format tflite --out {out}\n"
     )
     assert not (build.folder / TFLITE).exists()

@@ -52,7 +52,7 @@ def test_its_signature_matches_the_contract(exported: Path) -> None:
         "serving_default": {
             # LiteRT sorts them. The order has no meaning: tensors are bound by name.
             "inputs": sorted(contract.input_names),
-            "outputs": [contract.output.name],
+            "outputs": [contract.outputs[0].name],
         }
     }
     runner = loaded.get_signature_runner("serving_default")

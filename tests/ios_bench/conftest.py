@@ -53,7 +53,7 @@ def build(tmp_path: Path) -> Build:
         height=2,
         width=3,
         color_order="BGR",
-        output=Output("age", "years"),
+        outputs=(Output("age", "years"),),
     )
     made = Manifest(
         model="c3ae",

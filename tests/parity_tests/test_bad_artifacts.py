@@ -72,7 +72,7 @@ def test_a_bad_artefact_is_a_failed_row(
     make, kind, reason = BAD[case]
     make(build.folder / "ssrnet_float32.tflite")
     (candidate,) = candidates(build, SETTINGS)
-    result = check(candidate, reference, SETTINGS)
+    (result,) = check(candidate, reference, SETTINGS)
     assert (result.status, result.kind) == ("failed", kind)
     assert reason in result.reason
 

@@ -33,9 +33,9 @@ def compared(now: Result, before: Result = GOOD) -> Result:
     return compare_with_baseline([now], [before], GROWTH)[0]
 
 
-@pytest.mark.parametrize("figure", ["max_years", "p99_years", "mean_years"])
+@pytest.mark.parametrize("figure", ["max_error", "p99_error", "mean_error"])
 def test_an_error_that_grew_within_its_gate_fails(figure: str) -> None:
-    gate = getattr(GOOD.tolerance, figure.removesuffix("_years"))
+    gate = getattr(GOOD.tolerance, figure.removesuffix("_error"))
     result = compared(replace(GOOD, **{figure: 0.9 * gate}))
     assert (result.status, result.kind) == ("failed", "regression")
     assert "in the baseline" in result.reason
@@ -46,13 +46,13 @@ def test_an_error_that_grew_within_its_gate_fails(figure: str) -> None:
     [
         GOOD,
         # Twice a trifle is a trifle.
-        replace(GOOD, max_years=2.5e-5, p99_years=2.5e-5),
+        replace(GOOD, max_error=2.5e-5, p99_error=2.5e-5),
         # The search tries other inputs as soon as an output changes.
-        replace(GOOD, searched_years=1e-3),
-        replace(GOOD, max_years=1e-6),
+        replace(GOOD, searched_error=1e-3),
+        replace(GOOD, max_error=1e-6),
         replace(GOOD, sha256="0" * 64, runtime_version="onnxruntime 9"),
         # A failure keeps its own kind.
-        replace(GOOD, status="failed", kind="mismatch", max_years=1.0),
+        replace(GOOD, status="failed", kind="mismatch", max_error=1.0),
     ],
 )
 def test_a_result_without_growth_is_unchanged(now: Result) -> None:
@@ -100,7 +100,7 @@ def test_a_baseline_with_a_result_for_every_check_is_read(tmp_path: Path) -> Non
     path = tmp_path / "parity.json"
     # It may hold more, and checks that did not pass then.
     other = replace(GOOD, artifact="c3ae_float16.tflite")
-    failed = replace(TFLITE, status="failed", kind="mismatch", reason="", max_years=9.0)
+    failed = replace(TFLITE, status="failed", kind="mismatch", reason="", max_error=9.0)
     records.write(path, [GOOD, other, failed])
     assert read_baseline(path, CHECKS) == (GOOD, other, failed)
 
@@ -114,14 +114,14 @@ def test_a_baseline_with_a_result_for_every_check_is_read(tmp_path: Path) -> Non
         ([replace(GOOD, model="ssrnet"), replace(TFLITE, model="ssrnet")], "it is of ssrnet"),
         ([GOOD, GOOD, TFLITE], "2 results for c3ae_float32.onnx"),
         ([replace(GOOD, unit="score"), TFLITE], "in score, those of the build in years"),
-        ([replace(GOOD, max_years=None), TFLITE], "passed without a greatest error"),
-        ([GOOD, replace(TFLITE, p99_years=None)], "passed without a 99th percentile"),
-        ([replace(GOOD, mean_years=None), TFLITE], "passed without a mean error"),
-        ([replace(GOOD, max_years=-1.0), TFLITE], "a greatest error of -1"),
-        ([replace(GOOD, p99_years=-0.1), TFLITE], "a 99th percentile of -0.1"),
+        ([replace(GOOD, max_error=None), TFLITE], "passed without a greatest error"),
+        ([GOOD, replace(TFLITE, p99_error=None)], "passed without a 99th percentile"),
+        ([replace(GOOD, mean_error=None), TFLITE], "passed without a mean error"),
+        ([replace(GOOD, max_error=-1.0), TFLITE], "a greatest error of -1"),
+        ([replace(GOOD, p99_error=-0.1), TFLITE], "a 99th percentile of -0.1"),
         # With such a baseline, nothing would ever count as grown.
-        ([replace(GOOD, mean_years=1e9), TFLITE], "a mean error of 1e\\+09"),
-        ([replace(GOOD, max_years=None, mean_years=None), TFLITE], "and 1 more"),
+        ([replace(GOOD, mean_error=1e9), TFLITE], "a mean error of 1e\\+09"),
+        ([replace(GOOD, max_error=None, mean_error=None), TFLITE], "and 1 more"),
     ],
 )
 def test_a_baseline_that_hides_a_growth_is_refused(
@@ -143,14 +143,14 @@ def in_first(field: str, value: Any) -> Damage:
 
 
 DAMAGE: dict[str, Damage] = {
-    "nan": in_first("max_years", float("nan")),
-    "infinity": in_first("mean_years", float("inf")),
-    "text": in_first("p99_years", "small"),
-    "null": in_first("p99_years", None),
-    "negative": in_first("max_years", -1.0),
+    "nan": in_first("max_error", float("nan")),
+    "infinity": in_first("mean_error", float("inf")),
+    "text": in_first("p99_error", "small"),
+    "null": in_first("p99_error", None),
+    "negative": in_first("max_error", -1.0),
     "null-status": in_first("status", None),
     "unknown-field": in_first("maximum", 1.0),
-    "missing-field": lambda report: report["results"][0].pop("mean_years"),
+    "missing-field": lambda report: report["results"][0].pop("mean_error"),
     "empty": lambda report: report["results"].clear(),
     "null-results": lambda report: report.update(results=None),
     "no-results": lambda report: report.pop("results"),

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agecompact.contract import Contract, Crop, Output
-from parity_tests.contracts import corrected, differences
+from parity_tests.contracts import contradictions, corrected, differences
 
 RIGHT = Contract(
     (Crop("outer"), Crop("inner", left=0.25)),
     32,
     32,
     "RGB",
-    Output("age", "years"),
+    (Output("age", "years"),),
     value_range=(0.0, 1.0),
     mean=(0.5, 0.4, 0.3),
     std=(0.2, 0.2, 0.1),
@@ -48,6 +48,7 @@ def test_a_difference_is_named(change: dict[str, Any], said: str) -> None:
     [
         {"layout": "NHWC"},
         {"crops": (Crop("first"), Crop("second", left=0.25))},
+        {"crops": RIGHT.crops[::-1]},
         # The same values, written another way.
         {
             "value_range": (0.0, 255.0),
@@ -88,3 +89,24 @@ def test_there_is_a_difference_if_an_image_shows_one(
     close = np.allclose(right, wrong, rtol=1e-5, atol=1e-5 * np.abs(right).max())
     assert bool(differences(RIGHT, theirs)) or close
     assert differences(RIGHT, fixed) == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"color_order": "BGR"}, "color_order is BGR, not RGB"),
+        # The file's dtype counts, so its values do.
+        ({"dtype": "uint8", "mean": ()}, "mean is (0, 0, 0), not (0.5, 0.4, 0.3)"),
+        ({"outputs": (Output("age", "score"),)}, "unit of output 'age' is score, not years"),
+        ({"outputs": (Output("a", "years"),)}, "name of output 'a' is a, not age"),
+        ({"outputs": (*RIGHT.outputs, Output("b", "score"))}, "it has 2 outputs, not 1"),
+    ],
+)
+def test_a_contradiction_is_named(change: dict[str, Any], said: str) -> None:
+    (found,) = contradictions(RIGHT, replace(RIGHT, **change))
+    assert said in found
+
+
+def test_the_dtype_and_the_layout_contradict_nothing() -> None:
+    other = replace(RIGHT, dtype="float16", layout="NHWC")
+    assert contradictions(RIGHT, other) == ()

@@ -48,7 +48,8 @@ class Tint:
         ]
         return self._curve(np.array(tint)).reshape(len(samples), -1)
 
-    def slopes(self, samples: Sequence[Sample]) -> tuple[Outputs, list[Slope]]:
+    def slopes(self, samples: Sequence[Sample], column: int) -> tuple[Outputs, list[Slope]]:
+        del column
         shape = (self.contract.height, self.contract.width, 1)
         slope = np.tile(np.float32([self._slope, 0, -self._slope]), shape)
         return self.outputs(samples), [dict.fromkeys(self.contract.input_names, slope)] * len(
@@ -58,8 +59,9 @@ class Tint:
     def driven(self, *, gradient: bool, seed: int = 0) -> tuple[Outputs, Outputs]:
         """The outputs for the inputs found, and for all that are compared."""
         starts = inputs.fixed(self.contract)
-        model = Model(self.contract, self.outputs, self.slopes if gradient else None)
         known = self.outputs(starts)
+        spans = [SPANS[self.contract.outputs[0].unit]] * known.shape[1]
+        model = Model(self.contract, spans, self.outputs, self.slopes if gradient else None)
         self.tried.clear()
         self.found = drive(model, starts, known, seed)
         made = self.outputs(self.found) if self.found else np.empty((0, known.shape[1]))
@@ -137,7 +139,7 @@ def test_each_value_of_an_output_is_driven() -> None:
 
 
 def test_a_score_is_driven_over_its_own_span() -> None:
-    contract = replace(ONE, output=Output("gender", "score"))
+    contract = replace(ONE, outputs=(Output("gender", "score"),))
     made, _ = Tint(contract, lambda tint: 0.5 + tint / 10).driven(gradient=True)
     span = SPANS["score"]
     assert made.min() == pytest.approx(span.low, abs=0.05)

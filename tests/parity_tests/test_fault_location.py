@@ -93,6 +93,6 @@ def test_the_searched_error_is_reported_beside_the_fixed_inputs(copy_build: Copy
     (result,) = check_builds([build], CheckSettings())
     assert result.status == "passed"
     assert result.searched > 0
-    assert result.searched_years is not None
-    assert result.max_years is not None
-    assert result.searched_years >= result.max_years
+    assert result.searched_error is not None
+    assert result.max_error is not None
+    assert result.searched_error >= result.max_error

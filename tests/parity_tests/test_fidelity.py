@@ -41,10 +41,10 @@ def test_its_outputs_match_pytorchs(
 ) -> None:
     result = results[check]
     assert (result.status, result.kind) == ("passed", None)
-    assert result.max_years is not None
-    assert result.p99_years is not None
-    assert result.mean_years is not None
-    assert result.mean_years <= result.p99_years <= result.max_years <= most_years
+    assert result.max_error is not None
+    assert result.p99_error is not None
+    assert result.mean_error is not None
+    assert result.mean_error <= result.p99_error <= result.max_error <= most_years
 
 
 def test_noise_differs_from_crop_to_crop(build_of: BuildOf) -> None:
@@ -64,7 +64,7 @@ def test_the_command_writes_the_documented_json_and_junit(
     assert done.returncode == 0, done.stderr
     written = json.loads((build.folder / "parity.json").read_text())
     assert json.loads(done.stdout) == written
-    assert written["schema_version"] == 2
+    assert written["schema_version"] == 3
     assert written["passed"] is True
     statuses = {row["runtime"]: row["status"] for row in written["results"]}
     gates = {row["runtime"]: row["tolerance"]["max"] for row in written["results"]}

@@ -16,7 +16,7 @@ from onnx import helper
 from agecompact.errors import BackendMissingError, UsageError
 from agecompact.formats import RUNTIMES
 from agecompact.serialization import write_versioned
-from parity_tests.foreign import check_pair
+from parity_tests.foreign import Side, check_pair
 from parity_tests.results import Result
 from parity_tests.settings import CheckSettings
 from tests.parity_tests.editing import in_onnx, in_tflite, initializer, renamed_port
@@ -58,10 +58,12 @@ def assert_passed(result: Result) -> None:
 def test_a_foreign_file_is_checked_by_a_contract(
     folder: Path, foreign: Path, contract: Path
 ) -> None:
-    result = check_pair(folder / "ssrnet_float32.tflite", foreign, contract, QUICK)
+    (result,) = check_pair(
+        Side(folder / "ssrnet_float32.tflite", contract), Side(foreign, contract), QUICK
+    )
     assert_passed(result)
-    assert result.max_years is not None
-    assert result.max_years > 0.0
+    assert result.max_error is not None
+    assert result.max_error > 0.0
 
 
 def test_a_wrong_foreign_file_fails_with_the_faulty_op(
@@ -73,7 +75,9 @@ def test_a_wrong_foreign_file_fails_with_the_faulty_op(
         initializer(name, lambda values: values * np.float32(1.1))(model)
 
     in_onnx(scale)(foreign)
-    result = check_pair(folder / "ssrnet_float32.onnx", foreign, contract, QUICK)
+    (result,) = check_pair(
+        Side(folder / "ssrnet_float32.onnx", contract), Side(foreign, contract), QUICK
+    )
     assert (result.status, result.kind) == ("failed", "mismatch")
     assert result.localisation is not None
     assert result.localisation["born_at"] is not None
@@ -90,13 +94,17 @@ def test_a_tflite_file_without_metadata_and_signature_passes(
 
     candidate = Path(shutil.copy(folder / "ssrnet_float32.tflite", tmp_path / "theirs.tflite"))
     in_tflite(strip)(candidate)
-    assert_passed(check_pair(folder / "ssrnet_float32.onnx", candidate, contract, QUICK))
+    assert_passed(
+        *check_pair(
+            Side(folder / "ssrnet_float32.onnx", contract), Side(candidate, contract), QUICK
+        )
+    )
 
 
 def test_without_metadata_a_contract_is_needed(folder: Path, foreign: Path) -> None:
     with pytest.raises(UsageError, match="does not contain a contract") as refused:
-        check_pair(foreign, folder / "ssrnet_float32.tflite", None, QUICK)
-    assert "--contract" in refused.value.fix
+        check_pair(Side(foreign), Side(folder / "ssrnet_float32.tflite"), QUICK)
+    assert "--contract FILE" in refused.value.fix
 
 
 def test_each_of_several_outputs_is_compared(contract: Path, tmp_path: Path) -> None:
@@ -122,8 +130,9 @@ def test_each_of_several_outputs_is_compared(contract: Path, tmp_path: Path) -> 
         return tmp_path / name
 
     right, same = network("right.onnx"), network("same.onnx")
-    assert_passed(check_pair(right, same, contract, QUICK))
-    result = check_pair(right, network("wrong.onnx", 1.01), contract, QUICK)
+    assert_passed(*check_pair(Side(right, contract), Side(same, contract), QUICK))
+    wrong = network("wrong.onnx", 1.01)
+    (result,) = check_pair(Side(right, contract), Side(wrong, contract), QUICK)
     assert (result.status, result.kind) == ("failed", "mismatch")
 
 
@@ -134,22 +143,20 @@ def test_a_core_ml_package_has_the_gates_of_core_ml(precision: str, build_of: Bu
     # and float16 costs years.
     folder = build_of("c3ae-plain").folder
     reference = folder / "c3ae-plain_float32.onnx"
-    result = check_pair(
-        reference,
-        folder / f"c3ae-plain_{precision}.mlpackage",
-        None,
+    (result,) = check_pair(
+        Side(reference),
+        Side(folder / f"c3ae-plain_{precision}.mlpackage", runtime=RUNTIMES["mil"]),
         QUICK,
-        runtime=RUNTIMES["mil"],
         precision=precision,
     )
     assert_passed(result)
     tolerances = QUICK.tolerances
     gates = tolerances.of(
-        unit="years", format="coreml", precision=precision, runtime="mil", model=reference.name
+        width=100.0, format="coreml", precision=precision, runtime="mil", model=reference.name
     )
     assert result.tolerance == gates
     assert gates != tolerances.of(
-        unit="years", format="onnx", precision="float32", runtime="onnxruntime", model="c3ae-plain"
+        width=100.0, format="onnx", precision="float32", runtime="onnxruntime", model="c3ae-plain"
     )
 
 
@@ -162,7 +169,7 @@ def test_the_command_checks_a_pair(build_of: BuildOf, agecompact: Agecompact) ->
     assert loose.returncode == 0, loose.stderr
     assert "Error against c3ae-plain_float32.onnx in years" in loose.stderr
     (row,) = json.loads(loose.stdout)["results"]
-    assert row["max_years"] > 1e-4
+    assert row["max_error"] > 1e-4
     # A float16 file does not pass the gates of float32.
     strict = agecompact(*pair, "--no-localise")
     assert strict.returncode == 1
@@ -198,7 +205,7 @@ def test_a_damaged_reference_is_an_unreadable_input(
     damaged = tmp_path / name
     damaged.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UsageError, match="cannot be used as a reference"):
-        check_pair(damaged, folder / "ssrnet_float32.onnx", contract, QUICK)
+        check_pair(Side(damaged, contract), Side(folder / "ssrnet_float32.onnx", contract), QUICK)
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="Core ML runs here")
@@ -207,5 +214,7 @@ def test_a_reference_whose_runtime_is_missing_is_an_error_of_the_environment(
 ) -> None:
     with pytest.raises(BackendMissingError, match="cannot be used as a reference"):
         check_pair(
-            folder / "ssrnet_float32.mlpackage", folder / "ssrnet_float32.onnx", contract, QUICK
+            Side(folder / "ssrnet_float32.mlpackage", contract),
+            Side(folder / "ssrnet_float32.onnx", contract),
+            QUICK,
         )

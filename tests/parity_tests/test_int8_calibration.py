@@ -17,7 +17,7 @@ from agecompact.contract import Tensor
 from agecompact.runtimes.reading import read_metadata
 from agecompact.serialization import write_versioned
 from parity_tests import tolerances
-from parity_tests.foreign import check_pair
+from parity_tests.foreign import Side, check_pair
 from parity_tests.reference import Reference
 from parity_tests.results import Result
 from parity_tests.settings import CheckSettings
@@ -30,10 +30,17 @@ GATES = Rule(max=5.0, p99=5.0, mean=1.0, searched=40.0)
 
 
 def calibration_images(source: Path) -> list[dict[str, Tensor]]:
-    """All inputs of the later check, so that only the calibrator can be to blame for clipping."""
+    """The inputs of the later check, so that only the calibrator can be to blame for clipping.
+
+    Mosaics are left out: their values would widen every range, and so every step.
+    """
     contract = read_metadata(source).contract
     with Reference(source, contract, CheckSettings()) as reference:
-        return [contract.tensors(sample.crops) for sample in reference.samples]
+        return [
+            contract.tensors(sample.crops)
+            for sample in reference.samples
+            if not sample.name.startswith("mosaic")
+        ]
 
 
 def by_onnxruntime(source: Path, target: Path, *, moving_average: bool) -> None:
@@ -96,8 +103,8 @@ def results(
     for name, moving_average in (("min-max", False), ("moving average", True)):
         path = folder / f"{name}{source.suffix}"
         QUANTISERS[source.suffix](source, path, moving_average=moving_average)
-        found[name] = check_pair(source, path, contract, settings)
-        print(f"{name}{source.suffix}: {found[name].max_years} years, {found[name].reason}")
+        (found[name],) = check_pair(Side(source, contract), Side(path, contract), settings)
+        print(f"{name}{source.suffix}: {found[name].max_error} years, {found[name].reason}")
     return found
 
 
@@ -105,9 +112,9 @@ def test_a_moving_average_fails_where_min_and_max_pass(results: dict[str, Result
     kept, clipped = results["min-max"], results["moving average"]
     assert (kept.status, kept.kind) == ("passed", None)
     assert (clipped.status, clipped.kind) == ("failed", "mismatch")
-    assert kept.max_years is not None
-    assert clipped.max_years is not None
-    assert clipped.max_years > 5 * kept.max_years
+    assert kept.max_error is not None
+    assert clipped.max_error is not None
+    assert clipped.max_error > 4 * kept.max_error
 
 
 def test_the_error_originates_before_any_correct_convolution(results: dict[str, Result]) -> None:

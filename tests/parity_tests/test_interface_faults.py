@@ -66,7 +66,7 @@ def test_outputs_outside_the_bounds_of_the_contract_fail(copy_build: CopyBuild) 
     (entry,) = build.manifest.artifacts
     in_metadata.with_field("contract", "output", "maximum", value=5.0)(build.path(entry))
     contract = build.manifest.contract
-    narrow = replace(contract, output=replace(contract.output, maximum=5.0))
+    narrow = replace(contract, outputs=(replace(contract.outputs[0], maximum=5.0),))
     (result,) = verdicts_on(replace(build, manifest=replace(build.manifest, contract=narrow)))
     assert (result.status, result.kind) == ("failed", "metadata")
     assert "the contract has -inf to 5" in result.reason

@@ -31,7 +31,7 @@ def test_a_step_along_the_slopes_of_the_pixels_raises_the_output(
     path = build_of("c3ae").weights
     with runtime_process(path, RUNTIMES["pytorch"], CheckSettings()) as process:
         runner = ModelRunner(process, contract)
-        before, (slope,) = runner.slopes([Sample("noise", noise)])
+        before, (slope,) = runner.slopes([Sample("noise", noise)], 0)
         for name, pixels in noise.items():
             # One level, in the one channel of each pixel that matters most.
             strongest = np.abs(slope[name]) == np.abs(slope[name]).max(axis=2, keepdims=True)

@@ -7,14 +7,18 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from agecompact.contract import Output
 from agecompact.models import registry
 from parity_tests import inputs
-from parity_tests.compare import Outputs, output_errors
+from parity_tests.compare import Outputs
 from parity_tests.inputs import Sample
+from parity_tests.parts import Part
 from parity_tests.search import Budget, Predict, SearchResult, search
 from parity_tests.spans import SPANS
 
 BUDGET = Budget(rounds=5, children=10)
+# One crop, so one column.
+AGE = Part(Output("age", "years"), slice(0, 1), (SPANS["years"],))
 STARTS = inputs.standard(registry.get("ssrnet").contract)[:6]
 
 
@@ -32,23 +36,24 @@ def wrong_where_blue(samples: Sequence[Sample]) -> Outputs:
 
 
 def errors_of(samples: Sequence[Sample]) -> np.ndarray:
-    return output_errors(brightness(samples), wrong_where_blue(samples), SPANS["years"])
+    return AGE.errors(brightness(samples), wrong_where_blue(samples))
 
 
 def searched(budget: Budget = BUDGET, reference: Predict = brightness) -> SearchResult:
-    return search(reference, wrong_where_blue, STARTS, errors_of(STARTS), budget, SPANS["years"])
+    errors = errors_of(STARTS)[:, np.newaxis]
+    return search(reference, wrong_where_blue, [AGE], STARTS, errors, budget)
 
 
 def test_it_finds_a_greater_error_than_every_start() -> None:
     found = searched()
-    assert found.error > 1.5 * errors_of(STARTS).max()
-    assert found.sample.name.startswith("searched")
+    assert found.errors[0] > 1.5 * errors_of(STARTS).max()
+    assert found.samples[0].name.startswith("searched")
     # The error is that of the returned input.
-    assert found.error == pytest.approx(float(errors_of([found.sample])[0]))
+    assert found.errors[0] == pytest.approx(float(errors_of([found.samples[0]])[0]))
 
 
 def test_the_same_seed_finds_the_same_and_another_seed_another() -> None:
-    one, same, other = (searched(Budget(2, 6, seed=seed)).error for seed in (1, 1, 2))
+    one, same, other = (searched(Budget(2, 6, seed=seed)).errors for seed in (1, 1, 2))
     assert one == same
     assert one != other
 
@@ -69,10 +74,10 @@ def test_it_keeps_to_its_budget_and_to_valid_images() -> None:
 
 
 def test_it_finds_nothing_between_equal_models() -> None:
-    found = search(brightness, brightness, STARTS, np.zeros(len(STARTS)), BUDGET, SPANS["years"])
-    assert found.error == 0.0
+    found = search(brightness, brightness, [AGE], STARTS, np.zeros((len(STARTS), 1)), BUDGET)
+    assert found.errors[0] == 0.0
 
 
 def test_without_rounds_it_returns_the_worst_start() -> None:
     found = searched(Budget(rounds=0))
-    assert (found.error, found.tried) == (errors_of(STARTS).max(), 0)
+    assert (found.errors[0], found.tried) == (errors_of(STARTS).max(), 0)

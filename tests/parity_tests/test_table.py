@@ -26,7 +26,7 @@ RESULTS = [
     for target in TARGETS
     for runtime in FORMATS[target.format.name].runtimes
 ]
-FAILED = replace(RESULTS[0], status="failed", kind="not-finite", max_years=None)
+FAILED = replace(RESULTS[0], status="failed", kind="not-finite", max_error=None)
 
 
 def drawn(results: Sequence[Result], width: int, reference: str = "PyTorch") -> list[str]:
@@ -44,7 +44,7 @@ def test_every_check_has_one_line_with_its_error_and_verdict(
     assert all(len(line) <= width for line in lines)
     for result in results:
         (line,) = [x for x in lines if x.split()[:2] == [result.artifact, result.runtime]]
-        figure = "-" if result.max_years is None else f"{result.max_years:.1e}"
+        figure = "-" if result.max_error is None else f"{result.max_error:.1e}"
         assert line.split()[2] == figure
         assert line.endswith(result.verdict)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,8 +55,8 @@ def check(build: Build, *arguments: object) -> tuple[str, BaseException | None]:
     return done.output, done.exception
 
 
-def mae_of(build: Build, files: list[Path]) -> float:
-    """The MAE of the ONNX file, by ONNX Runtime and the ages in the file names."""
+def mae_of(build: Build, files: list[Path], ages: Mapping[str, int] | None = None) -> float:
+    """The MAE of the ONNX file, by ONNX Runtime and the given ages, or those in the file names."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(build.folder / FILE)
@@ -65,7 +66,8 @@ def mae_of(build: Build, files: list[Path]) -> float:
         chip = read_chip(file, WHOLE).chip
         assert chip is not None
         (age,) = session.run(None, contract.apply(chip))[0].reshape(-1)
-        errors.append(abs(age - int(file.name.partition("_")[0])))
+        truth = ages[file.name] if ages else int(file.name.partition("_")[0])
+        errors.append(abs(age - truth))
     return float(np.mean(errors))
 
 
@@ -127,6 +129,40 @@ def test_a_data_set_with_several_folds_is_used_whole(
     assert "MAE on 16 labelled faces" in printed, error
 
 
+@pytest.mark.parametrize("dataset", ["csv", "jsonl"])
+def test_a_table_of_labels_gives_the_mae(
+    dataset: str, build: Build, faces: Path, tmp_path: Path
+) -> None:
+    """The ages in the table differ from those in the names, which must not count."""
+    files = sorted(faces.iterdir())[::4]
+    for file in files:
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    ages = {file.name: 90 - int(file.name.partition("_")[0]) for file in files}
+    tested = [file for i, file in enumerate(files) if i % 2]
+    parts = {file.name: "test" if file in tested else "train" for file in files}
+    table = tmp_path / f"labels.{dataset}"
+    if dataset == "csv":
+        lines = ["path,age,split", *(f"{name},{ages[name]},{parts[name]}" for name in ages)]
+    else:
+        lines = [
+            json.dumps({"path": name, "age": ages[name], "split": parts[name]}) for name in ages
+        ]
+    table.write_text("\n".join(lines))
+    printed, error = check(build, "--dataset", dataset, "--data", table, "--framing", "chip")
+    assert f"MAE on {len(tested)} labelled faces" in printed, error
+    (row,) = json.loads((build.folder / "parity.json").read_text())["results"]
+    expected = mae_of(build, tested, ages)
+    assert row["artifact_mae_years"] == pytest.approx(expected, abs=1e-4)
+
+
+def test_photos_in_a_data_set_of_chips_are_refused(build: Build, tmp_path: Path) -> None:
+    photos = {f"{30 + i}_0_0_{i}.jpg": synthetic.picture(i)[:, :120] for i in range(4)}
+    folder = synthetic.utkface(tmp_path / "wild", photos)
+    _, error = check(build, "--data", folder)
+    assert isinstance(error, UsageError)
+    assert "--framing detect" in error.fix
+
+
 def test_a_limit_takes_faces_of_all_ages(build: Build, faces: Path) -> None:
     choice = datasets.DataChoice("utkface", faces)
     few = spread(datasets.load_tested(choice, "age", Console(quiet=True)), 6)
@@ -146,7 +182,7 @@ def test_a_data_set_without_the_label_is_refused_before_it_is_read(
     folder = synthetic.megaage(tmp_path / "megaage", {"train": rows, "test": rows[:2]})
     both = copy_build("ssrnet", "float32.onnx")
     contract = both.manifest.contract
-    gender = replace(contract, output=replace(contract.output, name="gender", unit="score"))
+    gender = replace(contract, outputs=(replace(contract.outputs[0], name="gender", unit="score"),))
     builds = [both, replace(both, manifest=replace(both.manifest, contract=gender))]
     monkeypatch.setattr(command, "read_builds", lambda _: builds)
     monkeypatch.setattr("agecompact.data.survey.survey", None)

@@ -11,17 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agecompact.artifacts.parity import Tolerance
-from agecompact.contract import Unit
 from agecompact.errors import UsageError
 from agecompact.formats import TARGETS, Target
+from parity_tests.spans import SPANS
 from parity_tests.tolerances import Tolerances, load
 
 DEFAULTS = load()
 
 
-def gates(loaded: Tolerances = DEFAULTS, unit: Unit = "years", **changes: str) -> Tolerance:
+def gates(loaded: Tolerances = DEFAULTS, unit: str = "years", **changes: str) -> Tolerance:
     artifact = {"format": "onnx", "precision": "float32", "runtime": "onnxruntime", "model": "c3ae"}
-    return loaded.of(unit=unit, **{**artifact, **changes})
+    return loaded.of(width=SPANS[unit].width, **{**artifact, **changes})
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.file_name("c3ae"))

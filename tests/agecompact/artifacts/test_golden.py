@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from agecompact.artifacts import golden
+from agecompact.contract import Output
 from agecompact.errors import UsageError
 from agecompact.models import registry
 from tests.golden_pack import write_pack
@@ -23,9 +24,10 @@ def folder(tmp_path):
 
 def test_a_pack_reads_back(folder):
     pack = golden.read(folder)
-    assert (pack.model, pack.unit, pack.samples) == ("ssrnet", "years", ("0", "1"))
-    assert pack.outputs["age"].tolist() == [30.5, 41.0]
-    assert pack.tolerances == {"a": 0.1}
+    assert (pack.model, pack.samples) == ("ssrnet", ("0", "1"))
+    assert pack.outputs["age"].tolist() == [[30.5], [41.0]]
+    assert pack.specs == {"age": Output("age", "years")}
+    assert pack.tolerances == {"a": {"age": 0.1}}
 
 
 def test_the_table_maps_the_pixels_of_each_channel(folder):

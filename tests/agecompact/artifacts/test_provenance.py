@@ -83,7 +83,7 @@ def test_another_value_is_named(field: str, value: Any) -> None:
         ("height", 32),
         ("width", 32),
         ("interpolation", "linear"),
-        ("output", replace(CONTRACT.output, unit="score")),
+        ("outputs", (replace(CONTRACT.outputs[0], unit="score"),)),
     ],
 )
 def test_another_part_of_the_contract_is_named(field: str, value: Any) -> None:

@@ -119,7 +119,7 @@ def test_weights_that_a_recipe_needs(
     where = (refuse, verb, "mobileagenet", faces, tmp_path / "out")
     assert "starts from published weights" in trained(*where)
     assert "no weights at" in trained(*where, "--backbone", tmp_path / "absent.pth")
-    assert "is not a backbone of MobileAgeNet" in trained(*where, "--backbone", backbone)
+    assert "does not fit the trunk of MobileAgeNet" in trained(*where, "--backbone", backbone)
     assert "not 'mobileagenet'" in trained(*where, "--start", teacher)
     assert "uses no teacher" in trained(*where, "--teacher", teacher)
     where = (refuse, verb, "mobileagenet-distilled", faces, tmp_path / "out")

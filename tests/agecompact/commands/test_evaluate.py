@@ -300,7 +300,7 @@ def test_a_foreign_file_is_refused(build_of: BuildOf, data: Path, tmp_path: Path
 def test_exactly_one_model_is_measured(weights: Path, data: Path) -> None:
     for arguments in (
         (),
-        ("ssrnet", "--weights", weights),
+        ("ssrnet", "--artifact", weights),
         ("--weights", weights, "--artifact", weights),
     ):
         assert "exactly one model" in refused(*arguments, "--data", data).what
@@ -309,7 +309,6 @@ def test_exactly_one_model_is_measured(weights: Path, data: Path) -> None:
 def test_files_of_the_wrong_kind_are_refused(weights: Path, data: Path, tmp_path: Path) -> None:
     artifact = tmp_path / "ssrnet.onnx"
     shutil.copy(weights, artifact)
-    assert refused("--weights", artifact, "--data", data).fix == f"--artifact {artifact}"
     assert "is not an ONNX file" in refused("--artifact", artifact, "--data", data).what
     error = refused("--artifact", artifact, "--data", data, "--update-card")
     assert "no card to update" in error.what

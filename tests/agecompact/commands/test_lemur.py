@@ -64,7 +64,10 @@ def test_given_weights_keep_their_contract(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (("mobilagenet",), "did you mean 'mobileagenet'"),
-        (("c3ae", "--weights", checkpoints.released_path("ssrnet")), "holds 'ssrnet', not 'c3ae'"),
+        (
+            ("c3ae", "--weights", checkpoints.released_path("ssrnet")),
+            "holds weights of 'ssrnet', not of 'c3ae'",
+        ),
         (("c3ae", "--weights", "absent.safetensors"), "no weights at absent.safetensors"),
     ],
 )

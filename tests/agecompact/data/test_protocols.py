@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -25,7 +26,13 @@ _PEOPLE = st.lists(st.tuples(st.integers(0, 100), st.integers(0, 9)), min_size=1
 def _album(people: Sequence[tuple[int, int]]) -> list[Face]:
     album = faces([age for age, _ in people], [str(person) for _, person in people], "train/")
     shown = faces([30, 40], ["10", "11"], "test/")
-    return album + shown
+    return [_in_part(face) for face in album + shown]
+
+
+def _in_part(face: Face) -> Face:
+    """The face in a part of the data set's own split, the same for each person."""
+    part = PARTS[int(face.label.subject or 0) % len(PARTS)]
+    return replace(face, label=replace(face.label, part=part))
 
 
 def _folds(dataset: str, protocol: str, album: Sequence[Face], seed: int = 1) -> dict[str, Split]:
@@ -97,6 +104,8 @@ def test_unknown_people_cannot_be_kept_apart(dataset: str, protocol: str) -> Non
 def test_seeds_give_other_splits() -> None:
     album = _album([(age, age % 10) for age in range(80)])
     for protocol in (p.values[0] for p in _PROTOCOLS):
+        if protocol.id == "own-split":
+            continue
         assert protocol.folds(album, 1) != protocol.folds(album, 2)
 
 
@@ -104,3 +113,42 @@ def test_for_an_unknown_protocol_the_nearest_is_suggested() -> None:
     with pytest.raises(UsageError, match="did you mean 'subject-disjoint'"):
         registry.get("morph2").protocol("subject-disjunct")
     assert registry.get("utkface").protocol(None).id == "stratified"
+
+
+# The split that a data set's own labels name.
+
+
+@pytest.mark.parametrize("dataset", ["csv", "jsonl"])
+def test_a_table_is_split_by_the_first_protocol_that_its_labels_allow(dataset: str) -> None:
+    spec = registry.get(dataset)
+    album = _album([(30, 1), (40, 2)])
+    people = [replace(face, label=replace(face.label, part=None)) for face in album]
+    nobody = [replace(face, label=replace(face.label, subject=None)) for face in people]
+    chosen = [spec.protocol(None, entries).id for entries in (album, people, nobody)]
+    assert chosen == ["own-split", "subject-disjoint", "stratified"]
+    assert spec.protocol("stratified", album).id == "stratified"
+
+
+@given(people=_PEOPLE)
+def test_own_parts_are_kept(people: list[tuple[int, int]]) -> None:
+    album = _album(people)
+    split = _folds("csv", "own-split", album)[SINGLE]
+    for part in PARTS:
+        assert {face.name for face in split.part(part)} == {
+            face.name for face in album if face.label.part == part
+        }
+
+
+def test_a_person_in_two_own_parts_is_refused() -> None:
+    album = _album([(30, 1), (31, 1), (40, 2)])
+    moved = replace(album[1], label=replace(album[1].label, part="test"))
+    protocol = registry.get("csv").protocol("own-split")
+    for check in (protocol.names, lambda entries: protocol.folds(entries, 1)):
+        with pytest.raises(UsageError, match="one person in two parts") as refused:
+            check([album[0], moved, album[2]])
+        assert refused.value.why == "1 is in val (train/0.jpg) and in test (train/1.jpg)"
+
+
+def test_a_face_in_no_own_part_is_refused() -> None:
+    with pytest.raises(UsageError, match="no split of its own"):
+        _folds("csv", "own-split", faces([30]))

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from agecompact.data import fingerprints, registry, splits, utkface
+from agecompact.data import chips, fingerprints, registry, splits, utkface
+from agecompact.data.face import spread
 from agecompact.data.survey import Survey, survey
 from agecompact.faces.framing import WHOLE
 
@@ -49,3 +50,15 @@ def test_kept_fingerprints_give_the_same_survey(surveyed: tuple[Survey, Path]) -
     found, cache = surveyed
     assert fingerprints.path_in(cache, "utkface", WHOLE).exists()
     assert survey(utkface.read(Path(str(_FOLDER))), "age", cache=cache) == found
+
+
+def test_its_chips_are_not_taken_for_photos() -> None:
+    records = utkface.read(Path(str(_FOLDER))).records
+    said: list[str] = []
+    assert chips.choose(records, WHOLE, None, said.append) == WHOLE
+    assert chips.choose(records, None, None, said.append) == WHOLE
+    assert len(said) == 2
+    seen = chips.look(spread(records, 300))
+    assert seen.not_square == 0
+    assert seen.in_place >= 0.97 * seen.pictures
+    assert seen.elsewhere <= 0.01 * seen.pictures

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,11 +14,13 @@ from hypothesis import strategies as st
 from skimage import data
 
 from agecompact.contract import Image
-from agecompact.data import fgnet, fingerprints, megaage, registry, utkface
+from agecompact.data import fgnet, fingerprints, labels, megaage, registry, utkface
+from agecompact.data.cache import chips
 from agecompact.data.fingerprints import path_in
 from agecompact.data.splits import PARTS, split
 from agecompact.data.survey import Survey, survey
 from agecompact.errors import UsageError
+from agecompact.faces.files import read_chip
 from agecompact.faces.framing import WHOLE
 from tests.agecompact.data import synthetic
 from tests.agecompact.data.synthetic import CHANGES, jpeg, picture
@@ -75,6 +78,7 @@ def test_by_age(folder: Path) -> None:
         "unlabelled": (),
         "unreadable": ("26_0_0_empty.jpg", "26_0_0_half.jpg", "26_0_0_text.jpg"),
         "faceless": (),
+        "not_square": (),
         "duplicates": ("30_0_0_copy1.jpg", "30_0_0_copy2.jpg", "50_1_0_b.jpg"),
         "near_duplicates": ("60_0_0_b.jpg", "70_1_0_b.jpg", "80_0_0_b.jpg"),
         "conflicting": ("40_0_0_a.jpg", "41_0_0_b.jpg"),
@@ -185,6 +189,99 @@ def test_people_of_a_small_album_stay_apart(
     parts = spec.protocol("subject-disjoint").folds(survey(listing, "age").faces, 3)["single"]
     people = [{face.label.subject for face in parts.part(part)} for part in PARTS]
     assert sum(map(len, people)) == len(set.union(*people)) == 12
+
+
+# Own tables, and pictures that are no chips.
+
+
+def _table(folder: Path, *rows: str, columns: str = "path,age") -> Path:
+    path = folder / "labels.csv"
+    path.write_text("\n".join([columns, *rows]) + "\n")
+    return path
+
+
+def test_a_picture_that_is_not_square_is_never_squashed(tmp_path: Path) -> None:
+    data = synthetic.utkface(
+        tmp_path / "data", {"20_0_0_a.jpg": 1, "30_0_0_b.jpg": picture(2)[:, :150]}
+    )
+    cache = tmp_path / "cache"
+    found = _survey(data, cache=cache)
+    assert [face.name for face in found.faces] == ["20_0_0_a.jpg"]
+    assert found.dropped["not_square"] == ("30_0_0_b.jpg",)
+    # An older version kept the fingerprint of the squashed picture.
+    path = path_in(cache, "utkface", WHOLE)
+    old = fingerprints.read(path, print)
+    fingerprints.write(path, [replace(each, state="read") for each in old.values()])
+    assert _survey(data, cache=cache) == found
+
+
+def test_only_oblong_pictures_are_an_error_that_names_the_option(tmp_path: Path) -> None:
+    synthetic.utkface(tmp_path, {"30_0_0_b.jpg": picture(2)[:, :150]})
+    with pytest.raises(UsageError, match="1 not square") as refused:
+        _survey(tmp_path)
+    assert "--framing detect" in refused.value.fix
+
+
+def test_boxes_and_whole_pictures_in_one_table(tmp_path: Path) -> None:
+    group = np.hstack([picture(5), picture(6), picture(7)])
+    # PNG, so that the cut-out pixels are those of the pictures.
+    (tmp_path / "group.png").write_bytes(cv2.imencode(".png", group)[1].tobytes())
+    synthetic.write(tmp_path / "chip.jpg", 8)
+    synthetic.write(tmp_path / "oblong.jpg", picture(9)[:, :150])
+    table = _table(
+        tmp_path,
+        *('group.png,30,"0,0,200,200"', 'group.png,60,"200,0,200,200"'),
+        *('group.png,40,"900,0,200,200"', "chip.jpg,50,", "oblong.jpg,20,"),
+        columns="path,age,box",
+    )
+    cache = tmp_path / "cache"
+    found = survey(labels.read_csv(table), "age", framing=WHOLE, cache=cache)
+    assert [(face.name, face.label.age) for face in found.faces] == [
+        ("chip.jpg", 50),
+        ("group.png#0,0,200,200", 30),
+        ("group.png#200,0,200,200", 60),
+    ]
+    assert found.dropped["faceless"] == ("group.png#900,0,200,200",)
+    assert found.dropped["not_square"] == ("oblong.jpg",)
+    for face, seed in zip(found.faces[1:], (5, 6), strict=True):
+        chip = read_chip(face.path, face.framing)
+        assert np.array_equal(chip.chip, picture(seed))
+        assert chip.sha256 == face.sha256
+    assert len({face.sha256 for face in found.faces}) == 3
+    again = survey(labels.read_csv(table), "age", framing=WHOLE, cache=cache)
+    assert again == found
+
+
+def test_another_box_is_not_found_in_the_cache(tmp_path: Path) -> None:
+    synthetic.write(tmp_path / "a.jpg", 1)
+    cache, found = tmp_path / "cache", []
+    for box in ("0,0,100,100", "50,50,100,100"):
+        table = _table(tmp_path, f'a.jpg,30,"{box}"', columns="path,age,box")
+        found.append(survey(labels.read_csv(table), "age", cache=cache).faces[0])
+    assert found[0].sha256 != found[1].sha256
+    cached = chips(found, cache / "chips")
+    assert not np.array_equal(cached[0], cached[1])
+    for face, chip in zip(found, cached, strict=True):
+        assert np.array_equal(chip, read_chip(face.path, face.framing).chip)
+
+
+@pytest.mark.parametrize("first", ["train", "test"])
+def test_of_copies_in_two_parts_the_one_in_the_test_part_is_kept(
+    first: str, tmp_path: Path
+) -> None:
+    for name, content in (
+        *(("a.jpg", 1), ("b.jpg", 1)),
+        *(("c.jpg", 2), ("d.jpg", CHANGES["mirrored"](picture(2)))),
+    ):
+        synthetic.write(tmp_path / name, content)
+    parts = ("train", "test") if first == "train" else ("test", "train")
+    rows = [f"{name}.jpg,30,{part}" for name, part in zip("abcd", parts * 2, strict=True)]
+    table = _table(tmp_path, *rows, columns="path,age,split")
+    found = survey(labels.read_csv(table), "age", framing=WHOLE)
+    assert [face.label.part for face in found.faces] == ["test", "test"]
+    assert len(found.dropped["duplicates"]) == len(found.dropped["near_duplicates"]) == 1
+    names = [face.name for face in found.faces]
+    assert names == sorted(names)
 
 
 # The cache between surveys.

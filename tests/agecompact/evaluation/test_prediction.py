@@ -19,9 +19,9 @@ from agecompact.errors import UsageError
 from agecompact.evaluation.prediction import BATCH, BatchPredictions, open_artifact, predict
 from tests.agecompact.data.synthetic import grey
 
-CONTRACT = Contract((Crop("face"),), 8, 8, "BGR", Output("age", "years"))
+CONTRACT = Contract((Crop("face"),), 8, 8, "BGR", (Output("age", "years"),))
 NHWC_UINT8 = Contract(
-    (Crop("face"),), 8, 8, "RGB", Output("age", "years"), layout="NHWC", dtype="uint8"
+    (Crop("face"),), 8, 8, "RGB", (Output("age", "years"),), layout="NHWC", dtype="uint8"
 )
 
 
@@ -40,7 +40,7 @@ class Brightness:
         time.sleep(self.seconds)
         self.batches.append(len(staged))
         values = staged.reshape(len(staged), -1).mean(axis=1)
-        return BatchPredictions(values, time.perf_counter() - started)
+        return BatchPredictions({"age": values}, time.perf_counter() - started)
 
 
 def face(path: Path = Path()) -> Face:
@@ -60,14 +60,14 @@ def test_each_face_gets_its_prediction_in_order(faces: list[Face]) -> None:
     predictions = predict(model, CONTRACT, faces)
     assert predictions.unreadable == 2
     assert [f.label.age for f in predictions.faces] == list(range(150))
-    np.testing.assert_allclose(predictions.values, range(150), atol=1e-4)
+    np.testing.assert_allclose(predictions.answers["age"][:, 0], range(150), atol=1e-4)
     assert model.batches == [BATCH, BATCH - 1, 152 - 2 * BATCH - 1]
     assert 0 < predictions.model_seconds < predictions.wall_seconds
 
 
 def test_without_a_readable_face_there_is_no_prediction(faces: list[Face]) -> None:
     predictions = predict(Brightness(), CONTRACT, [faces[-1]])
-    assert (predictions.unreadable, predictions.values.shape) == (1, (0,))
+    assert (predictions.unreadable, predictions.answers["age"].shape) == (1, (0, 1))
 
 
 def test_images_are_decoded_while_the_model_runs() -> None:
@@ -121,9 +121,9 @@ def test_a_model_that_fails_leaves_no_thread(faces: list[Face]) -> None:
 def test_another_number_of_predictions_is_refused(faces: list[Face]) -> None:
     class Short(Brightness):
         def run(self, staged: np.ndarray) -> BatchPredictions:
-            return BatchPredictions(np.zeros(len(staged[:1])), 0.0)
+            return BatchPredictions({"age": np.zeros(len(staged[:1]))}, 0.0)
 
-    with pytest.raises(UsageError, match="1 values for 64 faces"):
+    with pytest.raises(UsageError, match="1 values as 'age' for 64 images"):
         predict(Short(), CONTRACT, faces)
 
 
@@ -153,12 +153,12 @@ def test_an_artifact_predicts_one_by_one_and_in_batches(
     batch: int | str, contract: Contract, faces: list[Face], tmp_path: Path
 ) -> None:
     path = brightness_onnx(tmp_path / "model.onnx", contract, batch)
-    with open_artifact(path, contract, 1) as (model, opened):
+    with open_artifact(path, 1) as (model, opened):
         assert opened.interface.fixed_batch == (1 if batch == 1 else None)
         predictions = predict(model, contract, faces)
         folder = model._process._folder
         assert not list(folder.glob("*.npy")), "staged batches are removed"
-    np.testing.assert_allclose(predictions.values, range(150), atol=1e-4)
+    np.testing.assert_allclose(predictions.answers["age"][:, 0], range(150), atol=1e-4)
     assert 0 < predictions.model_seconds < predictions.wall_seconds
     assert not folder.exists()
 
@@ -169,7 +169,7 @@ def test_an_output_that_the_contract_does_not_name_is_refused(
     path = brightness_onnx(tmp_path / "model.onnx", CONTRACT, 1, output="years")
     with (
         pytest.raises(UsageError, match="no output 'age'"),
-        open_artifact(path, CONTRACT, 1) as (model, _),
+        open_artifact(path, 1) as (model, _),
     ):
         predict(model, CONTRACT, faces)
 
@@ -178,7 +178,7 @@ def test_faces_that_do_not_fill_the_batches_of_an_artifact_are_refused(
     faces: list[Face], tmp_path: Path
 ) -> None:
     path = brightness_onnx(tmp_path / "model.onnx", CONTRACT, 4)
-    with open_artifact(path, CONTRACT, 1) as (model, _):
-        assert len(predict(model, CONTRACT, faces[:8]).values) == 8
+    with open_artifact(path, 1) as (model, _):
+        assert len(predict(model, CONTRACT, faces[:8]).faces) == 8
         with pytest.raises(UsageError, match="takes 4 faces at a time"):
             predict(model, CONTRACT, faces[:9])

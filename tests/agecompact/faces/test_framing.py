@@ -11,6 +11,7 @@ from agecompact.contract import Image
 from agecompact.data.duplicates import thumbnail
 from agecompact.faces import detection
 from agecompact.faces.decoding import decode
+from agecompact.faces.detection import FaceBox
 from agecompact.faces.framing import WHOLE, Framing, frame
 from tests.agecompact.data.synthetic import jpeg, picture
 
@@ -57,6 +58,51 @@ def test_a_large_photo_is_framed_like_a_small_one(side: int) -> None:
 def test_a_picture_without_a_face_has_no_chip() -> None:
     for side in (1, 100, 600):
         assert frame(np.full((side, side, 3), 128, np.uint8), Framing("detect")) is None
+
+
+@pytest.mark.parametrize(
+    ("box", "square"),
+    [
+        (FaceBox(10, 20, 50, 50), (10, 20, 50)),
+        # The box is in the middle of the square.
+        (FaceBox(10, 20, 50, 30), (10, 10, 50)),
+        (FaceBox(10, 20, 31, 50), (0, 20, 50)),
+        (FaceBox(0, 0, 200, 200), (0, 0, 200)),
+    ],
+)
+def test_a_box_is_cut_out_as_a_square(box: FaceBox, square: tuple[int, int, int]) -> None:
+    x, y, side = square
+    expected = frame(picture(1)[y : y + side, x : x + side], WHOLE)
+    assert np.array_equal(frame(picture(1), Framing("box", box=box)), expected)
+
+
+def test_edge_pixels_repeat_beyond_the_picture() -> None:
+    cut = detection.square(picture(1), FaceBox(-20, 130, 80, 80))
+    padded = cv2.copyMakeBorder(picture(1), 0, 10, 20, 0, cv2.BORDER_REPLICATE)
+    assert np.array_equal(cut, padded[130:210, 0:80])
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        FaceBox(200, 0, 50, 50),
+        FaceBox(-50, 0, 50, 50),
+        FaceBox(150, 150, 100, 100),
+        FaceBox(0, 0, 1, 10**9),
+        FaceBox(-(10**9), -(10**9), 2 * 10**9, 2 * 10**9),
+        FaceBox(0, 0, 0, 0),
+    ],
+)
+def test_a_box_outside_the_picture_has_no_chip(box: FaceBox) -> None:
+    assert frame(picture(1), Framing("box", box=box)) is None
+
+
+@given(st.tuples(*(st.integers(-300, 500) for _ in range(4))))
+def test_a_square_is_at_most_twice_the_picture(sides: tuple[int, int, int, int]) -> None:
+    cut = detection.square(picture(1), FaceBox(*sides))
+    if cut is not None:
+        assert cut.shape[0] == cut.shape[1] == max(sides[2:])
+        assert cut.shape[0] ** 2 <= 2 * 200**2
 
 
 def test_a_grayscale_file_has_three_equal_channels() -> None:

@@ -65,7 +65,7 @@ def test_without_agecompact_it_predicts_as_our_network(model_id: str, tmp_path: 
     lines = output_of(script, tmp_path, "-I").split()
     network = weights.network()
     expected = [ours(network, weights.contract, chip(size)) for size in sides]
-    rounding = ROUNDING[weights.contract.output.unit]
+    rounding = ROUNDING[weights.contract.outputs[0].unit]
     assert [float(line) for line in lines] == pytest.approx(expected, abs=rounding)
     exchanged = [ours(network, weights.contract, chip(size)[..., ::-1].copy()) for size in sides]
     assert exchanged != pytest.approx(expected, abs=rounding)
@@ -238,7 +238,7 @@ def test_another_contract_changes_the_inputs(tmp_path: Path) -> None:
         64,
         64,
         "RGB",
-        Output("age", "years"),
+        (Output("age", "years"),),
         value_range=(-1.0, 1.0),
         mean=(0.1, 0.2, 0.3),
         std=(0.5, 0.6, 0.7),

@@ -24,7 +24,7 @@ SPEC = ModelSpec(
     id="{id}",
     title="Tiny",
     factory="{factory}",
-    contract=Contract((Crop("face"),), 8, 8, "RGB", Output("age", "years")),
+    contract=Contract((Crop("face"),), 8, 8, "RGB", (Output("age", "years"),)),
 )
 """
 
@@ -117,7 +117,7 @@ def test_a_broken_entry_point_is_reported_with_its_package(
 def test_a_broken_factory_is_reported(
     factory: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    contract = Contract((Crop("face"),), 8, 8, "RGB", Output("age", "years"))
+    contract = Contract((Crop("face"),), 8, 8, "RGB", (Output("age", "years"),))
     spec = ModelSpec("tiny", "Tiny", factory, contract)
     monkeypatch.setattr(registry, "MODELS", {"tiny": spec})
     with pytest.raises(UsageError, match=f"{reason}.*\nwhy: {factory}"):
@@ -125,7 +125,7 @@ def test_a_broken_factory_is_reported(
 
 
 def test_an_invalid_configuration_is_refused() -> None:
-    with pytest.raises(UsageError, match="invalid configuration for model 'ssrnet'"):
+    with pytest.raises(UsageError, match="cannot build model 'ssrnet'"):
         registry.build("ssrnet", {"colour": "red"})
 
 

@@ -25,7 +25,7 @@ def trace_and_output(path: Path) -> tuple[Trace, np.ndarray]:
     contract = read_metadata(path).contract
     sample = next(s for s in inputs.standard(contract) if s.name == "face")
     batch = contract.tensors(sample.crops)
-    return session.trace(batch), session.infer(batch)[contract.output.name]
+    return session.trace(batch), session.infer(batch)[contract.outputs[0].name]
 
 
 @pytest.mark.parametrize("model_id", by_model("ssrnet", "c3ae", "mobileagenet"))

@@ -42,7 +42,7 @@ def test_recipes_can_be_run_and_cite_their_papers(name: str) -> None:
     for stage in recipe.stages:
         for prefix in (*stage.frozen, *stage.rates):
             assert any(key.startswith(f"{prefix}.") for key in names)
-    gender = registry.get(recipe.model).contract.output.unit == "score"
+    gender = registry.get(recipe.model).contract.outputs[0].unit == "score"
     assert gender or recipe.loss != "binary"
 
 

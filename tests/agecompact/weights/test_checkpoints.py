@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 import json
 import pickle
@@ -8,6 +9,8 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from agecompact.errors import UsageError
 from agecompact.models import registry
@@ -114,6 +117,86 @@ def test_a_weight_too_large_for_float16_is_not_written(network, tmp_path):
     checkpoints.read(place)
 
 
+class _Ema(nn.Module):
+    """As common packages average: a copy beside the network in training."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.online_model = copy.deepcopy(network)
+        self.ema_model = network
+        self.register_buffer("step", torch.zeros(()))
+        with torch.no_grad():
+            for value in self.online_model.parameters():
+                value.add_(1)
+
+
+class _Lightning(nn.Module):
+    def __init__(self, network):
+        super().__init__()
+        self.model = network
+        self.loss = nn.PReLU()
+
+
+WRAPPERS = {
+    "DataParallel": nn.DataParallel,
+    "torch.compile": torch.compile,
+    "compiled, then DataParallel": lambda network: nn.DataParallel(torch.compile(network)),
+    "AveragedModel": AveragedModel,
+    "compiled, then averaged": lambda network: AveragedModel(torch.compile(network)),
+    "EMA": _Ema,
+    "LightningModule": _Lightning,
+}
+
+
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_what_is_around_a_network_is_unwrapped(name, network, path, tmp_path):
+    place = tmp_path / "wrapped.safetensors"
+    assert checkpoints.write(place, WRAPPERS[name](network), model_id="ssrnet") == (
+        checkpoints.read(path).sha256
+    )
+
+
+@pytest.mark.parametrize(
+    ("model_id", "config", "parts"),
+    [
+        ("c3ae", None, ("37 of its 37 tensors missing", "96 of the file's left over")),
+        ("ssrnets", None, ("did you mean 'ssrnet'",)),
+    ],
+)
+def test_another_network_than_the_model_is_not_written(network, tmp_path, model_id, config, parts):
+    place = tmp_path / "w.safetensors"
+    with pytest.raises(UsageError) as caught:
+        checkpoints.write(place, network, model_id=model_id, config=config)
+    for part in parts:
+        assert part in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_configuration_than_the_networks_is_not_written(tmp_path):
+    network = registry.build("c3ae", {"bins": 12})
+    place = tmp_path / "w.safetensors"
+    with pytest.raises(UsageError, match=r"the network is not 'c3ae'") as caught:
+        checkpoints.write(place, network, model_id="c3ae")
+    assert "'w1.weight' has shape (12, 36), in the network (8, 36)" in caught.value.why
+    assert "config" in caught.value.fix
+    checkpoints.write(place, network, model_id="c3ae", config={"bins": 12})
+
+
+def test_two_networks_that_fit_are_not_written(network, tmp_path):
+    both = nn.ModuleDict({"student": registry.build("ssrnet"), "teacher": network})
+    with pytest.raises(UsageError, match="several networks in this one") as caught:
+        checkpoints.write(tmp_path / "w.safetensors", both, model_id="ssrnet")
+    assert "'student', 'teacher'" in caught.value.why
+
+
+def test_writing_draws_no_random_numbers(network, tmp_path):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    checkpoints.write(tmp_path / "w.safetensors", network, model_id="ssrnet")
+    assert torch.equal(torch.rand(3), expected)
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_broken_network_is_not_written(network, tmp_path, value):
     with torch.no_grad():
@@ -156,7 +239,7 @@ def test_a_pickle_is_not_unpickled(tmp_path):
 
     path = tmp_path / "w.safetensors"
     path.write_bytes(pickle.dumps(Bomb()) + b" " * 100)
-    assert refused(path).why == "it is a Python pickle"
+    assert refused(path).why == "it is a Python pickle, which can run code"
     torch.save(registry.build("ssrnet").state_dict(), path)
     assert refused(path).why == "it is a PyTorch file"
     assert not canary.exists()
@@ -187,7 +270,7 @@ def test_bad_headers(path, header, message):
 
 def test_an_invalid_configuration(path):
     save(path, state_of(path), {**HEADER, "config": {"colour": "red"}})
-    with pytest.raises(UsageError, match="invalid configuration for model"):
+    with pytest.raises(UsageError, match="cannot build model"):
         checkpoints.read(path).network()
 
 

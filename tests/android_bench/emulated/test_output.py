@@ -52,7 +52,7 @@ def test_output_is_parsed():
         first_inference_ns=1424368,
         samples_ns=(434008, 396748),
         fully_accelerated=True,
-        outputs={"age": (float.fromhex("0x1.39868ap+6"), -0.125)},
+        outputs={"age": ((float.fromhex("0x1.39868ap+6"),), (-0.125,))},
         peak_rss_bytes=11599872,
     )
 
@@ -71,8 +71,22 @@ def test_what_the_runner_does_not_know_is_none(line, instead, field):
 
 def test_outputs_that_are_not_finite_are_parsed():
     parsed = output.parse(OUTPUT.replace("0x1.39868ap+6", "nan").replace("-0x1p-3", "-inf"))
-    assert math.isnan(parsed.outputs["age"][0])
-    assert parsed.outputs["age"][1] == -math.inf
+    assert math.isnan(parsed.outputs["age"][0][0])
+    assert parsed.outputs["age"][1][0] == -math.inf
+
+
+def test_an_output_of_several_values_is_parsed():
+    lines = "output pose 0 0x1p+0 -0x1p-1\noutput pose 1 0x0p+0 nan\npeak"
+    ((one, half), (zero, nan)) = output.parse(OUTPUT.replace("peak", lines)).outputs["pose"]
+    assert (one, half, zero) == (1.0, -0.5, 0.0)
+    assert math.isnan(nan)
+
+
+@pytest.mark.parametrize(
+    "line", ["output pose 0", "output pose 1 0x1p+0", "output pose 0 0x1p+0 x", "output pose 0 1.0"]
+)
+def test_an_output_that_is_cut_or_out_of_turn_is_malformed(line):
+    assert failure_of(output.parse, OUTPUT.replace("peak", f"{line}\npeak")).kind == "malformed"
 
 
 def test_counts_are_parsed():

@@ -122,7 +122,7 @@ def test_the_tensors_are_those_of_the_contract(compiler, pack, artifact, tmp_pat
 @pytest.mark.parametrize(
     ("part", "instead"),
     [
-        ("agecompact-golden 1", "agecompact-golden 2"),
+        ("agecompact-golden 1", "agecompact-golden 3"),
         ("end\n", ""),
         ("end\n", "unknown 1\nend\n"),
         ("samples 3", "samples 4"),
@@ -138,6 +138,10 @@ def test_the_tensors_are_those_of_the_contract(compiler, pack, artifact, tmp_pat
         ("input face face.u8", "input face"),
         ("input face face.u8\n", ""),
         ("output age age.f32\n", ""),
+        ("output age age.f32", "output age age.f32 2"),
+        ("output age age.f32", "output age age.f32 0"),
+        ("input face", "channels 1\ninput face"),
+        ("input face", "channels 4\ninput face"),
         ("input face face.u8\n", "input face face.u8\n" * 17),
     ],
 )

@@ -26,7 +26,13 @@ _X1R = "x_stream.blocks.1.2"
 _S1T = "s_stream.blocks.1.2"
 
 FAULTS = (
-    _A("range in graph", o.on_input("Mul", 1 / 255), f"{INPUT}|x_stream.blocks.0.1", RANGE),
+    _A(
+        "range in graph",
+        o.on_input("Mul", 1 / 255),
+        f"{INPUT}|x_stream.blocks.0.1",
+        RANGE,
+        ("degenerate",),
+    ),
     _A(
         "mean in graph",
         o.on_input("Sub", np.float32([104, 117, 123]).reshape(1, 3, 1, 1)),

@@ -23,7 +23,7 @@ def outputs(backend: Backend, path: Path, build: Build) -> Outputs:
     contract = build.manifest.contract
     session = backend.open_session(str(path), 1)
     batches = [contract.tensors(sample.crops) for sample in inputs.standard(contract)]
-    found = [session.infer(batch)[contract.output.name].item() for batch in batches]
+    found = [session.infer(batch)[contract.outputs[0].name].item() for batch in batches]
     return np.asarray(found, np.float64)
 
 
@@ -66,6 +66,6 @@ def test_the_last_step_of_a_trace_is_the_output(build_of: BuildOf) -> None:
     batch = contract.tensors(inputs.standard(contract)[0].crops)
     session = mil.MIL.open_session(str(path), 1)
     steps = session.trace(batch)
-    assert steps[-1].output == contract.output.name
-    np.testing.assert_array_equal(steps[-1].value, session.infer(batch)[contract.output.name])
+    assert steps[-1].output == contract.outputs[0].name
+    np.testing.assert_array_equal(steps[-1].value, session.infer(batch)[contract.outputs[0].name])
     assert len(steps) >= len(mil.read_graph(path).nodes)

@@ -49,7 +49,7 @@ def test_data_in_another_file_is_refused(add: Callable[[Any, Path], None], tmp_p
         file[_KERNEL] = np.ones(4, np.float32)
     with h5py.File(path, "w") as file:
         file[_KERNEL] = np.ones(4, np.float32)
-    assert set(keras_hdf5.read(path).layers) == {"conv1"}
+    assert [layer.name for layer in keras_hdf5.read(path).found.layers] == ["conv1"]
     with h5py.File(path, "a") as file:
         add(file, other)
     with pytest.raises(UsageError, match="is not self-contained") as caught:
@@ -73,6 +73,21 @@ def test_a_small_file_cannot_declare_gigabytes(declared: dict[str, Any], tmp_pat
     done = run_limited("weights", "import", path, "--model", "c3ae", "--out", tmp_path / "w")
     assert done.returncode == ExitCode.USAGE, done.stderr
     assert "declare more than" in done.stderr
+
+
+def test_a_file_cannot_hold_any_number_of_arrays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "many.h5"
+    with h5py.File(path, "w") as file:
+        for i in range(3):
+            file[f"conv{i}/conv{i}/kernel:0"] = np.ones(4, np.float32)
+    monkeypatch.setattr(keras_hdf5, "_MOST_ARRAYS", 3)
+    keras_hdf5.extract(str(path), str(tmp_path / "arrays.npz"))
+    monkeypatch.setattr(keras_hdf5, "_MOST_ARRAYS", 2)
+    with pytest.raises(UsageError, match="is too large") as caught:
+        keras_hdf5.extract(str(path), str(tmp_path / "arrays.npz"))
+    assert "more than 2 arrays" in caught.value.why
 
 
 def test_a_crash_of_the_parser_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,86 @@
+"""What is converted: PyTorch's weights, or an ONNX file in their place."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from agecompact.artifacts import onnx_source
+from agecompact.contract import Contract
+from agecompact.files import sha256_of
+from agecompact.runtimes.reading import read_metadata
+from agecompact.weights import checkpoints
+
+
+@dataclass(frozen=True)
+class Source:
+    """A network to convert.
+
+    Attributes:
+        path: Its file.
+        model_id: Id of the model.
+        contract: Contract of the network, NCHW.
+        sha256: Hash of the file.
+        terms: Terms of the weights; empty if they are not known.
+    """
+
+    path: Path
+    model_id: str
+    contract: Contract
+    sha256: str
+    terms: str
+
+    @property
+    def is_onnx(self) -> bool:
+        """Whether it is an ONNX file, not PyTorch's weights."""
+        return self.path.suffix == onnx_source.SUFFIX
+
+
+@dataclass(frozen=True)
+class Counts:
+    """A network's counts, as the manifest has them."""
+
+    parameters: int
+    folded_parameters: int
+    macs: int
+
+
+def read(path: Path) -> Source:
+    """Reads what a file says of its network.
+
+    Raises:
+        UsageError: It cannot be read.
+    """
+    if path.suffix == onnx_source.SUFFIX:
+        described = read_metadata(path)
+        return Source(path, described.model, described.contract, sha256_of(path), described.terms)
+    weights = checkpoints.read(path)
+    return Source(path, weights.model_id, weights.contract, weights.sha256, weights.terms)
+
+
+def measure(source: Source) -> Counts:
+    """Counts a network.
+
+    Raises:
+        UsageError: It cannot be built, or the weights are not its own.
+    """
+    if source.is_onnx:
+        found = onnx_source.counts(source.path)
+        return Counts(found.parameters, found.parameters, found.macs)
+    # Imports torch; a misspelt format is reported without waiting for it.
+    from agecompact.models import complexity
+
+    network = checkpoints.read(source.path).network()
+    measured = complexity.measure(network, source.contract)
+    return Counts(measured.parameters, measured.folded_parameters, measured.macs)
+
+
+def copied(source: Source, folder: Path) -> Path:
+    """Copies a source into a folder, with its card; the artefacts' terms come from that."""
+    copy = folder / f"{source.model_id}{source.path.suffix}"
+    shutil.copyfile(source.path, copy)
+    card = checkpoints.card_path(source.path)
+    if not source.is_onnx and card.is_file():
+        shutil.copyfile(card, checkpoints.card_path(copy))
+    return copy

@@ -1,0 +1,1 @@
+"""Networks of users' own, as they write them: no agecompact in sight."""
