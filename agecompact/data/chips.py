@@ -1,4 +1,4 @@
-"""Whether pictures are face chips: told by a sample of them, before a data set is surveyed.
+"""Whether pictures are face chips, from a sample of them, before a data set is surveyed.
 
 A network that is given whole photos, squashed to a chip's size, predicts ages without any error
 message; the ages are wrong by decades. So the pictures of a data set of chips are looked at, and a
