@@ -97,7 +97,8 @@ def test_an_error_has_no_lines_but_its_own() -> None:
         "why: c",
         r"     fix: \x1b[2Jd",
         r"     \x3a:error::e",
-        r"fix: f\nwhy: g",
+        "fix: f",
+        "     why: g",
     ]
 
 

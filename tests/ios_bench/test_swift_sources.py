@@ -17,7 +17,6 @@ _PLAIN = {"integer": "Int", "number": "Double", "string": "String", "boolean": "
 _ENUMS = {
     ("Record", "source"): "Source",
     ("Thermal", "status"): "ThermalStatus",
-    ("OutputAccuracy", "unit"): "Unit",
 }
 # Swift only passes this one on, so that a new format needs no change there.
 _TEXT = ("Artifact", "format")

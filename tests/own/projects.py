@@ -48,9 +48,7 @@ OWN: Mapping[str, Own] = {
     "mobile": Own(
         nets.Mobile,
         _COLOUR,
-        '[[outputs]]\nname = "age"\nunit = "years"\nreading = { scale = 100.0 }\n'
-        '[[tolerances]]\nprecision = "float16"\nmax = 0.5\np99 = 0.5\nsearched = 1.0\n'
-        'reason = "images of one colour cost it more than faces do"\n',
+        '[[outputs]]\nname = "age"\nunit = "years"\nreading = { scale = 100.0 }\n',
         0.08,
         "years",
     ),
@@ -66,7 +64,9 @@ OWN: Mapping[str, Own] = {
         nets.TwoHeads,
         _COLOUR,
         '[[outputs]]\nname = "age"\nunit = "years"\n'
-        '[[outputs]]\nname = "gender"\nunit = "score"\nreading = { kind = "sigmoid" }\n',
+        '[[outputs]]\nname = "gender"\nunit = "score"\nreading = { kind = "sigmoid" }\n'
+        '[[tolerances]]\nprecision = "float16"\nmax = 0.5\np99 = 0.5\nsearched = 1.0\n'
+        'reason = "images of one colour cost it more than faces do"\n',
         5.0,
         "years",
     ),

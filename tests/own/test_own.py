@@ -16,9 +16,9 @@ from agecompact.models import project
 from tests.own.projects import OWN, write
 from tests.support import Agecompact
 
-# Formats of which the test makes files; those of TFLite take half a minute each.
-FORMATS = {"heads": ("onnx", "tflite", "coreml")}
-USUAL = ("onnx", "coreml")
+# Formats of which the test makes files. Others than ONNX take half a minute each.
+FORMATS = {"heads": ("onnx", "tflite", "coreml"), "grey": ("onnx", "coreml")}
+USUAL = ("onnx",)
 
 
 def with_wrong_bias(path: Path) -> None:
@@ -60,7 +60,8 @@ def test_it_passes_parity_and_a_fault_fails_in_its_unit(
     outputs = {result["output"] for result in passed}
     names = project.read(file).spec.contract.output_names
     assert outputs == ({""} if len(names) == 1 else set(names)) | ({""} & outputs)
-    assert {result["status"] for result in passed} == {"passed", "skipped"}
+    # Core ML itself is skipped where there is no Mac.
+    assert {result["status"] for result in passed} - {"skipped"} == {"passed"}
 
     artifact = out / name / f"{name}_float32.onnx"
     with_wrong_bias(artifact)

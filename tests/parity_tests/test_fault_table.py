@@ -12,7 +12,7 @@ from tests.parity_tests.faults.table import Outcome, of_model, outcomes, summary
 from tests.support import BuildOf
 
 _CAUGHT, _PLACED = 0.97, 0.9
-_EVERY = 4
+_EVERY = 8
 
 
 def test_every_fault_has_its_own_name_and_a_place() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from agecompact import isolation
 from agecompact.imports import resolve
+from agecompact.serialization import unstructure
 
 
 @pytest.fixture
@@ -14,6 +15,6 @@ def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reads pickles without the start of a process, which takes seconds."""
 
     def call(reference: str, *arguments: Any, **_: float) -> Any:
-        return json.loads(json.dumps(resolve(reference)(*map(str, arguments))))
+        return json.loads(json.dumps(unstructure(resolve(reference)(*map(str, arguments)))))
 
     monkeypatch.setattr(isolation, "call", call)

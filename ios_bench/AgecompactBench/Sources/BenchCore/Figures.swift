@@ -104,15 +104,10 @@ public struct Memory: Codable, Equatable, Sendable {
     }
 }
 
-/// The unit of a model's output.
-public enum Unit: String, Codable, Equatable, Sendable {
-    case years
-    case score
-}
-
 /// Error of the measured runtime's outputs against PyTorch's in the golden pack.
 public struct OutputAccuracy: Codable, Equatable, Sendable {
-    public var unit: Unit
+    /// The unit of the errors, such as `years`.
+    public var unit: String
     public var samples: Int
     public var notFinite: Int
     public var weightsSha256: String

@@ -20,7 +20,7 @@ public struct GoldenPack: Equatable, Sendable {
 
     public let model: String
     public let weightsSha256: String
-    public let unit: Unit
+    public let unit: String
     /// Names of the samples.
     public let samples: [String]
     /// Images by input name.

@@ -38,7 +38,7 @@ extension GoldenPack {
         let schemaVersion: Int
         let model: String
         let weightsSha256: String
-        let unit: Unit
+        let unit: String
         let samples: [String]
         let inputs: [StoredArray]
         let table: StoredArray

@@ -6,7 +6,7 @@ final class GoldenPackTests: XCTestCase {
     func testReadsTheFilesOfPython() throws {
         let pack = try GoldenPack(folder: Fixture.place("golden"))
         XCTAssertEqual(pack.model, "c3ae")
-        XCTAssertEqual(pack.unit, .years)
+        XCTAssertEqual(pack.unit, "years")
         XCTAssertEqual(pack.samples, ["one", "two"])
         XCTAssertEqual(pack.outputs, ["age": [31.5, 64.25]])
         XCTAssertEqual(pack.tolerances, ["c3ae_float16.mlpackage": 0.1])

@@ -50,6 +50,7 @@ def test_a_public_file_becomes_weights_and_card(public_file, tmp_path):
 
 def test_without_h5py(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "h5py", None)
+    (tmp_path / "x.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(64))
     result = run(tmp_path / "x.h5", "--model", "c3ae", "--out", tmp_path / "w.safetensors")
     assert isinstance(result.exception, BackendMissingError)
     assert "'.[train]'" in str(result.exception)
