@@ -68,7 +68,7 @@ OWN: Mapping[str, Own] = {
         '[[tolerances]]\nprecision = "float16"\nmax = 0.5\np99 = 0.5\nsearched = 1.0\n'
         'reason = "images of one colour cost it more than faces do"\n',
         5.0,
-        "years",
+        "score",
     ),
     "pose": Own(
         nets.Pose,
