@@ -22,7 +22,7 @@ USUAL = ("onnx",)
 
 
 def with_wrong_bias(path: Path) -> None:
-    """Adds a tenth of the head's greatest weight to its last bias: a softmax ignores a common one."""
+    """Changes one value of the head: what is added to all, a softmax ignores."""
     model = onnx.load_model(str(path))
     stored = {each.name: each for each in model.graph.initializer}
     (head,) = (node for node in model.graph.node if node.op_type == "Gemm")
