@@ -136,9 +136,9 @@ def first_line(error: BaseException) -> str:
 
 def failure_text(error: BaseException) -> str:
     """An exception of a user's code in one line: its type, its message, and where it was raised."""
-    text = f"{type(error).__name__}: {first_line(error)}"
     if isinstance(error, AgecompactError):
         return error.summary
+    text = f"{type(error).__name__}: {first_line(error)}"
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:
         return text

@@ -277,7 +277,7 @@ def _is_versioned(kind: Any) -> bool:
 
 def _fields(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
     fields = make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True)
-    version = _version(kind)
+    version, several = _version(kind), issubclass(kind, SeveralVersions)
 
     def hook(value: Any, own: Any) -> Any:
         if not isinstance(value, Mapping):
@@ -286,7 +286,7 @@ def _fields(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]
             return fields(value, own)
         found = value.get(VERSION_KEY)
         content = {k: v for k, v in value.items() if k != VERSION_KEY}
-        if type(found) is int and found != version and hasattr(kind, "of_version"):
+        if several and type(found) is int and found != version:
             older = kind.of_version(found, content)
             if older is not None:
                 return fields(older, own)
@@ -301,10 +301,11 @@ def _fields(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]
 
 def _versioned_fields(kind: Any, converter: cattrs.Converter) -> Callable[[Any], Any]:
     fields = make_dict_unstructure_fn(kind, converter)
+    several = issubclass(kind, SeveralVersions)
 
     def hook(value: Any) -> dict[str, Any]:
         version, content = _version(kind), fields(value)
-        if isinstance(value, SeveralVersions):
+        if several:
             version, content = value.to_version(content)
         return {VERSION_KEY: version, **content}
 

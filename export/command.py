@@ -32,7 +32,7 @@ _PRECISIONS = ", ".join(precision.flag for precision in PRECISIONS.values())
 
 
 @dataclass(frozen=True)
-class Source:
+class _Chosen:
     """Weights to export.
 
     Attributes:
@@ -169,7 +169,7 @@ def _check_input_kind(input_kind: InputKind, chosen: Sequence[Target]) -> None:
 
 def _sources(
     models: tuple[str, ...], every: bool, weights: Path | None, console: Console
-) -> list[Source]:
+) -> list[_Chosen]:
     """The weights files to export: the given one, or those of the named models.
 
     One that is made of a state dict exists until the verb ends.
@@ -192,7 +192,7 @@ def _sources(
     for model_id, own in chosen or unnamed:
         naming = "agecompact export {model} --weights {path}"
         opening = model_file(model_id, weights or own, None, console, naming=naming)
-        sources.append(Source(context.with_resource(opening), _given(model_id, weights)))
+        sources.append(_Chosen(context.with_resource(opening), _given(model_id, weights)))
     return sources
 
 

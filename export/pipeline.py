@@ -83,8 +83,7 @@ def export(request: Request, stages: Stages = _SILENT) -> Published:
         ConversionError: A converter failed, and `keep_going` is not set.
         OutputError: `out` cannot be written to, or the disk is full.
     """
-    weights = sources.read(request.weights)
-    measured = sources.measure(weights)
+    weights, measured = sources.measured(request.weights)
     make_folder(request.out)
     _refuse_foreign(request.out / weights.model_id)
     with output_errors(request.out), scratch_folder(request.out) as scratch:

@@ -46,6 +46,21 @@ class Counts:
     macs: int
 
 
+def of_weights(weights: checkpoints.Weights) -> Source:
+    """The source that weights are, once read."""
+    return Source(weights.path, weights.model_id, weights.contract, weights.sha256, weights.terms)
+
+
+def of_onnx(path: Path) -> Source:
+    """The source that an ONNX file in the place of weights is.
+
+    Raises:
+        UsageError: It cannot be read.
+    """
+    described = read_metadata(path)
+    return Source(path, described.model, described.contract, sha256_of(path), described.terms)
+
+
 def read(path: Path) -> Source:
     """Reads what a file says of its network.
 
@@ -53,27 +68,25 @@ def read(path: Path) -> Source:
         UsageError: It cannot be read.
     """
     if path.suffix == onnx_source.SUFFIX:
-        described = read_metadata(path)
-        return Source(path, described.model, described.contract, sha256_of(path), described.terms)
-    weights = checkpoints.read(path)
-    return Source(path, weights.model_id, weights.contract, weights.sha256, weights.terms)
+        return of_onnx(path)
+    return of_weights(checkpoints.read(path))
 
 
-def measure(source: Source) -> Counts:
-    """Counts a network.
+def measured(path: Path) -> tuple[Source, Counts]:
+    """Reads a network and counts it.
 
     Raises:
-        UsageError: It cannot be built, or the weights are not its own.
+        UsageError: It cannot be read or built, or the weights are not its own.
     """
-    if source.is_onnx:
-        found = onnx_source.counts(source.path)
-        return Counts(found.parameters, found.parameters, found.macs)
+    if path.suffix == onnx_source.SUFFIX:
+        found = onnx_source.counts(path)
+        return of_onnx(path), Counts(found.parameters, found.parameters, found.macs)
     # Imports torch; a misspelt format is reported without waiting for it.
     from agecompact.models import complexity
 
-    network = checkpoints.read(source.path).network()
-    measured = complexity.measure(network, source.contract)
-    return Counts(measured.parameters, measured.folded_parameters, measured.macs)
+    weights = checkpoints.read(path)
+    counts = complexity.measure(weights.network(), weights.contract)
+    return of_weights(weights), Counts(counts.parameters, counts.folded_parameters, counts.macs)
 
 
 def copied(source: Source, folder: Path) -> Path:

@@ -107,7 +107,7 @@ def convert(job: Job) -> Conversion:
             compute_precision=_COMPUTE[precision](ct),
             skip_model_load=True,
         )
-        _describe(model, metadata_for(sources.read(job.weights), target, versions, **changes))
+        _describe(model, metadata_for(sources.of_weights(weights), target, versions, **changes))
         model.save(str(job.folder / target.file_name(weights.model_id)))
     return Conversion("coremltools", versions, model.get_spec().specificationVersion)
 

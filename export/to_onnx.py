@@ -69,7 +69,7 @@ def convert(job: Job) -> Conversion:
     fold_exactly(model, network)
     _strip_traces(model)
     versions = versions_of(*_TOOLS)
-    described = metadata_for(sources.read(job.weights), _TARGET, versions)
+    described = metadata_for(sources.of_weights(weights), _TARGET, versions)
     onnx.helper.set_model_props(model, {metadata.KEY: described.to_json()})
     model.producer_name = "agecompact"
     model.producer_version = __version__
@@ -95,7 +95,7 @@ def _as_given(job: Job) -> Conversion:
             why="its batch is frozen",
             fix="export it again with a batch of 1, or with an open batch axis",
         )
-    source = sources.read(job.weights)
+    source = sources.of_onnx(job.weights)
     versions = versions_of("onnx")
     model = onnx.load_model(str(job.weights))
     described = metadata_for(source, _TARGET, versions)

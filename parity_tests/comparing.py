@@ -58,9 +58,12 @@ def compare(
         if failure.kind not in _NUMERIC:
             raise
         return (_localised(failed(result, failure), runner, reference, failure.sample, settings),)
-    results = [_measured(result, part, outputs, reference, settings) for part in parts]
     errors = errors_of(parts, reference.outputs, outputs)
     fixed = errors[: reference.fixed]
+    results = [
+        _measured(result, part, column, reference, settings)
+        for part, column in zip(parts, fixed.T, strict=True)
+    ]
     worst = [reference.samples[place] for place in fixed.argmax(axis=0)]
     # If an output fails already, no worse input is needed.
     if all(not _exceeds(each.max_error, each.tolerance) for each in results):
@@ -96,10 +99,13 @@ def gates_of(result: Result, width: float, settings: CheckSettings) -> Tolerance
 
 
 def _measured(
-    result: Result, part: Part, outputs: Outputs, reference: Reference, settings: CheckSettings
+    result: Result,
+    part: Part,
+    errors: npt.NDArray[np.float64],
+    reference: Reference,
+    settings: CheckSettings,
 ) -> Result:
-    """The result of one output, with its errors on the fixed inputs."""
-    errors = part.errors(reference.outputs, outputs)[: reference.fixed]
+    """The result of one output, with its errors on the fixed inputs, `(inputs,)`."""
     return replace(
         result,
         output=part.output.name if len(reference.parts) > 1 else "",

@@ -167,7 +167,7 @@ def _outputs(
     free = {name: port for name, port in ports.items() if name not in names}
     taken = {output.name: _taken_for(output, missing, free) for output in missing}
     notes = (
-        f"output '{found}' taken for '{name}': the only one of {_values(_size(ports[found]))}"
+        f"output '{found}' taken for '{name}': the only one of {_values(ports[found].values)}"
         for name, found in taken.items()
     )
     return tuple(replace(o, name=taken.get(o.name, o.name)) for o in outputs), tuple(notes)
@@ -179,7 +179,7 @@ def _only_output(
     notes = []
     if found != output.name:
         notes.append(f"output '{found}' taken for '{output.name}': the only one")
-    size = _size(port)
+    size = port.values
     # A contract that says nothing of its values has the default size.
     if size is not None and size != output.size == 1 and output.reading == Reading():
         notes.append(f"output '{found}' has {_values(size)}; the contract says 1")
@@ -196,7 +196,7 @@ def _resized(output: Output, size: int) -> Output:
 
 def _taken_for(output: Output, missing: Sequence[Output], free: Mapping[str, Port]) -> str:
     """The file's output that a contract's output must be."""
-    same = [name for name, port in free.items() if _size(port) == output.size]
+    same = [name for name, port in free.items() if port.values == output.size]
     alike = [each for each in missing if each.size == output.size]
     if len(same) == len(alike) == 1:
         return same[0]
@@ -206,12 +206,6 @@ def _taken_for(output: Output, missing: Sequence[Output], free: Mapping[str, Por
         f"the file has no output '{output.name}', and not exactly one of "
         f"{_values(output.size)} that the contract does not name; it has {listed or 'no others'}",
     )
-
-
-def _size(port: Port) -> int | None:
-    """The number of values for each image; None if the file leaves it open."""
-    sides = port.shape[1:]
-    return None if None in sides else math.prod(side or 1 for side in sides)
 
 
 def _values(count: int | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 
 from agecompact.contract import Contract
@@ -68,8 +67,7 @@ def check_interface(reported: Interface, contract: Contract) -> None:
         port = reported.outputs[output.name]
         if port.dtype not in _NUMBERS:
             raise Failure("dtypes", f"output '{output.name}' has dtype {port.dtype}, not numbers")
-        sizes = port.shape[1:]
-        if None not in sizes and math.prod(side or 1 for side in sizes) != output.size:
+        if port.values not in (None, output.size):
             what = f"output '{output.name}' has shape"
             raise _difference("shapes", what, port.sides, str((1, output.size)))
 

@@ -16,7 +16,7 @@ from agecompact.contract import Contract
 from agecompact.outputs import Output
 from parity_tests.compare import Outputs
 from parity_tests.results import Failure
-from parity_tests.spans import SPANS, Span, spans_of
+from parity_tests.spans import Span, spans_of
 
 
 @dataclass(frozen=True)
@@ -108,11 +108,6 @@ def column_weights(contract: Contract, column: int) -> dict[str, list[float]]:
             return {output.name: (sign * weights).tolist()}
         column -= output.compared_size
     raise IndexError(column)
-
-
-def known_unit(unit: str) -> bool:
-    """Whether the span of a unit is known before the reference runs."""
-    return unit in SPANS
 
 
 def values_of(

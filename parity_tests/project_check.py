@@ -57,11 +57,18 @@ def check_weights(path: Path, images: Sequence[Path] = ()) -> tuple[CheckedOutpu
         UsageError: The weights do not fit the network, the network does not take the inputs, or it
             returns other outputs than the contract has.
     """
-    contract = read_metadata(path).contract
-    faces = [sample for sample in inputs.fixed(contract, images) if sample.kind == "face"]
-    run = _run_onnx if format_of(path).name in EXPORTED else _run_network
-    outputs = run(path, contract, faces)
+    if format_of(path).name in EXPORTED:
+        contract = read_metadata(path).contract
+        outputs = _run_onnx(path, contract, _faces(contract, images))
+    else:
+        weights = checkpoints.read(path)
+        contract = weights.contract
+        outputs = _run_network(weights, _faces(contract, images))
     return tuple(_checked(output, outputs[output.name]) for output in contract.outputs)
+
+
+def _faces(contract: Contract, images: Sequence[Path]) -> list[Sample]:
+    return [sample for sample in inputs.fixed(contract, images) if sample.kind == "face"]
 
 
 def _run_onnx(path: Path, contract: Contract, faces: Sequence[Sample]) -> Outputs:
@@ -77,13 +84,12 @@ def _run_onnx(path: Path, contract: Contract, faces: Sequence[Sample]) -> Output
         ) from None
 
 
-def _run_network(path: Path, contract: Contract, faces: Sequence[Sample]) -> Outputs:
+def _run_network(weights: checkpoints.Weights, faces: Sequence[Sample]) -> Outputs:
     import torch
 
     from agecompact.models.returned import by_name
 
-    weights = checkpoints.read(path)
-    network = weights.network()
+    contract, network = weights.contract, weights.network()
     try:
         with torch.inference_mode():
             returned = network(*map(torch.from_numpy, _batch(contract, faces)))

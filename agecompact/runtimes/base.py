@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -46,6 +47,12 @@ class Port:
     shape: tuple[int | None, ...]
     dtype: str
     quantization: Quantization | None = None
+
+    @property
+    def values(self) -> int | None:
+        """Number of values for each image; None if the file leaves it open."""
+        sides = self.shape[1:]
+        return None if None in sides else math.prod(side or 1 for side in sides)
 
     @property
     def sides(self) -> str:

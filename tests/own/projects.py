@@ -34,7 +34,7 @@ class Own:
         input: The table `[input]`.
         outputs: The tables `[[outputs]]`.
         spread: Standard deviation of the last layer's values over faces.
-        unit: The unit that a fault of the last layer is told in.
+        unit: Unit of the error that a fault of the last layer causes.
     """
 
     network: type[nn.Module]
