@@ -160,6 +160,14 @@ def parse_toml(text: str) -> dict[str, Any]:
     return table
 
 
+def toml_value(text: str) -> Any:
+    """A value of a command-line setting: as TOML has it, or else the text itself."""
+    try:
+        return parse_toml(f"value = {text}")["value"]
+    except (ValueError, RecursionError):
+        return text
+
+
 def shown(value: Any) -> str:
     """A value of a file in an error message: its beginning, as Python writes it."""
     return reprlib.repr(value)

@@ -86,12 +86,9 @@ def command(
 
 def _setting(text: str) -> tuple[str, Any]:
     """A keyword argument, whose value is read as TOML, or else as text."""
-    from agecompact.serialization import parse_toml
+    from agecompact.serialization import toml_value
 
     key, separator, value = text.partition("=")
     if not separator or not key.isidentifier():
         raise UsageError(f"--set needs KEY=VALUE, not '{text}'")
-    try:
-        return key, parse_toml(f"value = {value}")["value"]
-    except ValueError:
-        return key, value
+    return key, toml_value(value)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from agecompact.errors import UsageError, unknown_name
 from agecompact.models import project
-from agecompact.serialization import parse_toml, read_toml, structure
+from agecompact.serialization import read_toml, structure, toml_value
 from agecompact.training.augment import Augmentation
 
 _SUFFIX = ".toml"
@@ -211,10 +211,7 @@ def _folder() -> Path:
 
 def _set(table: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
-    try:
-        value = parse_toml(f"value = {text}")["value"]
-    except (ValueError, RecursionError):
-        value = text
+    value = toml_value(text)
     *parents, last = key.strip().split(".")
     place: Any = table
     try:
