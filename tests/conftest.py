@@ -83,8 +83,9 @@ def cache_home(shared_folder: Path) -> Iterator[None]:
     own = mine / "agecompact"
     own.mkdir(parents=True, exist_ok=True)
     for tools in ("arm-bundle", "adb-loopback"):
-        with suppress(FileExistsError):
-            (own / tools).symlink_to(user_cache() / tools)
+        if (made := user_cache() / tools).is_dir():
+            with suppress(FileExistsError):
+                (own / tools).symlink_to(made)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(mine))
         yield

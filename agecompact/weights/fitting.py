@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING
 
 from agecompact.errors import UsageError
 from agecompact.filetypes import kind_of, tensors_path
-from agecompact.models.trainable import Heads
 from agecompact.weights.naming import Naming, namings
 from agecompact.weights.statedicts import Part, StateDict
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from agecompact.models.trainable import Heads
 
 # BN's batch counter, and what the profiler thop adds to every module: no output depends on them.
 _COUNTERS = ("num_batches_tracked", "total_ops", "total_params")
