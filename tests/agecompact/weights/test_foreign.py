@@ -297,6 +297,22 @@ def test_sorted_names_are_no_order(tmp_path: Path) -> None:
     assert f"torch.save(network.state_dict(), {str(path.with_suffix('.pth'))!r})" in error.fix
 
 
+def test_sorted_names_are_no_order_even_if_they_look_like_one(tmp_path: Path) -> None:
+    """Without the wrapper's name, they are not sorted; and they are in the right order."""
+    state = trained(PortedC3AE()).state_dict()
+    layers = list(dict.fromkeys(name.rpartition(".")[0] for name in state))
+    letters = {name: f"{chr(ord('a') + i)}x" for i, name in enumerate(layers)}
+    letters[layers[0]] = "_orig_mod.zz"
+    named = {
+        f"{letters[name.rpartition('.')[0]]}.{name.rpartition('.')[2]}": value
+        for name, value in state.items()
+    }
+    _adopted(_saved(tmp_path / "p.pth", named), "c3ae")
+    path = tmp_path / "p.safetensors"
+    save_file(named, path)
+    assert "could be swapped" in _refused("export", "c3ae", "--weights", path).why
+
+
 def test_an_order_of_layers_that_nobody_knows(tmp_path: Path) -> None:
     order = ("squeeze_max", "squeeze_avg", "fc_max", "fc_avg", "stretch", "joint", "prob", "shift")
     path = _saved(tmp_path / "p.pth", trained(PortedSSRNet(order=order)).state_dict())
