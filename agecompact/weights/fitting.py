@@ -129,6 +129,11 @@ def is_counter(name: str) -> bool:
     return name.endswith(_COUNTERS)
 
 
+def without_wrappers(name: str) -> str:
+    """A tensor's name without those of modules that wrap another one in place."""
+    return _WRAPPERS.sub("", name)
+
+
 @dataclass(frozen=True)
 class _Reading:
     """One way to read the tensors of a network from a part of a file.
@@ -212,7 +217,7 @@ def _readings(
     part: Part, naming: Naming, wanted: Mapping[str, Tensor], constants: frozenset[str]
 ) -> Iterator[_Reading]:
     """The ways to read a part under a naming; the one without any prefix comes first."""
-    plain = {n: _WRAPPERS.sub("", n) for n in part.tensors if not is_counter(n)}
+    plain = {name: without_wrappers(name) for name in part.tensors if not is_counter(name)}
     wrapped = any(name != inside for name, inside in plain.items())
     removed = [prefix for prefix in _prefixes(plain.values(), naming.own) if prefix]
     added = [prefix for prefix in _prefixes(naming.own, set(plain.values())) if prefix]

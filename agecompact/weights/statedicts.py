@@ -57,12 +57,14 @@ class StateDict:
         sha256: Hash of the file; for one that was downloaded by another program, its address.
         parts: Places that hold tensors by name, from the top down.
         others: Names of what else there is at the top, such as `epoch` and `optimizer`.
+        ordered: Whether tensors are in the order in which the file's writer listed them.
     """
 
     path: Path
     sha256: str
     parts: tuple[Part, ...]
     others: tuple[str, ...] = ()
+    ordered: bool = True
 
 
 def read_state_dict(path: Path) -> StateDict:
@@ -78,7 +80,8 @@ def read_state_dict(path: Path) -> StateDict:
         raise too_large(path)
     kind = filetypes.kind_of(path)
     if kind == "pytorch":
-        return StateDict(path, sha256_of(path), (Part((), _safetensors(path)),))
+        # The format lists tensors by their names.
+        return StateDict(path, sha256_of(path), (Part((), _safetensors(path)),), ordered=False)
     if kind == "torch":
         parts, others = _unpickled(path)
         return StateDict(path, sha256_of(path), parts, others)

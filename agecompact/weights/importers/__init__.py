@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from agecompact.errors import UsageError, unknown_name
 from agecompact.imports import resolve
+from agecompact.weights.importers.departures import nearest
 from agecompact.weights.importers.layouts import Layout, known
 from agecompact.weights.importers.topology import (
     Found,
@@ -21,7 +22,6 @@ from agecompact.weights.importers.topology import (
     Match,
     fits,
     match_layers,
-    nearest,
     stem,
 )
 

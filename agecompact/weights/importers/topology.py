@@ -19,9 +19,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import SequenceMatcher
 
 import numpy as np
 import numpy.typing as npt
@@ -125,10 +124,12 @@ class Match:
         pairs: The file's layer, by module.
         ends: What the last operations without weights of the stored architecture read, by their
             names: modules of the network.
+        how: What paired them, for people.
     """
 
     pairs: Pairs
     ends: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    how: str = "the wiring"
 
 
 def signature(shapes: Mapping[str, tuple[int, ...]]) -> Signature:
@@ -165,26 +166,8 @@ def match_layers(found: Found, known: Known) -> Match:
                 readings[how] = pairs
     if not readings:
         raise _swappable(found, known)
-    return Match(next(iter(readings.values())))
-
-
-def nearest(found: Found, candidates: Iterable[Known]) -> UsageError:
-    """The error for a file that fits no known network: the nearest one, and where they part."""
-    known, order, layers, matching = max(
-        _alignments(found, candidates),
-        key=lambda a: (sum(block.size for block in a[3]), -len(a[1])),
-    )
-    expected, at = _first_gap(matching)
-    module = order[expected] if expected < len(order) else ""
-    here = _described(layers[at].name, layers[at].signature) if at < len(layers) else "its end"
-    there = _described(module, known.modules[module]) if module else "no further layer"
-    return UsageError(
-        f"{found.where} fits no known network",
-        why=f"the nearest is {known.title}: {sum(block.size for block in matching)} of its "
-        f"{len(order)} layers match in order; the first difference is {here}, where {there} was "
-        "expected",
-        fix="check --model, or use a file of the repositories in agecompact's README",
-    )
+    how, pairs = next(iter(readings.items()))
+    return Match(pairs, how=how)
 
 
 def _by_wiring(found: Found, known: Known) -> Match:
@@ -297,8 +280,8 @@ def _swappable(found: Found, known: Known) -> UsageError:
     modules = [module for module in known.modules if known.modules[module] == shapes]
     return UsageError(
         f"cannot tell the layers of {found.where} apart",
-        why=f"'{one.name}' and '{other.name}' could be swapped: both have {_shapes(shapes)}, and "
-        f"neither the wiring, nor numbers in the names, nor the order tells which of them is "
+        why=f"'{one.name}' and '{other.name}' could be swapped: both have {shapes_text(shapes)}, "
+        f"and neither the wiring, nor numbers in the names, nor the order tells which of them is "
         f"{modules[0]} and which is {modules[-1]}",
         fix="use the file as its author saved it, with its architecture if possible (Keras: save)",
     )
@@ -334,44 +317,8 @@ def _connection(node: Node) -> str:
     return ", ".join((*node.traits, f"reads {reads}"))
 
 
-_Alignment = tuple[Known, Sequence[str], Sequence[Layer], list]  # type: ignore[type-arg]
-
-
-def _alignments(found: Found, candidates: Iterable[Known]) -> Iterator[_Alignment]:
-    """Each network in each of its orders beside the file's layers, and the runs that match."""
-    for known in candidates:
-        for order in known.orders:
-            shapes = [known.modules[module] for module in order]
-            layers = found.layers if found.ordered else _arranged(found.layers, shapes)
-            mine = [layer.signature for layer in layers]
-            matching = SequenceMatcher(None, shapes, mine, autojunk=False).get_matching_blocks()
-            yield known, order, layers, matching
-
-
-def _arranged(layers: Sequence[Layer], shapes: Sequence[Signature]) -> list[Layer]:
-    """Layers without an order, in a network's order as far as they fit."""
-    left: dict[Signature, list[Layer]] = defaultdict(list)
-    for layer in layers:
-        left[layer.signature].append(layer)
-    fitting = [left[shape].pop(0) for shape in shapes if left[shape]]
-    return fitting + [layer for group in left.values() for layer in group]
-
-
-def _first_gap(matching: Sequence[tuple[int, int, int]]) -> tuple[int, int]:
-    """Positions in the network and in the file where the first run of matches ends."""
-    expected = at = 0
-    for start, place, size in matching:
-        if (start, place) != (expected, at):
-            break
-        expected, at = start + size, place + size
-    return expected, at
-
-
-def _described(name: str, shapes: Signature) -> str:
-    return f"'{name}' ({_shapes(shapes)})"
-
-
-def _shapes(shapes: Signature) -> str:
+def shapes_text(shapes: Signature) -> str:
+    """Shapes for people."""
     return ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in shapes)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 import torch
@@ -12,111 +10,7 @@ from torch import nn
 from agecompact.errors import UsageError
 from agecompact.models import registry
 from agecompact.weights.importers.ports import Port, match
-
-
-def block(inputs: int, outputs: int, function: nn.Module, epsilon: float) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3), nn.BatchNorm2d(outputs, eps=epsilon), function
-    )
-
-
-class PortedStage(nn.Module):
-    """Stage of the port below: registered as the Keras code makes its layers."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.squeeze_max = nn.Conv2d(16, 10, 1)
-        self.fc_max = nn.Linear(width, 3)
-        self.squeeze_avg = nn.Conv2d(32, 10, 1)
-        self.fc_avg = nn.Linear(width, 3)
-        self.stretch = nn.Linear(width, 1)
-        self.joint = nn.Linear(3, 6)
-        self.prob = nn.Linear(6, 3)
-        self.shift = nn.Linear(6, 3)
-
-    def forward(self, x, s, pool):
-        x, s = torch.relu(self.squeeze_avg(x)), torch.relu(self.squeeze_max(s))
-        if pool > 1:
-            x, s = nn.functional.avg_pool2d(x, pool), nn.functional.max_pool2d(s, pool)
-        x, s = x.flatten(1), s.flatten(1)
-        mixed = torch.relu(self.fc_max(s)) * torch.relu(self.fc_avg(x))
-        mixed = torch.relu(self.joint(mixed))
-        p, eta = torch.relu(self.prob(mixed)), torch.tanh(self.shift(mixed))
-        return p, eta, torch.tanh(self.stretch(x * s))
-
-
-class PortedSSRNet(nn.Module):
-    """SSR-Net (Yang et al., IJCAI 2018) with torch's flatten and epsilon, and other names."""
-
-    def __init__(self, epsilon: float = 1e-5) -> None:
-        super().__init__()
-        sizes = [3, 32, 32, 32, 32]
-        self.avg = nn.ModuleList(block(a, b, nn.ReLU(), epsilon) for a, b in pairwise(sizes))
-        sizes = [3, 16, 16, 16, 16]
-        self.max = nn.ModuleList(block(a, b, nn.Tanh(), epsilon) for a, b in pairwise(sizes))
-        self.heads = nn.ModuleList(PortedStage(width) for width in (160, 90, 90))
-
-    def forward(self, image):
-        taps = []
-        for blocks, pool in ((self.avg, nn.AvgPool2d(2)), (self.max, nn.MaxPool2d(2))):
-            maps, kept = image, []
-            for i, layer in enumerate(blocks):
-                maps = layer(maps)
-                maps = pool(maps) if i < 3 else maps
-                kept.append(maps)
-            taps.append((kept[3], kept[1], kept[0]))
-        age, width = 0.0, 1.0
-        for x, s, head, pool in zip(*taps, self.heads, (1, 4, 8), strict=True):
-            p, eta, delta = head(x, s, pool)
-            width = width * 3 * (1 + delta)
-            age = age + (p * (torch.arange(3) + eta)).sum(1, keepdim=True) / width
-        return 101 * age
-
-
-class PortedC3AE(nn.Module):
-    """The full C3AE with 8 bins, torch's flatten and epsilon, and other names."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        for i in range(4):
-            layers += [nn.Conv2d(32 if i else 3, 32, 3, bias=i > 0), nn.BatchNorm2d(32), nn.ReLU()]
-            layers += [nn.AvgPool2d(2)] if i < 3 else []
-            layers += [Attention()] if i < 3 else []
-        self.body = nn.Sequential(*layers, nn.Conv2d(32, 32, 1), nn.Flatten(), nn.Linear(512, 12))
-        self.classes = nn.Linear(36, 8)
-        self.years = nn.Linear(8, 1)
-
-    def forward(self, *crops):
-        joined = torch.cat([self.body(crop) for crop in crops], 1)
-        return self.years(torch.softmax(self.classes(joined), 1))
-
-
-class Attention(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.down = nn.Linear(32, 16, bias=False)
-        self.up = nn.Linear(16, 32, bias=False)
-
-    def forward(self, maps):
-        scale = torch.sigmoid(self.up(torch.relu(self.down(maps.mean((2, 3))))))
-        return maps * scale[:, :, None, None]
-
-
-def trained(network: nn.Module) -> nn.Module:
-    """Weights and statistics of the scale of a trained network."""
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for name, tensor in network.state_dict().items():
-            if name.endswith("running_var"):
-                tensor.uniform_(0.5, 1.5, generator=generator)
-            elif name.endswith(("stretch.weight", "stretch.bias")):
-                tensor.normal_(0, 0.01, generator=generator)
-            elif tensor.dtype == torch.float32:
-                fan = max(1, tensor[0].numel()) if tensor.ndim > 1 else 1
-                scale = 100.0 if name.startswith("years") else 1.0
-                tensor.normal_(0, scale * fan**-0.5, generator=generator)
-    return network.eval()
+from tests.agecompact.weights.importers.porting import PortedC3AE, PortedSSRNet, trained
 
 
 def arrays(network: nn.Module) -> dict[str, np.ndarray]:

@@ -11,13 +11,13 @@ import pytest
 from agecompact.errors import UsageError
 from agecompact.models import registry
 from agecompact.weights.importers import layouts, ssrnet
+from agecompact.weights.importers.departures import nearest
 from agecompact.weights.importers.topology import (
     Found,
     Habits,
     Known,
     Layer,
     match_layers,
-    nearest,
     stem,
 )
 
