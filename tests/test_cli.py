@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 from agecompact import __version__
 from agecompact.cli import VERBS
 from tests.support import Agecompact
@@ -23,6 +25,14 @@ def test_help_loads_no_heavy_module() -> None:
     for name, verb in VERBS.items():
         assert f"  {name} " in done.stdout
         assert verb.summary in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("target", [verb.target for verb in VERBS.values()])
+def test_no_verb_loads_torch_before_it_needs_it(target: str) -> None:
+    code = "import importlib, sys; importlib.import_module(sys.argv[1])"
+    code += "; print(*{'torch', 'tensorflow', 'onnxruntime', 'coremltools'} & set(sys.modules))"
+    command = [sys.executable, "-c", code, target.partition(":")[0]]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "\n"
 
 
 def test_help_takes_less_than_half_a_second() -> None:
