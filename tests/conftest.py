@@ -23,6 +23,7 @@ from agecompact.errors import AgecompactError
 from agecompact.files import user_cache
 from agecompact.formats import TARGETS
 from export import pipeline
+from tests import reused_workers
 from tests.support import REPOSITORY, Agecompact, BuildOf, CopyBuild, random_weights
 
 # Files whose tests take longest, longest first. They start first, so that no process of a parallel
@@ -88,6 +89,12 @@ def cache_home(shared_folder: Path) -> Iterator[None]:
                 (own / tools).symlink_to(made)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(mine))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _reused_workers() -> Iterator[None]:
+    with reused_workers.reused():
         yield
 
 

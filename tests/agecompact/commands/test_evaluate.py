@@ -6,11 +6,13 @@ import json
 import os
 import shutil
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from torch import nn
 
 from agecompact.commands import evaluate
 from agecompact.errors import AgecompactError, ExitCode
@@ -54,15 +56,32 @@ def write_weights(folder: Path, data: Path, split_sha256: str | None = None) -> 
     card: dict[str, Any] = {"data": {"name": data.name}}
     if split_sha256:
         card["split"] = {"sha256": split_sha256}
-    checkpoints.write(path, random_network("ssrnet"), model_id="ssrnet", card=card)
+    checkpoints.write(path, network(), model_id="ssrnet", card=card)
     return path
 
 
+@cache
+def network() -> nn.Module:
+    return random_network("ssrnet")
+
+
+@pytest.fixture(scope="module")
+def split_sha256(data: Path) -> str:
+    """The hash of the split of the data."""
+    sha256: str = measured("ssrnet", "--data", data)["evaluation"]["split_sha256"]
+    return sha256
+
+
 @pytest.fixture
-def weights(data: Path, tmp_path: Path) -> Path:
+def weights(data: Path, split_sha256: str, tmp_path: Path) -> Path:
     """Weights whose card has the split of the data."""
-    split = measured("ssrnet", "--data", data)["evaluation"]["split_sha256"]
-    return write_weights(tmp_path, data, split)
+    return write_weights(tmp_path, data, split_sha256)
+
+
+@pytest.fixture
+def onnx_file(build_of: BuildOf) -> Path:
+    """An artefact, which starts faster than weights."""
+    return build_of("ssrnet").folder / "ssrnet_float32.onnx"
 
 
 def test_the_record_names_the_model_and_the_data(weights: Path, data: Path) -> None:
@@ -117,24 +136,24 @@ def test_two_runs_differ_in_seconds_only(weights: Path, data: Path) -> None:
     assert one == other
 
 
-def test_the_parts_make_up_the_whole(weights: Path, data: Path) -> None:
+def test_the_parts_make_up_the_whole(onnx_file: Path, data: Path) -> None:
     counts = {
-        part: measured("--weights", weights, "--data", data, "--split", part)["evaluation"]["n"]
+        part: measured("--artifact", onnx_file, "--data", data, "--split", part)["evaluation"]["n"]
         for part in ("train", "val", "test", "all")
     }
     assert counts.pop("all") == sum(counts.values()) == 60
 
 
-def test_a_limit_takes_faces_of_all_ages(weights: Path, data: Path) -> None:
-    arguments = ("--weights", weights, "--data", data, "--split", "all")
+def test_a_limit_takes_faces_of_all_ages(onnx_file: Path, data: Path) -> None:
+    arguments = ("--artifact", onnx_file, "--data", data, "--split", "all")
     few = measured(*arguments, "--limit", 12)
     assert (few["limit"], few["evaluation"]["n"]) == (12, 12)
     assert set(few["evaluation"]["decades"]) == {"0", "20", "30", "50", "60", "80"}
     assert measured(*arguments, "--limit", 1000)["evaluation"]["n"] == 60
 
 
-def test_cached_chips_score_the_same(weights: Path, data: Path, tmp_path: Path) -> None:
-    arguments = ("--weights", weights, "--data", data)
+def test_cached_chips_score_the_same(onnx_file: Path, data: Path, tmp_path: Path) -> None:
+    arguments = ("--artifact", onnx_file, "--data", data)
     plain = measured(*arguments)["evaluation"]
     for _ in range(2):
         assert measured(*arguments, "--cache", tmp_path / "cache")["evaluation"] == plain
