@@ -139,6 +139,11 @@ _FORMATS = (
         converter=Converter("export.to_onnx:convert", None, 600),
         runtimes=(
             Runtime("onnxruntime", "agecompact.runtimes.onnxruntime:BACKEND", "ONNX Runtime"),
+            Runtime(
+                "onnx-float64",
+                "agecompact.runtimes.onnx_float64:BACKEND",
+                "onnx.reference, float64 arithmetic",
+            ),
         ),
         size_reader="agecompact.bench.size:onnx_parts",
     ),

@@ -15,7 +15,7 @@ from agecompact.console.common import STDOUT, emit, json_option, progress, say, 
 from agecompact.console.groups import BUILD, BUILDS, PATH, DefaultGroup
 from agecompact.errors import GateError, UsageError
 from agecompact.files import output_errors, size_of, write_text
-from agecompact.formats import PRECISIONS, format_of
+from agecompact.formats import EXPORTED, PRECISIONS, format_of
 from parity_tests.options import (
     LabelledChoice,
     labelled_faces,
@@ -98,12 +98,13 @@ def check(
         )
     if baseline:
         results = compare_with_baseline(results, before, settings.tolerances.growth)
+    against = _reference_of(builds)
     records.write(report, results)
     write_text(junit, to_junit(results))
     if markdown:
-        write_text(markdown, to_markdown(results))
+        write_text(markdown, to_markdown(results, against))
     emit(records.as_json(results), json_target)
-    _show(results, console, reference=_reference_of(builds))
+    _show(results, console, reference=against)
 
 
 @command.command()
@@ -202,7 +203,10 @@ def freeze(build: Path, tolerances: Tolerances, json_target: str | None) -> None
 def _reference_of(builds: Sequence[Build]) -> str:
     """What the artefacts of builds are compared with, for people."""
     formats = {format_of(each.weights) for each in builds}
-    labels = {each.runtimes[0].label for each in formats}
+    labels = {
+        f"{each.runtimes[0].label} (float32)" if each.name in EXPORTED else each.runtimes[0].label
+        for each in formats
+    }
     return " or ".join(sorted(labels))
 
 
@@ -231,13 +235,13 @@ def _show(results: Sequence[Result], console: Console, *, reference: str, fix: s
     Raises:
         GateError: A check failed, or nothing ran.
     """
-    from parity_tests import coverage
+    from parity_tests import coverage, float64
     from parity_tests.localisation.report import table as localisation_table
     from parity_tests.results import passed
     from parity_tests.table import table, task_table
 
     show(console, table(results, reference))
-    for line in coverage.lines(results):
+    for line in (*coverage.lines(results), *float64.lines(results)):
         say(console, line)
     if task := task_table(results, reference):
         show(console, task)

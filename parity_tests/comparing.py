@@ -111,6 +111,7 @@ def _measured(
         output=part.output.name if len(reference.parts) > 1 else "",
         unit=part.unit,
         tolerance=gates_of(result, part.width, settings),
+        float64=reference.float64.get(part.output.name),
         covered=covered(part.of(reference.outputs), part.unit),
         max_error=float(errors.max()),
         p99_error=float(np.percentile(errors, 99)),

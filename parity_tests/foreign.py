@@ -83,7 +83,7 @@ def check_pair(
         UsageError: A file is missing or of an unknown format, a contract is missing or cannot be
             read, or the reference does not open or run.
         BackendMissingError: The reference's runtime is not available on this machine.
-        GateError: An output of the reference is NaN or infinite.
+        GateError: An output of the reference is NaN or infinite, or too far from float64.
     """
     opener = candidate.opener
     try:
@@ -105,7 +105,8 @@ def check_pair(
     try:
         with runtime_process(candidate.path, opener, settings) as process:
             mine = _compared(theirs, _contracts(candidate, process, noted), candidate, noted)
-            with Reference(reference.path, theirs.fitted, settings) as opened:
+            name = reference.path.name
+            with Reference(reference.path, theirs.fitted, settings, model=name) as opened:
                 runner = ModelRunner(process, mine)
                 result = replace(result, runtime_version=runner.opened.version)
                 results = compare(result, runner, opened, settings)

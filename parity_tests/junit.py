@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 
 from agecompact.text import one_line
+from parity_tests import float64
 from parity_tests.results import Result
 
 
@@ -40,5 +41,7 @@ def to_junit(results: Sequence[Result]) -> str:
                 failure.text = "\n".join(map(one_line, result.localisation["lines"]))
         elif result.status == "skipped":
             ET.SubElement(case, "skipped", message=one_line(result.reason))
+        if result.float64:
+            ET.SubElement(case, "system-out").text = one_line(float64.text(result))
     ET.indent(suite)
     return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"

@@ -6,23 +6,30 @@ from collections.abc import Sequence
 
 from agecompact import markdown
 from agecompact.markdown import escape
-from parity_tests import coverage
+from parity_tests import coverage, float64
 from parity_tests.results import Result, passed
 from parity_tests.table import COLUMNS, errors_of
 
 
-def to_markdown(results: Sequence[Result]) -> str:
-    """A verdict, a table with the failures first, then where their errors originate."""
+def to_markdown(results: Sequence[Result], reference: str = "PyTorch") -> str:
+    """A verdict, a table with the failures first, then where their errors originate.
+
+    Args:
+        results: The results.
+        reference: What the artefacts were checked against.
+    """
     failed = [result for result in results if result.status == "failed"]
     ran = [result for result in results if result.status != "skipped"]
     skipped = [result for result in results if result.status == "skipped"]
     verdict = "passed" if passed(results) else "failed"
     lines = [
-        f"### Parity {verdict}: {len(ran) - len(failed)} of {len(ran)} checks agree with PyTorch",
+        f"### Parity {verdict}: {len(ran) - len(failed)} of {len(ran)} checks agree with "
+        f"{reference}",
         "",
         *markdown.table(COLUMNS, map(_row, (*failed, *(r for r in ran if r.status == "passed")))),
     ]
-    lines += ["", *(f"{escape(line)}." for line in coverage.lines(results))]
+    said = (*coverage.lines(results), *float64.lines(results))
+    lines += ["", *(f"{escape(line)}." for line in said)]
     if skipped:
         labels = ", ".join(sorted({escape(result.label) for result in skipped}))
         lines += ["", f"Not run here: {labels}."]

@@ -1,4 +1,8 @@
-"""The model that artefacts are checked against: for a build, PyTorch in float64."""
+"""The model that artefacts are checked against: for a build, PyTorch in float64.
+
+An ONNX file in the place of PyTorch's weights runs in ONNX Runtime, in float32, once that is known
+to be close to float64.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from agecompact.artifacts.manifest import Build
+from agecompact.artifacts.parity import Float64Check
 from agecompact.contract import Contract
 from agecompact.errors import AgecompactError, BackendMissingError, GateError, UsageError
 from agecompact.evaluation.evaluate import targets_of
 from agecompact.formats import EXPORTED, RUNTIMES, Runtime, format_of
-from parity_tests import inputs
+from parity_tests import float64, inputs
 from parity_tests.compare import Outputs
 from parity_tests.driving import Model, drive
 from parity_tests.inputs import Sample
@@ -37,6 +42,7 @@ class Reference:
         path: The model file; for a build, its copy of the weights.
         contract: How images become its inputs.
         settings: Determines the fixed inputs.
+        model: Name of the model, which selects the gates.
 
     Raises:
         UsageError: One of the user's images cannot be read.
@@ -48,19 +54,24 @@ class Reference:
         parts: Its outputs in the matrix.
         fixed: How many of the inputs are fixed.
         faces: Which of the fixed inputs are faces, `(faces,)`.
+        float64: By output name, how far its float32 is from float64; empty if it is no ONNX file.
         mae: By label, its mean absolute error on the labelled faces.
     """
 
-    def __init__(self, path: Path, contract: Contract, settings: CheckSettings) -> None:
+    def __init__(
+        self, path: Path, contract: Contract, settings: CheckSettings, *, model: str = ""
+    ) -> None:
         self._path = path
         self._contract = contract
         self._settings = settings
+        self._model = model
         self._fixed = inputs.fixed(contract, settings.images)
 
     @classmethod
     def of_build(cls, build: Build, settings: CheckSettings) -> Reference:
-        """PyTorch in float64, with the weights that a build was made from."""
-        return cls(build.weights, build.manifest.contract, settings)
+        """PyTorch in float64, with the weights that a build was made from, or its ONNX file."""
+        manifest = build.manifest
+        return cls(build.weights, manifest.contract, settings, model=manifest.model)
 
     def __enter__(self) -> Reference:
         """Opens the model, drives it over its range, and runs it on all inputs and labelled faces.
@@ -68,7 +79,7 @@ class Reference:
         Raises:
             UsageError: It does not open, or fails to run.
             BackendMissingError: Its runtime is not available on this machine.
-            GateError: An output is NaN or infinite.
+            GateError: An output is NaN or infinite, or too far from float64.
         """
         usual = format_of(self._path).runtimes[0]
         exact = RUNTIMES["pytorch-float64"] if self.weights else usual
@@ -91,6 +102,7 @@ class Reference:
         outputs = runner.outputs(known)
         self.faces = np.array([i for i, each in enumerate(known) if each.kind == "face"])
         self.parts = parts_of(self._contract, outputs[self.faces])
+        self.float64 = self._compared_with_float64(known, outputs)
         model = Model(
             self._contract,
             [span for part in self.parts for span in part.spans],
@@ -103,6 +115,22 @@ class Reference:
         self.samples: tuple[Sample, ...] = (*known, *driven)
         self.outputs: Outputs = outputs
         self.fixed = len(self._fixed)
+
+    def _compared_with_float64(
+        self, samples: tuple[Sample, ...], outputs: Outputs
+    ) -> dict[str, Float64Check]:
+        seconds = self._settings.float64_s
+        if seconds is None or not float64.applies_to(self._path):
+            return {}
+        return float64.compared(
+            self._path,
+            self._contract,
+            self.parts,
+            float64.gates_of(self.parts, self._settings.tolerances, self._model),
+            samples,
+            outputs,
+            seconds=seconds,
+        )
 
     def _mean_absolute_errors(self, usual: Runtime) -> dict[Target, float]:
         labelled, targets = self._settings.labelled, targets_of(self._contract)
@@ -140,14 +168,16 @@ def unusable(path: Path, failure: Failure) -> AgecompactError:
     """The error for a reference that does not run.
 
     Nothing was checked, so the gate did not fail: the file is an unreadable input, or its runtime
-    is missing. A reference that runs and outputs NaN or Inf does fail the gate.
+    is missing. A reference that runs and outputs NaN or Inf, or what float64 does not, does fail
+    the gate.
     """
     error: type[AgecompactError] = {
         "missing": BackendMissingError,
         "not-finite": GateError,
+        "reference": GateError,
     }.get(failure.kind, UsageError)
     return error(
         f"{path.name} cannot be used as a reference",
-        why=f"{failure.kind}: {failure}",
+        why=str(failure) if failure.kind == "reference" else f"{failure.kind}: {failure}",
         fix=f"check it with: agecompact inspect {path}",
     )

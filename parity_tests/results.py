@@ -27,7 +27,7 @@ __all__ = [
 # The kinds of failure, in the order in which they are checked: the first one found is reported.
 KINDS: Mapping[str, str] = {
     "missing": "its runtime is not available on this machine: skipped, never passed",
-    "reference": "PyTorch's outputs, with which it would be compared, are unusable",
+    "reference": "the outputs with which it would be compared are unusable",
     "conversion": "it was not made, or not with the requested settings",
     "load": "the runtime cannot load the file",
     "metadata": "its metadata is missing, unreadable or differs from the manifest",

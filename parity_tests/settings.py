@@ -32,6 +32,8 @@ class CheckSettings:
         compute_units: Compute units for Core ML, keys of `formats.COMPUTE_UNITS`. On a Mac without
             a Neural Engine, a unit that includes it may hang.
         timeout_s: Longest wait for one reply of a runtime.
+        float64_s: Longest time that float64 may take for one input of an ONNX reference, and after
+            which it starts no other; None skips it.
         threads: Threads for each runtime.
         jobs: How many artefacts are checked at once.
     """
@@ -43,5 +45,6 @@ class CheckSettings:
     labelled: Mapping[Target, LabelledFaces] = field(default_factory=dict)
     compute_units: tuple[str, ...] = ("cpuOnly",)
     timeout_s: float = 120.0
+    float64_s: float | None = 30.0
     threads: int = 1
     jobs: int = os.cpu_count() or 1

@@ -51,6 +51,21 @@ class Tolerance:
 
 
 @dataclass(frozen=True)
+class Float64Check:
+    """How far a reference that computes in float32 is from float64.
+
+    Attributes:
+        inputs: Number of inputs on which the two were compared.
+        error: Greatest error on them, in the result's unit; None if they were not compared.
+        reason: Why they were not compared; empty if they were.
+    """
+
+    inputs: int = 0
+    error: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Result:
     """The result of checking one artefact in one runtime.
 
@@ -87,6 +102,8 @@ class Result:
         faces: Number of labelled faces.
         localisation: Where the error originates, as `parity_tests.localisation` reports it; None
             if it was not looked for.
+        float64: How far the reference itself is from float64; None if it is no ONNX file, or if the
+            check failed before.
         seconds: Duration of the check.
     """
 
@@ -116,6 +133,7 @@ class Result:
     reference_mae_years: float | None = None
     faces: int = 0
     localisation: Mapping[str, Any] | None = None
+    float64: Float64Check | None = None
     seconds: float = 0.0
 
     @property

@@ -35,18 +35,29 @@ reading = { scale = 100.0 }
 CHANNELS = 4
 
 
-def network(path: Path, batch: int | str = 1, size: int = 1, inside: str = "maps") -> Path:
-    """A convolution, its mean, and a Linear, with the names that some exporter gave."""
+def network(
+    path: Path,
+    batch: int | str = 1,
+    size: int = 1,
+    inside: str = "maps",
+    tail: Sequence[onnx.NodeProto] = (),
+) -> Path:
+    """A convolution, its mean, and a Linear, with the names that some exporter gave.
+
+    A tail goes from `years` to `37`, and may read `great`, beside which float32 loses an age.
+    """
     random = np.random.default_rng(0)
     kernel = random.normal(size=(CHANNELS, 3, 3, 3)).astype(np.float32)
     weight = random.normal(size=(CHANNELS, size)).astype(np.float32)
     constants = {"k": kernel, "w": weight, "b": np.full(size, 0.3, np.float32)}
+    constants |= {"great": np.array(1e8, np.float32)} if tail else {}
     nodes = [
         helper.make_node("Conv", ["input.1", "k"], [inside], pads=[1, 1, 1, 1]),
         helper.make_node("Relu", [inside], ["relu"]),
         helper.make_node("GlobalAveragePool", ["relu"], ["pooled"]),
         helper.make_node("Flatten", ["pooled"], ["flat"]),
-        helper.make_node("Gemm", ["flat", "w", "b"], ["37"]),
+        helper.make_node("Gemm", ["flat", "w", "b"], ["years" if tail else "37"]),
+        *tail,
     ]
     value = helper.make_tensor_value_info
     graph = helper.make_graph(
@@ -72,7 +83,7 @@ def file(tmp_path: Path) -> Path:
 def parity(agecompact: Agecompact, build: Path, code: int) -> Sequence[dict]:
     done = agecompact("parity", build, "--json", "-")
     assert done.returncode == code, done.stderr
-    assert "Error against ONNX Runtime in years" in done.stderr
+    assert "Error against ONNX Runtime (float32) in years" in done.stderr
     return json.loads(done.stdout)["results"]
 
 
@@ -89,6 +100,8 @@ def test_its_artefact_passes_and_a_fault_fails_in_years(
     assert agecompact("verify", out).returncode == 0
     (good,) = parity(agecompact, out, 0)
     assert good["max_error"] == 0.0
+    assert (good["float64"]["inputs"], good["float64"]["reason"]) == (4, "")
+    assert 0 < good["float64"]["error"] < good["tolerance"]["max"]
     artifact = out / "given" / "given_float32.onnx"
     model = onnx.load_model(str(artifact))
     (bias,) = (each for each in model.graph.initializer if each.name == "b")
@@ -97,6 +110,25 @@ def test_its_artefact_passes_and_a_fault_fails_in_years(
     (bad,) = parity(agecompact, out, 1)
     assert (bad["kind"], bad["unit"]) == ("mismatch", "years")
     assert bad["max_error"] == pytest.approx(2.0, rel=1e-3)
+
+
+def test_a_source_whose_float32_loses_the_digits_fails(
+    file: Path, agecompact: Agecompact, tmp_path: Path
+) -> None:
+    out = tmp_path / "build"
+    tail = (
+        helper.make_node("Add", ["years", "great"], ["sum"]),
+        helper.make_node("Sub", ["sum", "great"], ["37"]),
+    )
+    network(tmp_path / "net.onnx", tail=tail)
+    done = agecompact("export", file, "--format", "onnx", "--out", out)
+    assert done.returncode == 0, done.stderr
+    # The artefact repeats its source to the last digit.
+    (bad,) = parity(agecompact, out, 1)
+    assert bad["kind"] == "reference"
+    assert "given.onnx cannot be used as a reference" in bad["reason"]
+    assert "ONNX Runtime's float32 is off float64 by" in bad["reason"]
+    assert "years on 'face'" in bad["reason"]
 
 
 def test_core_ml_is_refused_with_the_reason(

@@ -22,7 +22,7 @@ from parity_tests.settings import CheckSettings
 from tests.parity_tests.editing import in_onnx, in_tflite, initializer, renamed_port
 from tests.support import Agecompact, BuildOf
 
-QUICK = CheckSettings(budget=None)
+QUICK = CheckSettings(budget=None, float64_s=None)
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from tests.tiny_files import SIDE, Head, Network, write_onnx, write_tflite
 
 AGE = Output("age", "years")
 CONTRACT = Contract((Crop("face"),), SIDE, SIDE, "RGB", (AGE,), value_range=(0.0, 1.0))
-QUICK = CheckSettings(budget=None, localise="never")
+QUICK = CheckSettings(budget=None, localise="never", float64_s=None)
 # What a wrong file is off by, in years.
 WRONG = 3.0
 STEP = 0.5

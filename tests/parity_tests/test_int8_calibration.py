@@ -35,7 +35,7 @@ def calibration_images(source: Path) -> list[dict[str, Tensor]]:
     Mosaics are left out: their values would widen every range, and so every step.
     """
     contract = read_metadata(source).contract
-    with Reference(source, contract, CheckSettings()) as reference:
+    with Reference(source, contract, CheckSettings(float64_s=None)) as reference:
         return [
             contract.tensors(sample.crops)
             for sample in reference.samples
@@ -98,7 +98,7 @@ def results(
     write_versioned(contract := folder / "contract.json", read_metadata(source).contract)
     gates = tolerances.load()
     gates = replace(gates, rules=(*gates.rules, GATES))
-    settings = CheckSettings(tolerances=gates, budget=None)
+    settings = CheckSettings(tolerances=gates, budget=None, float64_s=None)
     found = {}
     for name, moving_average in (("min-max", False), ("moving average", True)):
         path = folder / f"{name}{source.suffix}"
