@@ -112,7 +112,7 @@ def mounted(folder: Path, options: str) -> tuple[str, ...]:
 
 
 # The larger disk has space for the copy of the weights, and fills while the converter writes.
-@pytest.mark.parametrize("size", ["64k", "300k"])
+@pytest.mark.parametrize("size", ["64k", pytest.param("300k", marks=pytest.mark.slow)])
 def test_a_full_disk_is_reported(
     weights: Path, out: Path, size: str, agecompact: Agecompact
 ) -> None:
@@ -163,7 +163,7 @@ def test_a_missing_extra_is_named_with_its_command(
     ("code", "reason"),
     [
         ("import os; os.abort()", "SIGABRT"),
-        ("raise SystemExit(7)", "exit code 7"),
+        pytest.param("raise SystemExit(7)", "exit code 7", marks=pytest.mark.slow),
         ("raise ValueError('no such kernel')", "ValueError: no such kernel"),
     ],
 )

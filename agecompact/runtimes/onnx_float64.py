@@ -124,13 +124,13 @@ def _obstacle(model: ModelProto) -> str:
             return f"'{value.name}' is in half precision"
     for node in _nodes(model):
         if node.domain not in _STANDARD and (node.domain, node.op_type) not in functions:
-            return f"op {node.op_type} of {node.domain} is none of ONNX's"
+            return f"op {node.op_type} of {node.domain} is not a standard ONNX op"
         if any(part in node.op_type.lower() for part in _QUANTISED):
             return f"op {node.op_type} is quantised"
         if any(each.name in _DTYPES and each.i in _HALVES for each in node.attribute):
             return f"op {node.op_type} rounds to half precision"
         if node.op_type in _ROUNDED:
-            return f"op {node.op_type} has none in onnx.reference"
+            return f"onnx.reference computes op {node.op_type} in float32"
     return ""
 
 

@@ -54,7 +54,7 @@ def test_the_first_layers_stay_float32_and_little_else(stored):
     assert beyond <= 0.02 * total
 
 
-@pytest.mark.parametrize("model", ["ssrnet", "c3ae", "c3ae-plain"])
+@pytest.mark.parametrize("model", by_model("ssrnet", "c3ae", "c3ae-plain"))
 def test_the_error_is_far_below_the_gate(copy_build, model):
     build = copy_build(model, "float16.tflite")
     (result,) = verdicts_on(build)

@@ -68,6 +68,7 @@ def test_formats_converted_from_a_missing_one_are_missing_too(
     assert "converted from onnx" in written.not_made[1].reason
 
 
+@pytest.mark.slow
 def test_otherwise_the_first_failure_ends_the_export_and_leaves_no_files(
     keeping_going: pipeline.Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -208,6 +208,7 @@ def test_a_build_whose_manifest_cannot_be_read_is_replaced(
     assert (build.folder / "notes.txt").exists()
 
 
+@pytest.mark.slow
 def test_the_verb_says_what_it_kept_and_removed(
     build_of: BuildOf, copy_build: CopyBuild, agecompact: Agecompact
 ) -> None:

@@ -33,7 +33,10 @@ def with_wrong_bias(path: Path) -> None:
     onnx.save_model(model, str(path))
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[] if n in ("heads", "mobile") else [pytest.mark.slow]) for n in OWN],
+)
 def test_check_runs_the_network_on_faces(name: str, agecompact: Agecompact, tmp_path: Path) -> None:
     file = write(tmp_path, name)
     done = agecompact("check", file, "--json", "-")
@@ -86,6 +89,7 @@ def parity(
     return results
 
 
+@pytest.mark.slow
 def test_a_build_whose_code_is_absent_says_so(agecompact: Agecompact, tmp_path: Path) -> None:
     file = write(tmp_path, "pose")
     done = agecompact("export", file, "--format", "onnx", "--out", tmp_path / "build")
@@ -108,6 +112,7 @@ def test_a_wrong_mean_is_found_by_check(agecompact: Agecompact, tmp_path: Path) 
     assert "different faces: is the preprocessing the one" in done.stderr
 
 
+@pytest.mark.slow
 def test_it_trains(agecompact: Agecompact, tmp_path: Path, tiny_utkface: Path) -> None:
     """A recipe names the project file instead of a model."""
     file = write(tmp_path, "bins")

@@ -218,6 +218,7 @@ def test_every_variation_but_nothing_changes_the_file(varied: Build, build_of: B
     assert same == {"nothing_float32.onnx", "nothing_float32.tflite"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("threads", "suffixes"),
     [(2, (".onnx", ".tflite")), pytest.param(4, (), id="4-all", marks=pytest.mark.slow)],

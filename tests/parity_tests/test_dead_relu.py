@@ -19,6 +19,8 @@ from parity_tests.results import Result
 from tests.parity_tests.editing import Edit, edited_build, in_bytes, unchanged
 from tests.support import BuildOf, verdicts_on
 
+pytestmark = pytest.mark.slow
+
 # Biases that make the ReLU positive for some of the calibration images, or for none.
 ALIVE, DEAD = 0.0, -1e4
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import pytest
 
 from parity_tests.check import check_builds
 from parity_tests.results import as_json, read, write
@@ -70,6 +71,7 @@ def test_nan_on_one_input_is_located_on_that_input(copy_build: CopyBuild) -> Non
     assert origin["suspicion"] == "not finite"
 
 
+@pytest.mark.slow
 def test_a_correct_artefact_is_localised_only_on_request(copy_build: CopyBuild) -> None:
     build = copy_build("ssrnet", "float32.onnx")
     (quiet,) = check_builds([build], CheckSettings(budget=None))
@@ -79,6 +81,7 @@ def test_a_correct_artefact_is_localised_only_on_request(copy_build: CopyBuild) 
     assert requested.localisation["born_at"] is None
 
 
+@pytest.mark.slow
 def test_a_float16_package_fails_if_the_float32_one_is_broken(copy_build: CopyBuild) -> None:
     build = copy_build("ssrnet", ".mlpackage")
     truncated()(build.folder / "ssrnet_float32.mlpackage")

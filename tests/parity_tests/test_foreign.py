@@ -136,6 +136,7 @@ def test_each_of_several_outputs_is_compared(contract: Path, tmp_path: Path) -> 
     assert (result.status, result.kind) == ("failed", "mismatch")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "float16"])
 def test_a_core_ml_package_has_the_gates_of_core_ml(precision: str, build_of: BuildOf) -> None:
     pytest.importorskip("coremltools")
@@ -161,13 +162,13 @@ def test_a_core_ml_package_has_the_gates_of_core_ml(precision: str, build_of: Bu
 
 
 def test_the_command_checks_a_pair(build_of: BuildOf, agecompact: Agecompact) -> None:
-    folder = build_of("c3ae-plain").folder
-    reference = folder / "c3ae-plain_float32.onnx"
-    candidate = folder / "c3ae-plain_float16.tflite"
+    folder = build_of("ssrnet").folder
+    reference = folder / "ssrnet_float32.onnx"
+    candidate = folder / "ssrnet_float16.tflite"
     pair = ("parity", "--reference", reference, "--candidate", candidate, "--no-search")
     loose = agecompact(*pair, "--precision", "float16", "--json", "-")
     assert loose.returncode == 0, loose.stderr
-    assert "Error against c3ae-plain_float32.onnx in years" in loose.stderr
+    assert "Error against ssrnet_float32.onnx in years" in loose.stderr
     (row,) = json.loads(loose.stdout)["results"]
     assert row["max_error"] > 1e-4
     # A float16 file does not pass the gates of float32.

@@ -24,6 +24,8 @@ from parity_tests.settings import CheckSettings
 from parity_tests.tolerances import Rule
 from tests.support import BuildOf
 
+pytestmark = pytest.mark.slow
+
 # 8 bits cost these networks a year or two on the fixed inputs, and up to 20 where they are driven
 # to 100 years; clipping costs tens on the fixed inputs as well.
 GATES = Rule(max=5.0, p99=5.0, mean=1.0, searched=40.0)

@@ -13,7 +13,6 @@ from agecompact.models import c3ae, mobilenetv3, registry, ssrnet
 from agecompact.weights import checkpoints
 from export import pipeline, targets, to_onnx
 from parity_tests.results import Result
-from tests.marks import by_model
 from tests.parity_tests.editing import Edit, in_onnx, unchanged
 from tests.parity_tests.output_faults import Step, at_least, at_most, bump, onnx_output
 from tests.support import CopyBuild, verdicts_on
@@ -34,7 +33,13 @@ def convert_and_check(weights: Path, folder: Path, edit: Edit = unchanged) -> Re
     return result
 
 
-@pytest.mark.parametrize("model_id", by_model("ssrnet", "c3ae-plain", "c3ae", "mobileagenet"))
+@pytest.mark.parametrize(
+    "model_id",
+    [
+        "ssrnet",
+        *(pytest.param(m, marks=pytest.mark.slow) for m in ("c3ae-plain", "c3ae", "mobileagenet")),
+    ],
+)
 def test_torchs_bn_epsilon_instead_of_keras_fails_with_the_released_weights(
     model_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -50,13 +55,12 @@ def test_torchs_bn_epsilon_instead_of_keras_fails_with_the_released_weights(
 
 @pytest.mark.parametrize(
     ("model_id", "steps"),
-    by_model(
-        ("ssrnet", at_least(20.0)),
-        ("ssrnet", at_most(95.0)),
-        ("c3ae", bump(40.0, 45.0, 2.0)),
-        ("ssrnet-gender", at_most(0.75)),
-    ),
-    ids=["lowest ages", "highest ages", "a few ages", "highest scores"],
+    [
+        pytest.param("ssrnet", at_least(20.0), id="lowest ages"),
+        pytest.param("ssrnet", at_most(95.0), id="highest ages", marks=pytest.mark.slow),
+        pytest.param("c3ae", bump(40.0, 45.0, 2.0), id="a few ages", marks=pytest.mark.slow),
+        pytest.param("ssrnet-gender", at_most(0.75), id="highest scores", marks=pytest.mark.slow),
+    ],
 )
 def test_a_fault_that_only_other_faces_show_fails_with_the_released_weights(
     model_id: str, steps: Sequence[Step], tmp_path: Path
@@ -69,6 +73,7 @@ def test_a_fault_that_only_other_faces_show_fails_with_the_released_weights(
     assert result.max_error < result.tolerance.max
 
 
+@pytest.mark.slow
 def test_dead_weights_fail_even_where_pytorch_agrees(tmp_path: Path) -> None:
     network = registry.build("c3ae-plain")
     with torch.no_grad():

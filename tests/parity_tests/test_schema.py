@@ -34,6 +34,7 @@ def test_every_field_has_a_description() -> None:
         assert all(field["description"] for field in definition["properties"].values()), name
 
 
+@pytest.mark.slow
 def test_a_real_report_conforms_and_one_with_an_unknown_field_does_not(
     copy_build: CopyBuild, validator: Any
 ) -> None:

@@ -29,6 +29,8 @@ from parity_tests.foreign import Side, check_pair
 from parity_tests.settings import CheckSettings
 from tests.support import verdicts_on
 
+pytestmark = pytest.mark.slow
+
 (_ONNX,) = targets.select(["onnx"], ["fp32"])
 
 

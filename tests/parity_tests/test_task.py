@@ -118,6 +118,7 @@ def test_another_mae_fails_although_the_outputs_pass(
     assert f"{row['artifact_mae_years']:.4f}" in printed
 
 
+@pytest.mark.slow
 def test_a_data_set_with_several_folds_is_used_whole(
     build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -137,6 +137,7 @@ def open_batch(copy_build, tmp_path):
     return build
 
 
+@pytest.mark.slow
 def test_an_open_batch_is_measured_per_face(open_batch):
     write_noise_pack(open_batch, 4, {"ssrnet_float32.onnx": _TOLERANCE_YEARS})
     measured = host.measure_build(open_batch, Settings(batches=(1, 2, 4), rounds=3))
@@ -167,6 +168,7 @@ def test_the_ratio_of_a_batch_is_per_face(records):
     assert (ratio.median, ratio.low, ratio.high) == (0.5, 0.5, 0.5)
 
 
+@pytest.mark.slow
 def test_the_command_writes_latency_json_and_keeps_what_it_did_not_measure(agecompact, copy_build):
     build = copy_build("ssrnet", "float32.onnx", "float32.tflite")
     root = build.folder.parent

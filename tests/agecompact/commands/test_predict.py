@@ -120,7 +120,9 @@ def endless(build_of, tmp_path):
     return hostile.endless_onnx(source, tmp_path / "endless.onnx")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_an_interrupt_ends_it_while_a_model_hangs(endless, photo, number):
     command = [sys.executable, "-m", "agecompact", "predict", str(photo), "--artifact"]
     with subprocess.Popen([*command, str(endless)], stderr=subprocess.PIPE, text=True) as process:

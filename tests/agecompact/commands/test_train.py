@@ -243,6 +243,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_a_killed_training_resumes_to_the_same_result(tiny_utkface: Path, tmp_path: Path) -> None:
     chosen = ["--recipe", "ssrnet", "--data", tiny_utkface, "--epochs", 4, "--set", "batch=8"]
     chosen += ["--set", "ema=0.9", "--set", "keep='best'"]

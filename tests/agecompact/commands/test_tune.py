@@ -114,6 +114,7 @@ def test_a_gender_model_is_searched_for_accuracy(tiny_utkface: Path, tmp_path: P
     assert 0 <= record["best"]["value"] <= 1
 
 
+@pytest.mark.slow
 def test_two_workers_share_a_study(tiny_utkface: Path, tmp_path: Path) -> None:
     count = 3
     workers = [_worker(tiny_utkface, tmp_path, "--epochs", 1, "--trials", count) for _ in "ab"]
@@ -128,6 +129,7 @@ def test_two_workers_share_a_study(tiny_utkface: Path, tmp_path: Path) -> None:
     assert {state for _, state in rows} <= {"COMPLETE", "PRUNED"}
 
 
+@pytest.mark.slow
 def test_a_killed_workers_trial_resumes_after_its_last_epoch(
     tiny_utkface: Path, tmp_path: Path
 ) -> None:

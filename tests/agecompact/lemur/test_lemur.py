@@ -71,7 +71,7 @@ def test_without_agecompact_it_predicts_as_our_network(model_id: str, tmp_path: 
     assert exchanged != pytest.approx(expected, abs=rounding)
 
 
-@pytest.mark.parametrize("model_id", MODELS)
+@pytest.mark.parametrize("model_id", by_model(*MODELS))
 def test_its_trained_weights_load_into_our_network(model_id: str, tmp_path: Path) -> None:
     weights, net = weights_of(model_id), net_of(model_id, tmp_path)
     net.load_state_dict(dict(weights.state))
@@ -90,7 +90,7 @@ def test_its_trained_weights_load_into_our_network(model_id: str, tmp_path: Path
     assert ours(weights.network(), weights.contract, image) != pytest.approx(predicted, abs=1e-3)
 
 
-@pytest.mark.parametrize("model_id", MODELS)
+@pytest.mark.parametrize("model_id", by_model(*MODELS))
 def test_training_changes_the_weights_and_keeps_them_finite(model_id: str, tmp_path: Path) -> None:
     net = net_of(model_id, tmp_path)
     before = {name: value.clone() for name, value in net.state_dict().items()}
@@ -103,7 +103,7 @@ def test_training_changes_the_weights_and_keeps_them_finite(model_id: str, tmp_p
     assert len(still) < 0.3 * len(list(net.parameters())), still
 
 
-@pytest.mark.parametrize("model_id", [m for m in MODELS if m != "mobileagenet"])
+@pytest.mark.parametrize("model_id", by_model(*(m for m in MODELS if m != "mobileagenet")))
 def test_training_lowers_its_loss(model_id: str, tmp_path: Path) -> None:
     net = net_of(model_id, tmp_path)
     net.train_setup(PRM)
@@ -134,7 +134,7 @@ class _Recorder(dict[str, float]):
         return super().__contains__(key)
 
 
-@pytest.mark.parametrize("model_id", MODELS)
+@pytest.mark.parametrize("model_id", by_model(*MODELS))
 def test_the_supported_hyperparameters_are_those_it_reads(model_id: str, tmp_path: Path) -> None:
     module = module_of(model_id)
     loaded = run(module, tmp_path)
@@ -153,14 +153,14 @@ def test_the_supported_hyperparameters_are_those_it_reads(model_id: str, tmp_pat
             loaded.Net((4, 3, 64, 64), (1,), fewer, CPU).train_setup(fewer)
 
 
-@pytest.mark.parametrize("model_id", MODELS)
+@pytest.mark.parametrize("model_id", by_model(*MODELS))
 def test_lemur_sets_the_dropout(model_id: str, tmp_path: Path) -> None:
     loaded = run(module_of(model_id), tmp_path)
     net = loaded.Net((4, 3, 64, 64), (1,), {**PRM, "dropout": 0.41}, CPU)
     assert 0.41 in {m.p for m in net.modules() if isinstance(m, nn.Dropout)}
 
 
-@pytest.mark.parametrize("model_id", MODELS)
+@pytest.mark.parametrize("model_id", by_model(*MODELS))
 def test_it_meets_the_published_interface(model_id: str, tmp_path: Path) -> None:
     module = module_of(model_id)
     # LEMUR splits a configuration into task, data set, metric and model at underscores.
@@ -188,7 +188,7 @@ def test_it_meets_the_published_interface(model_id: str, tmp_path: Path) -> None
     assert torch.isfinite(net.criterion(net(images), labels))
 
 
-@pytest.mark.parametrize("model_id", MODELS)
+@pytest.mark.parametrize("model_id", by_model(*MODELS))
 def test_the_source_is_complete_and_binds_every_name_once(model_id: str, tmp_path: Path) -> None:
     module = module_of(model_id)
     assert not re.search(r"^\s*(from|import) agecompact", module.source, re.MULTILINE)
@@ -208,7 +208,7 @@ def test_the_source_is_complete_and_binds_every_name_once(model_id: str, tmp_pat
 
 
 # An SSR-Net has no start to set, so its first output may be anything.
-@pytest.mark.parametrize("model_id", [m for m in MODELS if not m.startswith("ssrnet")])
+@pytest.mark.parametrize("model_id", by_model(*(m for m in MODELS if not m.startswith("ssrnet"))))
 def test_untrained_it_starts_at_human_ages(model_id: str, tmp_path: Path) -> None:
     with torch.no_grad():
         assert 0 < float(net_of(model_id, tmp_path).eval()(as_lemur_loads(chip(64)))) < 110

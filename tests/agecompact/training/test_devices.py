@@ -67,6 +67,7 @@ def _arguments(data: Path, out: Path, parts: int) -> list[object]:
 _WITHOUT_EFFECT = {f"trunk.{index}.conv.bias" for index in (1, 2, 3)}
 
 
+@pytest.mark.slow
 # Two processes cannot share three parts: they take four, and add them in another order. Statistics
 # of two faces each are noise, and so are validations with them.
 @pytest.mark.parametrize(

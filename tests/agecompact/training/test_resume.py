@@ -82,7 +82,14 @@ _RESUMED: dict[str, tuple[str, dict[str, Any], int]] = {
 }
 
 
-@pytest.mark.parametrize("case", _RESUMED)
+# Each of the others takes seconds, and adds one more thing to resume.
+_FAST = ("plain", "moving average", "inside the second stage")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(c, marks=[] if c in _FAST else [pytest.mark.slow]) for c in _RESUMED],
+)
 def test_a_resumed_training_ends_as_an_uninterrupted_one(
     case: str, split: Split, tmp_path: Path
 ) -> None:

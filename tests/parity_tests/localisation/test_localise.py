@@ -154,8 +154,8 @@ def test_weights_cast_before_folding_overflow(format_: str, tmp_path: Path) -> N
 def test_a_wrong_contract_is_located_at_the_input(
     change: dict[str, Any], cause: str, evidence: str, build_of: BuildOf
 ) -> None:
-    build = build_of("c3ae-plain")
-    path = build.folder / "c3ae-plain_float32.tflite"
+    build = build_of("ssrnet")
+    path = build.folder / "ssrnet_float32.tflite"
     contract = replace(read_metadata(path).contract, **change)
     origin = localised(traced(path, contract), reference_run(build.weights)).origin
     assert origin is not None
@@ -183,6 +183,7 @@ def test_a_correct_conversion_has_no_origin(model_id: str, file: str, build_of: 
     assert found.rows[-1].tensor == run.traces[0][-1].output
 
 
+@pytest.mark.slow
 def test_one_sample_separates_a_linears_weights_from_its_bias(
     build_of: BuildOf, tmp_path: Path
 ) -> None:
@@ -193,6 +194,7 @@ def test_one_sample_separates_a_linears_weights_from_its_bias(
     assert_located(found, fault)
 
 
+@pytest.mark.slow
 def test_without_the_network_only_great_errors_are_reported(
     build_of: BuildOf, tmp_path: Path
 ) -> None:

@@ -84,6 +84,7 @@ def test_an_image_as_integers_is_not_compared() -> None:
     assert localised(mine, theirs)[1].candidate_tensor == "y"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "file", ["float32.onnx", "float32.tflite", "float16.tflite", "float32.mlpackage"]
 )
@@ -97,7 +98,7 @@ def test_traces_contain_the_weights_of_every_affine_op(file: str, build_of: Buil
 
 
 def test_constants_survive_the_way_from_the_worker_process(build_of: BuildOf) -> None:
-    path = build_of("c3ae-plain").folder / "c3ae-plain_float32.onnx"
+    path = build_of("ssrnet").folder / "ssrnet_float32.onnx"
     here = traced(path)[0]
     inputs = {s.output: s.value for s in here if s.op == "input"}
     with RuntimeProcess(path, RUNTIMES["onnxruntime"]) as process:
