@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -13,15 +14,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
+from agecompact import isolation
 from agecompact.artifacts import manifest
 from agecompact.errors import AgecompactError
 from agecompact.files import user_cache
 from agecompact.formats import TARGETS
+from agecompact.imports import resolve
+from agecompact.serialization import unstructure
 from export import pipeline
 from tests import reused_workers
 from tests.support import REPOSITORY, Agecompact, BuildOf, CopyBuild, random_weights
@@ -191,3 +196,13 @@ def tiny_utkface(tmp_path_factory: pytest.TempPathFactory) -> Path:
         chip = random.integers(0, 20, (64, 64, 3)) + 2 * age
         cv2.imwrite(str(folder / f"{age}_{gender}_0_{i:017}.jpg"), chip)
     return folder
+
+
+@pytest.fixture
+def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reads pickles without the start of a process, which takes seconds."""
+
+    def call(reference: str, *arguments: Any, **_: float) -> Any:
+        return json.loads(json.dumps(unstructure(resolve(reference)(*map(str, arguments)))))
+
+    monkeypatch.setattr(isolation, "call", call)

@@ -112,6 +112,7 @@ def test_its_artefact_passes_and_a_fault_fails_in_years(
     assert bad["max_error"] == pytest.approx(2.0, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_source_whose_float32_loses_the_digits_fails(
     file: Path, agecompact: Agecompact, tmp_path: Path
 ) -> None:

@@ -120,7 +120,13 @@ FOREIGN = {
 WRITERS = {"onnx": write_onnx, "tflite": write_tflite}
 
 
-@pytest.mark.parametrize("kind", FOREIGN)
+# One of each format and dtype; each takes seconds.
+_FAST = ("TFLite", "batch of 4", "half precision", "quantised TFLite", "levels")
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(k, marks=[] if k in _FAST else [pytest.mark.slow]) for k in FOREIGN]
+)
 def test_a_foreign_file_passes_and_a_wrong_one_is_off_by_its_error(kind: str, pair: Pair) -> None:
     network, suffix, rounding = FOREIGN[kind]
     if suffix == "tflite":

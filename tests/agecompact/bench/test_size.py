@@ -33,8 +33,9 @@ def test_the_parts_of_every_file_add_up_to_its_size(build_of):
 def test_weights_take_the_bytes_of_the_precision(build_of):
     build = build_of("ssrnet")
     folded = build.manifest.folded_parameters
+    artifacts = _described(build)
     for entry in build.manifest.artifacts:
-        _, artifact = _described(build)[entry.file]
+        _, artifact = artifacts[entry.file]
         bytes_each = {"float32": 4, "float16": 2}[entry.precision]
         assert artifact.size.bound_bytes == folded * bytes_each
         # float16 files keep 2 % of the weights, and what reads the input, in float32.

@@ -66,6 +66,7 @@ def _started(backbone: object, model_id: str = "mobileagenet") -> tuple[nn.Modul
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.usefixtures("_in_this_process")
 def test_torchvisions_state_dict_fills_the_trunk(
     suffix: str, published: dict[str, Tensor], tmp_path: Path
 ) -> None:
@@ -80,6 +81,7 @@ def test_torchvisions_state_dict_fills_the_trunk(
         assert 35 < network.eval()(torch.zeros(1, 3, 64, 64)).item() < 45
 
 
+@pytest.mark.usefixtures("_in_this_process")
 def test_state_dicts_without_batch_counters_load(
     published: dict[str, Tensor], tmp_path: Path
 ) -> None:
@@ -88,6 +90,7 @@ def test_state_dicts_without_batch_counters_load(
     assert torch.equal(network.state_dict()["features.0.0.weight"], old["features.0.0.weight"])
 
 
+@pytest.mark.usefixtures("_in_this_process")
 def test_efficientnet_lite_takes_its_published_names(tmp_path: Path) -> None:
     torch.manual_seed(8)
     donor = registry.build("efficientnet-lite0").state_dict()
@@ -122,6 +125,7 @@ _KEY = "features.3.block.0.0.weight"
         (lambda state: [state[_KEY]], "it holds a list, not tensors by name"),
     ],
 )
+@pytest.mark.usefixtures("_in_this_process")
 def test_an_unsuitable_state_dict_is_refused(
     damaged: Callable[[dict[str, Tensor]], object],
     message: str,
