@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from agecompact import __version__
 from agecompact.artifacts import metadata, onnx_source
-from agecompact.contract import Contract, Output, Reading
+from agecompact.artifacts.texts import texts_of
+from agecompact.contract import Contract
 from agecompact.errors import ConversionError
 from agecompact.formats import FORMATS, PRECISIONS, Target
 from agecompact.models import registry
@@ -33,7 +34,6 @@ _TOOLS = ("torch", "coremltools")
 # Explicit, because for iOS 16 and newer coremltools would make inputs and outputs float16, whose
 # steps above 64 years are 0.0625.
 _FLOAT = np.float32
-_LICENCE = "Code: Apache-2.0."
 
 # The `compute_precision` of coremltools for each precision.
 _COMPUTE: Mapping[str, Callable[[Any], Any]] = {
@@ -131,27 +131,12 @@ def _describe(model: Any, described: metadata.ArtifactMetadata) -> None:
     spec = registry.get(described.model)
     units = ", ".join(dict.fromkeys(output.unit for output in contract.outputs))
     model.short_description = f"{spec.title}, {described.precision}: {units} of a face."
+    texts = texts_of(described)
     model.author = spec.source
-    model.license = " ".join(part for part in (_LICENCE, described.terms) if part)
+    model.license = texts.licence
     model.version = __version__
     model.user_defined_metadata[metadata.KEY] = described.to_json()
-    low, high = contract.value_range
-    for crop in contract.crops:
-        model.input_description[crop.name] = (
-            f"{crop.name} crop, {contract.height}x{contract.width}, {contract.color_order}, "
-            f"{low:g}..{high:g}, then (x - {list(contract.mean)}) / {list(contract.std)}"
-        )
-    for output in contract.outputs:
-        model.output_description[output.name] = _output_text(output)
-
-
-def _output_text(output: Output) -> str:
-    text = output.unit
-    if output.minimum is not None and output.maximum is not None:
-        text += f", {output.minimum:g}..{output.maximum:g}"
-    if output.reading != Reading():
-        reading = output.reading
-        text += f", the {reading.kind} times {reading.scale:g} plus {reading.offset:g}"
-    if output.labels:
-        text += f", of {', '.join(output.labels)}"
-    return text
+    for name, text in texts.inputs.items():
+        model.input_description[name] = text
+    for name, text in texts.outputs.items():
+        model.output_description[name] = text

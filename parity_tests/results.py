@@ -42,6 +42,7 @@ KINDS: Mapping[str, str] = {
     "not-finite": "an output is NaN or infinite",
     "degenerate": "the answer is the same for every face",
     "mismatch": "the outputs differ from the reference's by more than the tolerance",
+    "batch": "in a batch, an image gets another answer than alone",
     "task": "its error on labelled faces differs from the reference's",
     "weights": "its outputs pass, but its weights are not the ones it was converted from",
     "regression": "it passes, but its error has grown since the baseline",

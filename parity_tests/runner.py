@@ -80,6 +80,24 @@ class ModelRunner:
             raise Failure("not-finite", reason, sample)
         return outputs
 
+    def outputs_together(self, samples: Sequence[Sample]) -> Outputs:
+        """The matrix of its outputs for images in one call, which may be NaN or infinite.
+
+        Raises:
+            Failure: The runtime fails, crashes or hangs, or an output has not a row for each image.
+        """
+        tensors = [self.tensors(sample) for sample in samples]
+        call = {n: np.concatenate([t[n] for t in tensors])[np.newaxis] for n in tensors[0]}
+        with self._lock, runtime_failures():
+            outputs = self._process.infer(call)
+        numbers = {}
+        for name, found in outputs.items():
+            if found.shape[1:2] != (len(samples),):
+                shape = f"shape {found.shape[1:]} for a batch of {len(samples)}"
+                raise Failure("shapes", f"output '{name}' has {shape}")
+            numbers[name] = self._real(name, found[0, :, np.newaxis])
+        return matrix(values_of(numbers, self.contract, len(samples)), self.contract)
+
     def values(self, samples: Sequence[Sample]) -> dict[str, npt.NDArray[np.float64]]:
         """What it writes for images, by output name, `(samples, size)`.
 
@@ -181,6 +199,9 @@ class ModelRunner:
                 rows = f"its batch is frozen at {self._rows}"
                 raise Failure("shapes", f"output '{name}' has shape {shape}, and {rows}")
             found = found.reshape(-1, 1, *shape[1:])[:count]
+        return self._real(name, found)
+
+    def _real(self, name: str, found: Array) -> Array:
         quantization = self._ports[name].quantization
         return found if quantization is None else quantization.real(found)
 

@@ -45,7 +45,7 @@ def test_its_outputs_are_finite_and_vary(result: Result) -> None:
 
 
 def test_its_outputs_match_pytorchs(result: Result) -> None:
-    _has_no_failure(result, "mismatch", "task")
+    _has_no_failure(result, "mismatch", "task", "batch")
 
 
 def test_it_is_the_file_that_was_built(result: Result) -> None:

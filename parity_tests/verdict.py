@@ -10,6 +10,7 @@ from pathlib import Path
 from agecompact.artifacts.confined import sha256_of
 from agecompact.artifacts.manifest import Build, Entry, NotMade
 from agecompact.artifacts.provenance import differences
+from agecompact.artifacts.texts import texts_of
 from agecompact.bench.size import read_parts
 from agecompact.contract import Contract, Output
 from agecompact.errors import AgecompactError, UsageError
@@ -18,6 +19,7 @@ from agecompact.isolation import IsolationFailure, call
 from agecompact.runtimes.channel import MEMORY_BYTES
 from agecompact.runtimes.process import RuntimeProcess
 from agecompact.serialization import structure
+from parity_tests.batching import check_batch
 from parity_tests.comparing import compare, failed, gates_of
 from parity_tests.interface import check_declared
 from parity_tests.reference import Reference
@@ -31,6 +33,8 @@ from parity_tests.weights import WEIGHTS_FORMAT, Given, WeightFault
 _LEAST_SAVING = 0.95
 # Weights of fewer bits are compressed, so the package does not contain the network's own.
 _LEAST_FLOAT_BITS = 16
+# Its files have texts for people, which Xcode shows.
+_TEXTS_FORMAT = "coreml"
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,11 @@ def check(
             runner = ModelRunner(process, contract)
             result = replace(result, runtime_version=runner.opened.version)
             results = compare(result, runner, reference, settings)
-        if all(each.status == "passed" for each in results):
+            if candidate.entry.batch is None and _pass(results):
+                results = check_batch(results, runner, reference)
+            if candidate.entry.format == _TEXTS_FORMAT and _pass(results):
+                _check_texts(process)
+        if _pass(results):
             try:
                 _check_weights(candidate, reference, settings)
                 if result.sha256 != candidate.entry.sha256:
@@ -103,6 +111,10 @@ def check(
     except Failure as failure:
         results = (failed(result, failure),)
     return timed(results, started)
+
+
+def _pass(results: Iterable[Result]) -> bool:
+    return all(each.status == "passed" for each in results)
 
 
 def not_made(build: Build, settings: CheckSettings) -> tuple[Result, ...]:
@@ -178,6 +190,22 @@ def _contract(candidate: Candidate, process: RuntimeProcess) -> Contract:
     if found := differences(described, candidate.build.manifest, candidate.entry):
         raise Failure("metadata", "; ".join(found))
     return described.contract
+
+
+def _check_texts(process: RuntimeProcess) -> None:
+    """Rejects a package that says one thing to people and another to programs.
+
+    It may leave out what its inputs and outputs are, but not the terms of its weights.
+    """
+    with runtime_failures():
+        texts, shown = texts_of(process.metadata()), process.describe()
+    if shown["licence"] != texts.licence:
+        raise Failure("metadata", f"its licence is '{shown['licence']}', not '{texts.licence}'")
+    for side, wanted in (("inputs", texts.inputs), ("outputs", texts.outputs)):
+        for name, found in shown[side].items():
+            if found["description"] not in ("", wanted[name]):
+                said = f"'{found['description']}', not '{wanted[name]}'"
+                raise Failure("metadata", f"its text for '{name}' is {said}")
 
 
 def _check_declared(candidate: Candidate, process: RuntimeProcess, contract: Contract) -> None:

@@ -358,11 +358,20 @@ def _main_ops(graph: Graph, index: int, stops: Indices) -> int:
 
 
 def _folded(graph: Graph, other: Graph) -> set[int]:
-    """Convolutions read only by a batch norm, if the other graph has no batch norms."""
-    if any(other.kind(i) == NORM for i in range(len(other))):
+    """Convolutions read only by a batch norm, if the other graph has no batch norms after any.
+
+    One that an image goes through normalises the image.
+    """
+    if any(other.kind(i) == NORM and _follows_affine(other, i) for i in range(len(other))):
         return set()
     return {
         index
         for index, readers in enumerate(graph.readers)
         if graph.kind(index) == AFFINE and [graph.kind(i) for i in readers] == [NORM]
     }
+
+
+def _follows_affine(graph: Graph, index: int) -> bool:
+    """Whether a step depends on a convolution or a Linear."""
+    bits = graph.ancestors[index]
+    return any(bits >> i & 1 and graph.kind(i) == AFFINE for i in range(index))

@@ -112,7 +112,7 @@ def shape(context: FaultContext) -> Diagnosis | None:
     if context.candidate is not None:
         return None
     mine = context.reference.shape[1:]
-    hint = " (ceil mode?)" if context.kind == POOL else ""
+    hint = " (ceil mode, or padding?)" if context.kind == POOL else ""
     return Diagnosis("shape", f"{context.candidate_shape}, not {mine}{hint}")
 
 

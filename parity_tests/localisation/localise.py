@@ -15,10 +15,11 @@ import numpy as np
 
 from agecompact.runtimes.base import Trace
 from parity_tests.localisation.comparison import Comparison, Known
-from parity_tests.localisation.context import Diagnosis
+from parity_tests.localisation.context import Diagnosis, FaultContext
 from parity_tests.localisation.diagnose import diagnose
 from parity_tests.localisation.graph import Graph
-from parity_tests.localisation.origin import passed_on
+from parity_tests.localisation.observations import CAUSES as OBSERVATIONS
+from parity_tests.localisation.origin import passed_on, readers_of
 from parity_tests.localisation.report import (
     FaultOrigin,
     Localisation,
@@ -27,6 +28,8 @@ from parity_tests.localisation.report import (
 )
 
 _NOTHING_KNOWN = Known()
+# An op that adds this many times what rounding costs is looked at; chance is a factor of two.
+_FAINT = 3.0
 
 
 def localise(
@@ -50,7 +53,7 @@ def localise(
     rows = [compared.row(kept[i], ratios[i], before[i]) for i in kept]
     effective = passed_on(ratios, compared.reads)
     undone = {row.tensor for i, row in zip(kept, rows, strict=True) if i not in effective}
-    found = compared.origin()
+    found = compared.origin() or _explained(compared)
     if found is None:
         most = _greatest_increase(rows, undone)
         return Localisation(precision, tuple(rows), None, most, _no_origin(rows[most]))
@@ -76,6 +79,25 @@ def localise(
     return Localisation(precision, tuple(rows), origin, most, summary_of(origin))
 
 
+def _explained(compared: Comparison) -> tuple[int, FaultContext] | None:
+    """An op that adds little more than rounding may, if a cause predicts what it adds.
+
+    In half precision, rounding costs so much that a constant which is 1 % off is no jump, and that
+    a division by a rounded number hides a wrong numerator.
+    """
+    ratios, readers = compared.ratios, readers_of(compared.reads)
+    for index, ratio in ratios.items():
+        faint = ratio > _FAINT * max(compared.ratios_before[index], 1.0) and np.isfinite(ratio)
+        # An error that no reader has was undone, by a bias that was moved, say.
+        felt = not readers[index] or any(ratios[reader] > _FAINT for reader in readers[index])
+        if faint and felt:
+            context = compared.context(index)
+            found = diagnose(context)
+            if found is not None and found.cause not in OBSERVATIONS:
+                return index, context
+    return None
+
+
 def _greatest_increase(rows: Sequence[TensorComparison], undone: set[str]) -> int:
     """The row whose op adds the most to its inputs' error, if that error is not undone."""
     added = [r.ratio / max(r.inputs_ratio, 1.0) * (r.tensor not in undone) for r in rows]
@@ -88,7 +110,7 @@ def _place(scope: str, op: str) -> str:
 
 def _no_origin(row: TensorComparison) -> str:
     return (
-        "no single op is to blame: none adds more than kernels may lose by rounding; "
+        "no single op stands out from rounding, and no known cause explains what one adds; "
         f"{_place(row.scope, row.op)} adds the most, its error is {row.ratio:.1f} times that of "
         "rounding"
     )

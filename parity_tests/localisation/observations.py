@@ -57,13 +57,18 @@ def clipped(context: FaultContext) -> Iterator[Hypothesis]:
     if got is None or not _enough(context, 2):
         return
     low, high = float(got.min()), float(got.max())
-    above, below = context.reference > high, context.reference < low
+    # The greatest value of all differs by its rounding, which is no clip.
+    slack = _AGREES * context.rounding
+    above, below = context.reference > high + slack, context.reference < low - slack
     outside = above | below
     if not outside.mean() > 1e-3 or outside.all():
         return
     cause = "quantisation clipped range" if "[" in context.candidate_op else "clipped"
     evidence = f"clipped to {_bounds(low, high, below, above)}: {outside.mean():.1%} of the values"
-    yield Hypothesis(cause, evidence, np.clip(context.reference, low, high), fitted=2)
+    made = np.clip(
+        context.reference, low if below.any() else -np.inf, high if above.any() else np.inf
+    )
+    yield Hypothesis(cause, evidence, made, fitted=2)
 
 
 def _bounds(low: float, high: float, below: Flags, above: Flags) -> str:

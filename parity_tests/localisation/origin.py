@@ -25,7 +25,8 @@ _PASSED_ON = 1 / 16
 Reads = Mapping[int, Sequence[int]]
 
 
-def _readers(reads: Reads) -> dict[int, list[int]]:
+def readers_of(reads: Reads) -> dict[int, list[int]]:
+    """For each tensor, those that read it."""
     readers: dict[int, list[int]] = {index: [] for index in reads}
     for index, sources in reads.items():
         for source in sources:
@@ -42,7 +43,7 @@ def passed_on(ratios: Mapping[int, float], reads: Reads) -> set[int]:
     """
     return {
         index
-        for index, after in _readers(reads).items()
+        for index, after in readers_of(reads).items()
         if not after or any(ratios[i] >= min(ratios[index] * _PASSED_ON, _LOST) for i in after)
     }
 
@@ -59,7 +60,7 @@ def find_origin(ratios: Mapping[int, float], reads: Reads) -> int | None:
         ratios: As in `passed_on`.
         reads: As in `passed_on`.
     """
-    effective, readers = passed_on(ratios, reads), _readers(reads)
+    effective, readers = passed_on(ratios, reads), readers_of(reads)
     # The greatest error that each tensor's error reaches, its own included.
     reached: dict[int, float] = {}
     for index in reversed(list(reads)):

@@ -16,10 +16,6 @@ from agecompact.models import project
 from tests.own.projects import OWN, write
 from tests.support import Agecompact
 
-# Formats of which the test makes files. Others than ONNX take half a minute each.
-FORMATS = {"heads": ("onnx", "tflite", "coreml"), "grey": ("onnx", "coreml")}
-USUAL = ("onnx",)
-
 
 def with_wrong_bias(path: Path) -> None:
     """Changes one value of the head: what is added to all, a softmax ignores."""
@@ -54,10 +50,8 @@ def test_it_passes_parity_and_a_fault_fails_in_its_unit(
     name: str, agecompact: Agecompact, tmp_path: Path
 ) -> None:
     file = write(tmp_path, name)
-    formats = FORMATS.get(name, USUAL)
-    wanted = [word for each in formats for word in ("--format", each)]
     out = tmp_path / "build"
-    done = agecompact("export", file, *wanted, "--out", out)
+    done = agecompact("export", file, "--out", out)
     assert done.returncode == 0, done.stderr
     environment = {project.VARIABLE: str(file)}
     passed = parity(agecompact, out, environment)

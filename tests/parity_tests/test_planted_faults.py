@@ -151,6 +151,17 @@ def other_source(content: bytes) -> bytes:
     return content[:at] + b"0" * 64 + content[at + 64 :]
 
 
+def other_licence(specification: Any) -> None:
+    specification.description.metadata.license = "MIT"
+
+
+def other_text(specification: Any) -> None:
+    """Xcode says RGB, and the contract BGR."""
+    (face,) = specification.description.input
+    assert "BGR" in face.shortDescription
+    face.shortDescription = face.shortDescription.replace("BGR", "RGB")
+
+
 BGR_AS_RGB = replaced('"color_order":"BGR"', '"color_order":"RGB"')
 RGB_AS_BGR = replaced('"color_order":"RGB"', '"color_order":"BGR"')
 TEXT = in_bytes(lambda _: b"no model\n")
@@ -200,6 +211,8 @@ FAULTS: dict[tuple[str, str, str], tuple[Edit, str]] = {
     ("ssrnet", "mlpackage", "weights-bit"): (in_largest_blob(flip_a_bit), "weights"),
     ("ssrnet", "mlpackage", "no-such-op"): (in_mlpackage(unknown_mil_op), "load"),
     ("ssrnet", "mlpackage", "colours-in-contract"): (BGR_AS_RGB, "mismatch"),
+    ("ssrnet", "mlpackage", "licence"): (in_mlpackage(other_licence), "metadata"),
+    ("ssrnet", "mlpackage", "text-for-people"): (in_mlpackage(other_text), "metadata"),
     ("ssrnet", "mlpackage", "pool"): (in_mlpackage(other_pool), "mismatch"),
     ("c3ae", "onnx", "none"): (unchanged, ""),
     ("c3ae", "onnx", "crops-in-graph"): (swap_inputs("outer", "inner"), "mismatch"),

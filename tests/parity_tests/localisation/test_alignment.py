@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -132,3 +134,16 @@ def test_rows_and_columns_are_never_swapped() -> None:
         np.array_equal(view.of_candidate(turned), square)
         for view in views((1, 3, 4, 4), (1, 3, 4, 4))
     )
+
+
+def test_a_batch_norm_that_normalises_the_image_leaves_the_others_folded() -> None:
+    """Core ML's image inputs go through one; it is no counterpart of a convolution."""
+    first, *others = converted()
+    image = nhwc(MAPS) * 255
+    norm = step("batch_norm", "normalised", "image", first.value)
+    renamed = [
+        replace(s, inputs=tuple("normalised" if i == "in" else i for i in s.inputs)) for s in others
+    ]
+    pairs = found((step("input", "image", "", image), norm, *renamed))
+    assert pairs["bn"] == "c"
+    assert "conv" not in pairs

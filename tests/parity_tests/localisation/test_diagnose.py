@@ -201,6 +201,15 @@ def test_a_clip_is_reported_with_the_bounds_that_act(low: float, high: float, sa
     assert found.evidence.startswith(f"clipped to {said}: ")
 
 
+def test_the_rounding_of_the_greatest_value_is_no_bound() -> None:
+    """A float16 file's smallest answer is 0.0001 above PyTorch's; only the highest are clipped."""
+    got = np.minimum(MAPS, 1.2)
+    got[got == got.min()] += 1e-7
+    found = diagnose(context("add", "add", MAPS, MAPS, got))
+    assert found is not None
+    assert found.evidence.startswith("clipped to at most 1.2: ")
+
+
 def test_one_value_tells_no_factor_from_a_shift() -> None:
     right, got = np.full((1, 1, 1), 40.0), np.full((1, 1, 1), 39.0)
     assert diagnose(context("mul", "mul", right, right, got)) is None

@@ -29,6 +29,7 @@ from parity_tests.localisation.report import Localisation
 from parity_tests.localisation.rounding import ReferenceRun, run_reference
 from tests.marks import by_model
 from tests.parity_tests.editing import in_onnx, in_tflite
+from tests.parity_tests.faults import mil_edits
 from tests.parity_tests.localisation.faults import IN_EXPORTS, IN_FILES, Fault
 from tests.support import BuildOf, random_network
 
@@ -181,6 +182,26 @@ def test_a_correct_conversion_has_no_origin(model_id: str, file: str, build_of: 
     # Tensors of every stage were paired, and the outputs were compared.
     assert len(found.rows) > len(run.traces[0]) / 2
     assert found.rows[-1].tensor == run.traces[0][-1].output
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (mil_edits.retyped("sum_1", "reduce_max"), "reduction replaced: the values are those of"),
+        (mil_edits.immediate("var_595", lambda _: [109.0]), "constant differs: it is 109"),
+    ],
+)
+def test_a_fault_that_rounding_nearly_hides_is_located_by_its_cause(
+    edit: Callable[[Path], None], said: str, build_of: BuildOf, tmp_path: Path
+) -> None:
+    """Half precision costs this network about a percent of its answer."""
+    build = build_of("ssrnet")
+    name = "ssrnet_float16.mlpackage"
+    path = tmp_path / name
+    shutil.copytree(build.folder / name, path)
+    edit(path)
+    found = localised(traced(path), reference_run(build.weights, "float16"), "float16")
+    assert said in found.summary
 
 
 @pytest.mark.slow
