@@ -43,6 +43,10 @@ _PALETTE_ROUNDINGS = 4.0
 _WEIGHTED = frozenset({"conv", "linear", "matmul"})
 # What the converter adds to a bias it was given: the 3 of hard-sigmoid, relu6(x + 3) / 6.
 _MERGED = np.float32(3.0)
+# What coremltools stores in float16 for a number that would round to 0, with its sign: the least
+# one above 0. Larger tensors it leaves.
+_LEAST = np.float16(2**-24)
+_MOST_KEPT_FROM_ZERO = 400
 
 
 @dataclass(frozen=True)
@@ -87,10 +91,9 @@ class Given:
         names: defaultdict[str, dict[str, None]] = defaultdict(dict)
         for name, tensor in parameters.items():
             for form in (tensor, tensor + _MERGED):
-                # Values too great for float16 become infinite on both sides.
-                with np.errstate(over="ignore"):
-                    for stored_as in (form, form.astype(np.float16)):
-                        names[_hash(stored_as)][name] = None
+                half = _halved(form)
+                for stored_as in (form, half, _kept_from_zero(half, form)):
+                    names[_hash(stored_as)][name] = None
         sizes = {name: tensor.size for name, tensor in parameters.items()}
         return cls({value: tuple(known) for value, known in names.items()}, sizes)
 
@@ -152,6 +155,19 @@ def compare_given(candidate: Path, given: Given) -> tuple[WeightFault, ...]:
         if name not in found
     )
     return (*faults, *missing)
+
+
+def _halved(values: Array) -> Array:
+    # Values too great for float16 become infinite on both sides.
+    with np.errstate(over="ignore"):
+        return values.astype(np.float16)
+
+
+def _kept_from_zero(half: Array, values: Array) -> Array:
+    """Rounded values as coremltools stores them, so that an epsilon does not become 0."""
+    if half.dtype != np.float16 or half.size >= _MOST_KEPT_FROM_ZERO:
+        return half
+    return np.where((half == 0) & (values != 0), np.copysign(_LEAST, half), half)
 
 
 def _hash(values: Array) -> str:
@@ -228,9 +244,11 @@ def _differences(stored: ConstantRef, wanted: ConstantValue) -> Iterator[_Differ
     if kinds[0] != kinds[1] or value.type.shape != wanted.type.shape:
         yield "type", f"{value.type}, not {wanted.type}", value.type.elements
         return
-    # Values too great for float16 become infinite on both sides.
     with np.errstate(over="ignore"):
         cast = wanted.value.astype(value.type.dtype.numpy)
+    if not stored.compression:
+        kept = _kept_from_zero(cast, wanted.array)
+        cast = np.where(value.array == kept, kept, cast)
     yield from _CHECKS.get(stored.compression, _unknown)(stored, cast)
 
 

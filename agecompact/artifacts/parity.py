@@ -163,7 +163,7 @@ class ParityReport:
         results: One per artefact and runtime.
     """
 
-    SCHEMA_VERSION: ClassVar[int] = 3
+    SCHEMA_VERSION: ClassVar[int] = 4
 
     passed: bool
     results: tuple[Result, ...]

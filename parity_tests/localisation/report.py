@@ -12,7 +12,7 @@ from agecompact.tables import Column, Table
 from parity_tests.localisation.opkinds import INPUT
 from parity_tests.localisation.origin import VISIBLE
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _MOST_ROWS = 12
 _BEFORE = 4
@@ -161,7 +161,7 @@ def as_json(localisation: Localisation) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "precision": localisation.precision,
         "rows": rows,
-        "born_at": origin,
+        "originates_at": origin,
         "most": localisation.greatest_increase,
         "summary": localisation.summary,
     }
@@ -191,7 +191,7 @@ def table(content: Mapping[str, Any]) -> Table:
     Args:
         content: As `as_json` returns it.
     """
-    rows, origin = content["rows"], content["born_at"]
+    rows, origin = content["rows"], content["originates_at"]
     centre = content["most"] if origin is None else origin["row"]
     first = max(0, min(centre - _BEFORE, len(rows) - _MOST_ROWS))
     shown = enumerate(rows[first : first + _MOST_ROWS], first)

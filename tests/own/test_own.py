@@ -71,7 +71,7 @@ def test_it_passes_parity_and_a_fault_fails_in_its_unit(
     assert {result["artifact"] for result in broken} == {artifact.name}
     assert broken[0]["unit"] == OWN[name].unit
     assert OWN[name].unit in broken[0]["reason"]
-    assert broken[0]["localisation"]["born_at"]["scope"] == "head"
+    assert broken[0]["localisation"]["originates_at"]["scope"] == "head"
 
 
 def parity(

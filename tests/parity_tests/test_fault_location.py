@@ -33,7 +33,7 @@ def test_the_faulty_op_is_reported(copy_build: CopyBuild, tmp_path: Path) -> Non
     (result,) = check_builds([build], CheckSettings(budget=None))
     assert result.kind == "mismatch"
     assert result.localisation is not None
-    origin = result.localisation["born_at"]
+    origin = result.localisation["originates_at"]
     assert origin["suspicion"] == "weights differ"
     assert any(origin["scope"] in line for line in result.localisation["lines"])
     # parity.json keeps all of it.
@@ -66,7 +66,7 @@ def test_nan_on_one_input_is_located_on_that_input(copy_build: CopyBuild) -> Non
     assert result.kind == "not-finite"
     assert "'black'" in result.reason
     assert result.localisation is not None
-    origin = result.localisation["born_at"]
+    origin = result.localisation["originates_at"]
     assert origin["candidate_op"].startswith("Add")
     assert origin["suspicion"] == "not finite"
 
@@ -78,7 +78,7 @@ def test_a_correct_artefact_is_localised_only_on_request(copy_build: CopyBuild) 
     assert quiet.localisation is None
     (requested,) = check_builds([build], CheckSettings(budget=None, localise="always"))
     assert requested.localisation is not None
-    assert requested.localisation["born_at"] is None
+    assert requested.localisation["originates_at"] is None
 
 
 @pytest.mark.slow

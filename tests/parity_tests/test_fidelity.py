@@ -64,7 +64,7 @@ def test_the_command_writes_the_documented_json_and_junit(
     assert done.returncode == 0, done.stderr
     written = json.loads((build.folder / "parity.json").read_text())
     assert json.loads(done.stdout) == written
-    assert written["schema_version"] == 3
+    assert written["schema_version"] == 4
     assert written["passed"] is True
     statuses = {row["runtime"]: row["status"] for row in written["results"]}
     gates = {row["runtime"]: row["tolerance"]["max"] for row in written["results"]}

@@ -80,8 +80,8 @@ def test_a_wrong_foreign_file_fails_with_the_faulty_op(
     )
     assert (result.status, result.kind) == ("failed", "mismatch")
     assert result.localisation is not None
-    assert result.localisation["born_at"] is not None
-    assert "Conv" in result.localisation["born_at"]["candidate_op"]
+    assert result.localisation["originates_at"] is not None
+    assert "Conv" in result.localisation["originates_at"]["candidate_op"]
 
 
 def test_a_tflite_file_without_metadata_and_signature_passes(

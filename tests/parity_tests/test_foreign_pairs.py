@@ -311,7 +311,9 @@ def test_the_error_of_a_foreign_file_is_localised(kind: str, pair: Pair) -> None
     (result,) = pair.check(reference, candidate, settings=replace(QUICK, localise="mismatch"))
     assert result.kind == "mismatch"
     assert result.localisation is not None
-    assert result.localisation["born_at"]["candidate_op"].startswith(("MatMul", "FULLY_CONNECTED"))
+    assert result.localisation["originates_at"]["candidate_op"].startswith(
+        ("MatMul", "FULLY_CONNECTED")
+    )
 
 
 def test_the_contract_in_the_docs_is_one() -> None:

@@ -73,4 +73,4 @@ def test_an_activation_that_is_clipped_beyond_the_fixed_inputs_fails_the_check(
         assert (result.status, result.kind) == ("failed", "mismatch")
         assert "searched" in result.reason
         assert result.localisation is not None
-        assert result.localisation["born_at"]["scope"] == layer
+        assert result.localisation["originates_at"]["scope"] == layer

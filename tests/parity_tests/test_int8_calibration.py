@@ -122,7 +122,7 @@ def test_a_moving_average_fails_where_min_and_max_pass(results: dict[str, Result
 def test_the_error_originates_before_any_correct_convolution(results: dict[str, Result]) -> None:
     found = results["moving average"].localisation
     assert found is not None
-    origin = found["born_at"]
+    origin = found["originates_at"]
     assert origin is not None
     # The average image is less bright than the brightest, so the input itself is clipped: by its
     # quantiser or by the convolution that reads it.

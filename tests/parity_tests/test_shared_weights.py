@@ -109,7 +109,7 @@ def test_the_converted_file_is_off_by_years_although_the_onnx_file_is_right(harm
     assert wrong.max_error > 1
     # PyTorch stacks the crops, the file does not: the first block of a harmed crop is faulty.
     assert wrong.localisation is not None
-    origin = wrong.localisation["born_at"]
+    origin = wrong.localisation["originates_at"]
     assert origin["scope"] == "trunk.0.bn"
     assert origin["candidate_op"].startswith("CONV_2D")
     # Its filter is right, bit by bit: a bias of another layer came through an Identity.
@@ -131,7 +131,7 @@ def test_against_onnx_the_reader_of_the_first_identity_is_faulty(harmed: Build) 
     )
     assert result.kind == "mismatch"
     assert result.localisation is not None
-    origin = result.localisation["born_at"]
+    origin = result.localisation["originates_at"]
     row = result.localisation["rows"][origin["row"]]
 
     graph = onnx.load(source).graph

@@ -50,7 +50,7 @@ class Outcome:
     def origin(self) -> Any:
         """Where localisation says that the error originates; None if it does not."""
         found = self.result.localisation
-        return None if found is None else found["born_at"]
+        return None if found is None else found["originates_at"]
 
     @property
     def place(self) -> Judgement:
