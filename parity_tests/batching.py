@@ -13,7 +13,7 @@ from parity_tests.results import Failure, Result
 from parity_tests.runner import ModelRunner
 
 # A prime: rows of crops that are mixed up, or of a batch that is cut in equal pieces, then show.
-_ROWS = 7
+ROWS = 7
 
 
 def check_batch(
@@ -34,7 +34,7 @@ def check_batch(
     """
     # The answers are spread over the range, so that no two rows may be exchanged.
     order = np.argsort(reference.outputs[:, 0])
-    rows = order[np.linspace(0, len(order) - 1, _ROWS).astype(int)]
+    rows = order[np.linspace(0, len(order) - 1, ROWS).astype(int)]
     samples = [reference.samples[i] for i in rows]
     outputs = runner.outputs_together(samples)
     errors = errors_of(reference.parts, reference.outputs[rows], outputs)
@@ -45,7 +45,7 @@ def check_batch(
         # These inputs are not only the fixed ones.
         if gates is not None and not column[worst] <= gates.searched:
             reason = (
-                f"in a batch of {_ROWS}, the answer for '{samples[worst].name}' is "
+                f"in a batch of {ROWS}, the answer for '{samples[worst].name}' is "
                 f"{column[worst]:.3g} {result.unit} off, {gates.searched:g} allowed; alone it is "
                 "right"
             )

@@ -46,6 +46,7 @@ class ModelRunner:
     Attributes:
         contract: As above.
         opened: What the runtime reports about the open file.
+        takes_any_batch: Whether it declares that a call may have any number of images.
 
     Raises:
         Failure: The file cannot be opened, or its interface differs from the contract.
@@ -60,6 +61,7 @@ class ModelRunner:
         interface = self.opened.interface
         check_interface(interface, contract)
         self._ports = interface.outputs
+        self.takes_any_batch = interface.fixed_batch is None
         self._rows = interface.fixed_batch or 1
         if self._rows > _MOST_ROWS:
             reason = f"its batch is frozen at {self._rows}; {_MOST_ROWS} at most can be filled"

@@ -61,7 +61,8 @@ def test_its_inputs_and_output_match_the_contract(exported: Path) -> None:
     assert canonical_json(unstructure(contract)) in written
 
 
-@pytest.mark.parametrize("model_id", ["ssrnet", pytest.param("c3ae", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("model_id", ["ssrnet", "c3ae"])
 def test_a_dynamic_batch_equals_single_images(model_id: str, tmp_path: Path) -> None:
     weights = random_weights(tmp_path / "w.safetensors", model_id)
     chosen = targets.select(["onnx"], ["fp32"])

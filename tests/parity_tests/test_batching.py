@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from onnx import helper, numpy_helper
 from agecompact.artifacts.manifest import Build
 from agecompact.artifacts.manifest import read as read_build
 from export import pipeline, targets
+from parity_tests.foreign import Side, check_pair
+from parity_tests.settings import CheckSettings
 from tests.parity_tests.editing import edited_build, in_onnx, renamed
 from tests.support import BuildOf, verdicts_on
 
@@ -87,3 +90,33 @@ def test_an_answer_that_depends_on_the_batch_fails(
 def test_a_file_that_runs_batches_passes(dynamic: Build) -> None:
     (result,) = verdicts_on(dynamic)
     assert result.status == "passed", result.reason
+
+
+def test_a_foreign_file_is_run_in_a_batch_if_it_takes_one(dynamic: Build, tmp_path: Path) -> None:
+    settings = CheckSettings(budget=None, localise="never", float64_s=None)
+    right = dynamic.folder / FILE
+    wrong = Path(shutil.copy(right, tmp_path))
+    in_onnx(alone)(wrong)
+    (result,) = check_pair(Side(right), Side(wrong), settings)
+    assert (result.status, result.kind) == ("failed", "batch"), result.reason
+
+
+def fixed_inside(model: onnx.ModelProto) -> None:
+    """A reshape to one row, in a file whose inputs leave the batch open."""
+    name = model.graph.output[0].name
+    renamed(model, {name: "y"})
+    row = constant(model, "one row", np.array([1, 1]))
+    model.graph.node.append(helper.make_node("Reshape", ["y", row], [name]))
+
+
+def test_a_foreign_file_that_fails_in_a_batch_passes_with_a_warning(
+    dynamic: Build, tmp_path: Path
+) -> None:
+    settings = CheckSettings(budget=None, localise="never", float64_s=None)
+    right = dynamic.folder / FILE
+    other = Path(shutil.copy(right, tmp_path))
+    in_onnx(fixed_inside)(other)
+    said: list[str] = []
+    (result,) = check_pair(Side(right), Side(other), settings, noted=said.append)
+    assert result.status == "passed", result.reason
+    assert any("declares that a call may have any number" in each for each in said)

@@ -121,6 +121,7 @@ def test_an_op_without_float64_passes_and_is_named(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_reference_that_hangs_in_float64_is_cut_off(tmp_path: Path) -> None:
     value = helper.make_tensor_value_info
     body = helper.make_graph(

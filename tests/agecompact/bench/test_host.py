@@ -231,6 +231,7 @@ def test_ops_that_fell_back_are_distinguished_from_delegated_ops():
     assert placement.fallback_ops == {"ODD_OP": 1}
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_read_does_not_stop_the_others(copy_build, agecompact):
     build = copy_build("ssrnet", "float32.onnx", "float32.tflite")
     (build.folder / "ssrnet_float32.tflite").unlink()

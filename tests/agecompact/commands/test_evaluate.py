@@ -130,12 +130,14 @@ def test_the_tables_show_the_figures_of_the_record(
         assert text in result.output, text
 
 
+@pytest.mark.slow
 def test_two_runs_differ_in_seconds_only(weights: Path, data: Path) -> None:
     one, other = (measured("--weights", weights, "--data", data) for _ in range(2))
     assert one.pop("timing").keys() == other.pop("timing").keys()
     assert one == other
 
 
+@pytest.mark.slow
 def test_the_parts_make_up_the_whole(onnx_file: Path, data: Path) -> None:
     counts = {
         part: measured("--artifact", onnx_file, "--data", data, "--split", part)["evaluation"]["n"]

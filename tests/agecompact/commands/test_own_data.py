@@ -255,6 +255,7 @@ def test_the_photos_of_a_table_are_detected(tmp_path: Path) -> None:
     assert "framing: faces that the detector found 1" in result.output
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not _REAL, reason="AGECOMPACT_DATA does not name UTKFace")
 def test_real_faces_in_photos_are_found_again(tmp_path: Path) -> None:
     """Chips in larger pictures: refused as chips, framed by the detector, and by their boxes."""

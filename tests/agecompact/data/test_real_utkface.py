@@ -25,6 +25,7 @@ def surveyed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Survey, Path]:
     return survey(listing, "age", cache=cache), cache
 
 
+@pytest.mark.slow
 def test_the_split_is_the_one_that_was_trained_on(surveyed: tuple[Survey, Path]) -> None:
     found, _ = surveyed
     split = splits.split(found.faces)

@@ -87,7 +87,10 @@ def test_a_failing_runtime_is_a_failure_with_its_kind(
     assert process._channel._process.poll() is not None, "the worker still runs"
 
 
-@pytest.mark.parametrize(("action", "kind"), [(CRASHES, "crash"), (HANGS, "timeout")])
+@pytest.mark.parametrize(
+    ("action", "kind"),
+    [(CRASHES, "crash"), pytest.param(HANGS, "timeout", marks=pytest.mark.slow)],
+)
 def test_parity_reports_the_kind_of_failure(
     action: str,
     kind: str,

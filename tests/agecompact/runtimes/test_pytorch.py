@@ -15,7 +15,7 @@ from tests.support import BuildOf
 
 
 def test_float64_outputs_are_rounded_to_the_nearest_float32(build_of: BuildOf) -> None:
-    weights = build_of("c3ae-plain").weights
+    weights = build_of("ssrnet").weights
     face = np.random.default_rng(0).uniform(0, 255, (1, 3, 64, 64)).astype(np.float32)
     with torch.no_grad():
         exact = checkpoints.read(weights).network().double()(torch.from_numpy(face).double())

@@ -94,12 +94,14 @@ def names_of(change):
     return "-".join(filter(None, [*parts, change.architecture]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", WITHOUT_WIRING, ids=names_of)
 @pytest.mark.parametrize("name", ["ssrnet/age_imdb.h5", *GENDER, *C3AE])
 def test_public_files_without_architecture(name, change, public_weights, tmp_path):
     _imports_the_same(public_weights(name), FAMILIES[name], change, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", WITH_WIRING, ids=names_of)
 @pytest.mark.parametrize("name", C3AE)
 def test_public_files_with_architecture(name, change, public_weights, tmp_path):
