@@ -15,6 +15,7 @@ from agecompact.bench.files import files_opened_by, readable, reject
 from agecompact.bench.record import Record
 from agecompact.bench.validity import validated
 from agecompact.console.common import emit, json_option, progress, say, screen, show
+from agecompact.console.groups import BUILD, BUILDS
 from agecompact.errors import GateError
 from android_bench.adb import ai_benchmark
 from android_bench.adb.ai_benchmark import ACCELERATIONS
@@ -23,7 +24,7 @@ from android_bench.adb.measure import RUNTIME, measure
 from android_bench.adb.options import ALL, ENGINES, FASTEST, Options
 
 _PATH = click.Path(path_type=Path)
-_BUILD = click.argument("build", type=_PATH, default=Path("build"))
+_BUILD = click.argument("build", type=BUILD, default=BUILDS)
 _DEFAULTS = Options()
 
 
