@@ -189,6 +189,8 @@ def as_images(specification: Any) -> None:
     entries[metadata.KEY] = json.dumps(described)
     colours = model_proto().FeatureTypes__pb2.ImageFeatureType.BGR
     for feature in specification.description.input:
+        # It says how the tensor was made.
+        feature.shortDescription = ""
         image = feature.type.imageType
         image.width = image.height = 64
         image.colorSpace = colours
