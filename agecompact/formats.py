@@ -25,6 +25,7 @@ class Precision:
         stored_bits: Bits of a stored weight.
         rounding_unit: Largest relative error of one rounding, half a unit in the last place.
         arithmetic: Number type that LiteRT's CPU kernels compute in; None if unknown.
+        calibrated: Whether it is made with faces, and promises nothing for other pictures.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Precision:
     stored_bits: int
     rounding_unit: float
     arithmetic: str | None = None
+    calibrated: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class Format:
         converter: Its converter; None for the source weights.
         runtimes: Runtimes that open it. The first is the default.
         size_reader: `module:function` that measures the bytes of a file's weights and metadata.
+        on_request: Names of precisions that are made only if they are asked for: they need faces.
     """
 
     name: str
@@ -88,6 +91,12 @@ class Format:
     converter: Converter | None
     runtimes: tuple[Runtime, ...]
     size_reader: str
+    on_request: tuple[str, ...] = ()
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """Names of all its precisions."""
+        return (*self.precisions, *self.on_request)
 
 
 @dataclass(frozen=True)
@@ -109,6 +118,8 @@ PRECISIONS: Mapping[str, Precision] = {
         # LiteRT 2.3.0 converts float16 weights to float32 as it loads them, even on processors with
         # half-precision arithmetic: both files take the same number of instructions.
         Precision("float16", "fp16", 16, 2.0**-11, arithmetic="float32"),
+        # 127 steps on either side of 0.
+        Precision("int8", "int8", 8, 0.5 / 127, arithmetic="int8", calibrated=True),
     )
 }
 
@@ -155,6 +166,7 @@ _FORMATS = (
         converter=Converter("export.to_tflite:convert", "onnx", 1800),
         runtimes=(Runtime("litert", "agecompact.runtimes.litert:BACKEND", "LiteRT"),),
         size_reader="agecompact.bench.size:tflite_parts",
+        on_request=("int8",),
     ),
     Format(
         name="coreml",
@@ -191,8 +203,12 @@ RUNTIMES: Mapping[str, Runtime] = {r.name: r for f in _FORMATS for r in f.runtim
 COMPUTE_UNITS: Mapping[str, Runtime] = {
     r.compute_unit: r for r in RUNTIMES.values() if r.compute_unit is not None
 }
+# What is made by default, and what is made if it is asked for.
 TARGETS: tuple[Target, ...] = tuple(
     Target(each, PRECISIONS[name]) for each in EXPORTED.values() for name in each.precisions
+)
+REQUESTED: tuple[Target, ...] = tuple(
+    Target(each, PRECISIONS[name]) for each in EXPORTED.values() for name in each.on_request
 )
 
 

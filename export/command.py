@@ -11,10 +11,11 @@ import click
 
 from agecompact.artifacts import manifest, onnx_source
 from agecompact.console.common import emit, json_option, progress, say, screen
-from agecompact.console.groups import BUILD, BUILDS
+from agecompact.console.groups import BUILD, BUILDS, PATH
 from agecompact.console.models import model_file, named_model
 from agecompact.errors import ConversionError, GateError, UsageError
-from agecompact.formats import EXPORTED, PRECISIONS, Target
+from agecompact.faces.files import images_in
+from agecompact.formats import EXPORTED, PRECISIONS, REQUESTED, Target
 from agecompact.models import project, registry
 from agecompact.runtimes.reading import Reader
 from agecompact.serialization import unstructure
@@ -65,6 +66,12 @@ class _Chosen:
     help="Inputs of Core ML packages; images are normalised inside the graph.",
 )
 @click.option(
+    "--calibration",
+    type=PATH,
+    metavar="FOLDER",
+    help="Face chips that int8 is made with, some hundred of all ages.",
+)
+@click.option(
     "--keep-going", is_flag=True, help="If a conversion fails, make the others, then exit 4."
 )
 @json_option
@@ -77,17 +84,19 @@ def export(
     out: Path,
     dynamic_batch: bool,
     input_kind: InputKind,
+    calibration: Path | None,
     keep_going: bool,
     json_target: str | None,
 ) -> None:
     """Convert weights to ONNX, TFLite and Core ML.
 
     Writes build/<model>/ with the artefacts and manifest.json. Without --format, all formats are
-    made; without --precision, all precisions. An existing build's other artefacts are kept if they
-    come from the same weights and tools; what is removed is listed.
+    made; without --precision, all precisions that need no faces. An existing build's other
+    artefacts are kept if they come from the same weights and tools; what is removed is listed.
     """
     chosen = targets.select(formats, precisions)
     _check_input_kind(input_kind, chosen)
+    _check_calibration(calibration, chosen)
     console = screen(json_target)
     sources = _sources(models, every, weights, console)
     if not formats and any(each.weights.suffix == onnx_source.SUFFIX for each in sources):
@@ -99,7 +108,14 @@ def export(
     with progress(console, "export", len(sources) * len(formats_chosen)) as stages:
         for source in sources:
             request = pipeline.Request(
-                source.weights, chosen, out, dynamic_batch, input_kind, keep_going, source.given
+                source.weights,
+                chosen,
+                out,
+                dynamic_batch,
+                input_kind,
+                keep_going,
+                source.given,
+                calibration.absolute() if calibration else None,
             )
             written.append(pipeline.export(request, stages))
     for each in written:
@@ -120,6 +136,22 @@ def export(
             f"{len(missing)} artefacts were not made",
             why="\n     ".join(f"{each.file}: {each.reason}" for each in missing),
         )
+
+
+def _check_calibration(folder: Path | None, chosen: Sequence[Target]) -> None:
+    """Refuses int8 without faces, and faces without int8."""
+    wanted = [target for target in chosen if target in REQUESTED]
+    if wanted and folder is None:
+        raise UsageError(
+            "int8 needs faces to calibrate with",
+            why="its ranges and weights are chosen on what the network sees",
+            fix="name a folder of some hundred face chips of all ages with --calibration FOLDER",
+        )
+    if folder is None:
+        return
+    if not wanted:
+        raise UsageError("--calibration is only for int8", fix="add --precision int8")
+    images_in(folder, "--calibration")
 
 
 def _say_removed(console: Console, removed: Sequence[Removed]) -> None:

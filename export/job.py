@@ -29,6 +29,7 @@ class Job:
         source: The artefact to convert; None for the PyTorch network itself.
         dynamic_batch: Leave the batch axis of an ONNX file open (1 to 64).
         input_kind: `image` gives a Core ML package image inputs, normalised inside the graph.
+        calibration: Folder of face chips that int8 is made with; None if no int8 is wanted.
     """
 
     weights: Path
@@ -37,6 +38,7 @@ class Job:
     source: Path | None = None
     dynamic_batch: bool = False
     input_kind: InputKind = "tensor"
+    calibration: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,14 @@ class Conversion:
         opset: ONNX opset, or Core ML's specification version, as read back from the file; None for
             TFLite.
         batch: How many images each call takes; None for any number.
+        notes: What people should know of how it was done.
     """
 
     converter: str
     versions: Mapping[str, str]
     opset: int | None = None
     batch: int | None = 1
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ class Request:
         keep_going: If a conversion fails, record it in the manifest and make the others.
         given: The file that the user named, if the weights are not the released ones: the weights
             file itself, or the state dict that it was made of.
+        calibration: Folder of face chips; int8 needs one.
     """
 
     weights: Path
@@ -61,6 +62,7 @@ class Request:
     input_kind: InputKind = "tensor"
     keep_going: bool = False
     given: Path | None = None
+    calibration: Path | None = None
 
 
 def export(request: Request, stages: Stages = _SILENT) -> Published:
@@ -133,6 +135,7 @@ def _run_stages(
                 source=_source(format_, made),
                 dynamic_batch=request.dynamic_batch,
                 input_kind=request.input_kind,
+                calibration=request.calibration,
             )
             conversion = _convert(format_, job, scratch)
             for file in files:
@@ -168,7 +171,7 @@ def _run_stages(
             )
             for file, target in files.items()
         ]
-        stages.done(f"{title}: {seconds:g} s")
+        stages.done("; ".join([f"{title}: {seconds:g} s", *conversion.notes]))
     return entries, not_made
 
 

@@ -19,14 +19,14 @@ import numpy as np
 from agecompact.artifacts import metadata
 from agecompact.contract import Contract
 from agecompact.errors import ConversionError
-from agecompact.formats import FORMATS, PRECISIONS, Target
+from agecompact.formats import FORMATS, PRECISIONS, REQUESTED, Target
 from export import source as sources
+from export.flatbuffer import pack
 from export.float16 import store_half
+from export.int8.convert import to_int8
+from export.int8.faces import read_faces
 from export.job import Conversion, Job, metadata_for, versions_of
 from export.stepwise_mean import split_means
-
-# Constants in a TFLite file start at multiples of 16 bytes (schema.fbs, `Buffer.data`).
-_BUFFER_ALIGNMENT = 16
 
 _TOOLS = ("onnx2tf", "tensorflow", "ai-edge-litert")
 
@@ -34,6 +34,8 @@ _TOOLS = ("onnx2tf", "tensorflow", "ai-edge-litert")
 _STORE: Mapping[str, Callable[[Any, Any], None]] = {
     "float32": lambda model, schema: None,  # noqa: ARG005
     "float16": store_half,
+    # Made of the finished float32 file.
+    "int8": lambda model, schema: None,  # noqa: ARG005
 }
 
 
@@ -50,14 +52,21 @@ def convert(job: Job) -> Conversion:
     weights = sources.read(job.weights)
     converted = _run_onnx2tf(_of_one_image(job, job.source), job.folder / "onnx2tf")
     versions = versions_of(*_TOOLS)
+    notes = []
     for precision in job.precisions:
         target = Target(FORMATS["tflite"], PRECISIONS[precision])
         described = metadata_for(weights, target, versions, layout="NHWC")
         path = job.folder / target.file_name(weights.model_id)
-        path.write_bytes(_finish(converted, described))
+        content = _finish(converted, described)
+        if target in REQUESTED:
+            assert job.calibration is not None
+            faces = read_faces(job.calibration, weights.contract)
+            content, note = to_int8(content, faces)
+            notes.append(note)
+        path.write_bytes(content)
     shutil.rmtree(job.folder / "onnx2tf")
     shutil.rmtree(job.folder / "one_image", ignore_errors=True)
-    return Conversion("onnx2tf", versions)
+    return Conversion("onnx2tf", versions, notes=tuple(notes))
 
 
 def _of_one_image(job: Job, source: Path) -> Path:
@@ -128,7 +137,7 @@ def _finish(content: bytes, described: metadata.ArtifactMetadata) -> bytes:
     entry.buffer = len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or []), entry]
-    return _pack(model)
+    return pack(model)
 
 
 def _check_inputs(graph: Any, contract: Contract) -> None:
@@ -184,19 +193,3 @@ def _signature(schema: Any, graph: Any) -> Any:
     signature.inputs = [bound(i) for i in graph.inputs]
     signature.outputs = [bound(i) for i in graph.outputs]
     return signature
-
-
-def _pack(model: Any) -> bytes:
-    import flatbuffers
-
-    class AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]
-        """Aligns byte vectors as the schema demands, which the generated Python code does not."""
-
-        def StartVector(self, elem_size: int, count: int, alignment: int) -> int:  # noqa: N802
-            wanted = _BUFFER_ALIGNMENT if elem_size == 1 else alignment
-            offset: int = super().StartVector(elem_size, count, wanted)
-            return offset
-
-    builder = AlignedBuilder(1 << 20)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())

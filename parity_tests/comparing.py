@@ -13,7 +13,7 @@ import numpy.typing as npt
 from agecompact.artifacts.parity import Tolerance
 from agecompact.contract import Output
 from agecompact.evaluation.evaluate import targets_of
-from agecompact.formats import opened_by
+from agecompact.formats import PRECISIONS, opened_by
 from parity_tests.compare import Outputs, spread
 from parity_tests.coverage import covered
 from parity_tests.inputs import Sample
@@ -59,12 +59,16 @@ def compare(
             raise
         return (_localised(failed(result, failure), runner, reference, failure.sample, settings),)
     errors = errors_of(parts, reference.outputs, outputs)
-    fixed = errors[: reference.fixed]
+    # What is calibrated with faces promises nothing for noise and edges: those are searched inputs.
+    calibrated = PRECISIONS[result.precision].calibrated
+    chosen = reference.faces if calibrated else np.arange(reference.fixed)
+    fixed = errors[chosen]
+    samples = [reference.samples[place] for place in chosen]
     results = [
-        _measured(result, part, column, reference, settings)
+        _measured(result, part, column, samples, reference, settings)
         for part, column in zip(parts, fixed.T, strict=True)
     ]
-    worst = [reference.samples[place] for place in fixed.argmax(axis=0)]
+    worst = [samples[place] for place in fixed.argmax(axis=0)]
     # If an output fails already, no worse input is needed.
     if all(not _exceeds(each.max_error, each.tolerance) for each in results):
         found = _searched(errors, runner, reference, settings)
@@ -102,10 +106,11 @@ def _measured(
     result: Result,
     part: Part,
     errors: npt.NDArray[np.float64],
+    samples: Sequence[Sample],
     reference: Reference,
     settings: CheckSettings,
 ) -> Result:
-    """The result of one output, with its errors on the fixed inputs, `(inputs,)`."""
+    """The result of one output, with its errors on the inputs that it is judged on, `(inputs,)`."""
     return replace(
         result,
         output=part.output.name if len(reference.parts) > 1 else "",
@@ -116,7 +121,7 @@ def _measured(
         max_error=float(errors.max()),
         p99_error=float(np.percentile(errors, 99)),
         mean_error=float(errors.mean()),
-        worst_sample=reference.samples[errors.argmax()].name,
+        worst_sample=samples[int(errors.argmax())].name,
         samples=len(errors),
     )
 

@@ -12,7 +12,7 @@ import click
 
 from agecompact.console.datasets import framing_option
 from agecompact.console.groups import PATH, count_option, grouped_options
-from agecompact.errors import UsageError
+from agecompact.faces.files import images_in
 from agecompact.formats import COMPUTE_UNITS
 from parity_tests import tolerances
 from parity_tests.search import Budget
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from agecompact.data.face import Target
     from parity_tests.task import LabelledFaces
 
-_IMAGES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 _LOCALISE: dict[bool | None, Localise] = {None: "mismatch", True: "always", False: "never"}
 
 
@@ -48,22 +47,6 @@ class LabelledChoice:
     cache: Path | None
 
 
-def images_in(folder: Path) -> tuple[Path, ...]:
-    """The images in a folder, sorted.
-
-    Raises:
-        UsageError: There are none.
-    """
-    found = tuple(p for p in sorted(folder.rglob("*")) if p.suffix.lower() in _IMAGES)
-    if not found:
-        raise UsageError(
-            f"no image in {folder}",
-            why=f"looked for {', '.join(sorted(_IMAGES))}",
-            fix="give a folder of images with --images",
-        )
-    return found
-
-
 def _converted(convert: Callable[[Any], Any]) -> Callable[[Any, Any, Any], Any]:
     """A callback that converts the value of an option."""
     return lambda _context, _parameter, value: convert(value)
@@ -84,7 +67,7 @@ settings_options = grouped_options(
         click.option(
             "--images",
             type=PATH,
-            callback=_converted(lambda folder: images_in(folder) if folder else ()),
+            callback=_converted(lambda folder: images_in(folder, "--images") if folder else ()),
             metavar="DIR",
             help="Also check the face chips of this folder.",
         ),

@@ -9,8 +9,8 @@ import click
 from agecompact.console.common import emit, json_option, say, screen, show
 from agecompact.console.groups import PATH
 from agecompact.console.models import model_file
+from agecompact.faces.files import images_in
 from agecompact.tables import Column, Table
-from parity_tests.options import images_in
 from parity_tests.project_check import CheckedOutput, check_weights, refuse
 
 _COLUMNS = (
@@ -40,7 +40,7 @@ def check(model: str, weights: Path | None, images: Path | None, json_target: st
     path = click.get_current_context().with_resource(
         model_file(model, weights, None, console, naming=naming)
     )
-    checked = check_weights(path, images_in(images) if images else ())
+    checked = check_weights(path, images_in(images, "--images") if images else ())
     emit([_record(each) for each in checked], json_target)
     faces = len(checked[0].answers)
     rows = tuple(row for each in checked for row in _rows(each))

@@ -22,6 +22,7 @@ State = Literal["read", "unreadable", "faceless", "not_square"]
 _MOST_BYTES = 2**28
 # Squashing a picture whose sides differ by less is a slight distortion.
 _SQUARE_TO = 1 / 20
+_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,26 @@ class ChipFile:
     state: State
     sha256: str = ""
     chip: Image | None = None
+
+
+def images_in(folder: Path, option: str) -> tuple[Path, ...]:
+    """The images in a folder and in those inside it, sorted.
+
+    Args:
+        folder: The folder.
+        option: The option that names it, for the message.
+
+    Raises:
+        UsageError: There are none.
+    """
+    found = tuple(p for p in sorted(folder.rglob("*")) if p.suffix.lower() in _SUFFIXES)
+    if not found:
+        raise UsageError(
+            f"no image in {folder}",
+            why=f"looked for {', '.join(sorted(_SUFFIXES))}",
+            fix=f"give a folder of images with {option}",
+        )
+    return found
 
 
 def read_chip(path: Path, framing: Framing) -> ChipFile:

@@ -1,0 +1,41 @@
+"""The faces that int8 is calibrated with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from agecompact.contract import Contract, Tensor
+from agecompact.data.face import spread
+from agecompact.errors import UsageError
+from agecompact.faces.files import images_in, read_chip
+from agecompact.faces.framing import WHOLE
+
+# More change little on the networks that we measured; fewer than the least cannot be all ages.
+_MOST, LEAST = 400, 32
+
+
+def read_faces(folder: Path, contract: Contract) -> dict[str, Tensor]:
+    """Input tensors of the face chips in a folder, evenly spread over its files.
+
+    Args:
+        folder: Square pictures, each a face as UTKFace crops it.
+        contract: Of the network, float32 NCHW.
+
+    Returns:
+        By input name, float32 `(faces, C, H, W)`.
+
+    Raises:
+        UsageError: There are too few that can be read.
+    """
+    found = [read_chip(path, WHOLE) for path in spread(images_in(folder, "--calibration"), _MOST)]
+    chips = [each.chip for each in found if each.chip is not None]
+    if len(chips) < LEAST:
+        states = ", ".join(sorted({each.state for each in found if each.chip is None}))
+        raise UsageError(
+            f"{folder} has {len(chips)} face chips, int8 needs {LEAST} at least",
+            why=f"others are {states}" if states else "400 of all ages are a good number",
+            fix="name a folder of square pictures of faces with --calibration",
+        )
+    return {name: np.ascontiguousarray(batch) for name, batch in contract.batch(chips).items()}

@@ -1,0 +1,79 @@
+"""Drops from a TFLite file what no phone reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+_NO_BUFFER = 0
+
+
+def slim(model: Any) -> None:
+    """Drops unread tensors, buffers and op codes, and the names of inner tensors, in place.
+
+    Equal constants share a buffer. Signatures and metadata stay.
+
+    Args:
+        model: A `schema.ModelT` with one subgraph.
+    """
+    (graph,) = model.subgraphs
+    _drop_tensors(model, graph)
+    ends = {int(i) for i in (*graph.inputs, *graph.outputs)}
+    for index, tensor in enumerate(graph.tensors):
+        if index not in ends:
+            tensor.name = None
+        held = tensor.quantization
+        if held is not None:
+            held.min = held.max = None
+            if held.scale is None or not len(held.scale):
+                tensor.quantization = None
+    _share_buffers(model, graph)
+    _drop_codes(model, graph)
+
+
+def _drop_tensors(model: Any, graph: Any) -> None:
+    read = {int(i) for i in (*graph.inputs, *graph.outputs)}
+    for op in graph.operators:
+        read |= {int(i) for i in (*op.inputs, *op.outputs) if i >= 0}
+    kept = sorted(read)
+    places = {old: new for new, old in enumerate(kept)} | {-1: -1}
+
+    def moved(indices: Any) -> Any:
+        return np.array([places[int(i)] for i in indices], np.int32)
+
+    graph.tensors = [graph.tensors[i] for i in kept]
+    graph.inputs, graph.outputs = moved(graph.inputs), moved(graph.outputs)
+    for op in graph.operators:
+        op.inputs, op.outputs = moved(op.inputs), moved(op.outputs)
+    for signature in model.signatureDefs or ():
+        for entry in (*signature.inputs, *signature.outputs):
+            entry.tensorIndex = places[entry.tensorIndex]
+
+
+def _share_buffers(model: Any, graph: Any) -> None:
+    kept = [model.buffers[_NO_BUFFER]]
+    places: dict[bytes, int] = {}
+
+    def place_of(index: int) -> int:
+        data = model.buffers[index].data
+        if data is None or not len(data):
+            return _NO_BUFFER
+        key = bytes(bytearray(data))
+        if key not in places:
+            places[key] = len(kept)
+            kept.append(model.buffers[index])
+        return places[key]
+
+    for tensor in graph.tensors:
+        tensor.buffer = place_of(tensor.buffer)
+    for entry in model.metadata or ():
+        entry.buffer = place_of(entry.buffer)
+    model.buffers = kept
+
+
+def _drop_codes(model: Any, graph: Any) -> None:
+    places: dict[int, int] = {}
+    for op in graph.operators:
+        op.opcodeIndex = places.setdefault(op.opcodeIndex, len(places))
+    model.operatorCodes = [model.operatorCodes[i] for i in places]
