@@ -21,6 +21,7 @@ from agecompact.runtimes.reading import Reader
 from agecompact.serialization import unstructure
 from agecompact.weights import checkpoints
 from export import pipeline, targets
+from export.int8.faces import LEAST, too_few
 from export.job import InputKind
 from export.publish import Removed
 from export.verify import check
@@ -151,7 +152,8 @@ def _check_calibration(folder: Path | None, chosen: Sequence[Target]) -> None:
         return
     if not wanted:
         raise UsageError("--calibration is only for int8", fix="add --precision int8")
-    images_in(folder, "--calibration")
+    if (found := len(images_in(folder, "--calibration"))) < LEAST:
+        raise too_few(folder, found)
 
 
 def _say_removed(console: Console, removed: Sequence[Removed]) -> None:

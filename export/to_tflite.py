@@ -50,6 +50,8 @@ def convert(job: Job) -> Conversion:
     """
     assert job.source is not None
     weights = sources.read(job.weights)
+    # Before the conversion: it takes a minute, and a wrong folder is found at once.
+    faces = read_faces(job.calibration, weights.contract) if job.calibration else {}
     converted = _run_onnx2tf(_of_one_image(job, job.source), job.folder / "onnx2tf")
     versions = versions_of(*_TOOLS)
     notes = []
@@ -59,8 +61,6 @@ def convert(job: Job) -> Conversion:
         path = job.folder / target.file_name(weights.model_id)
         content = _finish(converted, described)
         if target in REQUESTED:
-            assert job.calibration is not None
-            faces = read_faces(job.calibration, weights.contract)
             content, note = to_int8(content, faces)
             notes.append(note)
         path.write_bytes(content)

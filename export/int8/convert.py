@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from agecompact.errors import ConversionError
 from export.flatbuffer import pack_once
 from export.int8.graph import Graph
 from export.int8.passes import all_passes
@@ -25,6 +26,9 @@ def to_int8(content: bytes, faces: Mapping[str, npt.NDArray[Any]]) -> tuple[byte
 
     Returns:
         The int8 file, and how much of it is int8, for people.
+
+    Raises:
+        ConversionError: No layer can be int8.
     """
     import torch
 
@@ -33,6 +37,8 @@ def to_int8(content: bytes, faces: Mapping[str, npt.NDArray[Any]]) -> tuple[byte
     by_name = {graph.name(tensor): tensor for tensor in graph.inputs}
     batch = {by_name[name]: torch.from_numpy(values) for name, values in faces.items()}
     made = reconstruct(graph, batch)
+    if not made.ops:
+        raise ConversionError("no layer of this network can be int8", why=made.note)
     model = Graph.parse(written(graph, made)).model
     slim(model)
     return pack_once(model), made.note

@@ -32,10 +32,15 @@ def read_faces(folder: Path, contract: Contract) -> dict[str, Tensor]:
     found = [read_chip(path, WHOLE) for path in spread(images_in(folder, "--calibration"), _MOST)]
     chips = [each.chip for each in found if each.chip is not None]
     if len(chips) < LEAST:
-        states = ", ".join(sorted({each.state for each in found if each.chip is None}))
-        raise UsageError(
-            f"{folder} has {len(chips)} face chips, int8 needs {LEAST} at least",
-            why=f"others are {states}" if states else "400 of all ages are a good number",
-            fix="name a folder of square pictures of faces with --calibration",
-        )
+        states = sorted({each.state for each in found if each.chip is None})
+        raise too_few(folder, len(chips), f"others are {', '.join(states)}")
     return {name: np.ascontiguousarray(batch) for name, batch in contract.batch(chips).items()}
+
+
+def too_few(folder: Path, count: int, why: str = "400 of all ages are a good number") -> UsageError:
+    """The error for a folder with too few faces."""
+    return UsageError(
+        f"{folder} has too few face chips: {count}, int8 needs {LEAST}",
+        why=why,
+        fix="name a folder of square pictures of faces with --calibration",
+    )

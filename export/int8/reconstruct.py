@@ -8,7 +8,7 @@ least squared error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -88,18 +88,12 @@ def _weights_of(graph: Graph, op: Op) -> int:
     return 0 if stored is None else stored.size
 
 
-def reconstruct(
-    graph: Graph,
-    faces: Mapping[int, Tensor],
-    *,
-    finished: Callable[[int, int], None] = lambda _done, _all: None,
-) -> Reconstruction:
+def reconstruct(graph: Graph, faces: Mapping[int, Tensor]) -> Reconstruction:
     """Rounds the layers of a graph's body, in place.
 
     Args:
         graph: A float graph; its rounded weights stay float, on their grids.
         faces: By input tensor, a batch of faces, NCHW.
-        finished: Receives how many ops are done, and of how many.
 
     Returns:
         What became int8.
@@ -135,7 +129,6 @@ def reconstruct(
                 rough[op.output] = _held(rough[op.output], ranges[op.output])
             for tensor in [t for t in exact if last.get(t, -1) <= op.index]:
                 del exact[tensor], rough[tensor]
-            finished(op.index + 1, len(ops))
     return Reconstruction(tuple(sorted(body)), ranges, _note(graph, body) + stopped)
 
 

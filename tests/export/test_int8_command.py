@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,9 @@ from agecompact.errors import UsageError
 from agecompact.models import registry
 from agecompact.runtimes.reading import read_metadata
 from export import targets
+from export.flatbuffer import pack
+from export.int8.faces import LEAST, read_faces
+from export.int8.graph import Graph
 from parity_tests import inputs
 from tests.agecompact.data import synthetic
 from tests.support import BuildOf, verdicts_on
@@ -72,6 +76,7 @@ def build(build_of: BuildOf, chips: Path, tmp_path_factory: pytest.TempPathFacto
     return out / "ssrnet"
 
 
+@pytest.mark.slow
 def test_the_file_says_what_it_is(build: Path) -> None:
     (made,) = read_builds(build)
     entry = next(e for e in made.manifest.artifacts if e.precision == "int8")
@@ -85,20 +90,39 @@ def test_the_file_says_what_it_is(build: Path) -> None:
     assert run("verify", build).exit_code == 0
 
 
+@pytest.mark.slow
 def test_it_passes_its_gates(build: Path) -> None:
     results = {r.artifact: r for r in verdicts_on(read_builds(build)[0])}
     assert results["ssrnet_int8.tflite"].status == "passed", results["ssrnet_int8.tflite"].reason
 
 
-def test_faces_that_are_none_are_counted(tmp_path: Path, build_of: BuildOf) -> None:
-    for i in range(3):
-        cv2.imwrite(str(tmp_path / f"{i}.png"), synthetic.picture(i))
-    (tmp_path / "broken.png").write_text("no picture")
+@pytest.mark.slow
+def test_a_layer_of_the_wrong_sign_fails(build: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "ssrnet"
+    shutil.copytree(build, folder)
+    path = folder / "ssrnet_int8.tflite"
+    graph = Graph.parse(path.read_bytes())
+    convolution = [op for op in graph.ops if op.kind == "CONV_2D"][3]
+    tensor = graph.model.subgraphs[0].tensors[convolution.inputs[1]]
+    stored = graph.model.buffers[tensor.buffer]
+    stored.data = (-np.asarray(stored.data, np.uint8).view(np.int8)).view(np.uint8)
+    path.write_bytes(pack(graph.model))
+    results = {r.artifact: r for r in verdicts_on(read_builds(folder)[0])}
+    assert results[path.name].status == "failed"
+    assert results[path.name].kind in ("mismatch", "degenerate")
+
+
+def test_too_few_faces_are_refused_at_once(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "one.png"), synthetic.picture(1))
     arguments = ("--precision", "int8", "--format", "tflite", "--calibration", tmp_path)
-    out = tmp_path / "out"
-    error = run("export", "--weights", build_of("ssrnet").weights, *arguments, "--out", out)
-    assert error.exit_code != 0
-    text = str(error.exception)
-    assert "3 face chips, int8 needs 32 at least" in text
-    assert "unreadable" in text
-    assert not list(out.glob("*"))
+    error = run("export", "ssrnet", *arguments, "--out", tmp_path / "out").exception
+    assert isinstance(error, UsageError)
+    assert error.what == f"{tmp_path} has too few face chips: 1, int8 needs 32"
+    assert not (tmp_path / "out").exists()
+
+
+def test_files_that_are_no_pictures_do_not_count(tmp_path: Path) -> None:
+    for i in range(LEAST):
+        (tmp_path / f"{i}.png").write_text("no picture")
+    with pytest.raises(UsageError, match=r"too few face chips: 0, .*\nwhy: others are unreadable"):
+        read_faces(tmp_path, registry.get("ssrnet").contract)

@@ -27,7 +27,9 @@ STAGES = {
 }
 ONNX = "onnx"
 EVERY_FORMAT = pytest.param("onnx tflite coreml", marks=pytest.mark.slow)
-in_one_or_every_format = pytest.mark.parametrize("again", [ONNX, EVERY_FORMAT], indirect=True)
+in_one_or_every_format = pytest.mark.parametrize(
+    "again", [pytest.param(ONNX, marks=pytest.mark.slow), EVERY_FORMAT], indirect=True
+)
 in_every_format = pytest.mark.parametrize("again", [EVERY_FORMAT], indirect=True)
 
 

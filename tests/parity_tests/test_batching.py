@@ -77,7 +77,10 @@ def neighbours(model: onnx.ModelProto) -> None:
     model.graph.node.insert(place, transpose)
 
 
-@pytest.mark.parametrize("fault", [alone, first_for_all, neighbours])
+@pytest.mark.parametrize(
+    "fault",
+    [alone, *(pytest.param(f, marks=pytest.mark.slow) for f in (first_for_all, neighbours))],
+)
 def test_an_answer_that_depends_on_the_batch_fails(
     fault: Callable[[onnx.ModelProto], None], dynamic: Build, tmp_path: Path
 ) -> None:

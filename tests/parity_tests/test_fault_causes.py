@@ -10,6 +10,8 @@ from tests.parity_tests.faults.catalogue import FAULTS
 from tests.parity_tests.faults.table import Outcome, outcomes
 from tests.support import BuildOf
 
+pytestmark = pytest.mark.slow
+
 # By name, among the faults of SSR-Net's ONNX file: the cause, and a part of the evidence.
 SAID: Mapping[str, tuple[str, str]] = {
     "contract: value_range": ("contract", "(0, 1), not (0, 255): a pixel of 128 becomes 0.502"),

@@ -56,6 +56,7 @@ def test_noise_differs_from_crop_to_crop(build_of: BuildOf) -> None:
         assert len({crop.tobytes() for crop in sample.crops.values()}) == 3
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_documented_json_and_junit(
     copy_build: CopyBuild, agecompact: Agecompact
 ) -> None:

@@ -99,6 +99,7 @@ def test_a_broken_file_is_a_record_with_a_reason(copy_build):
     assert records["ssrnet_float32.tflite"].latency is not None
 
 
+@pytest.mark.slow
 def test_outputs_are_checked_against_the_golden_pack_at_every_batch(copy_build):
     build = copy_build("ssrnet", "float32.tflite", "float16.tflite")
     tolerances = {"ssrnet_float32.tflite": _TOLERANCE_YEARS, "ssrnet_float16.tflite": 1e-9}

@@ -215,7 +215,7 @@ def test_a_card_of_another_split_is_not_updated(
 # Artefacts.
 
 
-@pytest.fixture(params=[".onnx", ".tflite"])
+@pytest.fixture(params=[".onnx", pytest.param(".tflite", marks=pytest.mark.slow)])
 def artifact(request: pytest.FixtureRequest, build_of: BuildOf) -> Path:
     if request.param == ".tflite":
         pytest.importorskip("ai_edge_litert")

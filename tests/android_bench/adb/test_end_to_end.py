@@ -17,7 +17,7 @@ from tests.android_bench.adb.phone import LAUNCH, SERIAL
 from tests.android_bench.adb.runs import FEW, STARTED, only, runs_forever, tool, when_started
 from tests.android_bench.saved_outputs import FOLDER
 
-pytestmark = pytest.mark.usefixtures("phone")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("phone")]
 
 
 def test_the_arm_runner_is_pushed_pinned_run_and_recorded(build):

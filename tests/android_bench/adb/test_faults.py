@@ -21,7 +21,7 @@ from tests.android_bench.adb.runs import (
     when_started,
 )
 
-pytestmark = pytest.mark.usefixtures("phone")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("phone")]
 
 
 @pytest.mark.parametrize("returns", [True, False])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from agecompact.errors import ConversionError
 from agecompact.runtimes.litert import SIGNATURE
 from agecompact.runtimes.process import RuntimeProcess
 from export.flatbuffer import pack
@@ -126,6 +127,17 @@ def test_an_unknown_op_and_what_follows_stay_float_and_that_is_told(
     few = {name: values[:4] for name, values in faces.items()}
     right = answers(float_file(build), few)
     np.testing.assert_allclose(answers(content, few), right, atol=3.0)
+
+
+def test_a_network_without_a_known_layer_is_refused(
+    build_of: BuildOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(twin, "_OPS", {})
+    build = build_of("ssrnet")
+    with pytest.raises(
+        ConversionError, match=r"no layer .* can be int8\nwhy: .* CONV_2D is unknown"
+    ):
+        to_int8(float_file(build), faces_of(build.manifest.contract, 2))
 
 
 def test_a_pool_has_the_scale_of_what_it_reads() -> None:
