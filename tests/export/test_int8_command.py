@@ -97,12 +97,12 @@ def test_it_passes_its_gates(build: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_layer_of_the_wrong_sign_fails(build: Path, tmp_path: Path) -> None:
+def test_a_first_layer_of_the_wrong_sign_fails(build: Path, tmp_path: Path) -> None:
     folder = tmp_path / "ssrnet"
     shutil.copytree(build, folder)
     path = folder / "ssrnet_int8.tflite"
     graph = Graph.parse(path.read_bytes())
-    convolution = [op for op in graph.ops if op.kind == "CONV_2D"][3]
+    convolution = next(op for op in graph.ops if op.kind == "CONV_2D")
     tensor = graph.model.subgraphs[0].tensors[convolution.inputs[1]]
     stored = graph.model.buffers[tensor.buffer]
     stored.data = (-np.asarray(stored.data, np.uint8).view(np.int8)).view(np.uint8)
