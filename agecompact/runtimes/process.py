@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeVar
 from zipfile import BadZipFile
 
@@ -29,6 +30,10 @@ Staged = Mapping[str, Path]
 
 # What NumPy raises for a file that is not a whole archive of plain arrays.
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, MemoryError, BadZipFile, zlib.error)
+
+# NumPy parses the header of an array with `ast`. In CPython 3.11 that fails at random while another
+# thread does the same: it counts its depth in one place for all threads (python/cpython#106905).
+_HEADERS = Lock()
 
 _T = TypeVar("_T")
 
@@ -216,7 +221,7 @@ def _arrays(path: Path, names: Sequence[str]) -> list[Array]:
         RuntimeFailure: The file lacks one, or is broken.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with _HEADERS, np.load(path, allow_pickle=False) as arrays:
             return [arrays[name] for name in names]
     except _UNREADABLE as error:
         raise RuntimeFailure("crash", f"its arrays cannot be read: {first_line(error)}") from None

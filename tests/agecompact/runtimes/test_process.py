@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ import onnx
 import pytest
 
 from agecompact.formats import RUNTIMES, Runtime
+from agecompact.runtimes import process
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
 from agecompact.runtimes.reading import read_metadata
 from parity_tests import runner
@@ -179,3 +183,36 @@ def test_a_missing_runtime_has_a_fix(
         process.open()
     assert failure.value.kind == "missing"
     assert failure.value.fix.startswith("pip install")
+
+
+class _Garbage:
+    """A cycle whose end lets another thread run, wherever Python collects it."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+    def __del__(self) -> None:
+        time.sleep(1e-5)
+
+
+def test_threads_may_read_arrays_at_the_same_time(tmp_path: Path) -> None:
+    """Each header is parsed by Python's `ast`, which threads of CPython 3.11 disturb."""
+    path = tmp_path / "arrays.npz"
+    names = [str(i) for i in range(20)]
+    np.savez(path, **{name: np.zeros((1, 1, 3)) for name in names})
+
+    def read(depth: int) -> int:
+        if depth:
+            return read(depth - 1)
+        for _ in range(3):
+            _Garbage()
+        return len(process._arrays(path, names))
+
+    before = gc.get_threshold()
+    gc.set_threshold(15, 5, 5)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(read, [i % 7 * 5 for i in range(400)]))
+    finally:
+        gc.set_threshold(*before)
+    assert found == [20] * 400
