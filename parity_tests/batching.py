@@ -30,7 +30,8 @@ def check_batch(
         reference: What it is compared with.
 
     Raises:
-        Failure: The runtime fails on a batch, or an output has not one row for each image.
+        Failure: The runtime fails on a batch, or an output does not have one row for each
+            image.
     """
     # The answers are spread over the range, so that no two rows may be exchanged.
     order = np.argsort(reference.outputs[:, 0])

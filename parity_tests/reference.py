@@ -54,7 +54,8 @@ class Reference:
         parts: Its outputs in the matrix.
         fixed: How many of the inputs are fixed.
         faces: Which of the fixed inputs are faces, `(faces,)`.
-        float64: By output name, how far its float32 is from float64; empty if it is no ONNX file.
+        float64: By output name, how far its float32 is from float64; empty if it is not an ONNX
+            file.
         mae: By label, its mean absolute error on the labelled faces.
     """
 

@@ -86,7 +86,8 @@ class ModelRunner:
         """The matrix of its outputs for images in one call, which may be NaN or infinite.
 
         Raises:
-            Failure: The runtime fails, crashes or hangs, or an output has not a row for each image.
+            Failure: The runtime fails, crashes or hangs, or an output does not have a row for each
+                image.
         """
         tensors = [self.tensors(sample) for sample in samples]
         call = {n: np.concatenate([t[n] for t in tensors])[np.newaxis] for n in tensors[0]}

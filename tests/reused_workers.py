@@ -10,13 +10,11 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import pytest
 
 from agecompact.evaluation import prediction
-from agecompact.formats import Runtime
-from agecompact.runtimes.channel import MEMORY_BYTES, Channel
+from agecompact.runtimes.channel import Channel
 from agecompact.runtimes.process import RuntimeProcess
 from agecompact.runtimes.reading import opener
 from parity_tests import runner
@@ -35,14 +33,15 @@ class _Pool:
     def __init__(self) -> None:
         self._idle: dict[_Key, list[tuple[Channel, ExitStack]]] = defaultdict(list)
 
-    def take(self, key: _Key) -> tuple[Channel, ExitStack]:
+    def take(self, key: _Key, fresh: Channel) -> tuple[Channel, ExitStack]:
+        """An idle worker; else the given one, started."""
         while self._idle[key]:
             channel, stack = self._idle[key].pop()
             if _is_running(channel):
                 return channel, stack
             stack.close()
         stack = ExitStack()
-        return stack.enter_context(Channel(timeout_s=key[1], memory_bytes=key[2])), stack
+        return stack.enter_context(fresh), stack
 
     def give_back(self, key: _Key, channel: Channel, stack: ExitStack) -> None:
         if _is_running(channel) and sum(map(len, self._idle.values())) < _KEPT:
@@ -69,26 +68,12 @@ def reused() -> Iterator[None]:
     pool = _Pool()
 
     class Reusing(RuntimeProcess):
-        def __init__(
-            self,
-            path: Path,
-            runtime: Runtime | None = None,
-            *,
-            threads: int = 1,
-            timeout_s: float = 120.0,
-            memory_bytes: int = MEMORY_BYTES,
-        ) -> None:
-            super().__init__(
-                path, runtime, threads=threads, timeout_s=timeout_s, memory_bytes=memory_bytes
-            )
-            self._limits = timeout_s, memory_bytes
-
         def __enter__(self) -> RuntimeProcess:
             if opener(self._path, self._runtime).name not in _RUNTIMES:
                 return super().__enter__()
             inherited = frozenset((k, v) for k, v in os.environ.items() if k not in _IGNORED)
-            key = (inherited, *self._limits)
-            self._channel, kept = pool.take(key)
+            key = (inherited, self._channel._timeout_s, self._channel._memory_bytes)
+            self._channel, kept = pool.take(key, self._channel)
             self._folder = self._channel.folder
             self._stack = ExitStack()
             self._stack.callback(pool.give_back, key, self._channel, kept)

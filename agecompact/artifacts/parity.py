@@ -102,8 +102,8 @@ class Result:
         faces: Number of labelled faces.
         localisation: Where the error originates, as `parity_tests.localisation` reports it; None
             if it was not looked for.
-        float64: How far the reference itself is from float64; None if it is no ONNX file, or if the
-            check failed before.
+        float64: How far the reference itself is from float64; None if it is not an ONNX file, or if
+            the check failed before.
         seconds: Duration of the check.
     """
 

@@ -212,33 +212,28 @@ def _untold(state: StateDict, model_id: str, port: Port) -> Iterator[str]:
 
 def _refusal(state: StateDict, misfit: MisfitError, as_port: UsageError | None) -> MisfitError:
     """The error for a state dict that does not fit, by our names or as a port."""
-    fitting = fitting_models(state)
-    if fitting:
-        return MisfitError(
-            misfit.what,
-            why=misfit.why,
-            fix=f"name the model that it fits: {' or '.join(fitting)}",
-        )
-    if as_port is None or _is_far(as_port):
-        return MisfitError(
-            misfit.what,
-            why=misfit.why,
-            fix="name weights of this model, or add the network that they are of as a model: "
-            "docs/architecture.md, 'Add a model'",
-        )
-    departure = as_port.departure if isinstance(as_port, DepartureError) else None
-    if state.ordered or departure:
+    why = misfit.why
+    if fitting := fitting_models(state):
+        fix = f"name the model that it fits: {' or '.join(fitting)}"
+    elif as_port is None or _is_far(as_port):
         fix = (
-            "export it as a network of your own: agecompact init NET.toml "
-            f"--factory CODE.py:NETWORK --weights {shlex.quote(str(state.path))}"
+            "name weights of this model, or add the network that they are of as a model: "
+            "docs/architecture.md, 'Add a model'"
         )
     else:
-        fix = (
-            "save it in the port's code, which keeps the order of the layers: "
-            f"torch.save(network.state_dict(), {str(state.path.with_suffix('.pth'))!r})"
-        )
-    place = departure.text if departure else as_port.summary
-    why = f"{misfit.why}\nas a port with names of its own: {place}"
+        departure = as_port.departure if isinstance(as_port, DepartureError) else None
+        place = departure.text if departure else as_port.summary
+        why = f"{misfit.why}\nas a port with names of its own: {place}"
+        if state.ordered or departure:
+            fix = (
+                "export it as a network of your own: agecompact init NET.toml "
+                f"--factory CODE.py:NETWORK --weights {shlex.quote(str(state.path))}"
+            )
+        else:
+            fix = (
+                "save it in the port's code, which keeps the order of the layers: "
+                f"torch.save(network.state_dict(), {str(state.path.with_suffix('.pth'))!r})"
+            )
     return MisfitError(misfit.what, why=why, fix=fix)
 
 

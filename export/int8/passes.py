@@ -18,8 +18,8 @@ def all_passes(graph: Graph) -> None:
 def average_pool_as_convolution(graph: Graph) -> None:
     """Makes depthwise convolutions with the constant kernel 1 / area of average pools, in place.
 
-    XNNPACK does not take int8 average pools. A pool that leaves out padding from its mean is none
-    that a convolution can stand for.
+    XNNPACK does not take int8 average pools. A pool that leaves padding out of its mean
+    cannot be a convolution.
     """
     kernels: dict[tuple[int, int, int], tuple[int, int]] = {}
     for op in graph.ops:

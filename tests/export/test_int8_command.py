@@ -8,9 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 
-from agecompact import cli
 from agecompact.artifacts.manifest import read_builds
 from agecompact.errors import UsageError
 from agecompact.models import registry
@@ -21,11 +19,8 @@ from export.int8.faces import LEAST, read_faces
 from export.int8.graph import Graph
 from parity_tests import inputs
 from tests.agecompact.data import synthetic
+from tests.invoking import run
 from tests.support import BuildOf, verdicts_on
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(cli.cli, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")

@@ -15,37 +15,21 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
+from click.testing import Result
 from safetensors.torch import save_file
 from torch import Tensor
 
-from agecompact import cli
-from agecompact.errors import AgecompactError, UsageError
+from agecompact.errors import AgecompactError
 from agecompact.models import registry
 from agecompact.weights import checkpoints
 from agecompact.weights.adoption import weights_file
 from parity_tests.inputs import portrait
 from tests.agecompact.data import synthetic
+from tests.invoking import done, refused, run
 from tests.support import random_network
 
 pytestmark = pytest.mark.usefixtures("_in_this_process")
 State = dict[str, Tensor]
-
-
-def _run(*arguments: object) -> Result:
-    return CliRunner().invoke(cli.cli, [str(argument) for argument in arguments])
-
-
-def _done(*arguments: object) -> Result:
-    result = _run(*arguments)
-    assert result.exit_code == 0, (result.output, result.exception)
-    return result
-
-
-def _refused(*arguments: object) -> UsageError:
-    error = _run(*arguments).exception
-    assert isinstance(error, UsageError), error
-    return error
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +82,7 @@ def chip(tmp_path: Path) -> Path:
 def test_it_is_exported(best: Path, own: Path, tmp_path: Path) -> None:
     out = tmp_path / "build"
     arguments = ("--format", "onnx", "--precision", "fp32", "--out", out)
-    _says_what_was_unwrapped(_done("export", "ssrnet", "--weights", best, *arguments), best)
+    _says_what_was_unwrapped(done("export", "ssrnet", "--weights", best, *arguments), best)
     built = checkpoints.read(out / "ssrnet" / "ssrnet.safetensors")
     assert built.sha256 == checkpoints.read(own).sha256
 
@@ -106,21 +90,21 @@ def test_it_is_exported(best: Path, own: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_it_is_evaluated(best: Path, own: Path, faces: Path, tmp_path: Path) -> None:
     where = ("--data", faces, "--split", "all", "--json")
-    result = _done("evaluate", "ssrnet", "--weights", best, *where, tmp_path / "a.json")
+    result = done("evaluate", "ssrnet", "--weights", best, *where, tmp_path / "a.json")
     _says_what_was_unwrapped(result, best)
-    _done("evaluate", "--weights", own, *where, tmp_path / "b.json")
+    done("evaluate", "--weights", own, *where, tmp_path / "b.json")
     found, expected = (json.loads((tmp_path / f"{name}.json").read_text()) for name in "ab")
     assert found["evaluation"] == expected["evaluation"]
     assert found["measured"]["file"] == "best.pth"
     assert "agecompact-" not in (tmp_path / "a.json").read_text()
-    error = _refused("evaluate", "ssrnet", "--weights", best, "--data", faces, "--update-card")
+    error = refused("evaluate", "ssrnet", "--weights", best, "--data", faces, "--update-card")
     assert str(best) in error.what
 
 
 def test_it_predicts(best: Path, own: Path, chip: Path) -> None:
     where = (chip, "--no-detect", "--json", "-")
     ages = [
-        json.loads(_done("predict", *where, *source).stdout)[0]["age_years"]
+        json.loads(done("predict", *where, *source).stdout)[0]["age_years"]
         for source in (("--model", "ssrnet", "--weights", best), ("--weights", own))
     ]
     assert ages[0] == ages[1]
@@ -128,7 +112,7 @@ def test_it_predicts(best: Path, own: Path, chip: Path) -> None:
 
 def test_it_is_inspected(best: Path, tmp_path: Path) -> None:
     target = tmp_path / "record.json"
-    _says_what_was_unwrapped(_done("inspect", best, "--model", "ssrnet", "--json", target), best)
+    _says_what_was_unwrapped(done("inspect", best, "--model", "ssrnet", "--json", target), best)
     record = json.loads(target.read_text())
     assert (record["file"], record["model"]) == (str(best), "ssrnet")
     assert record["card"]["source"]["file"] == "best.pth"
@@ -138,7 +122,7 @@ def test_it_is_inspected(best: Path, tmp_path: Path) -> None:
 def test_it_becomes_a_module_of_lemur(best: Path, own: Path, tmp_path: Path) -> None:
     out = tmp_path / "nn"
     _says_what_was_unwrapped(
-        _done("lemur", "export", "ssrnet", "--weights", best, "--out", out), best
+        done("lemur", "export", "ssrnet", "--weights", best, "--out", out), best
     )
     written = checkpoints.read(out / "SSRNet.safetensors")
     assert written.sha256 == checkpoints.read(own).sha256
@@ -147,8 +131,8 @@ def test_it_becomes_a_module_of_lemur(best: Path, own: Path, tmp_path: Path) -> 
 def test_a_weights_file_is_recognised_by_its_bytes(own: Path, chip: Path, tmp_path: Path) -> None:
     path = tmp_path / "weights.bin"
     shutil.copy(own, path)
-    _done("predict", chip, "--no-detect", "--weights", path)
-    assert _refused("predict", chip, "--weights", _onnx(tmp_path)).fix.startswith("--artifact ")
+    done("predict", chip, "--no-detect", "--weights", path)
+    assert refused("predict", chip, "--weights", _onnx(tmp_path)).fix.startswith("--artifact ")
 
 
 def _onnx(folder: Path) -> Path:
@@ -160,31 +144,31 @@ def _onnx(folder: Path) -> Path:
 def test_the_model_of_a_state_dict_must_be_named(
     best: Path, tmp_path: Path, chip: Path, faces: Path
 ) -> None:
-    error = _refused("export", "--weights", best)
+    error = refused("export", "--weights", best)
     assert error.what == f"{best} does not name its model"
     assert error.why == "it is a state dict that fits ssrnet, ssrnet-gender"
     assert error.fix == f"agecompact export MODEL --weights {best}"
     path = tmp_path / "c3ae.bin"
     torch.save(registry.build("c3ae").state_dict(), path)
-    error = _refused("export", "--weights", path)
+    error = refused("export", "--weights", path)
     assert error.fix == f"agecompact export c3ae --weights {path}"
-    error = _refused("evaluate", "--weights", path, "--data", faces)
+    error = refused("evaluate", "--weights", path, "--data", faces)
     assert error.fix == f"agecompact evaluate c3ae --weights {path}"
-    error = _refused("predict", chip, "--weights", path)
+    error = refused("predict", chip, "--weights", path)
     assert error.fix == f"agecompact predict {chip} --model c3ae --weights {path}"
-    error = _refused("inspect", path)
+    error = refused("inspect", path)
     assert error.fix == f"agecompact inspect {path} --model c3ae"
     # The fix is a command that works.
-    _done(*shlex.split(error.fix)[1:])
+    done(*shlex.split(error.fix)[1:])
 
 
 def test_another_model_is_refused_and_named(best: Path, tmp_path: Path) -> None:
-    error = _refused("export", "c3ae", "--weights", best, "--out", tmp_path)
+    error = refused("export", "c3ae", "--weights", best, "--out", tmp_path)
     assert error.what == f"{best} does not fit 'c3ae'"
     assert "37 of its 37 tensors missing" in error.why
     assert error.fix == "name the model that it fits: ssrnet or ssrnet-gender"
     torch.save(torch.nn.Linear(1, 1).state_dict(), best)
-    error = _refused("export", "c3ae", "--weights", best, "--out", tmp_path)
+    error = refused("export", "c3ae", "--weights", best, "--out", tmp_path)
     assert "'Add a model'" in error.fix
 
 
@@ -264,7 +248,7 @@ def _refusal_of(words: list[str]) -> BaseException | None:
     if words[0] == "export" and words[1] == "ssrnet":
         with weights_file(Path(words[3]), words[1], naming=""):
             return None
-    error = _run(*words).exception
+    error = run(*words).exception
     # It opened the weights, then missed a face or the data, which are not there.
     return None if error and re.search("face.png|absent", str(error)) else error
 
@@ -287,10 +271,10 @@ def test_a_keras_file_that_is_none_is_not_sent_in_a_circle(tmp_path: Path) -> No
     path = tmp_path / "data.h5"
     with h5py.File(path, "w") as file:
         file["table"] = np.zeros(3)
-    fix = _refused("export", "ssrnet", "--weights", path).fix
+    fix = refused("export", "ssrnet", "--weights", path).fix
     assert fix.startswith("agecompact weights import")
     command = fix.replace("FAMILY", "ssrnet").replace("NEW", str(tmp_path / "new"))
-    error = _refused(*shlex.split(command)[1:])
+    error = refused(*shlex.split(command)[1:])
     assert "again" not in error.fix
     assert "weights import" not in error.fix
 
@@ -298,7 +282,7 @@ def test_a_keras_file_that_is_none_is_not_sent_in_a_circle(tmp_path: Path) -> No
 def test_a_state_dict_starts_a_training_after_its_import(best: Path, tmp_path: Path) -> None:
     new = tmp_path / "new.safetensors"
     record: dict[str, Any] = json.loads(
-        _done("weights", "import", best, "--model", "ssrnet", "--out", new, "--json", "-").stdout
+        done("weights", "import", best, "--model", "ssrnet", "--out", new, "--json", "-").stdout
     )
     assert (record["model"], record["parameters"]) == ("ssrnet", 40_531)
     assert record["adopted"] == list(_NOTES)

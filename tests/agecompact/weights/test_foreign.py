@@ -11,11 +11,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from agecompact import cli
 from agecompact.errors import UsageError
 from agecompact.models import registry
 from agecompact.weights import checkpoints
@@ -28,24 +26,14 @@ from tests.agecompact.weights.importers.porting import (
     PortedSSRNet,
     trained,
 )
+from tests.invoking import done, refused, run
 
 pytestmark = pytest.mark.usefixtures("_in_this_process")
 State = dict[str, Tensor]
 
 
-def _run(*arguments: object) -> Result:
-    return CliRunner().invoke(cli.cli, [str(argument) for argument in arguments])
-
-
-def _done(*arguments: object) -> Result:
-    result = _run(*arguments)
-    assert result.exit_code == 0, (result.output, result.exception)
-    return result
-
-
 def _refused(*arguments: object) -> UsageError:
-    error = _run(*arguments).exception
-    assert isinstance(error, UsageError), error
+    error = refused(*arguments)
     assert error.exit_code == 2
     assert len(str(error).splitlines()) <= 20
     return error
@@ -169,7 +157,7 @@ def test_predict_answers_as_the_port(chip: Path, tmp_path: Path) -> None:
         for stream in ("avg", "max"):
             port.get_parameter(f"{stream}.0.0.weight").div_(128)  # Pixels are 0 to 255.
     path = _saved(tmp_path / "best.pth", {"state_dict": port.state_dict()})
-    result = _done(
+    result = done(
         *("predict", chip, "--no-detect", "--model", "ssrnet", "--weights", path, "--json", "-")
     )
     image = cv2.resize(portrait(), (64, 64), interpolation=cv2.INTER_AREA)
@@ -191,7 +179,7 @@ def test_predict_answers_as_the_port(chip: Path, tmp_path: Path) -> None:
 def _imported(path: Path, model_id: str, *options: object) -> tuple[nn.Module, dict[str, Any]]:
     out = path.with_name("new.safetensors")
     arguments = ("--model", model_id, "--out", out, "--json", "-", *options)
-    record = json.loads(_done("weights", "import", path, *arguments).stdout)
+    record = json.loads(done("weights", "import", path, *arguments).stdout)
     return checkpoints.read(out).network(), record
 
 
@@ -255,7 +243,7 @@ def test_options_of_a_port_are_for_ports(tmp_path: Path) -> None:
     path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(64))
     error = _refused("weights", "import", path, *to, "--bn-epsilon", "1e-4")
     assert "it is a Keras file" in error.why
-    assert _run("weights", "import", path, *to, "--bn-epsilon", "0").exit_code == 2
+    assert run("weights", "import", path, *to, "--bn-epsilon", "0").exit_code == 2
 
 
 def test_a_port_that_lacks_a_layer(tmp_path: Path) -> None:
@@ -334,6 +322,6 @@ def test_a_port_is_exported(tmp_path: Path) -> None:
     path = _saved(tmp_path / "p.pth", _under("module.", dict(port.state_dict())))
     out = tmp_path / "build"
     arguments = ("--format", "onnx", "--precision", "fp32", "--out", out)
-    _done("export", "c3ae", "--weights", path, *arguments)
+    done("export", "c3ae", "--weights", path, *arguments)
     ours = checkpoints.read(out / "c3ae" / "c3ae.safetensors").network()
     assert _gap(port, ours, 3) < 1e-4
