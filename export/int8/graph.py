@@ -15,7 +15,7 @@ Array = npt.NDArray[Any]
 _DTYPES = {0: np.float32, 2: np.int32, 4: np.int64, 9: np.int8}
 _FLOAT32 = 0
 # Buffer 0 is the empty one.
-_NO_BUFFER = 0
+NO_BUFFER = 0
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,6 @@ class Graph:
         self.model = model
         self.schema = schema
         (self._graph,) = model.subgraphs
-        self._kinds = {v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
 
     @classmethod
     def parse(cls, content: bytes) -> Graph:
@@ -77,10 +76,12 @@ class Graph:
     @property
     def ops(self) -> tuple[Op, ...]:
         """The ops, in the order of execution. Each writes one tensor."""
+        from agecompact.runtimes.litert import BUILTIN_OPS
+
         return tuple(
             Op(
                 index,
-                self._kinds[self.model.operatorCodes[op.opcodeIndex].builtinCode],
+                BUILTIN_OPS[self.model.operatorCodes[op.opcodeIndex].builtinCode],
                 tuple(int(i) for i in op.inputs),
                 int(op.outputs[0]),
                 op.builtinOptions,
@@ -122,7 +123,7 @@ class Graph:
 
     def _add_tensor(self, name: str, shape: tuple[int, ...]) -> int:
         made = self.schema.TensorT()
-        made.name, made.type, made.buffer = name.encode(), _FLOAT32, _NO_BUFFER
+        made.name, made.type, made.buffer = name.encode(), _FLOAT32, NO_BUFFER
         made.shape = np.array(shape, np.int32)
         self._graph.tensors.append(made)
         return len(self._graph.tensors) - 1

@@ -8,15 +8,17 @@ least squared error.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from export.flatbuffer import pack
 from export.int8 import twin
 from export.int8.graph import Graph, Op
-from export.int8.rounding import Floats, least_squares_range, resolved, rounded, scales_of
+from export.int8.rounding import Floats, least_squares_range, on_grid, resolved, rounded, scales_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -100,7 +102,7 @@ def reconstruct(graph: Graph, faces: Mapping[int, Tensor]) -> Reconstruction:
     """
     import torch
 
-    original = Graph.parse(_copy(graph))
+    original = Graph.parse(pack(graph.model))
     body = set(body_of(graph))
     ops = graph.ops[: max(body, default=-1) + 1]
     last = {tensor: op.index for op in ops for tensor in op.inputs}
@@ -116,7 +118,7 @@ def reconstruct(graph: Graph, faces: Mapping[int, Tensor]) -> Reconstruction:
             try:
                 exact[op.output] = twin.run(original, op, exact)
                 if op.index in body:
-                    seen = {t: _held(values, ranges[t]) for t, values in seen.items()}
+                    seen = {t: on_grid(values, *ranges[t]) for t, values in seen.items()}
                     if op.kind in _LAYERS:
                         _round_layer(graph, original, op, exact, seen, random)
                 rough[op.output] = twin.run(graph, op, seen)
@@ -126,7 +128,7 @@ def reconstruct(graph: Graph, faces: Mapping[int, Tensor]) -> Reconstruction:
                 break
             if op.index in body:
                 ranges[op.output] = _range_of(op, rough[op.output], ranges, random)
-                rough[op.output] = _held(rough[op.output], ranges[op.output])
+                rough[op.output] = on_grid(rough[op.output], *ranges[op.output])
             for tensor in [t for t in exact if last.get(t, -1) <= op.index]:
                 del exact[tensor], rough[tensor]
     return Reconstruction(tuple(sorted(body)), ranges, _note(graph, body) + stopped)
@@ -154,12 +156,6 @@ def _agree(
     return True
 
 
-def _copy(graph: Graph) -> bytes:
-    from export.flatbuffer import pack
-
-    return pack(graph.model)
-
-
 def _whole_range(values: Tensor) -> Range:
     low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
     return low, max(high, low + _LEAST_WIDTH)
@@ -183,14 +179,6 @@ def _best_range(values: Tensor, random: np.random.Generator) -> Range:
     return low, max(high, low + _LEAST_WIDTH)
 
 
-def _held(values: Tensor, ends: Range) -> Tensor:
-    """Values as int8 holds them."""
-    low, high = ends
-    step = (high - low) / 255
-    zero = round(-128 - low / step)
-    return ((values / step).round().add_(zero).clamp_(-128, 127) - zero) * step
-
-
 def _round_layer(
     graph: Graph,
     original: Graph,
@@ -207,15 +195,13 @@ def _round_layer(
         # Each channel has its own few weights: rounding them leaves a mean error, no more.
         made = _nearest(stored.reshape(-1, stored.shape[-1]).T).T.reshape(stored.shape)
         graph.set_constant(weights, made.astype(np.float32))
-        if bias_at is not None and _reads_own_bias(graph, bias_at):
+        if bias_at is not None and _is_read_once(graph, bias_at):
             bare = [
                 twin.run(g, _without_activation(op), v)
                 for g, v in ((original, exact), (graph, rough))
             ]
             missing = (bare[0] - bare[1]).mean((0, 2, 3)).double().numpy()
-            bias = original.constant(bias_at)
-            assert bias is not None
-            graph.set_constant(bias_at, (bias + missing).astype(np.float32))
+            _shift(graph, original, bias_at, missing)
         return
     matrix = stored.reshape(len(stored), -1).astype(np.float64)
     places = _places(original, op, random)
@@ -233,9 +219,13 @@ def _round_layer(
     made = rounded(solved, covariance)
     graph.set_constant(weights, made.reshape(stored.shape).astype(np.float32))
     if bias_at is not None:
-        bias = original.constant(bias_at)
-        assert bias is not None
-        graph.set_constant(bias_at, (bias + mean_wanted - made @ mean_seen).astype(np.float32))
+        _shift(graph, original, bias_at, mean_wanted - made @ mean_seen)
+
+
+def _shift(graph: Graph, original: Graph, bias_at: int, by: Floats) -> None:
+    bias = original.constant(bias_at)
+    assert bias is not None
+    graph.set_constant(bias_at, (bias + by).astype(np.float32))
 
 
 def _nearest(rows: np.ndarray) -> Floats:
@@ -244,14 +234,11 @@ def _nearest(rows: np.ndarray) -> Floats:
     return np.round(exact / scales) * scales
 
 
-def _reads_own_bias(graph: Graph, bias: int) -> bool:
-    return sum(1 for _ in graph.readers(bias)) == 1
+def _is_read_once(graph: Graph, tensor: int) -> bool:
+    return sum(1 for _ in graph.readers(tensor)) == 1
 
 
 def _without_activation(op: Op) -> Op:
-    import copy
-    from dataclasses import replace
-
     options = copy.copy(op.options)
     options.fusedActivationFunction = 0
     return replace(op, options=options)

@@ -6,10 +6,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, TypeVar
+
 import numpy as np
 import numpy.typing as npt
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Floats = npt.NDArray[np.float64]
+_Values = TypeVar("_Values", Floats, "Tensor")
 
 # The largest integer of a symmetric grid: -128 is not used.
 LEVELS = 127
@@ -96,9 +102,9 @@ def least_squares_range(
     return min([(low * share, ends[1]) for share in _SHARES], key=cost)
 
 
-def on_grid(values: Floats, low: float, high: float) -> Floats:
-    """Values as int8 holds them, with 256 steps from low to high; both sides of 0."""
+def on_grid(values: _Values, low: float, high: float) -> _Values:
+    """Values, an array or a tensor, as int8 holds them: 256 steps from low to high, around 0."""
     step = max(high - low, _TINY) / 255
     zero = round(-128 - low / step)
-    held: Floats = (np.clip(np.round(values / step) + zero, -128, 127) - zero) * step
+    held: _Values = (((values / step).round() + zero).clip(-128, 127) - zero) * step
     return held

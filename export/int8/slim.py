@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-_NO_BUFFER = 0
+from export.int8.graph import NO_BUFFER
 
 
 def slim(model: Any) -> None:
@@ -52,13 +52,13 @@ def _drop_tensors(model: Any, graph: Any) -> None:
 
 
 def _share_buffers(model: Any, graph: Any) -> None:
-    kept = [model.buffers[_NO_BUFFER]]
+    kept = [model.buffers[NO_BUFFER]]
     places: dict[bytes, int] = {}
 
     def place_of(index: int) -> int:
         data = model.buffers[index].data
         if data is None or not len(data):
-            return _NO_BUFFER
+            return NO_BUFFER
         key = bytes(bytearray(data))
         if key not in places:
             places[key] = len(kept)

@@ -19,8 +19,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _SAME = 0
-# schema.fbs, `ActivationFunctionType`.
-_NONE, _RELU, _RELU_N1_TO_1, _RELU6 = 0, 1, 2, 3
+_NONE = 0
+# By number in schema.fbs, `ActivationFunctionType`.
+_ACTIVATIONS: Mapping[int, Callable[[Tensor], Tensor]] = {
+    _NONE: lambda values: values,
+    1: lambda values: values.relu(),
+    2: lambda values: values.clamp(-1, 1),
+    3: lambda values: values.clamp(0, 6),
+}
 _TO_NCHW = (0, 3, 1, 2)
 _TO_NHWC = (0, 2, 3, 1)
 # Of an axis of NHWC, in NCHW.
@@ -102,16 +108,9 @@ def padded(op: Op, maps: Tensor, kernel: tuple[int, int]) -> Tensor:
 
 
 def _activated(values: Tensor, function: int) -> Tensor:
-    match function:
-        case 0:
-            return values
-        case 1:
-            return values.relu()
-        case 2:
-            return values.clamp(-1, 1)
-        case 3:
-            return values.clamp(0, 6)
-    raise UnknownOpError(f"activation {function}")
+    if function not in _ACTIVATIONS:
+        raise UnknownOpError(f"activation {function}")
+    return _ACTIVATIONS[function](values)
 
 
 def _convolution(call: Call) -> Tensor:
@@ -185,12 +184,11 @@ def _concatenated(call: Call) -> Tensor:
 def _sliced(call: Call) -> Tensor:
     """Rows of one crop, of a tensor that stacks the crops of a face."""
     values = call.operand(0)
-    begin, end = (np.ravel(call.constant(place)) for place in (1, 2))
+    begin = np.ravel(call.constant(1))
     shape, made = call.graph.shape(call.op.inputs[0]), call.graph.shape(call.op.output)
     if any(begin[1:]) or made[1:] != shape[1:] or len(made) != len(shape):
         raise UnknownOpError("STRIDED_SLICE of other axes")
     first, faces = int(begin[0]), call.faces
-    del end
     return values[first * faces : (first + made[0]) * faces]
 
 

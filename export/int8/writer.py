@@ -24,23 +24,30 @@ def written(graph: Graph, made: Reconstruction) -> bytes:
     from ai_edge_quantizer import qtyping, quantizer
     from ai_edge_quantizer.algorithm_manager import AlgorithmName
 
-    settings = qtyping.OpQuantizationConfig(
+    maker = quantizer.Quantizer(bytearray(pack(graph.model)))
+    ops = graph.ops
+    for op in (ops[index] for index in made.ops):
+        # An op is found by the names of its outputs, each with a semicolon.
+        maker.update_quantization_recipe(
+            f"^{re.escape(graph.name(op.output))};$",
+            qtyping.TFLOperationName(op.kind),
+            settings(),
+            AlgorithmName.MIN_MAX_UNIFORM_QUANT,
+        )
+    return bytes(maker.quantize(_statistics(graph, made.ranges)).quantized_model)
+
+
+def settings() -> Any:
+    """Static int8: activations with a zero point, weights symmetric with a scale each channel."""
+    from ai_edge_quantizer import qtyping
+
+    return qtyping.OpQuantizationConfig(
         activation_tensor_config=qtyping.TensorQuantizationConfig(num_bits=8, symmetric=False),
         weight_tensor_config=qtyping.TensorQuantizationConfig(
             num_bits=8, symmetric=True, granularity=qtyping.QuantGranularity.CHANNELWISE
         ),
         compute_precision=qtyping.ComputePrecision.INTEGER,
     )
-    maker = quantizer.Quantizer(bytearray(pack(graph.model)))
-    for op in (graph.ops[index] for index in made.ops):
-        # An op is found by the names of its outputs, each with a semicolon.
-        maker.update_quantization_recipe(
-            f"^{re.escape(graph.name(op.output))};$",
-            qtyping.TFLOperationName(op.kind),
-            settings,
-            AlgorithmName.MIN_MAX_UNIFORM_QUANT,
-        )
-    return bytes(maker.quantize(_statistics(graph, made.ranges)).quantized_model)
 
 
 def _statistics(graph: Graph, ranges: Mapping[int, tuple[float, float]]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from export.flatbuffer import pack
 from export.int8 import reconstruct, twin
 from export.int8.convert import to_int8
 from export.int8.graph import Graph, Op
+from export.int8.writer import settings
 from parity_tests.inputs import fixed
 from tests.export.int8.models import answers, batch, faces_of, float_file
 from tests.marks import by_model
@@ -76,20 +77,13 @@ def _plain(content: bytes, faces: Mapping[str, np.ndarray]) -> bytes:
     graph = Graph.parse(content)
     last = max(reconstruct.body_of(graph))
     maker = quantizer.Quantizer(bytearray(content))
-    settings = qtyping.OpQuantizationConfig(
-        activation_tensor_config=qtyping.TensorQuantizationConfig(num_bits=8, symmetric=False),
-        weight_tensor_config=qtyping.TensorQuantizationConfig(
-            num_bits=8, symmetric=True, granularity=qtyping.QuantGranularity.CHANNELWISE
-        ),
-        compute_precision=qtyping.ComputePrecision.INTEGER,
-    )
     supported = {each.value for each in qtyping.TFLOperationName}
     for op in graph.ops[: last + 1]:
         if op.kind in supported and len(graph.shape(op.output)) == 4:
             maker.update_quantization_recipe(
                 f"^{re.escape(graph.name(op.output))};$",
                 qtyping.TFLOperationName(op.kind),
-                settings,
+                settings(),
             )
     count = len(next(iter(faces.values())))
     calls = [
