@@ -77,11 +77,11 @@ class Format:
         suffix: Suffix of its files.
         extra: The extra in `pyproject.toml` that its converter, runtimes and size reader need; None
             if they need none.
-        precisions: Names of its precisions. Other formats are converted from the first.
+        precisions: Names of its precisions. Other formats are converted from the first. Calibrated
+            ones are made only if they are asked for.
         converter: Its converter; None for the source weights.
         runtimes: Runtimes that open it. The first is the default.
         size_reader: `module:function` that measures the bytes of a file's weights and metadata.
-        on_request: Names of precisions that are made only if they are asked for: they need faces.
     """
 
     name: str
@@ -91,12 +91,6 @@ class Format:
     converter: Converter | None
     runtimes: tuple[Runtime, ...]
     size_reader: str
-    on_request: tuple[str, ...] = ()
-
-    @property
-    def offered(self) -> tuple[str, ...]:
-        """Names of all its precisions."""
-        return (*self.precisions, *self.on_request)
 
 
 @dataclass(frozen=True)
@@ -162,11 +156,10 @@ _FORMATS = (
         name="tflite",
         suffix=".tflite",
         extra="tflite",
-        precisions=("float32", "float16"),
+        precisions=("float32", "float16", "int8"),
         converter=Converter("export.to_tflite:convert", "onnx", 1800),
         runtimes=(Runtime("litert", "agecompact.runtimes.litert:BACKEND", "LiteRT"),),
         size_reader="agecompact.bench.size:tflite_parts",
-        on_request=("int8",),
     ),
     Format(
         name="coreml",
@@ -203,13 +196,11 @@ RUNTIMES: Mapping[str, Runtime] = {r.name: r for f in _FORMATS for r in f.runtim
 COMPUTE_UNITS: Mapping[str, Runtime] = {
     r.compute_unit: r for r in RUNTIMES.values() if r.compute_unit is not None
 }
-# What is made by default, and what is made if it is asked for.
-TARGETS: tuple[Target, ...] = tuple(
+# All that can be made, and what is made by default.
+OFFERED: tuple[Target, ...] = tuple(
     Target(each, PRECISIONS[name]) for each in EXPORTED.values() for name in each.precisions
 )
-REQUESTED: tuple[Target, ...] = tuple(
-    Target(each, PRECISIONS[name]) for each in EXPORTED.values() for name in each.on_request
-)
+TARGETS: tuple[Target, ...] = tuple(each for each in OFFERED if not each.precision.calibrated)
 
 
 def format_of(path: Path) -> Format:

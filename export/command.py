@@ -15,7 +15,7 @@ from agecompact.console.groups import BUILD, BUILDS, PATH
 from agecompact.console.models import model_file, named_model
 from agecompact.errors import ConversionError, GateError, UsageError
 from agecompact.faces.files import images_in
-from agecompact.formats import EXPORTED, PRECISIONS, REQUESTED, Target
+from agecompact.formats import EXPORTED, PRECISIONS, Target
 from agecompact.models import project, registry
 from agecompact.runtimes.reading import Reader
 from agecompact.serialization import unstructure
@@ -141,7 +141,7 @@ def export(
 
 def _check_calibration(folder: Path | None, chosen: Sequence[Target]) -> None:
     """Refuses int8 without faces, and faces without int8."""
-    wanted = [target for target in chosen if target in REQUESTED]
+    wanted = [target for target in chosen if target.precision.calibrated]
     if wanted and folder is None:
         raise UsageError(
             "int8 needs faces to calibrate with",

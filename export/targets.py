@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from agecompact.errors import UsageError, unknown_name
-from agecompact.formats import EXPORTED, PRECISIONS, REQUESTED, TARGETS, Target
+from agecompact.formats import EXPORTED, OFFERED, PRECISIONS, TARGETS, Target
 
 
 def select(formats: Iterable[str], precisions: Iterable[str]) -> tuple[Target, ...]:
@@ -32,19 +32,17 @@ def select(formats: Iterable[str], precisions: Iterable[str]) -> tuple[Target, .
             raise unknown_name("precision", flag, by_flag)
     wanted = [by_flag[flag] for flag in flags]
     for name in formats:
-        format_ = EXPORTED[name]
-        offered = format_.offered if precisions else format_.precisions
-        known = [PRECISIONS[each] for each in offered]
+        known = [PRECISIONS[each] for each in EXPORTED[name].precisions]
         if not any(each in wanted for each in known):
             raise UsageError(
                 f"{name} is not exported in {' or '.join(each.name for each in wanted)}",
                 why=f"its precisions are {', '.join(each.name for each in known)}",
                 fix=f"add --precision {known[0].flag}",
             )
-    offered_targets = (*TARGETS, *REQUESTED) if precisions else TARGETS
-    chosen = {t for t in offered_targets if t.format.name in formats and t.precision in wanted}
+    offered = OFFERED if precisions else TARGETS
+    chosen = {t for t in offered if t.format.name in formats and t.precision in wanted}
     for converter in [target.format.converter for target in chosen]:
         if converter is not None and converter.source is not None:
             source = EXPORTED[converter.source]
             chosen.add(Target(source, PRECISIONS[source.precisions[0]]))
-    return tuple(target for target in (*TARGETS, *REQUESTED) if target in chosen)
+    return tuple(target for target in OFFERED if target in chosen)

@@ -19,7 +19,7 @@ import numpy as np
 from agecompact.artifacts import metadata
 from agecompact.contract import Contract
 from agecompact.errors import ConversionError
-from agecompact.formats import FORMATS, PRECISIONS, REQUESTED, Target
+from agecompact.formats import FORMATS, PRECISIONS, Target
 from export import source as sources
 from export.flatbuffer import pack
 from export.float16 import store_half
@@ -60,7 +60,7 @@ def convert(job: Job) -> Conversion:
         described = metadata_for(weights, target, versions, layout="NHWC")
         path = job.folder / target.file_name(weights.model_id)
         content = _finish(converted, described)
-        if target in REQUESTED:
+        if target.precision.calibrated:
             content, note = to_int8(content, faces)
             notes.append(note)
         path.write_bytes(content)

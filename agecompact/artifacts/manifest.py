@@ -29,8 +29,8 @@ class _Requested(Checked):
         if self.format not in EXPORTED:
             self.refuse(f"unknown format '{self.format}'", f"known: {', '.join(EXPORTED)}")
         known = EXPORTED[self.format]
-        if self.precision not in known.offered:
-            precisions = ", ".join(known.offered)
+        if self.precision not in known.precisions:
+            precisions = ", ".join(known.precisions)
             self.refuse(f"unknown precision '{self.precision}'", f"{known.name} has {precisions}")
         if not self.file.endswith(known.suffix):
             self.refuse(f"'{self.file}' is not a name for {known.name}", f"known: *{known.suffix}")
