@@ -77,11 +77,12 @@ class Format:
         suffix: Suffix of its files.
         extra: The extra in `pyproject.toml` that its converter, runtimes and size reader need; None
             if they need none.
-        precisions: Names of its precisions. Other formats are converted from the first. Calibrated
-            ones are made only if they are asked for.
+        precisions: Names of the precisions that an export makes. Other formats are converted from
+            the first.
         converter: Its converter; None for the source weights.
         runtimes: Runtimes that open it. The first is the default.
         size_reader: `module:function` that measures the bytes of a file's weights and metadata.
+        on_request: Names of the precisions that an export makes only if they are asked for.
     """
 
     name: str
@@ -91,6 +92,12 @@ class Format:
     converter: Converter | None
     runtimes: tuple[Runtime, ...]
     size_reader: str
+    on_request: tuple[str, ...] = ()
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """Names of all its precisions."""
+        return self.precisions + self.on_request
 
 
 @dataclass(frozen=True)
@@ -156,10 +163,11 @@ _FORMATS = (
         name="tflite",
         suffix=".tflite",
         extra="tflite",
-        precisions=("float32", "float16", "int8"),
+        precisions=("float32", "float16"),
         converter=Converter("export.to_tflite:convert", "onnx", 1800),
         runtimes=(Runtime("litert", "agecompact.runtimes.litert:BACKEND", "LiteRT"),),
         size_reader="agecompact.bench.size:tflite_parts",
+        on_request=("int8",),
     ),
     Format(
         name="coreml",
@@ -198,9 +206,9 @@ COMPUTE_UNITS: Mapping[str, Runtime] = {
 }
 # All that can be made, and what is made by default.
 OFFERED: tuple[Target, ...] = tuple(
-    Target(each, PRECISIONS[name]) for each in EXPORTED.values() for name in each.precisions
+    Target(each, PRECISIONS[name]) for each in EXPORTED.values() for name in each.offered
 )
-TARGETS: tuple[Target, ...] = tuple(each for each in OFFERED if not each.precision.calibrated)
+TARGETS: tuple[Target, ...] = tuple(t for t in OFFERED if t.precision.name in t.format.precisions)
 
 
 def format_of(path: Path) -> Format:

@@ -20,7 +20,7 @@ from agecompact.artifacts import golden, manifest
 from agecompact.artifacts.manifest import Build, Entry, Manifest, NotMade
 from agecompact.errors import UsageError
 from agecompact.files import locked, sha256_of, updated_path
-from agecompact.formats import TARGETS
+from agecompact.formats import OFFERED
 from agecompact.models.project import is_project
 from agecompact.scratch import PREFIX
 
@@ -135,7 +135,7 @@ def _artifacts(old: Build | None, made: Manifest, folder: Path) -> dict[str, Ent
     """The older build's artefacts by name; without entries if its manifest cannot be read."""
     if old is not None:
         return {entry.file: entry for entry in old.manifest.artifacts}
-    names = [target.file_name(made.model) for target in TARGETS]
+    names = [target.file_name(made.model) for target in OFFERED]
     return {name: None for name in names if (folder / name).exists()}
 
 
@@ -211,27 +211,21 @@ def _copy(folder: Path, temporary: Path, leave: set[Path], made: Manifest) -> No
 
 
 def _export(made: Manifest, file: str, out: Path, source: Path | None) -> str:
-    target = next((t for t in TARGETS if t.file_name(made.model) == file), None)
+    target = next((t for t in OFFERED if t.file_name(made.model) == file), None)
     if target is None:
         return ""
     if source is not None and is_project(source):
         what = [str(source)]
     else:
         what = [made.model, *([] if source is None else ["--weights", str(source)])]
+    format_, precision = target.format, target.precision
+    asked = ["--precision", precision.flag] if precision.name in format_.on_request else []
     return shlex.join(
-        [
-            "agecompact",
-            "export",
-            *what,
-            "--format",
-            target.format.name,
-            "--out",
-            str(out),
-        ]
+        ["agecompact", "export", *what, "--format", format_.name, *asked, "--out", str(out)]
     )
 
 
 def _position(entry: Entry) -> int:
-    names = [(target.format.name, target.precision.name) for target in TARGETS]
+    names = [(target.format.name, target.precision.name) for target in OFFERED]
     key = (entry.format, entry.precision)
     return names.index(key) if key in names else len(names)

@@ -15,7 +15,7 @@ def select(formats: Iterable[str], precisions: Iterable[str]) -> tuple[Target, .
 
     Args:
         formats: Names of formats; empty for all.
-        precisions: Flags of precisions, such as `fp16`; empty for those that need no faces.
+        precisions: Flags of precisions, such as `fp16`; empty for those that are made by default.
 
     Raises:
         UsageError: A name is unknown, or a format has none of the precisions.
@@ -32,7 +32,7 @@ def select(formats: Iterable[str], precisions: Iterable[str]) -> tuple[Target, .
             raise unknown_name("precision", flag, by_flag)
     wanted = [by_flag[flag] for flag in flags]
     for name in formats:
-        known = [PRECISIONS[each] for each in EXPORTED[name].precisions]
+        known = [PRECISIONS[each] for each in EXPORTED[name].offered]
         if not any(each in wanted for each in known):
             raise UsageError(
                 f"{name} is not exported in {' or '.join(each.name for each in wanted)}",

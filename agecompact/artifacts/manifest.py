@@ -29,8 +29,8 @@ class _Requested(Checked):
         if self.format not in EXPORTED:
             self.refuse(f"unknown format '{self.format}'", f"known: {', '.join(EXPORTED)}")
         known = EXPORTED[self.format]
-        if self.precision not in known.precisions:
-            precisions = ", ".join(known.precisions)
+        if self.precision not in known.offered:
+            precisions = ", ".join(known.offered)
             self.refuse(f"unknown precision '{self.precision}'", f"{known.name} has {precisions}")
         if not self.file.endswith(known.suffix):
             self.refuse(f"'{self.file}' is not a name for {known.name}", f"known: *{known.suffix}")
@@ -90,7 +90,7 @@ class Manifest(Checked):
         parameters: Number of trainable parameters.
         folded_parameters: Number of parameters after BN folding, as artefacts store them.
         macs: Multiply-accumulate operations for one face.
-        artifacts: The artefacts, in the order of `formats.TARGETS`.
+        artifacts: The artefacts, in the order of `formats.OFFERED`.
         not_made: Artefacts whose conversion failed.
     """
 
