@@ -119,8 +119,12 @@ PRECISIONS: Mapping[str, Precision] = {
         # LiteRT 2.3.0 converts float16 weights to float32 as it loads them, even on processors with
         # half-precision arithmetic: both files take the same number of instructions.
         Precision("float16", "fp16", 16, 2.0**-11, arithmetic="float32"),
+        # XNNPACK computes in float16 on processors that can, in float32 on others.
+        Precision("float16-arithmetic", "fp16-arith", 16, 2.0**-11, arithmetic="float16"),
         # 127 steps on either side of 0.
         Precision("int8", "int8", 8, 0.5 / 127, arithmetic="int8", calibrated=True),
+        Precision("int8-dynamic", "int8-dynamic", 8, 0.5 / 127, arithmetic="int8"),
+        Precision("int8-weights", "int8-weights", 8, 0.5 / 127, arithmetic="float32"),
     )
 }
 
@@ -167,7 +171,7 @@ _FORMATS = (
         converter=Converter("export.to_tflite:convert", "onnx", 1800),
         runtimes=(Runtime("litert", "agecompact.runtimes.litert:BACKEND", "LiteRT"),),
         size_reader="agecompact.bench.size:tflite_parts",
-        on_request=("int8",),
+        on_request=("float16-arithmetic", "int8", "int8-dynamic", "int8-weights"),
     ),
     Format(
         name="coreml",

@@ -10,7 +10,6 @@ float16 (`reduced_precision_support`). Here it is not set, since parity is check
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -37,7 +36,7 @@ def store_half(model: Any, schema: Any) -> None:
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.DEQUANTIZE
     code.version = _DEQUANTIZE_VERSION
     restoring = []
-    for index in _halved(_weights_by_depth(model, schema), graph):
+    for index in late_weights(model, schema):
         tensor = graph.tensors[index]
         half = schema.TensorT()
         half.name = tensor.name + b"_float16"
@@ -61,6 +60,20 @@ def store_half(model: Any, schema: Any) -> None:
             model.buffers[entry.buffer].data = np.frombuffer(padded, np.uint8)
 
 
+def late_weights(model: Any, schema: Any) -> list[int]:
+    """Tensor indices of the weights behind the first layers and the share that stays float32.
+
+    Args:
+        model: A `schema.ModelT` with one subgraph, all constants float32.
+        schema: `ai_edge_litert.schema_py_generated`.
+    """
+    levels, tensors = _weights_by_depth(model, schema), model.subgraphs[0].tensors
+    sizes = [sum(int(np.prod(tensors[i].shape)) for i in level) for level in levels]
+    within = np.cumsum(sizes) <= _FULL_SHARE * sum(sizes)
+    kept = max(1, int(within.sum()))
+    return [index for level in levels[kept:] for index in level]
+
+
 def _weights_by_depth(model: Any, schema: Any) -> list[list[int]]:
     """Tensor indices of the weights, by the number of layers with weights before them."""
     graph = model.subgraphs[0]
@@ -82,11 +95,3 @@ def _weights_by_depth(model: Any, schema: Any) -> list[list[int]]:
 def _is_weight(model: Any, schema: Any, tensor: Any) -> bool:
     is_matrix = tensor.type == schema.TensorType.FLOAT32 and len(tensor.shape) > 1
     return is_matrix and model.buffers[tensor.buffer].data is not None
-
-
-def _halved(levels: Sequence[Sequence[int]], graph: Any) -> list[int]:
-    """Weights to store in float16: all after the first level, and after the share that stays."""
-    sizes = [sum(int(np.prod(graph.tensors[i].shape)) for i in level) for level in levels]
-    within = np.cumsum(sizes) <= _FULL_SHARE * sum(sizes)
-    kept = max(1, int(within.sum()))
-    return [index for level in levels[kept:] for index in level]

@@ -17,25 +17,33 @@ from typing import Any
 import numpy as np
 
 from agecompact.artifacts import metadata
-from agecompact.contract import Contract
+from agecompact.contract import Contract, Tensor
 from agecompact.errors import ConversionError
 from agecompact.formats import FORMATS, PRECISIONS, Target
 from export import source as sources
 from export.flatbuffer import pack
 from export.float16 import store_half
+from export.half_arithmetic import allow_half
 from export.int8.convert import to_int8
 from export.int8.faces import read_faces
+from export.int8.graph import Graph
+from export.int8_weights import dynamic_range, weights_only
 from export.job import Conversion, Job, metadata_for, versions_of
 from export.stepwise_mean import split_means
 
 _TOOLS = ("onnx2tf", "tensorflow", "ai-edge-litert")
 
-# How to store the weights of a float32 model in each precision, in place.
-_STORE: Mapping[str, Callable[[Any, Any], None]] = {
-    "float32": lambda model, schema: None,  # noqa: ARG005
-    "float16": store_half,
-    # Made of the finished float32 file.
-    "int8": lambda model, schema: None,  # noqa: ARG005
+# How the float32 graph is changed, in place, for precisions other than float32.
+_CHANGES: Mapping[str, Callable[[Graph, Contract], None]] = {
+    "float16": lambda graph, _: store_half(graph.model, graph.schema),
+    "float16-arithmetic": allow_half,
+}
+# How the finished float32 file is written anew, from faces if the precision needs them, with a note
+# for people.
+_REWRITES: Mapping[str, Callable[[bytes, Mapping[str, Tensor]], tuple[bytes, str]]] = {
+    "int8": to_int8,
+    "int8-dynamic": lambda content, _: (dynamic_range(content), ""),
+    "int8-weights": lambda content, _: (weights_only(content), ""),
 }
 
 
@@ -60,9 +68,9 @@ def convert(job: Job) -> Conversion:
         described = metadata_for(weights, target, versions, layout="NHWC")
         path = job.folder / target.file_name(weights.model_id)
         content = _finish(converted, described)
-        if target.precision.calibrated:
-            content, note = to_int8(content, faces)
-            notes.append(note)
+        if rewrite := _REWRITES.get(precision):
+            content, note = rewrite(content, faces)
+            notes += [note] if note else []
         path.write_bytes(content)
     shutil.rmtree(job.folder / "onnx2tf")
     shutil.rmtree(job.folder / "one_image", ignore_errors=True)
@@ -124,7 +132,8 @@ def _finish(content: bytes, described: metadata.ArtifactMetadata) -> bytes:
         )
     graph = model.subgraphs[0]
     split_means(model, schema)
-    _STORE[described.precision](model, schema)
+    if change := _CHANGES.get(described.precision):
+        change(Graph(model, schema), described.contract)
     _check_inputs(graph, described.contract)
     _name_outputs(graph, described.contract)
     graph.name = described.model.encode()

@@ -145,6 +145,31 @@ class Graph:
         op.builtinOptionsType = getattr(self.schema.BuiltinOptions, name)
         op.builtinOptions = options
 
+    def insert_op(
+        self, kind: str, inputs: tuple[int, ...], name: str, shape: tuple[int, ...], options: Any
+    ) -> int:
+        """Puts an op before all others and returns the tensor that it writes.
+
+        Args:
+            kind: Its name in the schema.
+            inputs: Tensors that it reads: inputs of the graph, or constants.
+            name: Name of the tensor that it writes.
+            shape: Shape of that tensor.
+            options: Its `builtinOptions`.
+        """
+        made = self.schema.OperatorT()
+        made.outputs = np.array([self._add_tensor(name, shape)], np.int32)
+        self._graph.operators.insert(0, made)
+        self.replace_op(0, kind, inputs, options)
+        return int(made.outputs[0])
+
+    def redirect(self, tensor: int, to: int) -> None:
+        """Makes the readers of a tensor read another, but for the op that writes that one."""
+        for op in self._graph.operators:
+            if to not in op.outputs:
+                read = [to if int(each) == tensor else int(each) for each in op.inputs]
+                op.inputs = np.array(read, np.int32)
+
     def exchange(self, first: int, second: int) -> None:
         """Exchanges two ops, of which the second alone reads what the first writes.
 

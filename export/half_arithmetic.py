@@ -1,0 +1,36 @@
+"""TFLite files that XNNPACK computes in half precision, on processors that can.
+
+XNNPACK looks for a metadata entry (`reduced_precision_support`) that allows it. On an Arm core with
+half-precision arithmetic it then takes about half of the instructions; other processors, such as
+those of desktop computers, still compute in float32.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from agecompact.contract import Contract
+from export.float16 import store_half
+from export.int8.graph import Graph
+from export.passes.centring import centre_inputs
+
+# As in `tensorflow/compiler/mlir/lite/tools/optimize/reduced_precision_metadata.h`.
+_ENTRY, _ALLOWED = b"reduced_precision_support", b"fp16accfp16"
+
+
+def allow_half(graph: Graph, contract: Contract) -> None:
+    """Stores a float32 graph in float16 and allows arithmetic in float16, in place.
+
+    Args:
+        graph: The graph, all constants float32.
+        contract: Of the file, which says what the inputs hold.
+    """
+    centre_inputs(graph, contract.table()[0])
+    model, schema = graph.model, graph.schema
+    store_half(model, schema)
+    stored = schema.BufferT()
+    stored.data = np.frombuffer(_ALLOWED, np.uint8)
+    entry = schema.MetadataT()
+    entry.name, entry.buffer = _ENTRY, len(model.buffers)
+    model.buffers.append(stored)
+    model.metadata = [*(model.metadata or ()), entry]

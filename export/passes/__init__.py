@@ -1,0 +1,1 @@
+"""Changes of a float TFLite graph that leave its answers alone, up to rounding."""

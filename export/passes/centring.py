@@ -1,0 +1,78 @@
+"""Centres inputs before the convolutions that read them.
+
+Half precision rounds sums by a share of their size. Of pixels from 0 to 255 most of a sum is their
+mean, which the convolution's weights then cancel; taken off first, it is never rounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from export.int8.graph import Graph, Op
+
+Values = npt.NDArray[np.float32]
+
+_VALID = 1
+_WEIGHT, _BIAS = 1, 2
+
+
+def centre_inputs(graph: Graph, levels: Values) -> None:
+    """Subtracts its middle level from each input, and adds what that changes to the biases.
+
+    Nothing is done where the middle is near 0 already, or where a convolution pads with zeros,
+    which are no pixels any more once the middle is taken off.
+
+    Args:
+        graph: A float graph, changed in place.
+        levels: Input values of the levels of a pixel, `(levels, C)`.
+    """
+    middle = levels[len(levels) // 2]
+    if np.abs(middle).max() <= np.ptp(levels) / 4:
+        return
+    changed = _convolutions(graph)
+    if changed is None:
+        return
+    for op in changed:
+        weight, bias = (graph.constant(op.inputs[place]) for place in (_WEIGHT, _BIAS))
+        assert weight is not None
+        assert bias is not None
+        moved = bias + weight.astype(np.float64).sum((1, 2)) @ middle.astype(np.float64)
+        graph.set_constant(op.inputs[_BIAS], moved.astype(np.float32))
+    constant = graph.add_constant("middle_level", middle)
+    for tensor in graph.inputs:
+        options = graph.schema.SubOptionsT()
+        name = f"{graph.name(tensor)}_centred"
+        centred = graph.insert_op("SUB", (tensor, constant), name, graph.shape(tensor), options)
+        graph.redirect(tensor, centred)
+
+
+def _convolutions(graph: Graph) -> tuple[Op, ...] | None:
+    """The convolutions that read the inputs, directly or stacked; None if anything else does."""
+    found: dict[int, Op] = {}
+    reached = set(graph.inputs)
+    for op in graph.ops:
+        if reached.isdisjoint(op.inputs):
+            continue
+        if op.kind == "CONCATENATION" and reached.issuperset(op.inputs):
+            reached.add(op.output)
+        elif op.kind == "CONV_2D" and _is_plain(graph, op, found):
+            found[op.inputs[_BIAS]] = op
+        else:
+            return None
+    return None if reached & set(graph.outputs) else tuple(found.values())
+
+
+def _is_plain(graph: Graph, op: Op, others: Mapping[int, Any]) -> bool:
+    """Whether a convolution pads nothing, and has constants that no other one of these shares."""
+    constants = [graph.constant(each) for each in op.inputs[_WEIGHT:] if each >= 0]
+    return (
+        op.options.padding == _VALID
+        and len(constants) == _BIAS
+        and all(each is not None for each in constants)
+        and op.inputs[_BIAS] not in others
+        and len(list(graph.readers(op.inputs[_BIAS]))) == 1
+    )
