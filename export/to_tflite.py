@@ -21,14 +21,16 @@ from agecompact.contract import Contract, Tensor
 from agecompact.errors import ConversionError
 from agecompact.formats import FORMATS, PRECISIONS, Target
 from export import source as sources
-from export.flatbuffer import pack
+from export.flatbuffer import pack_once
 from export.float16 import store_half
 from export.half_arithmetic import allow_half
 from export.int8.convert import to_int8
 from export.int8.faces import read_faces
 from export.int8.graph import Graph
+from export.int8.slim import slim
 from export.int8_weights import dynamic_range, weights_only
 from export.job import Conversion, Job, metadata_for, versions_of
+from export.passes.pooling import average_pool_as_convolution, tanh_after_max_pool
 from export.stepwise_mean import split_means
 
 _TOOLS = ("onnx2tf", "tensorflow", "ai-edge-litert")
@@ -132,6 +134,8 @@ def _finish(content: bytes, described: metadata.ArtifactMetadata) -> bytes:
         )
     graph = model.subgraphs[0]
     split_means(model, schema)
+    tanh_after_max_pool(Graph(model, schema))
+    average_pool_as_convolution(Graph(model, schema))
     if change := _CHANGES.get(described.precision):
         change(Graph(model, schema), described.contract)
     _check_inputs(graph, described.contract)
@@ -146,7 +150,8 @@ def _finish(content: bytes, described: metadata.ArtifactMetadata) -> bytes:
     entry.buffer = len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or []), entry]
-    return pack(model)
+    slim(model)
+    return pack_once(model)
 
 
 def _check_inputs(graph: Any, contract: Contract) -> None:

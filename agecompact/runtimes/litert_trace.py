@@ -28,6 +28,10 @@ _ACTIVATIONS = {
     for name, code in vars(schema.ActivationFunctionType).items()
     if isinstance(code, int) and code
 }
+_DEPTHWISE = "DEPTHWISE_CONV_2D"
+# Ignored where ops are compared: what is in brackets.
+_AS_POOL = "AVERAGE_POOL_2D[DEPTHWISE_CONV_2D]"
+_FLOATS = {schema.TensorType.FLOAT32: "<f4", schema.TensorType.FLOAT16: "<f2"}
 
 
 def trace(model: Any, threads: int, inputs: Arrays, indices: Mapping[str, int]) -> Trace:
@@ -42,6 +46,7 @@ def trace(model: Any, threads: int, inputs: Arrays, indices: Mapping[str, int]) 
     Returns:
         The steps in the order of execution. `op` includes a fused activation, `CONV_2D+RELU`. A
         quantised tensor is dequantised to float32, and `op` shows its stored type: `CONV_2D[int8]`.
+        A depthwise convolution whose weights are all one number is an average pool.
     """
     graph = model.subgraphs[0]
     live = {int(i) for i in graph.inputs}
@@ -52,7 +57,7 @@ def trace(model: Any, threads: int, inputs: Arrays, indices: Mapping[str, int]) 
         if reads:
             live.update(int(i) for i in op.outputs)
             constants = [stored_at[int(i)] for i in op.inputs if int(i) in stored_at]
-            ops.append((_kind(model, op), reads, constants, [int(i) for i in op.outputs]))
+            ops.append((_meaning(model, op), reads, constants, [int(i) for i in op.outputs]))
     outputs = [int(i) for i in graph.outputs]
     graph.outputs = [*outputs, *(i for *_, written in ops for i in written if i not in outputs)]
     # A signature would have to name the new outputs too.
@@ -109,6 +114,28 @@ def _kind(model: Any, op: Any) -> str:
     kind = BUILTIN_OPS[max(code.builtinCode, code.deprecatedBuiltinCode)]
     fused = _ACTIVATIONS.get(getattr(op.builtinOptions, "fusedActivationFunction", 0))
     return f"{kind}+{fused}" if fused else kind
+
+
+def _meaning(model: Any, op: Any) -> str:
+    """The kind of an op; an average pool where a depthwise convolution with one weight is meant."""
+    kind = _kind(model, op)
+    if not kind.startswith(_DEPTHWISE):
+        return kind
+    weight, bias = (_constant(model, int(op.inputs[place])) for place in (1, 2))
+    is_mean = weight is not None and weight.size and (weight == weight[0]).all()
+    if not is_mean or (bias is not None and bias.any()):
+        return kind
+    return kind.replace(_DEPTHWISE, _AS_POOL)
+
+
+def _constant(model: Any, tensor: int) -> Array | None:
+    """A float constant, flat, as stored; None for an activation and for other types."""
+    held = model.subgraphs[0].tensors[_constants(model).get(tensor, tensor)]
+    data = model.buffers[held.buffer].data
+    if data is None or held.type not in _FLOATS:
+        return None
+    values: Array = np.frombuffer(bytes(bytearray(data)), _FLOATS[held.type])
+    return values
 
 
 def _dequantised(stored: Array, parameters: Any) -> Array:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from agecompact.errors import ConversionError
 from export.flatbuffer import pack_once
 from export.int8.graph import Graph
-from export.int8.passes import all_passes
 from export.int8.reconstruct import reconstruct
-from export.int8.slim import slim
+from export.int8.slim import slim, unname
 from export.int8.writer import written
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ def to_int8(content: bytes, faces: Mapping[str, npt.NDArray[Any]]) -> tuple[byte
     import torch
 
     graph = Graph.parse(content)
-    all_passes(graph)
     by_name = {graph.name(tensor): tensor for tensor in graph.inputs}
     batch = {by_name[name]: torch.from_numpy(values) for name, values in faces.items()}
     made = reconstruct(graph, batch)
@@ -41,4 +39,5 @@ def to_int8(content: bytes, faces: Mapping[str, npt.NDArray[Any]]) -> tuple[byte
         raise ConversionError("no layer of this network can be int8", why=made.note)
     model = Graph.parse(written(graph, made)).model
     slim(model)
+    unname(model)
     return pack_once(model), made.note

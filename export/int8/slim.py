@@ -10,19 +10,16 @@ from export.int8.graph import NO_BUFFER
 
 
 def slim(model: Any) -> None:
-    """Drops unread tensors, buffers and op codes, and the names of inner tensors, in place.
+    """Drops unread tensors, buffers and op codes, in place.
 
-    Equal constants share a buffer. Signatures and metadata stay.
+    Equal constants share a buffer. Names, signatures and metadata stay.
 
     Args:
         model: A `schema.ModelT` with one subgraph.
     """
     (graph,) = model.subgraphs
     _drop_tensors(model, graph)
-    ends = {int(i) for i in (*graph.inputs, *graph.outputs)}
-    for index, tensor in enumerate(graph.tensors):
-        if index not in ends:
-            tensor.name = None
+    for tensor in graph.tensors:
         held = tensor.quantization
         if held is not None:
             held.min = held.max = None
@@ -30,6 +27,19 @@ def slim(model: Any) -> None:
                 tensor.quantization = None
     _share_buffers(model, graph)
     _drop_codes(model, graph)
+
+
+def unname(model: Any) -> None:
+    """Drops the names of inner tensors, in place.
+
+    Args:
+        model: A `schema.ModelT` with one subgraph.
+    """
+    (graph,) = model.subgraphs
+    ends = {int(i) for i in (*graph.inputs, *graph.outputs)}
+    for index, tensor in enumerate(graph.tensors):
+        if index not in ends:
+            tensor.name = None
 
 
 def _drop_tensors(model: Any, graph: Any) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 from parity_tests.localisation.graph import Graph, Indices
 from parity_tests.localisation.layouts import View, squeezed, views
 from parity_tests.localisation.opkinds import (
+    ACTIVATIONS,
     AFFINE,
     ARITHMETIC,
     CONCAT,
@@ -120,7 +121,7 @@ class _Matcher:
         self._reference, self._candidate = reference, candidate
         self._found: dict[int, Pair] = {}
         self._hidden = _folded(reference, candidate) | reference.unchanging
-        self._skipped = _folded(candidate, reference)
+        self._skipped = _folded(candidate, reference) | _early_pools(candidate, reference)
         self._match_inputs()
 
     def _match_inputs(self) -> None:
@@ -368,6 +369,24 @@ def _folded(graph: Graph, other: Graph) -> set[int]:
         index
         for index, readers in enumerate(graph.readers)
         if graph.kind(index) == AFFINE and [graph.kind(i) for i in readers] == [NORM]
+    }
+
+
+def _early_pools(graph: Graph, other: Graph) -> set[int]:
+    """Pools read only by an activation, if in the other graph pools read activations.
+
+    A converter may take the activation of the maximum, which is the maximum of the activations.
+    """
+    if not any(
+        other.kind(i) == POOL and other.kind(parent) in ACTIVATIONS
+        for i in range(len(other))
+        for parent in other.parents[i]
+    ):
+        return set()
+    return {
+        index
+        for index, readers in enumerate(graph.readers)
+        if graph.kind(index) == POOL and len(readers) == 1 and graph.kind(readers[0]) in ACTIVATIONS
     }
 
 

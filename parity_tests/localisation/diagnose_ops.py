@@ -15,6 +15,7 @@ from parity_tests.localisation.opkinds import (
     AFFINE,
     ARITHMETIC,
     NORM,
+    POOL,
     REDUCE,
     SOFTMAX,
     VIEW,
@@ -70,6 +71,21 @@ def activation(context: FaultContext) -> Iterator[Hypothesis]:
         if name != context.kind:
             evidence = f"the values are those of {name}, not {right}"
             yield Hypothesis("activation replaced", evidence, function(before))
+
+
+def activation_before_pool(context: FaultContext) -> Iterator[Hypothesis]:
+    """An activation before a pool is replaced by another; a file may have it after the pool."""
+    if context.kind != POOL or context.replay is None:
+        return
+    for op in context.chain:
+        if op.kind not in ACTIVATIONS or len(op.reads) != 1:
+            continue
+        (before,) = op.reads.values()
+        for name, function in FUNCTIONS.items():
+            if name != op.kind:
+                evidence = f"the values are those of {name}, not {op.op}"
+                made = context.replay({op.tensor: function(before)})
+                yield Hypothesis("activation replaced", evidence, made, op.scope)
 
 
 def slope(context: FaultContext) -> Iterator[Hypothesis]:
@@ -228,4 +244,13 @@ def _axes(values: Values, right: Values) -> Iterator[tuple[int, ...]]:
                 yield axes
 
 
-TESTS = (missing, activation, slope, softmax, arithmetic, another_op, reduction)
+TESTS = (
+    missing,
+    activation,
+    activation_before_pool,
+    slope,
+    softmax,
+    arithmetic,
+    another_op,
+    reduction,
+)

@@ -70,6 +70,21 @@ def test_steps_of_tflite_include_fused_activations(build_of: BuildOf) -> None:
     assert {"CONV_2D", "CONV_2D+RELU", "MEAN"} <= {step.op for step in steps}
 
 
+def test_a_depthwise_convolution_with_one_weight_is_an_average_pool(build_of: BuildOf) -> None:
+    plain, _ = trace_and_output(build_of("c3ae-plain").folder / "c3ae-plain_float32.tflite")
+    ops = [step.op for step in plain if step.value.ndim == 4]
+    assert ops[:2] == ["CONV_2D+RELU", "AVERAGE_POOL_2D[DEPTHWISE_CONV_2D]"]
+    assert "DEPTHWISE_CONV_2D" not in ops
+
+
+@pytest.mark.slow
+def test_other_depthwise_convolutions_stay_what_they_are(build_of: BuildOf) -> None:
+    steps, _ = trace_and_output(build_of("mobileagenet").folder / "mobileagenet_float32.tflite")
+    ops = [step.op for step in steps]
+    assert "DEPTHWISE_CONV_2D+RELU" in ops
+    assert not [op for op in ops if "POOL" in op]
+
+
 class _Shared(nn.Module):
     def __init__(self) -> None:
         super().__init__()

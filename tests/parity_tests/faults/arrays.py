@@ -18,6 +18,15 @@ def row_scaled(row: int, by: float) -> ArrayEdit:
     return change
 
 
+def corner_scaled(by: float) -> ArrayEdit:
+    """Of a kernel in NHWC, what it multiplies the first pixel by."""
+
+    def change(values: np.ndarray) -> None:
+        values[:, 0, 0] *= np.float32(by)
+
+    return change
+
+
 def rolled(values: np.ndarray) -> np.ndarray:
     return np.roll(values, 1, 0)
 

@@ -7,6 +7,7 @@ import numpy as np
 from tests.parity_tests.editing import in_tflite, tflite_weights
 from tests.parity_tests.faults import tflite_edits as t
 from tests.parity_tests.faults.arrays import (
+    corner_scaled,
     flipped,
     in_bits,
     row_scaled,
@@ -59,13 +60,25 @@ FAULTS = (
         "trunk.0.relu|trunk.0.bn",
         ("clipped", *REPLACED),
     ),
-    _TC("max pool", t.retyped("AVERAGE_POOL_2D", 1, "MAX_POOL_2D"), "trunk.1.pool", ("pool kind",)),
+    _TC("max pool", t.pool_as("MAX_POOL_2D", 1), "trunk.1.pool", ("pool kind",)),
     _TC(
         "same padding of a pool",
-        t.options("AVERAGE_POOL_2D", 1, padding=0, filterHeight=3, filterWidth=3),
+        t.pool_as("AVERAGE_POOL_2D", 1, padding=0, side=3),
         "trunk.1.pool",
         ("pool window", "padding side", "shape"),
         ("mismatch", "load", "run"),
+    ),
+    _TC(
+        "divisor of a pool",
+        t.constant("DEPTHWISE_CONV_2D", 1, 1, scaled(4 / 9)),
+        "trunk.1.pool",
+        ("pooling divisor",),
+    ),
+    _TC(
+        "one weight of a pool",
+        t.constant("DEPTHWISE_CONV_2D", 1, 1, corner_scaled(1.5)),
+        "trunk.1.pool",
+        WEIGHTS,
     ),
     _TC(
         "dense weights in steps",
@@ -150,7 +163,7 @@ FAULTS = (
         "trunk.2.relu|trunk.2.bn",
         ("activation removed",),
     ),
-    _HC("max pool", t.retyped("AVERAGE_POOL_2D", 1, "MAX_POOL_2D"), "trunk.1.pool", ("pool kind",)),
+    _HC("max pool", t.pool_as("MAX_POOL_2D", 1), "trunk.1.pool", ("pool kind",)),
     _HC(
         "relu6",
         t.options("CONV_2D", 0, fusedActivationFunction=3),

@@ -40,6 +40,27 @@ def retyped(
     return edit
 
 
+def pool_as(to: str, number: int, *, padding: int = 1, side: int = 2) -> TfliteEdit:
+    """Makes the n-th depthwise convolution, the mean of a pool, a pool of another kind or form."""
+
+    def edit(model: Any) -> None:
+        op = tflite_ops(model, "DEPTHWISE_CONV_2D")[number]
+        retyped("DEPTHWISE_CONV_2D", number, to, _pool_options(padding, side))(model)
+        op.inputs = op.inputs[:1]
+
+    return edit
+
+
+def _pool_options(padding: int, side: int) -> Callable[[Any], Any]:
+    def made(schema: Any) -> Any:
+        options = schema.Pool2DOptionsT()
+        options.padding, options.strideH, options.strideW = padding, 2, 2
+        options.filterHeight = options.filterWidth = side
+        return schema.BuiltinOptions.Pool2DOptions, options
+
+    return made
+
+
 def add_options(schema: Any) -> Any:
     """The options of ADD."""
     return schema.BuiltinOptions.AddOptions, schema.AddOptionsT()
