@@ -16,15 +16,14 @@ from typing import Literal
 
 import numpy as np
 
+from parity_tests.localisation.counterparts import early_pools, first_kind, folded
 from parity_tests.localisation.graph import Graph, Indices
 from parity_tests.localisation.layouts import View, squeezed, views
 from parity_tests.localisation.opkinds import (
-    ACTIVATIONS,
     AFFINE,
     ARITHMETIC,
     CONCAT,
     INPUT,
-    NORM,
     OTHER,
     POOL,
     REDUCE,
@@ -32,7 +31,6 @@ from parity_tests.localisation.opkinds import (
     STORE,
     VIEW,
     alike,
-    kind_of,
 )
 
 # Below this distance two tensors are paired whatever their ops are.
@@ -120,8 +118,8 @@ class _Matcher:
     def __init__(self, reference: Graph, candidate: Graph) -> None:
         self._reference, self._candidate = reference, candidate
         self._found: dict[int, Pair] = {}
-        self._hidden = _folded(reference, candidate) | reference.unchanging
-        self._skipped = _folded(candidate, reference) | _early_pools(candidate, reference)
+        self._hidden = folded(reference, candidate) | reference.unchanging
+        self._skipped = folded(candidate, reference) | early_pools(candidate, reference)
         self._match_inputs()
 
     def _match_inputs(self) -> None:
@@ -353,44 +351,6 @@ class _Matcher:
 def _main_ops(graph: Graph, index: int, stops: Indices) -> int:
     """How many ops that converters neither fuse nor drop are between a step and others."""
     return sum(
-        kind_of(graph.steps[i].op.split("+")[0]) in _MAIN and i not in graph.unchanging
+        first_kind(graph, i) in _MAIN and i not in graph.unchanging
         for i in graph.between(index, stops)
     )
-
-
-def _folded(graph: Graph, other: Graph) -> set[int]:
-    """Convolutions read only by a batch norm, if the other graph has no batch norms after any.
-
-    One that an image goes through normalises the image.
-    """
-    if any(other.kind(i) == NORM and _follows_affine(other, i) for i in range(len(other))):
-        return set()
-    return {
-        index
-        for index, readers in enumerate(graph.readers)
-        if graph.kind(index) == AFFINE and [graph.kind(i) for i in readers] == [NORM]
-    }
-
-
-def _early_pools(graph: Graph, other: Graph) -> set[int]:
-    """Pools read only by an activation, if in the other graph pools read activations.
-
-    A converter may take the activation of the maximum, which is the maximum of the activations.
-    """
-    if not any(
-        other.kind(i) == POOL and other.kind(parent) in ACTIVATIONS
-        for i in range(len(other))
-        for parent in other.parents[i]
-    ):
-        return set()
-    return {
-        index
-        for index, readers in enumerate(graph.readers)
-        if graph.kind(index) == POOL and len(readers) == 1 and graph.kind(readers[0]) in ACTIVATIONS
-    }
-
-
-def _follows_affine(graph: Graph, index: int) -> bool:
-    """Whether a step depends on a convolution or a Linear."""
-    bits = graph.ancestors[index]
-    return any(bits >> i & 1 and graph.kind(i) == AFFINE for i in range(index))
