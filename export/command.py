@@ -92,7 +92,7 @@ def export(
     """Convert weights to ONNX, TFLite and Core ML.
 
     Writes build/<model>/ with the artefacts and manifest.json. Without --format, all formats are
-    made; without --precision, all precisions that need no faces. An existing build's other
+    made; without --precision, those that are not only made on request. An existing build's other
     artefacts are kept if they come from the same weights and tools; what is removed is listed.
     """
     chosen = targets.select(formats, precisions)

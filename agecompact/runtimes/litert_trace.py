@@ -103,10 +103,10 @@ def _constants(model: Any) -> dict[int, int]:
 
 
 def _names(graph: Any) -> dict[int, str]:
-    """Names of the tensors by index; a name that several tensors share gets the index appended."""
-    names = {index: tensor.name.decode() for index, tensor in enumerate(graph.tensors)}
+    """Names of the tensors by index; one that several share, or that is empty, gets the index."""
+    names = {index: (tensor.name or b"").decode() for index, tensor in enumerate(graph.tensors)}
     counts = Counter(names.values())
-    return {i: name if counts[name] == 1 else f"{name}:{i}" for i, name in names.items()}
+    return {i: name if name and counts[name] == 1 else f"{name}:{i}" for i, name in names.items()}
 
 
 def _kind(model: Any, op: Any) -> str:

@@ -42,7 +42,9 @@ def centre_inputs(graph: Graph, levels: Values) -> None:
         assert bias is not None
         moved = bias + weight.astype(np.float64).sum((1, 2)) @ middle.astype(np.float64)
         graph.set_constant(op.inputs[_BIAS], moved.astype(np.float32))
-    constant = graph.add_constant("middle_level", middle)
+    # One number for all channels is subtracted whole rows at a time.
+    same = np.ptp(middle) == 0
+    constant = graph.add_constant("middle_level", middle[:1] if same else middle)
     for tensor in graph.inputs:
         options = graph.schema.SubOptionsT()
         name = f"{graph.name(tensor)}_centred"
