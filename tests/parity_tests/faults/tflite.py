@@ -87,6 +87,12 @@ FAULTS = (
         WEIGHTS,
     ),
     _TA("sigmoid for tanh", t.retyped("TANH", 1, "LOGISTIC"), _S1T, REPLACED),
+    _TA(
+        "mean for max before a tanh",
+        t.retyped("MAX_POOL_2D", 0, "AVERAGE_POOL_2D"),
+        "s_stream.pool|s_stream.blocks.0.2",
+        ("pool kind",),
+    ),
     _TA("mul to add", t.retyped("MUL", 0, "ADD", t.add_options), "stages.0", ("op replaced",)),
     _TA(
         "division swapped",
