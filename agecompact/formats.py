@@ -121,6 +121,14 @@ PRECISIONS: Mapping[str, Precision] = {
         Precision("float16", "fp16", 16, 2.0**-11, arithmetic="float32"),
         # 127 steps on either side of 0.
         Precision("int8", "int8", 8, 0.5 / 127, arithmetic="int8", calibrated=True),
+        Precision("int8-weights", "int8-weights", 8, 0.5 / 127, arithmetic="float32"),
+        # Indices into a palette for each layer, whose entries are about as far apart as the steps
+        # of integers with as many bits.
+        Precision("palette8", "palette8", 8, 0.5 / 127),
+        Precision("palette6", "palette6", 6, 0.5 / 31),
+        Precision("palette4", "palette4", 4, 0.5 / 7),
+        # Palettes of 4, 6 and 8 bits; which layer has which is chosen with faces.
+        Precision("mixed", "mixed", 4, 0.5 / 7, calibrated=True),
     )
 }
 
@@ -194,6 +202,7 @@ _FORMATS = (
             ),
         ),
         size_reader="agecompact.bench.size:mlpackage_parts",
+        on_request=("int8-weights", "palette8", "palette6", "palette4", "mixed"),
     ),
 )
 
