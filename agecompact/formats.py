@@ -166,6 +166,7 @@ _FORMATS = (
             ),
         ),
         size_reader="agecompact.bench.size:onnx_parts",
+        on_request=("float16",),
     ),
     Format(
         name="tflite",
