@@ -11,14 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from agecompact.artifacts.manifest import read_builds
 from agecompact.files import size_of
 from agecompact.models.complexity import folded_weights
 from agecompact.runtimes.coreml import read_specification
 from agecompact.runtimes.mil import ConstantRef, read_graph
 from agecompact.weights import checkpoints
 from parity_tests.weights import Given, compare_given, compare_weights
+from tests.invoking import run
 from tests.parity_tests.editing import mil_block
-from tests.support import BuildOf
+from tests.support import BuildOf, verdicts_on
 from tests.weight_blobs import WEIGHT_FILE
 
 ct = pytest.importorskip("coremltools", reason="needs 'coreml'")
@@ -151,6 +153,10 @@ def flip_a_bit(values: np.ndarray) -> None:
     values[len(values) // 2] ^= 1 << 5
 
 
+def next_entry(values: np.ndarray) -> None:
+    values[len(values) // 2] ^= 1
+
+
 @pytest.mark.parametrize(
     ("name", "part", "change", "kind"),
     [
@@ -226,3 +232,22 @@ def test_slim_packages_have_each_constant_once_and_the_names_of_their_ops(
         for ops in (whole, small)
     ]
     assert names[0] == names[1]
+
+
+@pytest.mark.slow
+def test_a_build_of_one_precision_is_proven_on_its_own(build_of: BuildOf, tmp_path: Path) -> None:
+    arguments = ("--format", "coreml", "--precision", "palette8", "--out", tmp_path)
+    done = run("export", "--weights", build_of(MODEL).weights, *arguments)
+    assert done.exit_code == 0, (done.output, done.exception)
+    folder = tmp_path / MODEL
+    assert run("verify", folder).exit_code == 0
+    results = [r for r in verdicts_on(read_builds(folder)[0]) if r.status != "skipped"]
+    assert {r.status for r in results} == {"passed"}, [r.reason for r in results]
+    # One weight at the next entry: no output shows it.
+    package = folder / f"{MODEL}_palette8.mlpackage"
+    harmed = edited(package, tmp_path, "indices", next_entry)
+    shutil.rmtree(package)
+    shutil.move(harmed, package)
+    results = [r for r in verdicts_on(read_builds(folder)[0]) if r.status != "skipped"]
+    assert {r.kind for r in results} == {"weights"}
+    assert all("1 of 9216 are not at the nearest entry" in r.reason for r in results)
