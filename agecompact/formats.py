@@ -184,7 +184,8 @@ _FORMATS = (
         extra="coreml",
         precisions=("float32", "float16"),
         # Not from ONNX, which coremltools no longer reads.
-        converter=Converter("export.to_coreml:convert", None, 1800),
+        # Mixed palettes try every layer in several widths.
+        converter=Converter("export.to_coreml:convert", None, 3600),
         runtimes=(
             Runtime("coreml", f"{_CORE_ML}:CPU_ONLY", "Core ML, CPU", "cpuOnly"),
             Runtime("coreml-gpu", f"{_CORE_ML}:CPU_AND_GPU", "Core ML, CPU and GPU", "cpuAndGPU"),
