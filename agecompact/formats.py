@@ -125,6 +125,13 @@ PRECISIONS: Mapping[str, Precision] = {
         Precision("int8", "int8", 8, 0.5 / 127, arithmetic="int8", calibrated=True),
         Precision("int8-dynamic", "int8-dynamic", 8, 0.5 / 127, arithmetic="int8"),
         Precision("int8-weights", "int8-weights", 8, 0.5 / 127, arithmetic="float32"),
+        # Indices into a palette for each layer, whose entries are about as far apart as the steps
+        # of integers with as many bits.
+        Precision("palette8", "palette8", 8, 0.5 / 127),
+        Precision("palette6", "palette6", 6, 0.5 / 31),
+        Precision("palette4", "palette4", 4, 0.5 / 7),
+        # Palettes of 4, 6 and 8 bits; which layer has which is chosen with faces.
+        Precision("mixed", "mixed", 4, 0.5 / 7, calibrated=True),
     )
 }
 
@@ -162,6 +169,7 @@ _FORMATS = (
             ),
         ),
         size_reader="agecompact.bench.size:onnx_parts",
+        on_request=("float16",),
     ),
     Format(
         name="tflite",
@@ -179,7 +187,8 @@ _FORMATS = (
         extra="coreml",
         precisions=("float32", "float16"),
         # Not from ONNX, which coremltools no longer reads.
-        converter=Converter("export.to_coreml:convert", None, 1800),
+        # Mixed palettes try every layer in several widths.
+        converter=Converter("export.to_coreml:convert", None, 3600),
         runtimes=(
             Runtime("coreml", f"{_CORE_ML}:CPU_ONLY", "Core ML, CPU", "cpuOnly"),
             Runtime("coreml-gpu", f"{_CORE_ML}:CPU_AND_GPU", "Core ML, CPU and GPU", "cpuAndGPU"),
@@ -198,6 +207,7 @@ _FORMATS = (
             ),
         ),
         size_reader="agecompact.bench.size:mlpackage_parts",
+        on_request=("int8-weights", "palette8", "palette6", "palette4", "mixed"),
     ),
 )
 

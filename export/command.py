@@ -70,7 +70,7 @@ class _Chosen:
     "--calibration",
     type=PATH,
     metavar="FOLDER",
-    help="Face chips that int8 is made with, some hundred of all ages.",
+    help="Face chips that int8 and mixed are made with, some hundred of all ages.",
 )
 @click.option(
     "--keep-going", is_flag=True, help="If a conversion fails, make the others, then exit 4."
@@ -140,18 +140,21 @@ def export(
 
 
 def _check_calibration(folder: Path | None, chosen: Sequence[Target]) -> None:
-    """Refuses int8 without faces, and faces without int8."""
+    """Refuses precisions that need faces without any, and faces that nothing needs."""
     wanted = [target for target in chosen if target.precision.calibrated]
     if wanted and folder is None:
         raise UsageError(
-            "int8 needs faces to calibrate with",
-            why="its ranges and weights are chosen on what the network sees",
+            f"{wanted[0].precision.flag} needs faces to calibrate with",
+            why="its numbers are chosen on what the network sees",
             fix="name a folder of some hundred face chips of all ages with --calibration FOLDER",
         )
     if folder is None:
         return
     if not wanted:
-        raise UsageError("--calibration is only for int8", fix="add --precision int8")
+        flags = [each.flag for each in PRECISIONS.values() if each.calibrated]
+        raise UsageError(
+            f"--calibration is only for {' and '.join(flags)}", fix=f"add --precision {flags[0]}"
+        )
     if (found := len(images_in(folder, "--calibration"))) < LEAST:
         raise too_few(folder, found)
 

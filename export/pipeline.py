@@ -52,7 +52,7 @@ class Request:
         keep_going: If a conversion fails, record it in the manifest and make the others.
         given: The file that the user named, if the weights are not the released ones: the weights
             file itself, or the state dict that it was made of.
-        calibration: Folder of face chips; int8 needs one.
+        calibration: Folder of face chips; precisions that are `calibrated` need one.
     """
 
     weights: Path

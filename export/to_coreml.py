@@ -1,4 +1,4 @@
-"""PyTorch to Core ML, as an ML Program package.
+"""PyTorch to Core ML, as ML Program packages.
 
 It converts the same network as the ONNX export, not the ONNX file, which coremltools no longer
 reads. Parity checks both against the same PyTorch reference.
@@ -27,7 +27,11 @@ from agecompact.models.complexity import example_inputs, fold_batch_norm
 from agecompact.models.returned import conform
 from agecompact.weights import checkpoints
 from export import source as sources
+from export.coreml_slim import slim
+from export.coreml_weights import palettized, palettized_alike, quantised, weights_of
+from export.int8.faces import read_faces
 from export.job import Conversion, Job, metadata_for, versions_of
+from export.mixed_palettes import chosen_widths
 from export.mixed_precision import computes_in_float16
 
 _TOOLS = ("torch", "coremltools")
@@ -39,6 +43,14 @@ _FLOAT = np.float32
 _COMPUTE: Mapping[str, Callable[[Any], Any]] = {
     "float32": lambda ct: ct.precision.FLOAT32,
     "float16": lambda ct: ct.transform.FP16ComputePrecision(op_selector=computes_in_float16()),
+}
+
+# How to compress the float16 program in the other precisions that need no faces.
+_COMPRESS: Mapping[str, Callable[[Any], Any]] = {
+    "int8-weights": quantised,
+    "palette8": lambda model: palettized_alike(model, 8),
+    "palette6": lambda model: palettized_alike(model, 6),
+    "palette4": lambda model: palettized_alike(model, 4),
 }
 
 
@@ -78,8 +90,10 @@ def convert(job: Job) -> Conversion:
     warnings.filterwarnings("ignore")
     weights = checkpoints.read(job.weights)
     contract = weights.contract
+    # Before the conversion: a wrong folder is found at once.
+    faces = read_faces(job.calibration, contract) if job.calibration else {}
     # The package then holds exactly these constants, and parity compares them bit by bit.
-    network = conform(fold_batch_norm(weights.network()), contract)
+    network = folded = conform(fold_batch_norm(weights.network()), contract)
     changes: dict[str, Any] = {}
     if job.input_kind == "image":
         network = _FromImage(network, contract).eval()
@@ -95,21 +109,38 @@ def convert(job: Job) -> Conversion:
         traced = torch.jit.trace(  # type: ignore[no-untyped-call]
             network, example_inputs(contract), check_trace=False
         )
-    versions = versions_of(*_TOOLS)
-    for precision in job.precisions:
-        target = Target(FORMATS["coreml"], PRECISIONS[precision])
-        model = ct.convert(
+    programs = {
+        precision: ct.convert(
             traced,
             convert_to="mlprogram",
             inputs=_inputs(ct, contract, job.input_kind == "image"),
             outputs=[ct.TensorType(name=name, dtype=_FLOAT) for name in contract.output_names],
             minimum_deployment_target=ct.target.iOS16,
-            compute_precision=_COMPUTE[precision](ct),
+            compute_precision=compute(ct),
             skip_model_load=True,
         )
+        for precision, compute in _COMPUTE.items()
+        if precision in map(_program_of, job.precisions)
+    }
+    versions = versions_of(*_TOOLS)
+    for precision in job.precisions:
+        target = Target(FORMATS["coreml"], PRECISIONS[precision])
+        model = programs[_program_of(precision)]
+        if precision in _COMPRESS:
+            model = _COMPRESS[precision](model)
+        elif target.precision.calibrated:
+            model = palettized(model, chosen_widths(weights_of(model), folded, faces))
         _describe(model, metadata_for(sources.of_weights(weights), target, versions, **changes))
-        model.save(str(job.folder / target.file_name(weights.model_id)))
+        path = job.folder / target.file_name(weights.model_id)
+        model.save(str(path))
+        if precision not in _COMPUTE:
+            slim(path)
     return Conversion("coremltools", versions, model.get_spec().specificationVersion)
+
+
+def _program_of(precision: str) -> str:
+    """The precision of the program that is compressed, or saved as it is."""
+    return precision if precision in _COMPUTE else "float16"
 
 
 def _inputs(ct: Any, contract: Contract, as_image: bool) -> list[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import logging
 from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from agecompact import __version__
@@ -16,6 +17,7 @@ from agecompact.weights import checkpoints
 from export import source as sources
 from export.exact_folding import fold_exactly
 from export.job import Conversion, Job, metadata_for, versions_of
+from export.onnx_float16 import store_half
 
 if TYPE_CHECKING:
     import onnx
@@ -27,20 +29,23 @@ MAX_BATCH = 64
 # The metadata key under which the exporter lists the modules of a node.
 _SCOPES = "pkg.torch.onnx.name_scopes"
 
-_TARGET = Target(FORMATS["onnx"], PRECISIONS["float32"])
-
 _TOOLS = ("torch", "onnx", "onnxscript")
+
+# How to store the weights of a float32 model in each precision, in place.
+_STORE: Mapping[str, Callable[[onnx.ModelProto], None]] = {
+    "float32": lambda model: None,  # noqa: ARG005
+    "float16": store_half,
+}
 
 
 def convert(job: Job) -> Conversion:
-    """Exports the network of a weights file in float32, NCHW, with the names of its contract.
+    """Exports the network of a weights file, NCHW, with the names of its contract.
 
     Raises:
         ConversionError: The graph fails ONNX's checker, or has another opset than requested.
     """
     if job.weights.suffix == onnx_source.SUFFIX:
         return _as_given(job)
-    import onnx
     import torch
 
     # The exporter warns that torchvision is missing, whose operators are not in these graphs.
@@ -68,15 +73,11 @@ def convert(job: Job) -> Conversion:
     _name_nodes(model)
     fold_exactly(model, network)
     _strip_traces(model)
-    versions = versions_of(*_TOOLS)
-    described = metadata_for(sources.of_weights(weights), _TARGET, versions)
-    onnx.helper.set_model_props(model, {metadata.KEY: described.to_json()})
     model.producer_name = "agecompact"
     model.producer_version = __version__
     _check(model)
-    path = job.folder / _TARGET.file_name(weights.model_id)
-    # Deterministic serialisation: the same weights and versions give the same bytes.
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    versions = versions_of(*_TOOLS)
+    _write(job, model, sources.of_weights(weights), versions)
     return Conversion("torch.onnx", versions, OPSET, None if job.dynamic_batch else 1)
 
 
@@ -98,11 +99,26 @@ def _as_given(job: Job) -> Conversion:
     source = sources.of_onnx(job.weights)
     versions = versions_of("onnx")
     model = onnx.load_model(str(job.weights))
-    described = metadata_for(source, _TARGET, versions)
-    onnx.helper.set_model_props(model, {metadata.KEY: described.to_json()})
-    path = job.folder / _TARGET.file_name(source.model_id)
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    _write(job, model, source, versions)
     return Conversion("as given", versions, counts.opset, counts.batch)
+
+
+def _write(
+    job: Job, model: onnx.ModelProto, source: sources.Source, versions: Mapping[str, str]
+) -> None:
+    """Writes a file for each precision of a job."""
+    import onnx
+
+    content = model.SerializeToString()
+    for precision in job.precisions:
+        target = Target(FORMATS["onnx"], PRECISIONS[precision])
+        stored = onnx.load_model_from_string(content)
+        _STORE[precision](stored)
+        described = metadata_for(source, target, versions)
+        onnx.helper.set_model_props(stored, {metadata.KEY: described.to_json()})
+        # Deterministic serialisation: the same weights and versions give the same bytes.
+        path = job.folder / target.file_name(source.model_id)
+        path.write_bytes(stored.SerializeToString(deterministic=True))
 
 
 def _name_nodes(model: onnx.ModelProto) -> None:

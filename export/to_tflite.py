@@ -90,7 +90,8 @@ def _of_one_image(job: Job, source: Path) -> Path:
 
     folder = job.folder / "one_image"
     folder.mkdir()
-    to_onnx.convert(replace(job, folder=folder, dynamic_batch=False))
+    full = FORMATS["onnx"].precisions[0]
+    to_onnx.convert(replace(job, precisions=(full,), folder=folder, dynamic_batch=False))
     return folder / source.name
 
 

@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from safetensors.numpy import save_file
 
 from agecompact.artifacts.confined import sha256_of
 from agecompact.artifacts.manifest import Build, Entry, NotMade
@@ -27,12 +30,12 @@ from parity_tests.results import Failure, Result
 from parity_tests.runner import ModelRunner, runtime_failures, runtime_process
 from parity_tests.settings import CheckSettings
 from parity_tests.spans import SPANS
-from parity_tests.weights import WEIGHTS_FORMAT, Given, WeightFault
+from parity_tests.weights import WEIGHTS_FORMAT, WeightFault
 
 # Converters keep some layers exact, and align constants.
 _LEAST_SAVING = 0.95
-# Weights of fewer bits are compressed, so the package does not contain the network's own.
-_LEAST_FLOAT_BITS = 16
+# What weights of fewer bits are compressed from.
+_HALF = PRECISIONS["float16"]
 # Its files have texts for people, which Xcode shows.
 _TEXTS_FORMAT = "coreml"
 
@@ -223,16 +226,18 @@ def _check_declared(candidate: Candidate, process: RuntimeProcess, contract: Con
 def _check_size(candidate: Candidate) -> None:
     """Rejects weights that were not made smaller: some converters skip what they do not know."""
     full = PRECISIONS[FORMATS[candidate.entry.format].precisions[0]]
-    if candidate.entry.precision == full.name:
+    wanted = PRECISIONS[candidate.entry.precision]
+    if wanted == full:
         return
     try:
         parts = read_parts(candidate.path)
     except AgecompactError as error:
         raise Failure("load", error.summary) from None
     bits = parts.weights * 8 / candidate.build.manifest.folded_parameters
-    if bits > _LEAST_SAVING * full.stored_bits:
-        wanted = f"{candidate.entry.precision} was requested"
-        raise Failure("conversion", f"its weights take {bits:.0f} bits a parameter, {wanted}")
+    larger = _HALF if wanted.stored_bits < _HALF.stored_bits else full
+    if bits > _LEAST_SAVING * larger.stored_bits:
+        reason = f"its weights take {bits:.0f} bits a parameter, {wanted.name} was requested"
+        raise Failure("conversion", reason)
 
 
 def _check_weights(candidate: Candidate, reference: Reference, settings: CheckSettings) -> None:
@@ -255,7 +260,6 @@ def _weight_faults(
     """Compares with the network and, in a reduced precision, with the full-precision package."""
     build, entry = candidate.build, candidate.entry
     precision = FORMATS[WEIGHTS_FORMAT].precisions[0]
-    plain = PRECISIONS[entry.precision].stored_bits >= _LEAST_FLOAT_BITS
     full = next(
         (
             build.path(other)
@@ -265,12 +269,15 @@ def _weight_faults(
         ),
         None,
     )
-    found = call(
-        "parity_tests.weights:faults_of",
-        candidate.path,
-        Given.of(reference.parameters) if plain else None,
-        full,
-        seconds=settings.timeout_s,
-        memory_bytes=MEMORY_BYTES,
-    )
+    with TemporaryDirectory() as folder:
+        given = Path(folder) / "given.safetensors"
+        save_file(dict(reference.parameters), given)
+        found = call(
+            "parity_tests.weights:faults_of",
+            candidate.path,
+            given,
+            full,
+            seconds=settings.timeout_s,
+            memory_bytes=MEMORY_BYTES,
+        )
     return structure(found, tuple[WeightFault, ...], where="the comparison of the weights")

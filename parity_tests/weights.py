@@ -1,10 +1,10 @@
 """Compares the weights inside a Core ML package, exactly, with those it was made from.
 
 The error of an output hides a flipped bit of one weight, and compression hides both. So the weights
-themselves are compared. Plain ones must equal, bit for bit, what the converter was given: the
-network's parameters with batch norms folded, rounded once in a float16 package. Compared with
-another package of the network, float16 holds its weights rounded once; int8 holds the nearest of
-its 256 steps; a palette index names the nearest entry; pruning drops only the smallest weights.
+themselves are compared with what the converter was given, the network's parameters with batch norms
+folded, and with another package of the network. Plain ones must be equal, bit for bit, rounded once
+in a float16 package; int8 holds the nearest of its 256 steps; a palette index names the nearest
+entry; pruning drops only the smallest weights.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from safetensors.numpy import load_file
 
 from agecompact.runtimes.base import Array
 from agecompact.runtimes.mil import ActivationRef, ConstantRef, ConstantValue, Graph, read_graph
-from agecompact.serialization import structure, unstructure
+from agecompact.serialization import unstructure
 
 # The format whose weights can be compared.
 WEIGHTS_FORMAT = "coreml"
@@ -29,8 +30,11 @@ WEIGHTS_FORMAT = "coreml"
 FaultKind = Literal["given", "graph", "form", "type", "value", "step", "palette", "pruning"]
 
 _Floats = npt.NDArray[np.float64]
+_Difference = tuple[FaultKind, str, int]
 # A network's parameters by name.
 Parameters = Mapping[str, npt.NDArray[np.float32]]
+
+_INPUTS = "the converter's inputs"
 
 # Roundings to the stored type between the choice of a step and its value: of the scale and of the
 # product.
@@ -74,46 +78,43 @@ class WeightFault:
 
 @dataclass(frozen=True)
 class Given:
-    """A network's parameters as the converter of Core ML got them, by hash.
+    """A network's parameters as the converter of Core ML got them.
 
     Attributes:
-        names: Names of the parameters with that hash, in one of the forms in which a package may
+        names: By hash, names of the parameters with it, in one of the forms in which a package may
             hold them. Several names where tensors are equal, such as biases of zero.
-        sizes: Number of values, by name.
+        values: By name.
     """
 
     names: Mapping[str, tuple[str, ...]]
-    sizes: Mapping[str, int]
+    values: Parameters
 
     @classmethod
     def of(cls, parameters: Parameters) -> Given:
-        """Hashes parameters."""
+        """Prepares parameters."""
         names: defaultdict[str, dict[str, None]] = defaultdict(dict)
         for name, tensor in parameters.items():
             for form in (tensor, tensor + _MERGED):
                 half = _halved(form)
                 for stored_as in (form, half, _kept_from_zero(half, form)):
                     names[_hash(stored_as)][name] = None
-        sizes = {name: tensor.size for name, tensor in parameters.items()}
-        return cls({value: tuple(known) for value, known in names.items()}, sizes)
+        return cls({value: tuple(known) for value, known in names.items()}, parameters)
 
 
-def faults_of(candidate: str, given: Mapping[str, Any] | None, full: str | None) -> Any:
+def faults_of(candidate: str, given: str, full: str | None) -> Any:
     """Compares a package with its converter's input, then with another package, as JSON values.
 
     For a process of its own, since reading a package may crash or hang it.
 
     Args:
         candidate: Path of the package.
-        given: The JSON values of a `Given`; None skips the first comparison.
-        full: Path of the full-precision package; None skips the second one, and so does a fault.
+        given: Path of the network's parameters, as safetensors.
+        full: Path of the full-precision package; None skips that comparison, and so does a fault.
 
     Returns:
         The JSON values of `WeightFault`s.
     """
-    faults: tuple[WeightFault, ...] = ()
-    if given is not None:
-        faults = compare_given(Path(candidate), structure(given, Given, where="the weights"))
+    faults = compare_given(Path(candidate), Given.of(load_file(given)))
     if full is not None and not faults:
         faults = compare_weights(Path(candidate), Path(full))
     return unstructure(faults)
@@ -122,11 +123,12 @@ def faults_of(candidate: str, given: Mapping[str, Any] | None, full: str | None)
 def compare_given(candidate: Path, given: Given) -> tuple[WeightFault, ...]:
     """Compares a package's weights with the parameters that the converter was given.
 
-    The comparison is by hash and in both directions: each weight and bias of a convolution or a
-    product must be one of the network's parameters, and each parameter must be in the package.
+    It goes in both directions: each weight and bias of a convolution or a product must be one of
+    the network's parameters, and each parameter must be in the package. Plain ones are compared by
+    hash. A compressed one is one of those of its size, if every value is the nearest on its grid.
 
     Args:
-        candidate: An `.mlpackage` in float32 or float16, not compressed.
+        candidate: An `.mlpackage`.
         given: The network's parameters, float32, batch norms folded.
 
     Raises:
@@ -143,18 +145,42 @@ def compare_given(candidate: Path, given: Given) -> tuple[WeightFault, ...]:
                     or constant.value.type.dtype.kind != "float"
                 ):
                     continue
-                value = constant.value.array
-                known = given.names.get(_hash(value), ())
+                if constant.compression:
+                    known, difference = _compressed_from(constant, given.values)
+                else:
+                    size = constant.value.array.size
+                    known = given.names.get(_hash(constant.value.array), ())
+                    difference = "given", f"its {size} values are not among {_INPUTS}", size
                 found.update(known)
                 if not known and node.kind in _WEIGHTED:
-                    reason = f"its {value.size} values are not among the converter's inputs"
-                    faults.append(WeightFault("given", node.name, parameter, reason, value.size))
+                    kind, reason, elements = difference
+                    faults.append(WeightFault(kind, node.name, parameter, reason, elements))
     missing = (
-        WeightFault("given", "", "", f"{name} is missing", size)
-        for name, size in given.sizes.items()
+        WeightFault("given", "", "", f"{name} is missing", value.size)
+        for name, value in given.values.items()
         if name not in found
     )
     return (*faults, *missing)
+
+
+def _compressed_from(stored: ConstantRef, given: Parameters) -> tuple[tuple[str, ...], _Difference]:
+    """The parameters that a constant was compressed from, and how it differs from the nearest."""
+    value = stored.value.array
+    known = []
+    nearest: _Difference = "given", f"no parameter among {_INPUTS} has its size", value.size
+    least = np.inf
+    for name, parameter in given.items():
+        if parameter.size != value.size:
+            continue
+        wanted = parameter.reshape(value.shape).astype(value.dtype)
+        difference = next(iter(_CHECKS.get(stored.compression, _unknown)(stored, wanted)), None)
+        if difference is None:
+            known.append(name)
+        elif (
+            off := float(np.abs(value.astype(np.float64) - parameter.reshape(value.shape)).mean())
+        ) < least:
+            least, nearest = off, difference
+    return tuple(known), nearest
 
 
 def _halved(values: Array) -> Array:
@@ -229,9 +255,6 @@ def _constant_faults(mine: Graph, theirs: Graph) -> Iterator[WeightFault]:
                 if isinstance(source, ConstantRef) and isinstance(wanted, ConstantRef):
                     for kind, reason, elements in _differences(source, wanted.value):
                         yield WeightFault(kind, own.name, parameter, reason, elements)
-
-
-_Difference = tuple[FaultKind, str, int]
 
 
 def _differences(stored: ConstantRef, wanted: ConstantValue) -> Iterator[_Difference]:

@@ -1,4 +1,4 @@
-"""The faces that int8 is calibrated with."""
+"""The faces that int8 and mixed palettes are calibrated with."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def read_faces(folder: Path, contract: Contract) -> dict[str, Tensor]:
 def too_few(folder: Path, count: int, why: str = "400 of all ages are a good number") -> UsageError:
     """The error for a folder with too few faces."""
     return UsageError(
-        f"{folder} has too few face chips: {count}, int8 needs {LEAST}",
+        f"{folder} has too few face chips: {count}, calibration needs {LEAST}",
         why=why,
         fix="name a folder of square pictures of faces with --calibration",
     )

@@ -49,7 +49,10 @@ def test_it_needs_faces(tmp_path: Path) -> None:
     assert "--calibration FOLDER" in error.fix
     error = run("export", "ssrnet", "--calibration", tmp_path).exception
     assert isinstance(error, UsageError)
-    assert error.what == "--calibration is only for int8"
+    assert error.what == "--calibration is only for int8 and mixed"
+    error = run("export", "ssrnet", "--precision", "mixed", "--format", "coreml").exception
+    assert isinstance(error, UsageError)
+    assert error.what == "mixed needs faces to calibrate with"
     arguments = ("--precision", "int8", "--format", "tflite", "--calibration", tmp_path)
     error = run("export", "ssrnet", *arguments).exception
     assert isinstance(error, UsageError)
@@ -112,7 +115,7 @@ def test_too_few_faces_are_refused_at_once(tmp_path: Path) -> None:
     arguments = ("--precision", "int8", "--format", "tflite", "--calibration", tmp_path)
     error = run("export", "ssrnet", *arguments, "--out", tmp_path / "out").exception
     assert isinstance(error, UsageError)
-    assert error.what == f"{tmp_path} has too few face chips: 1, int8 needs 32"
+    assert error.what == f"{tmp_path} has too few face chips: 1, calibration needs 32"
     assert not (tmp_path / "out").exists()
 
 
