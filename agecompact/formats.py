@@ -83,6 +83,7 @@ class Format:
         runtimes: Runtimes that open it. The first is the default.
         size_reader: `module:function` that measures the bytes of a file's weights and metadata.
         on_request: Names of the precisions that an export makes only if they are asked for.
+        takes_images: Whether its files can be made to take pictures and normalise them.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Format:
     runtimes: tuple[Runtime, ...]
     size_reader: str
     on_request: tuple[str, ...] = ()
+    takes_images: bool = False
 
     @property
     def offered(self) -> tuple[str, ...]:
@@ -168,6 +170,7 @@ _FORMATS = (
         runtimes=(Runtime("litert", "agecompact.runtimes.litert:BACKEND", "LiteRT"),),
         size_reader="agecompact.bench.size:tflite_parts",
         on_request=("int8",),
+        takes_images=True,
     ),
     Format(
         name="coreml",
@@ -194,6 +197,7 @@ _FORMATS = (
             ),
         ),
         size_reader="agecompact.bench.size:mlpackage_parts",
+        takes_images=True,
     ),
 )
 

@@ -10,6 +10,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -80,17 +81,10 @@ def convert(job: Job) -> Conversion:
     contract = weights.contract
     # The package then holds exactly these constants, and parity compares them bit by bit.
     network = conform(fold_batch_norm(weights.network()), contract)
-    changes: dict[str, Any] = {}
+    described = sources.of_weights(weights)
     if job.input_kind == "image":
         network = _FromImage(network, contract).eval()
-        changes = {
-            "dtype": "uint8",
-            "layout": "NHWC",
-            "color_order": "GREY" if contract.channels == 1 else "RGB",
-            "value_range": (0.0, 255.0),
-            "mean": (),
-            "std": (),
-        }
+        described = replace(described, contract=contract.of_images())
     with torch.no_grad():
         traced = torch.jit.trace(  # type: ignore[no-untyped-call]
             network, example_inputs(contract), check_trace=False
@@ -107,7 +101,7 @@ def convert(job: Job) -> Conversion:
             compute_precision=_COMPUTE[precision](ct),
             skip_model_load=True,
         )
-        _describe(model, metadata_for(sources.of_weights(weights), target, versions, **changes))
+        _describe(model, metadata_for(described, target, versions))
         model.save(str(job.folder / target.file_name(weights.model_id)))
     return Conversion("coremltools", versions, model.get_spec().specificationVersion)
 

@@ -64,7 +64,7 @@ def assert_rejected(
         ("--weights /absent/w.safetensors", ("no weights at /absent/w.safetensors", "fix: ")),
         (
             "ssrnet --format tflite --input image",
-            ("only Core ML packages have image inputs", "fix: leave out --input"),
+            ("only tflite and coreml have image inputs", "fix: leave out --input"),
         ),
     ],
 )

@@ -17,8 +17,8 @@ def slim(model: Any) -> None:
     Args:
         model: A `schema.ModelT` with one subgraph.
     """
+    drop_unread(model)
     (graph,) = model.subgraphs
-    _drop_tensors(model, graph)
     ends = {int(i) for i in (*graph.inputs, *graph.outputs)}
     for index, tensor in enumerate(graph.tensors):
         if index not in ends:
@@ -28,6 +28,16 @@ def slim(model: Any) -> None:
             held.min = held.max = None
             if held.scale is None or not len(held.scale):
                 tensor.quantization = None
+
+
+def drop_unread(model: Any) -> None:
+    """Drops unread tensors, buffers and op codes, in place. Equal constants share a buffer.
+
+    Args:
+        model: A `schema.ModelT` with one subgraph.
+    """
+    (graph,) = model.subgraphs
+    _drop_tensors(model, graph)
     _share_buffers(model, graph)
     _drop_codes(model, graph)
 

@@ -25,7 +25,7 @@ int main(int count, char **words) {
   (void)count;
   const char *problem = golden_read(words[1], &golden);
   if (problem != NULL) return puts(problem), 1;
-  size_t floats = golden_input_floats(&golden);
+  size_t floats = golden_input_values(&golden);
   float *tensor = malloc(floats * sizeof *tensor);
   for (size_t sample = 0; sample < golden.samples; ++sample)
     for (size_t input = 0; input < golden.num_inputs; ++input) {
