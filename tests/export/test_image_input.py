@@ -53,10 +53,12 @@ def tensors(contract: Contract, samples: Sequence[Sample]) -> Arrays:
 
 @pytest.mark.parametrize(
     ("model_id", "precision"),
-    [
-        *by_model(("ssrnet", "float32"), ("ssrnet", "float16"), ("c3ae", "float32")),
-        pytest.param("mobileagenet", "float32", marks=pytest.mark.slow),
-    ],
+    by_model(
+        ("ssrnet", "float32"),
+        ("ssrnet", "float16"),
+        ("c3ae", "float32"),
+        ("mobileagenet", "float32"),
+    ),
 )
 def test_a_networks_answers_stay(
     model_id: str, precision: str, build_of: BuildOf, tmp_path: Path
