@@ -17,7 +17,7 @@ from agecompact.errors import UsageError, unknown_name
 
 @dataclass(frozen=True)
 class Precision:
-    """How weights are stored; inputs and outputs are float32 in every precision.
+    """How weights are stored; tensors that go in and come out are float32 in every precision.
 
     Attributes:
         name: Its name in manifests and file names.

@@ -63,7 +63,7 @@ def assert_rejected(
         ),
         ("--weights /absent/w.safetensors", ("no weights at /absent/w.safetensors", "fix: ")),
         (
-            "ssrnet --format tflite --input image",
+            "ssrnet --format onnx --input image",
             ("only tflite and coreml have image inputs", "fix: leave out --input"),
         ),
     ],
