@@ -98,8 +98,11 @@ def _constants(model: Any) -> dict[int, int]:
 
 
 def _names(graph: Any) -> dict[int, str]:
-    """Names of the tensors by index; a name that several tensors share gets the index appended."""
-    names = {index: tensor.name.decode() for index, tensor in enumerate(graph.tensors)}
+    """Names of the tensors by index; a name that several tensors share gets the index appended.
+
+    Tensors inside small files may have no name.
+    """
+    names = {i: (tensor.name or b"tensor").decode() for i, tensor in enumerate(graph.tensors)}
     counts = Counter(names.values())
     return {i: name if counts[name] == 1 else f"{name}:{i}" for i, name in names.items()}
 

@@ -15,6 +15,9 @@ from agecompact.runtimes import pytorch_trace
 from agecompact.runtimes.base import Trace
 from agecompact.runtimes.reading import read_metadata
 from agecompact.runtimes.registry import load, runtime_of
+from export.flatbuffer import pack_once
+from export.int8.graph import Graph
+from export.int8.slim import slim
 from parity_tests import inputs
 from tests.marks import by_model
 from tests.support import BuildOf
@@ -68,6 +71,17 @@ def test_onnx_nodes_keep_their_modules(build_of: BuildOf) -> None:
 def test_steps_of_tflite_include_fused_activations(build_of: BuildOf) -> None:
     steps, _ = trace_and_output(build_of("c3ae").folder / "c3ae_float32.tflite")
     assert {"CONV_2D", "CONV_2D+RELU", "MEAN"} <= {step.op for step in steps}
+
+
+def test_tensors_without_names_are_told_apart(build_of: BuildOf, tmp_path: Path) -> None:
+    named = build_of("ssrnet").folder / "ssrnet_float32.tflite"
+    graph = Graph.parse(named.read_bytes())
+    slim(graph.model)
+    path = tmp_path / "slim.tflite"
+    path.write_bytes(pack_once(graph.model))
+    steps, _ = trace_and_output(path)
+    assert [step.op for step in steps] == [step.op for step in trace_and_output(named)[0]]
+    assert len({step.output for step in steps}) == len(steps)
 
 
 class _Shared(nn.Module):
