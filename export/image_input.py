@@ -79,18 +79,34 @@ def take_images(content: bytes, contract: Contract) -> bytes:
 
 def _normalisation(contract: Contract) -> _Normalisation:
     """With a quantisation that is all of it, if one gives the same values."""
-    table = contract.table()[0]
-    ones, zeros = np.ones(contract.channels, np.float32), np.zeros(contract.channels, np.float32)
-    (low, high), levels = contract.value_range, np.arange(_LEVELS, dtype=np.float32)
+    low, high = contract.value_range
     scales = (high - low) / (_LEVELS - 1) / np.array(contract.std)
     shifts = (low - np.array(contract.mean)) / np.array(contract.std)
-    zero = int(np.rint(-shifts[0] / scales[0]))
-    same = (levels - np.float32(zero))[:, np.newaxis] * np.float32(scales[0])
-    limit = _ROUNDING * float(np.abs(table).max())
-    if 0 <= zero < _LEVELS and np.abs(same - table).max() <= limit:
-        return _Normalisation(Quantization(float(np.float32(scales[0])), zero), ones, zeros)
+    ones, zeros = np.ones(contract.channels, np.float32), np.zeros(contract.channels, np.float32)
+    if (found := _quantization(contract, float(scales[0]), float(shifts[0]))) is not None:
+        return _Normalisation(found, ones, zeros)
     plain = Quantization(1.0, 0)
     return _Normalisation(plain, scales.astype(np.float32), shifts.astype(np.float32))
+
+
+def _quantization(contract: Contract, scale: float, shift: float) -> Quantization | None:
+    """What gives each colour the contract's values; None if no quantisation does.
+
+    Args:
+        contract: Of the network.
+        scale: Of its first colour.
+        shift: Of its first colour.
+    """
+    if scale <= 0:
+        return None
+    zero = int(np.clip(np.rint(-shift / scale), 0, _LEVELS - 1))
+    table = contract.table()[0]
+    levels = np.arange(_LEVELS, dtype=np.float32)[:, np.newaxis]
+    made = (levels - np.float32(zero)) * np.float32(scale)
+    limit = _ROUNDING * float(np.abs(table).max())
+    if np.abs(made - table).max() > limit:
+        return None
+    return Quantization(float(np.float32(scale)), zero)
 
 
 def _first_filters(graph: Graph) -> dict[int, Array] | None:

@@ -120,6 +120,7 @@ def tiny(color_order: Any, **values: Any) -> Contract:
         {},
         {"value_range": (0.0, 1.0)},
         {"value_range": (-1.0, 1.0)},
+        {"value_range": (1.0, 0.0)},
         {"mean": (127.0,) * 3, "std": (128.0,) * 3},
         {"value_range": (0.0, 1.0), **_IMAGENET},
         {"value_range": (0.0, 1.0), "mean": (0.0, 0.1, 0.0)},
@@ -147,8 +148,9 @@ def test_any_normalisation_is_in_the_graph(
     [
         ({"value_range": (0.0, 1.0)}, (1 / 255, 0)),
         ({"mean": (127.0,) * 3, "std": (128.0,) * 3}, (1 / 128, 127)),
-        # No level is 0.
+        # No level is 0, or light is dark.
         ({"value_range": (-1.0, 1.0)}, (1.0, 0)),
+        ({"value_range": (1.0, 0.0)}, (1.0, 0)),
         ({"value_range": (0.0, 1.0), **_IMAGENET}, (1.0, 0)),
     ],
 )
