@@ -129,15 +129,22 @@ def _first_filters(graph: Graph) -> dict[int, Array] | None:
         return None
     found = {}
     for tensor, readers in convolutions.items():
-        if [op.index for op in graph.readers(tensor)] != readers:
-            return None
         restoring = graph.producer(tensor)  # Filters in float16 are restored by an op.
-        stored = tensor if restoring is None else restoring.inputs[0]
+        stored, read_by = tensor, readers
+        if restoring is not None:
+            stored, read_by = restoring.inputs[0], [restoring.index]
         values = graph.constant(stored) if graph.is_readable(stored) else None
-        if values is None:
+        known = restoring is None or restoring.kind == "DEQUANTIZE"
+        if values is None or not known or _readers(graph, tensor) != readers:
+            return None
+        if _readers(graph, stored) != read_by:
             return None
         found[stored] = values
     return found
+
+
+def _readers(graph: Graph, tensor: int) -> list[int]:
+    return [op.index for op in graph.readers(tensor)]
 
 
 def _keeps_colours(graph: Graph, op: Op, coloured: set[int]) -> bool:

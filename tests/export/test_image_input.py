@@ -185,3 +185,28 @@ def test_filters_that_something_else_reads_stay(build_of: BuildOf) -> None:
     samples = fixed(contract)
     right = answers(content, tensors(contract, samples))
     np.testing.assert_array_equal(answers(made, pictures(contract, samples)), right)
+
+
+def test_filters_stored_in_half_are_turned_where_they_are_stored(build_of: BuildOf) -> None:
+    build = build_of("ssrnet")
+    contract = build.manifest.contract
+    graph = Graph.parse((build.folder / "ssrnet_float32.tflite").read_bytes())
+    first = [op for op in graph.ops if op.inputs[0] in graph.inputs]
+    stored = {}
+    for number, op in enumerate(first):
+        shape, values = graph.shape(op.inputs[1]), graph.constant(op.inputs[1])
+        assert values is not None
+        half = graph.add_tensor(f"half {number}", shape, "FLOAT16")
+        graph.set_constant(half, values)
+        stored[half] = graph.add_tensor(f"full {number}", shape)
+        read = (op.inputs[0], stored[half], *op.inputs[2:])
+        graph.replace_op(op.index, op.kind, read, op.options)
+    for half, full in stored.items():
+        graph.insert_op(0, "DEQUANTIZE", (half,), full)
+    content = pack(graph.model)
+    made = take_images(content, contract)
+    kinds = [op.kind for op in graph.ops]
+    assert [op.kind for op in Graph.parse(made).ops] == ["DEQUANTIZE", *kinds]
+    samples = fixed(contract)
+    right = answers(content, tensors(contract, samples))
+    np.testing.assert_allclose(answers(made, pictures(contract, samples)), right, atol=1e-4)
