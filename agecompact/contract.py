@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -196,6 +196,22 @@ class Contract:
     def takes_levels(self) -> bool:
         """Whether the inputs are the levels of the image, 0 to 255, which the graph normalises."""
         return self.dtype == "uint8" and self.quantization is None
+
+    def of_images(self) -> Contract:
+        """The contract of a graph that takes pictures as they are, and does the rest itself.
+
+        Its tensors are uint8, NHWC, of the levels 0 to 255 in RGB, or grey if this one's are.
+        """
+        return replace(
+            self,
+            color_order="GREY" if self.channels == 1 else "RGB",
+            value_range=(0.0, 255.0),
+            mean=(),
+            std=(),
+            layout="NHWC",
+            dtype="uint8",
+            quantization=None,
+        )
 
     @property
     def output_names(self) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from agecompact.errors import UsageError, unknown_name
 
 @dataclass(frozen=True)
 class Precision:
-    """How weights are stored; inputs and outputs are float32 in every precision.
+    """How weights are stored; tensors that go in and come out are float32 in every precision.
 
     Attributes:
         name: Its name in manifests and file names.
@@ -83,6 +83,7 @@ class Format:
         runtimes: Runtimes that open it. The first is the default.
         size_reader: `module:function` that measures the bytes of a file's weights and metadata.
         on_request: Names of the precisions that an export makes only if they are asked for.
+        takes_images: Whether its files can be made to take pictures and normalise them.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Format:
     runtimes: tuple[Runtime, ...]
     size_reader: str
     on_request: tuple[str, ...] = ()
+    takes_images: bool = False
 
     @property
     def offered(self) -> tuple[str, ...]:
@@ -180,6 +182,7 @@ _FORMATS = (
         runtimes=(Runtime("litert", "agecompact.runtimes.litert:BACKEND", "LiteRT"),),
         size_reader="agecompact.bench.size:tflite_parts",
         on_request=("float16-arithmetic", "int8", "int8-dynamic", "int8-weights"),
+        takes_images=True,
     ),
     Format(
         name="coreml",
@@ -208,6 +211,7 @@ _FORMATS = (
         ),
         size_reader="agecompact.bench.size:mlpackage_parts",
         on_request=("int8-weights", "palette8", "palette6", "palette4", "mixed"),
+        takes_images=True,
     ),
 )
 

@@ -64,7 +64,8 @@ class _Chosen:
     type=click.Choice(["tensor", "image"]),
     default="tensor",
     show_default=True,
-    help="Inputs of Core ML packages; images are normalised inside the graph.",
+    help="Inputs of TFLite files and Core ML packages: float32 tensors, or pictures as cameras "
+    "give them, bytes in RGB, which the graph normalises.",
 )
 @click.option(
     "--calibration",
@@ -194,13 +195,14 @@ def _check_input_kind(input_kind: InputKind, chosen: Sequence[Target]) -> None:
     """Refuses image inputs where no chosen format has them.
 
     Raises:
-        UsageError: No Core ML package was asked for.
+        UsageError: No format that has them was asked for.
     """
-    if input_kind == "image" and all(target.format.name != "coreml" for target in chosen):
+    if input_kind == "image" and not any(target.format.takes_images for target in chosen):
+        able = [each.name for each in EXPORTED.values() if each.takes_images]
         raise UsageError(
-            "only Core ML packages have image inputs",
+            f"only {' and '.join(able)} have image inputs",
             why=f"the formats are {', '.join(dict.fromkeys(t.format.name for t in chosen))}",
-            fix="leave out --input, or add --format coreml",
+            fix=f"leave out --input, or add --format {able[0]}",
         )
 
 

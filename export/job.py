@@ -28,7 +28,8 @@ class Job:
         folder: An empty folder for the artefacts, named by `formats.Target.file_name`.
         source: The artefact to convert; None for the PyTorch network itself.
         dynamic_batch: Leave the batch axis of an ONNX file open (1 to 64).
-        input_kind: `image` gives a Core ML package image inputs, normalised inside the graph.
+        input_kind: `image` gives TFLite files and Core ML packages inputs that are pictures, and
+            graphs that normalise them.
         calibration: Folder of face chips that int8 is made with; None if no int8 is wanted.
     """
 

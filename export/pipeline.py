@@ -48,7 +48,7 @@ class Request:
         targets: What to make, including what a target is converted from.
         out: The build root; artefacts go to `out/<model>/`.
         dynamic_batch: Leave the batch axis of the ONNX file open.
-        input_kind: Type of the inputs of a Core ML package.
+        input_kind: Type of the inputs of formats that can take pictures.
         keep_going: If a conversion fails, record it in the manifest and make the others.
         given: The file that the user named, if the weights are not the released ones: the weights
             file itself, or the state dict that it was made of.

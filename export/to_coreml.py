@@ -10,6 +10,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -94,17 +95,10 @@ def convert(job: Job) -> Conversion:
     faces = read_faces(job.calibration, contract) if job.calibration else {}
     # The package then holds exactly these constants, and parity compares them bit by bit.
     network = folded = conform(fold_batch_norm(weights.network()), contract)
-    changes: dict[str, Any] = {}
+    described = sources.of_weights(weights)
     if job.input_kind == "image":
         network = _FromImage(network, contract).eval()
-        changes = {
-            "dtype": "uint8",
-            "layout": "NHWC",
-            "color_order": "GREY" if contract.channels == 1 else "RGB",
-            "value_range": (0.0, 255.0),
-            "mean": (),
-            "std": (),
-        }
+        described = replace(described, contract=contract.of_images())
     with torch.no_grad():
         traced = torch.jit.trace(  # type: ignore[no-untyped-call]
             network, example_inputs(contract), check_trace=False
@@ -130,7 +124,7 @@ def convert(job: Job) -> Conversion:
             model = _COMPRESS[precision](model)
         elif target.precision.calibrated:
             model = palettized(model, chosen_widths(weights_of(model), folded, faces))
-        _describe(model, metadata_for(sources.of_weights(weights), target, versions, **changes))
+        _describe(model, metadata_for(described, target, versions))
         path = job.folder / target.file_name(weights.model_id)
         model.save(str(path))
         if precision not in _COMPUTE:

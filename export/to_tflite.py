@@ -24,6 +24,7 @@ from export import source as sources
 from export.flatbuffer import pack_once
 from export.float16 import store_half
 from export.half_arithmetic import allow_half
+from export.image_input import take_images
 from export.int8.convert import to_int8
 from export.int8.faces import read_faces
 from export.int8.graph import Graph
@@ -53,7 +54,8 @@ def convert(job: Job) -> Conversion:
     """Converts the ONNX file of a job to NHWC TFLite files.
 
     All precisions are made from the float32 file of onnx2tf: `export.float16` stores weights in
-    float16 with a smaller error than onnx2tf.
+    float16 with a smaller error than onnx2tf. With `input_kind="image"`, the finished files take
+    pictures: see `export.image_input`.
 
     Raises:
         ConversionError: onnx2tf failed, or changed the inputs or outputs of the contract.
@@ -65,14 +67,18 @@ def convert(job: Job) -> Conversion:
     converted = _run_onnx2tf(_of_one_image(job, job.source), job.folder / "onnx2tf")
     versions = versions_of(*_TOOLS)
     notes = []
+    as_image = job.input_kind == "image"
+    source = replace(weights, contract=weights.contract.of_images()) if as_image else weights
     for precision in job.precisions:
         target = Target(FORMATS["tflite"], PRECISIONS[precision])
-        described = metadata_for(weights, target, versions, layout="NHWC")
+        described = metadata_for(source, target, versions, layout="NHWC")
         path = job.folder / target.file_name(weights.model_id)
         content = _finish(converted, described)
         if rewrite := _REWRITES.get(precision):
             content, note = rewrite(content, faces)
             notes += [note] if note else []
+        if as_image:
+            content = take_images(content, weights.contract)
         path.write_bytes(content)
     shutil.rmtree(job.folder / "onnx2tf")
     shutil.rmtree(job.folder / "one_image", ignore_errors=True)

@@ -80,16 +80,7 @@ def _converted(source: Contract, found: Contract) -> Contract:
     """The contract that a converter makes of the weights', in the layout and dtype of `found`."""
     if found.dtype == source.dtype:
         return replace(source, layout=found.layout)
-    # The graph normalises the image itself.
-    return replace(
-        source,
-        layout=found.layout,
-        dtype=found.dtype,
-        color_order="GREY" if source.channels == 1 else "RGB",
-        value_range=(0.0, 255.0),
-        mean=(),
-        std=(),
-    )
+    return source.of_images()
 
 
 def _golden_faults(build: Build) -> Iterator[str]:

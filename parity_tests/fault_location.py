@@ -14,6 +14,7 @@ from parity_tests.inputs import Sample
 from parity_tests.localisation.comparison import Known
 from parity_tests.localisation.graph import with_inputs
 from parity_tests.localisation.localise import localise
+from parity_tests.localisation.pictures import read_by_network
 from parity_tests.localisation.report import Localisation, as_json, blame_contract
 from parity_tests.reference import Reference
 from parity_tests.results import Failure
@@ -86,4 +87,7 @@ class _Search:
             with_inputs(self._runner.trace(s, contract), self._runner.activations(s, contract))
             for s in self._samples
         ]
+        if contract.takes_levels:
+            turned = self._reference.runner.contract.color_order == "BGR"
+            theirs = [read_by_network(trace, reverse=turned) for trace in theirs]
         return localise(self._traces, theirs, precision=self._precision, known=self._known)

@@ -164,6 +164,7 @@ def _index(
             entry.file: {name: limit(entry, width) for name, width in widths.items()}
             for entry in manifest.artifacts
         },
+        color_order=contract.color_order,
     )
 
 
@@ -177,6 +178,7 @@ def _lines(build: Build, samples: int, *, plain: bool) -> str:
         f"height {contract.height}",
         f"width {contract.width}",
         *(() if plain else (f"channels {contract.channels}",)),
+        f"colors {contract.color_order}",
         *(f"input {n} {_IMAGES.format(name=n)}" for n in contract.input_names),
         f"table {_TABLE}",
         *(f"output {name} {file}{'' if plain else f' {size}'}" for name, file, size in outputs),

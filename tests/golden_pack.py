@@ -23,6 +23,7 @@ def pack_files(
     model: str = "ssrnet",
     samples: tuple[str, ...] | None = None,
     tolerances: Mapping[str, float] | None = None,
+    colours: str | None = None,
 ) -> dict[str, bytes]:
     """Returns the files of a pack in the documented format, by name."""
     files: dict[str, bytes] = {}
@@ -45,6 +46,8 @@ def pack_files(
         "outputs": [{"name": n, **stored(n, v, "<f4", "f32")} for n, v in outputs.items()],
         "tolerances": {file: {"max": most} for file, most in (tolerances or {}).items()},
     }
+    if colours is not None:
+        index["color_order"] = colours
     return files | {"golden.json": (json.dumps(index, sort_keys=True, indent=2) + "\n").encode()}
 
 
@@ -55,15 +58,19 @@ def write_pack(
     table: Any,
     outputs: Mapping[str, Any],
     tolerances: Mapping[str, float] | None = None,
+    colours: str | None = None,
 ) -> Path:
     """Writes a pack, with the index for programs in C; returns its folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = pack_files(weights_sha256, images, table, outputs, tolerances=tolerances)
+    files = pack_files(
+        weights_sha256, images, table, outputs, tolerances=tolerances, colours=colours
+    )
     for name, content in files.items():
         (folder / name).write_bytes(content)
     samples, height, width, _ = np.shape(next(iter(images.values())))
     lines = ["agecompact-golden 1", "model ssrnet", f"samples {samples}"]
     lines += [f"height {height}", f"width {width}"]
+    lines += [] if colours is None else [f"colors {colours}"]
     lines += [f"input {name} {name}.u8" for name in images]
     lines += ["table table.f32", *(f"output {name} {name}.f32" for name in outputs), "end"]
     (folder / "golden.txt").write_text("\n".join(lines) + "\n")
@@ -76,6 +83,7 @@ def write_build_pack(
     table: Any,
     tolerances: Mapping[str, float] | None = None,
     folder: Path | None = None,
+    colours: str | None = None,
 ) -> Path:
     """Writes a pack with PyTorch's outputs for a build of SSR-Net; returns its folder."""
     tensors = {
@@ -89,7 +97,17 @@ def write_build_pack(
         table,
         {name: values[:, 0] for name, values in outputs.items()},
         tolerances,
+        colours,
     )
+
+
+def write_picture_pack(build: Build, samples: int, colours: str | None) -> Path:
+    """Writes a pack of random pixels of given colours, with the build's own table."""
+    contract = build.manifest.contract
+    shape = (samples, contract.height, contract.width, contract.channels)
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    named = dict.fromkeys(contract.input_names, images)
+    return write_build_pack(build, named, contract.table()[0].T, colours=colours)
 
 
 def write_noise_pack(

@@ -63,8 +63,8 @@ def assert_rejected(
         ),
         ("--weights /absent/w.safetensors", ("no weights at /absent/w.safetensors", "fix: ")),
         (
-            "ssrnet --format tflite --input image",
-            ("only Core ML packages have image inputs", "fix: leave out --input"),
+            "ssrnet --format onnx --input image",
+            ("only tflite and coreml have image inputs", "fix: leave out --input"),
         ),
     ],
 )

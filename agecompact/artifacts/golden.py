@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from agecompact.artifacts.confined import FileName, regular
 from agecompact.checked import AtLeastOne, Checked, NotNegative, Sha256, Text
-from agecompact.contract import OLD_UNITS, Layout, Output, Reading
+from agecompact.contract import OLD_UNITS, ColorOrder, Contract, Layout, Output, Reading
 from agecompact.errors import UsageError
 from agecompact.files import read_bytes
 from agecompact.serialization import read_versioned
@@ -78,6 +78,7 @@ class PackIndex(Checked):
         table: `(C, 256)` float32.
         outputs: By output, `(N, size)` float32.
         tolerances: By artefact file and output, the largest allowed error in the output's unit.
+        color_order: Of the images; None in the packs of older versions of agecompact.
     """
 
     SCHEMA_VERSION: ClassVar[int] = 2
@@ -89,6 +90,7 @@ class PackIndex(Checked):
     table: StoredArray
     outputs: tuple[OutputArray, ...]
     tolerances: Mapping[str, Mapping[str, NotNegative]]
+    color_order: ColorOrder | None = None
 
     @property
     def channels(self) -> int:
@@ -152,6 +154,7 @@ class GoldenPack:
         outputs: By output name, `(N, size)` float32.
         specs: The outputs by name, which say how answers are read.
         tolerances: By artefact file and output, the largest allowed error in the output's unit.
+        color_order: Of the images; None if the pack does not say it.
     """
 
     model: str
@@ -162,6 +165,30 @@ class GoldenPack:
     outputs: Mapping[str, npt.NDArray[np.float32]]
     specs: Mapping[str, Output]
     tolerances: Mapping[str, Mapping[str, float]]
+    color_order: ColorOrder | None = None
+
+    def inputs(self, contract: Contract) -> Mapping[str, npt.NDArray[Any]]:
+        """What an artefact of the network takes.
+
+        Args:
+            contract: The artefact's own.
+
+        Returns:
+            By input name, `(N, 1, ...)`, one batch per sample: float32 tensors, or uint8 pictures
+            if the artefact takes levels.
+
+        Raises:
+            UsageError: It takes levels, and the pack does not say the order of its colours.
+        """
+        if not contract.takes_levels:
+            return self.tensors(contract.layout)
+        if self.color_order is None:
+            raise UsageError("the golden pack does not say the order of its colours", fix=_FIX)
+        turn = 1 if self.color_order == contract.color_order else -1
+        return {
+            name: _laid_out(images[:, np.newaxis, :, :, ::turn], contract.layout)
+            for name, images in self.images.items()
+        }
 
     def tensors(self, layout: Layout) -> dict[str, npt.NDArray[np.float32]]:
         """The network's input tensors.
@@ -173,12 +200,16 @@ class GoldenPack:
             By input name, float32 `(N, 1, H, W, C)` or `(N, 1, C, H, W)`, one batch per sample.
         """
         channels = np.arange(len(self.table))
-        laid_out = {}
-        for name, images in self.images.items():
-            batches = self.table[channels, images][:, np.newaxis]
-            axes = (0, 1, 4, 2, 3) if layout == "NCHW" else (0, 1, 2, 3, 4)
-            laid_out[name] = np.ascontiguousarray(batches.transpose(axes))
-        return laid_out
+        return {
+            name: _laid_out(self.table[channels, images][:, np.newaxis], layout)
+            for name, images in self.images.items()
+        }
+
+
+def _laid_out(batches: npt.NDArray[Any], layout: Layout) -> npt.NDArray[Any]:
+    """Batches of NHWC in a layout."""
+    axes = (0, 1, 4, 2, 3) if layout == "NCHW" else (0, 1, 2, 3, 4)
+    return np.ascontiguousarray(batches.transpose(axes))
 
 
 def read(folder: Path) -> GoldenPack:
@@ -216,6 +247,7 @@ def read(folder: Path) -> GoldenPack:
         },
         specs={a.output.name: a.output for a in index.outputs},
         tolerances=index.tolerances,
+        color_order=index.color_order,
     )
     _check_lines(folder / LINES_NAME, _array_files(index))
     return pack

@@ -84,11 +84,10 @@ class Contestant:
         Raises:
             RuntimeFailure: The runtime failed.
             OutputMismatch: An output is missing.
+            UsageError: The pack lacks what the file needs.
         """
-        inputs: Mapping[str, Array] = pack.tensors(self.contract.layout)
-        if self.contract.takes_levels:
-            inputs = {name: images[:, np.newaxis] for name, images in pack.images.items()}
         batch = self.record.runtime.batch
+        inputs = pack.inputs(self.contract)
         samples = {name: np.repeat(array, batch, axis=1) for name, array in inputs.items()}
         return output_accuracy(self.process.infer(samples), pack, self.record.artifact.file)
 

@@ -20,6 +20,7 @@ from agecompact.bench.pairing import TimedRounds, variant_of
 from agecompact.bench.record import Record, now
 from agecompact.bench.rounds import alternate
 from agecompact.bench.timing import Latency
+from agecompact.errors import UsageError
 from agecompact.runtimes.process import RuntimeFailure
 from agecompact.runtimes.reading import Reader
 from agecompact.runtimes.registry import runtime_of
@@ -121,6 +122,8 @@ def _finish(
         return record
     try:
         return replace(record, output_error=contestant.replay(pack))
+    except UsageError as error:
+        return replace(record, unknown={**(record.unknown or {}), "output_error": error.what})
     except (RuntimeFailure, OutputMismatch) as failure:
         # It ran on one input and fails on another: the file is broken, and so are its times.
         return replace(record, latency=None, ratio=None, failure=f"golden input: {failure}")

@@ -103,9 +103,11 @@ def _pack_files(folder: Path) -> tuple[str, ...]:
 def _command(
     file: Path, contract: Contract, remote_pack: str, runtime: Runtime, options: Options
 ) -> str:
-    if contract.dtype != "float32":
+    if contract.dtype != "float32" and not contract.takes_levels:
         raise MeasurementFailure(
-            "mismatch", f"the runner has float32 inputs, and the file takes {contract.dtype}"
+            "mismatch",
+            f"the runner has float32 tensors and uint8 pictures, and the file takes "
+            f"{contract.dtype} of another meaning",
         )
     words = [f"./{LOADER}", "--inhibit-cache", "--library-path", ".", f"./{RUNNER}"]
     words += ["--library", f"./{LITERT}", "--model", file.name]

@@ -59,6 +59,12 @@ static const char *read_size(const char *rest, size_t most, size_t *size) {
   return NULL;
 }
 
+static const char *read_colors(const char *rest, Golden *golden) {
+  golden->is_bgr = strcmp(rest, "BGR") == 0;
+  golden->knows_colors = golden->is_bgr || strcmp(rest, "RGB") == 0 || strcmp(rest, "GREY") == 0;
+  return golden->knows_colors ? NULL : error("unknown colors '%s'", rest);
+}
+
 static const char *read_line(const char *folder, char *line, Golden *golden, bool *ended) {
   char *rest = strchr(line, ' ');
   if (rest != NULL) *rest++ = '\0';
@@ -76,10 +82,11 @@ static const char *read_line(const char *folder, char *line, Golden *golden, boo
   if (strcmp(line, "width") == 0) return read_size(rest, MAX_SIDE, &golden->width);
   if (strcmp(line, "channels") == 0)
     return read_size(rest, GOLDEN_MAX_CHANNELS, &golden->channels);
+  if (strcmp(line, "colors") == 0) return read_colors(rest, golden);
   if (strcmp(line, "table") == 0)
     return read_exactly(folder, rest, golden->channels * sizeof golden->table[0], golden->table);
   if (strcmp(line, "input") == 0)
-    return read_tensor(folder, rest, golden->samples * golden_input_floats(golden),
+    return read_tensor(folder, rest, golden->samples * golden_input_values(golden),
                        &golden->num_inputs, golden->inputs);
   if (strcmp(line, "output") == 0) {
     size_t values = 1;
@@ -122,18 +129,33 @@ const char *golden_read(const char *folder, Golden *golden) {
   return problem;
 }
 
-size_t golden_input_floats(const Golden *golden) {
+size_t golden_input_values(const Golden *golden) {
   return golden->height * golden->width * golden->channels;
+}
+
+static const uint8_t *levels_of(const Golden *golden, size_t input, size_t sample) {
+  return (const uint8_t *)golden->inputs[input].values + sample * golden_input_values(golden);
 }
 
 void golden_fill(const Golden *golden, size_t input, size_t sample, bool channels_first,
                  float *tensor) {
   size_t pixels = golden->height * golden->width, channels = golden->channels;
-  const uint8_t *levels = golden->inputs[input].values;
-  levels += sample * pixels * channels;
+  const uint8_t *levels = levels_of(golden, input, sample);
   for (size_t pixel = 0; pixel < pixels; ++pixel)
     for (size_t channel = 0; channel < channels; ++channel) {
       size_t place = channels_first ? channel * pixels + pixel : pixel * channels + channel;
       tensor[place] = golden->table[channel][levels[pixel * channels + channel]];
+    }
+}
+
+void golden_fill_picture(const Golden *golden, size_t input, size_t sample, bool channels_first,
+                         uint8_t *picture) {
+  size_t pixels = golden->height * golden->width, channels = golden->channels;
+  const uint8_t *levels = levels_of(golden, input, sample);
+  for (size_t pixel = 0; pixel < pixels; ++pixel)
+    for (size_t channel = 0; channel < channels; ++channel) {
+      size_t place = channels_first ? channel * pixels + pixel : pixel * channels + channel;
+      size_t stored = golden->is_bgr ? channels - 1 - channel : channel;
+      picture[place] = levels[pixel * channels + stored];
     }
 }

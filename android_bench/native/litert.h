@@ -9,7 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { LITERT_OK = 0, LITERT_FLOAT32 = 1, LITERT_LOCK_READ = 0, LITERT_LOCK_WRITE = 1 };
+enum { LITERT_OK = 0, LITERT_LOCK_READ = 0, LITERT_LOCK_WRITE = 1 };
+enum { LITERT_FLOAT32 = 1, LITERT_UINT8 = 3 };
 enum { LITERT_CPU = 1, LITERT_GPU = 2, LITERT_NPU = 4, LITERT_MAX_RANK = 8 };
 
 typedef void *LiteRtHandle;

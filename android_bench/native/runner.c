@@ -44,6 +44,7 @@ typedef struct {
   const char *output_names[GOLDEN_MAX_TENSORS];
   size_t output_values[GOLDEN_MAX_TENSORS];
   size_t golden_input[GOLDEN_MAX_TENSORS]; /* The pack's index of each input. */
+  bool takes_picture[GOLDEN_MAX_TENSORS];  /* Whether an input is uint8: levels in RGB, or grey. */
 } Session;
 
 static void check(int status, int code, const char *what) {
@@ -106,18 +107,17 @@ static LiteRtHandle find_signature(Session *session, const char *wanted) {
   fail(EXIT_MISMATCH, "the model has no signature '%s'", wanted);
 }
 
-static size_t floats_of(const LiteRtApi *api, LiteRtHandle tensor, const char *name,
+static size_t values_of(const LiteRtApi *api, LiteRtHandle tensor, const char *name,
                         LiteRtTensorType *type) {
   memset(type, 0, sizeof *type);
   check(api->GetRankedTensorType(tensor, type), EXIT_MODEL, "tensor type");
-  size_t rank = type->rank_and_flags & 0x7f, floats = 1;
-  if (type->element_type != LITERT_FLOAT32 || rank > LITERT_MAX_RANK)
-    fail(EXIT_MISMATCH, "'%s' is not a float32 tensor", name);
+  size_t rank = type->rank_and_flags & 0x7f, values = 1;
+  if (rank > LITERT_MAX_RANK) fail(EXIT_MISMATCH, "'%s' has %zu axes", name, rank);
   for (size_t i = 0; i < rank; ++i) {
     if (type->dimensions[i] < 1) fail(EXIT_MISMATCH, "'%s' has no fixed shape", name);
-    floats *= (size_t)type->dimensions[i];
+    values *= (size_t)type->dimensions[i];
   }
-  return floats;
+  return values;
 }
 
 static void bind_input(Session *session, LiteRtHandle signature, size_t index,
@@ -132,8 +132,13 @@ static void bind_input(Session *session, LiteRtHandle signature, size_t index,
   while (found < golden->num_inputs && strcmp(golden->inputs[found].name, name) != 0) ++found;
   if (found == golden->num_inputs) fail(EXIT_MISMATCH, "the golden pack has no input '%s'", name);
   session->golden_input[index] = found;
-  if (floats_of(api, tensor, name, &type) != golden_input_floats(golden))
+  if (values_of(api, tensor, name, &type) != golden_input_values(golden))
     fail(EXIT_MISMATCH, "input '%s' has another size in the golden pack", name);
+  session->takes_picture[index] = type.element_type == LITERT_UINT8;
+  if (session->takes_picture[index] && !golden->knows_colors)
+    fail(EXIT_MISMATCH, "input '%s' is a picture, and the golden pack has no colors", name);
+  if (!session->takes_picture[index] && type.element_type != LITERT_FLOAT32)
+    fail(EXIT_MISMATCH, "input '%s' is neither float32 nor uint8", name);
   check(api->GetCompiledModelInputBufferRequirements(session->compiled, session->signature, index,
                                                      &requirements),
         EXIT_MODEL, "input buffer");
@@ -149,7 +154,9 @@ static void bind_output(Session *session, LiteRtHandle signature, size_t index) 
   LiteRtTensorType type;
   check(api->GetSignatureOutputName(signature, index, name), EXIT_MODEL, "output name");
   check(api->GetSignatureOutputTensorByIndex(signature, index, &tensor), EXIT_MODEL, "output");
-  session->output_values[index] = floats_of(api, tensor, *name, &type);
+  session->output_values[index] = values_of(api, tensor, *name, &type);
+  if (type.element_type != LITERT_FLOAT32)
+    fail(EXIT_MISMATCH, "output '%s' is not a float32 tensor", *name);
   check(api->GetCompiledModelOutputBufferRequirements(session->compiled, session->signature, index,
                                                       &requirements),
         EXIT_MODEL, "output buffer");
@@ -175,7 +182,9 @@ static void feed(const Session *session, const Golden *golden, size_t sample, bo
     void *memory;
     check(session->api.LockTensorBuffer(session->inputs[i], &memory, LITERT_LOCK_WRITE),
           EXIT_INFERENCE, "locking an input");
-    golden_fill(golden, session->golden_input[i], sample, channels_first, memory);
+    if (session->takes_picture[i])
+      golden_fill_picture(golden, session->golden_input[i], sample, channels_first, memory);
+    else golden_fill(golden, session->golden_input[i], sample, channels_first, memory);
     check(session->api.UnlockTensorBuffer(session->inputs[i]), EXIT_INFERENCE,
           "unlocking an input");
   }

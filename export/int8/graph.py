@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from agecompact.contract import Quantization
+
 Array = npt.NDArray[Any]
 
 # schema.fbs, `TensorType`.
-_DTYPES = {0: np.float32, 2: np.int32, 4: np.int64, 9: np.int8}
-_FLOAT32 = 0
+_DTYPES: Mapping[int, type[np.generic]] = {
+    0: np.float32,
+    1: np.float16,
+    2: np.int32,
+    3: np.uint8,
+    4: np.int64,
+    9: np.int8,
+}
 # Buffer 0 is the empty one.
 NO_BUFFER = 0
 
@@ -108,25 +116,61 @@ class Graph:
         values = np.frombuffer(bytes(bytearray(data)), _DTYPES[held.type])
         return values.reshape(self.shape(tensor))
 
+    def is_readable(self, tensor: int) -> bool:
+        """Whether NumPy has the type of a tensor; it has none of less than a byte."""
+        return self._graph.tensors[tensor].type in _DTYPES
+
     def set_constant(self, tensor: int, value: Array) -> None:
-        """Gives a float constant other values, in a buffer of its own."""
+        """Gives a constant other values of its type, in a buffer of its own."""
         stored = self.schema.BufferT()
-        stored.data = np.frombuffer(value.astype("<f4").tobytes(), np.uint8)
+        kind = np.dtype(_DTYPES[self._graph.tensors[tensor].type]).newbyteorder("<")
+        stored.data = np.frombuffer(value.astype(kind).tobytes(), np.uint8)
         self._graph.tensors[tensor].buffer = len(self.model.buffers)
         self.model.buffers.append(stored)
 
     def add_constant(self, name: str, value: Array) -> int:
         """Adds a float constant and returns its tensor."""
-        tensor = self._add_tensor(name, value.shape)
+        tensor = self.add_tensor(name, value.shape)
         self.set_constant(tensor, value)
         return tensor
 
-    def _add_tensor(self, name: str, shape: tuple[int, ...]) -> int:
+    def add_tensor(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        kind: str = "FLOAT32",
+        quantization: Quantization | None = None,
+    ) -> int:
+        """Adds a tensor without a value and returns it.
+
+        Args:
+            name: Its name.
+            shape: Its shape.
+            kind: Its type in the schema, such as `UINT8`.
+            quantization: What its integers stand for.
+        """
         made = self.schema.TensorT()
-        made.name, made.type, made.buffer = name.encode(), _FLOAT32, NO_BUFFER
+        made.name, made.buffer = name.encode(), NO_BUFFER
+        made.type = getattr(self.schema.TensorType, kind)
         made.shape = np.array(shape, np.int32)
+        if quantization is not None:
+            made.quantization = self.schema.QuantizationParametersT()
+            made.quantization.scale = np.array([quantization.scale], np.float32)
+            made.quantization.zeroPoint = np.array([quantization.zero_point], np.int64)
         self._graph.tensors.append(made)
         return len(self._graph.tensors) - 1
+
+    def rename(self, tensor: int, name: str) -> None:
+        """Gives a tensor another name; signatures keep theirs."""
+        self._graph.tensors[tensor].name = name.encode()
+
+    def replace_input(self, old: int, new: int) -> None:
+        """Makes another tensor an input in the place of one, also in signatures."""
+        self._graph.inputs = np.array([new if i == old else i for i in self.inputs], np.int32)
+        for signature in self.model.signatureDefs or ():
+            for entry in signature.inputs:
+                if entry.tensorIndex == old:
+                    entry.tensorIndex = new
 
     def readers(self, tensor: int) -> Iterator[Op]:
         """The ops that read a tensor."""
@@ -138,30 +182,32 @@ class Graph:
 
     def replace_op(self, index: int, kind: str, inputs: tuple[int, ...], options: Any) -> None:
         """Puts another op in the place of one; it writes the same tensor."""
-        op = self._graph.operators[index]
-        op.opcodeIndex = self._code(kind)
-        op.inputs = np.array(inputs, np.int32)
-        name = type(options).__name__.removesuffix("T")
-        op.builtinOptionsType = getattr(self.schema.BuiltinOptions, name)
-        op.builtinOptions = options
+        self._set(self._graph.operators[index], kind, inputs, options)
 
     def insert_op(
-        self, kind: str, inputs: tuple[int, ...], name: str, shape: tuple[int, ...], options: Any
-    ) -> int:
-        """Puts an op before all others and returns the tensor that it writes.
+        self, place: int, kind: str, inputs: tuple[int, ...], output: int, options: Any = None
+    ) -> None:
+        """Adds an op before the one at a place in the order of execution.
 
         Args:
+            place: Its own place.
             kind: Its name in the schema.
-            inputs: Tensors that it reads: inputs of the graph, or constants.
-            name: Name of the tensor that it writes.
-            shape: Shape of that tensor.
-            options: Its `builtinOptions`.
+            inputs: Tensors that it reads.
+            output: The tensor that it writes.
+            options: Its `builtinOptions`; None if it needs none.
         """
         made = self.schema.OperatorT()
-        made.outputs = np.array([self._add_tensor(name, shape)], np.int32)
-        self._graph.operators.insert(0, made)
-        self.replace_op(0, kind, inputs, options)
-        return int(made.outputs[0])
+        made.outputs = np.array([output], np.int32)
+        self._graph.operators.insert(place, made)
+        self._set(made, kind, inputs, options)
+
+    def _set(self, op: Any, kind: str, inputs: tuple[int, ...], options: Any) -> None:
+        op.opcodeIndex = self._code(kind)
+        op.inputs = np.array(inputs, np.int32)
+        if options is not None:
+            name = type(options).__name__.removesuffix("T")
+            op.builtinOptionsType = getattr(self.schema.BuiltinOptions, name)
+            op.builtinOptions = options
 
     def redirect(self, tensor: int, to: int) -> None:
         """Makes the readers of a tensor read another, but for the op that writes that one."""

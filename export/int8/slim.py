@@ -17,14 +17,24 @@ def slim(model: Any) -> None:
     Args:
         model: A `schema.ModelT` with one subgraph.
     """
+    drop_unread(model)
     (graph,) = model.subgraphs
-    _drop_tensors(model, graph)
     for tensor in graph.tensors:
         held = tensor.quantization
         if held is not None:
             held.min = held.max = None
             if held.scale is None or not len(held.scale):
                 tensor.quantization = None
+
+
+def drop_unread(model: Any) -> None:
+    """Drops unread tensors, buffers and op codes, in place. Equal constants share a buffer.
+
+    Args:
+        model: A `schema.ModelT` with one subgraph.
+    """
+    (graph,) = model.subgraphs
+    _drop_tensors(model, graph)
     _share_buffers(model, graph)
     _drop_codes(model, graph)
 

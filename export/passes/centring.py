@@ -47,8 +47,8 @@ def centre_inputs(graph: Graph, levels: Values) -> None:
     constant = graph.add_constant("middle_level", middle[:1] if same else middle)
     for tensor in graph.inputs:
         options = graph.schema.SubOptionsT()
-        name = f"{graph.name(tensor)}_centred"
-        centred = graph.insert_op("SUB", (tensor, constant), name, graph.shape(tensor), options)
+        centred = graph.add_tensor(f"{graph.name(tensor)}_centred", graph.shape(tensor))
+        graph.insert_op(0, "SUB", (tensor, constant), centred, options)
         graph.redirect(tensor, centred)
 
 

@@ -182,6 +182,23 @@ def test_resizing_matches_opencv(interpolation, flag):
     np.testing.assert_array_equal(tensor[0], expected)
 
 
+def test_pictures_of_a_grey_network_are_grey():
+    grey = dataclasses.replace(CONTRACT, color_order="GREY", mean=(), std=()).of_images()
+    assert grey.color_order == "GREY"
+    assert grey.input_shape == (1, 64, 64, 1)
+
+
+@pytest.mark.parametrize("model_id", MODELS)
+def test_pictures_are_the_image_in_rgb(model_id):
+    contract = MODELS[model_id].contract
+    pictures = contract.of_images()
+    assert pictures.takes_levels
+    assert (pictures.crops, pictures.outputs) == (contract.crops, contract.outputs)
+    shape = (contract.height, contract.width, 3)
+    image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    np.testing.assert_array_equal(pictures.tensor(image)[0], image[..., ::-1])
+
+
 def test_crops_are_cut_before_resizing_in_their_order():
     chip = image(200, 200)
     crops = CONTRACT.crop(chip)

@@ -13,7 +13,9 @@ from agecompact.artifacts.manifest import read_builds
 from agecompact.artifacts.metadata import ArtifactMetadata
 from agecompact.models import registry
 from agecompact.runtimes.process import RuntimeProcess
+from agecompact.runtimes.reading import Reader
 from export import pipeline, targets
+from export.verify import check
 from tests.marks import by_model
 from tests.support import BuildOf, leaks, verdicts_on
 
@@ -93,6 +95,27 @@ def test_it_has_metadata_and_no_local_paths(exported: Path) -> None:
     assert described.contract.layout == "NHWC"
     assert described.terms == "Random weights, free to use."
     assert {"onnx2tf", "tensorflow"} <= described.versions.keys()
+
+
+@pytest.mark.slow
+def test_an_export_of_pictures_says_so_and_passes(build_of: BuildOf, tmp_path: Path) -> None:
+    weights = build_of("c3ae").weights
+    chosen = targets.select(["tflite"], ["fp32", "fp16"])
+    pipeline.export(pipeline.Request(weights, chosen, tmp_path, input_kind="image"))
+    build = read_builds(tmp_path / "c3ae")[0]
+    with Reader() as reader:
+        assert check(build.folder, reader) == []
+        contracts = {
+            e.file: reader.metadata(build.path(e)).contract for e in build.manifest.artifacts
+        }
+    network = build.manifest.contract
+    assert contracts.pop("c3ae_float32.onnx") == network
+    for contract in contracts.values():
+        assert (contract.dtype, contract.layout, contract.color_order) == ("uint8", "NHWC", "RGB")
+        assert (contract.value_range, contract.crops) == ((0.0, 255.0), network.crops)
+    results = verdicts_on(build)
+    assert {result.artifact for result in results} == {"c3ae_float32.onnx", *contracts}
+    assert {result.status for result in results} == {"passed"}, results
 
 
 @pytest.mark.slow

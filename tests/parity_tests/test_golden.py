@@ -50,6 +50,18 @@ def test_its_tensors_are_the_contracts(frozen: Build, layout: Layout) -> None:
             np.testing.assert_array_equal(tensors[crop][pack.samples.index(name)], wanted)
 
 
+def test_it_says_its_colours_and_holds_pictures(frozen: Build) -> None:
+    folder, contract = frozen.folder / golden.FOLDER, frozen.manifest.contract
+    assert json.loads((folder / "golden.json").read_text())["color_order"] == "BGR"
+    assert "colors BGR" in (folder / "golden.txt").read_text().splitlines()
+    pack = golden.read(folder)
+    known = {sample.name: sample for sample in inputs.standard(contract)}
+    pictures = pack.inputs(contract.of_images())
+    for crop, images in pictures.items():
+        wanted = contract.pixels(known["face"].crops[crop])[..., ::-1]
+        np.testing.assert_array_equal(images[pack.samples.index("face"), 0], wanted)
+
+
 def test_its_first_inputs_reach_the_ends_of_the_output(frozen: Build) -> None:
     pack = golden.read(frozen.folder / golden.FOLDER)
     outputs = pack.outputs["age"][:, 0]

@@ -42,6 +42,44 @@ def test_the_table_maps_the_pixels_of_each_channel(folder):
         np.testing.assert_array_equal(nchw[1, 0, channel], expected)
 
 
+def _pack_of(folder, contract, chip, colours):
+    """A pack of one chip, in the contract's colours."""
+    ordered = chip[..., ::-1] if contract.color_order == "RGB" else chip
+    outputs = {"age": np.zeros(1, np.float32)}
+    images = {contract.input_names[0]: ordered[np.newaxis]}
+    write_pack(folder, _SHA256, images, contract.table()[0].T, outputs, colours=colours)
+    return golden.read(folder)
+
+
+@pytest.mark.parametrize("model", ["ssrnet", "mobileagenet"])
+def test_pictures_are_the_chips_themselves_in_rgb(model, tmp_path):
+    contract = registry.get(model).contract
+    shape = (contract.height, contract.width, 3)
+    chip = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    pack = _pack_of(tmp_path, contract, chip, contract.color_order)
+    (picture,) = pack.inputs(contract.of_images()).values()
+    assert picture.dtype == np.uint8
+    np.testing.assert_array_equal(picture[0, 0], chip[..., ::-1])
+    (tensor,) = pack.inputs(contract).values()
+    np.testing.assert_array_equal(tensor[0], contract.tensor(chip))
+
+
+def test_a_pack_of_unknown_colours_has_no_pictures(tmp_path):
+    contract = registry.get("ssrnet").contract
+    pack = _pack_of(tmp_path, contract, np.zeros((64, 64, 3), np.uint8), None)
+    assert pack.inputs(contract)
+    with pytest.raises(UsageError, match="order of its colours") as error:
+        pack.inputs(contract.of_images())
+    assert "parity freeze" in error.value.fix
+
+
+def test_colours_of_another_name_are_refused(folder):
+    path = folder / "golden.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "color_order": "YUV"}))
+    with pytest.raises(UsageError, match="golden"):
+        golden.read(folder)
+
+
 def test_tensors_match_the_contract(tmp_path):
     contract = registry.get("mobileagenet").contract
     chip = np.random.default_rng(0).integers(

@@ -14,7 +14,8 @@ from agecompact.files import sha256_of
 from agecompact.runtimes.litert import _placement
 from export import to_onnx
 from export.job import Job
-from tests.golden_pack import write_noise_pack
+from tests.golden_pack import write_noise_pack, write_picture_pack
+from tests.pictures import as_pictures
 
 _TOLERANCE_YEARS = 0.5
 
@@ -97,6 +98,23 @@ def test_a_broken_file_is_a_record_with_a_reason(copy_build):
     assert records["ssrnet_float32.onnx"].artifact.size is None
     assert "ssrnet_float32.onnx" in records["ssrnet_float32.onnx"].failure
     assert records["ssrnet_float32.tflite"].latency is not None
+
+
+def test_a_file_of_pictures_replays_the_pack_in_its_own_colours(copy_build):
+    build = copy_build("ssrnet", "float32.tflite")
+    path = build.folder / "ssrnet_float32.tflite"
+    as_pictures(path)
+    write_picture_pack(build, 2, "BGR")
+    (_, record) = host.measure_build(build, Settings(rounds=1))
+    assert record.output_error.max_error < 1e-4
+    write_picture_pack(build, 2, "RGB")
+    (_, record) = host.measure_build(build, Settings(rounds=1))
+    assert record.output_error.max_error > 1e-2
+    write_picture_pack(build, 2, None)
+    (_, record) = host.measure_build(build, Settings(rounds=1))
+    assert record.output_error is None
+    assert "colours" in record.unknown["output_error"]
+    assert record.latency is not None
 
 
 @pytest.mark.slow

@@ -1,4 +1,5 @@
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from agecompact.weights import checkpoints
 from parity_tests.inputs import portrait
 from tests import hostile
 from tests.parity_tests.editing import in_onnx, initializer
+from tests.pictures import as_pictures
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +27,17 @@ def photo(tmp_path_factory):
     return path
 
 
-def test_weights_and_artefacts_predict_the_same_age(agecompact, build_of, photo):
+def test_weights_and_artefacts_predict_the_same_age(agecompact, build_of, photo, tmp_path):
     build = build_of("c3ae")
+    pictures = tmp_path / "pictures.tflite"
+    shutil.copyfile(build.folder / "c3ae_float32.tflite", pictures)
+    as_pictures(pictures)
     ages = []
     for source in (
         ("--weights", build.weights),
         ("--artifact", build.folder / "c3ae_float32.onnx"),
         ("--artifact", build.folder / "c3ae_float32.tflite"),
+        ("--artifact", pictures),
     ):
         run = agecompact("predict", photo, *source, "--json", "-")
         assert run.returncode == 0, run.stderr
@@ -39,7 +45,7 @@ def test_weights_and_artefacts_predict_the_same_age(agecompact, build_of, photo)
         assert set(prediction) >= {"image", "box", "age_years"}
         assert prediction["image"] == str(photo)
         ages.append(prediction["age_years"])
-    assert ages == pytest.approx([ages[0]] * 3, abs=1e-4)
+    assert ages == pytest.approx([ages[0]] * 4, abs=1e-4)
 
 
 def test_a_ready_crop_is_not_searched_for_faces(agecompact, build_of, photo, tmp_path):

@@ -15,6 +15,9 @@ from agecompact.runtimes import pytorch_trace
 from agecompact.runtimes.base import Trace
 from agecompact.runtimes.reading import read_metadata
 from agecompact.runtimes.registry import load, runtime_of
+from export.flatbuffer import pack_once
+from export.int8.graph import Graph
+from export.int8.slim import unname
 from parity_tests import inputs
 from tests.marks import by_model
 from tests.support import BuildOf
@@ -83,6 +86,17 @@ def test_other_depthwise_convolutions_stay_what_they_are(build_of: BuildOf) -> N
     ops = [step.op for step in steps]
     assert "DEPTHWISE_CONV_2D+RELU" in ops
     assert not [op for op in ops if "POOL" in op]
+
+
+def test_tensors_without_names_are_told_apart(build_of: BuildOf, tmp_path: Path) -> None:
+    named = build_of("ssrnet").folder / "ssrnet_float32.tflite"
+    graph = Graph.parse(named.read_bytes())
+    unname(graph.model)
+    path = tmp_path / "slim.tflite"
+    path.write_bytes(pack_once(graph.model))
+    steps, _ = trace_and_output(path)
+    assert [step.op for step in steps] == [step.op for step in trace_and_output(named)[0]]
+    assert len({step.output for step in steps}) == len(steps)
 
 
 class _Shared(nn.Module):

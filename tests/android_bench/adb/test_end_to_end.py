@@ -16,6 +16,8 @@ from android_bench.adb.measure import measure
 from tests.android_bench.adb.phone import LAUNCH, SERIAL
 from tests.android_bench.adb.runs import FEW, STARTED, only, runs_forever, tool, when_started
 from tests.android_bench.saved_outputs import FOLDER
+from tests.golden_pack import write_picture_pack
+from tests.pictures import as_pictures
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("phone")]
 
@@ -39,6 +41,14 @@ def test_the_arm_runner_is_pushed_pinned_run_and_recorded(build):
     assert "wrong-output" not in {reason.rule for reason in exact.reasons}
     # The float16 file exceeds its tolerance.
     assert "wrong-output" in {reason.rule for reason in coarse.reasons}
+
+
+def test_a_file_of_pictures_gets_them(small):
+    as_pictures(small.folder / "ssrnet_float32.tflite")
+    write_picture_pack(small, 2, "BGR")
+    record = only(small, FEW)
+    assert record.output_error.max_error < 1e-4
+    assert record.runtime.delegate.got == "xnnpack"
 
 
 def test_files_alternate_each_time_in_a_new_process(phone, build):

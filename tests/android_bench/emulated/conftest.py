@@ -17,6 +17,7 @@ from android_bench.emulated import bundle as arm_bundle
 from android_bench.emulated.bundle import Bundle
 from android_bench.native import sources
 from tests.golden_pack import write_build_pack
+from tests.pictures import as_pictures
 from tests.support import BuildOf
 
 SAMPLES = 3
@@ -40,6 +41,15 @@ def artifact(ssrnet: Build) -> Path:
 
 
 @pytest.fixture(scope="session")
+def picture_artifact(artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same network, which takes pictures."""
+    path = tmp_path_factory.mktemp("pictures") / artifact.name
+    shutil.copyfile(artifact, path)
+    as_pictures(path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def pack(ssrnet: Build, artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Read only."""
     contract = read_metadata(artifact).contract
@@ -49,7 +59,8 @@ def pack(ssrnet: Build, artifact: Path, tmp_path_factory: pytest.TempPathFactory
         for name in contract.input_names
     }
     folder = tmp_path_factory.mktemp("pack") / "golden"
-    return write_build_pack(ssrnet, images, contract.table()[0].T, folder=folder)
+    table, colours = contract.table()[0].T, contract.color_order
+    return write_build_pack(ssrnet, images, table, folder=folder, colours=colours)
 
 
 @pytest.fixture

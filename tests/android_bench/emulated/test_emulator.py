@@ -62,6 +62,13 @@ def test_the_outputs_are_pytorchs(measured, ran, pack):
     assert abs(values[0] - expected[0]) <= measured.output_error.max_error
 
 
+@pytest.mark.slow
+def test_a_picture_costs_a_hundredth_at_most(measured, bundle, picture_artifact, pack):
+    pictures = measure(bundle, A76, picture_artifact, pack, BLANK)
+    assert pictures.output_error.max_error < 1e-4
+    assert pictures.instructions.total < 1.01 * measured.instructions.total
+
+
 def test_litert_uses_xnnpack_for_every_op(measured):
     assert measured.runtime.delegate == Delegate(asked="xnnpack", got="xnnpack", fallback_ops={})
 

@@ -25,7 +25,7 @@ int main(int count, char **words) {
   (void)count;
   const char *problem = golden_read(words[1], &golden);
   if (problem != NULL) return puts(problem), 1;
-  size_t floats = golden_input_floats(&golden);
+  size_t floats = golden_input_values(&golden);
   float *tensor = malloc(floats * sizeof *tensor);
   for (size_t sample = 0; sample < golden.samples; ++sample)
     for (size_t input = 0; input < golden.num_inputs; ++input) {
@@ -77,6 +77,22 @@ def test_its_outputs_are_pytorchs(run, pack):
     assert len(values) == SAMPLES
     assert np.abs(np.array(values) - expected).max() < 1e-4
     assert np.ptp(values) > 0.1, "all samples have the same output: the pack proves nothing"
+
+
+def test_a_file_of_pictures_gets_them(run, pack, picture_artifact):
+    (values,) = run(model=picture_artifact).outputs.values()
+    (expected,) = golden.read(pack).outputs.values()
+    assert np.abs(np.array(values) - expected).max() < 1e-4
+
+
+def test_pictures_have_the_colours_that_the_pack_says(run, own_pack, picture_artifact):
+    replace_in(own_pack / "golden.txt", "colors BGR", "colors RGB")
+    (values,) = run(model=picture_artifact, golden=own_pack).outputs.values()
+    (expected,) = golden.read(own_pack).outputs.values()
+    assert np.abs(np.array(values) - expected).max() > 1e-2
+    replace_in(own_pack / "golden.txt", "colors RGB\n", "")
+    assert kind_of(run, model=picture_artifact, golden=own_pack) == "mismatch"
+    assert run(golden=own_pack).outputs, "tensors need no colours"
 
 
 def test_it_replays_the_requested_number_of_samples(run):
@@ -132,6 +148,7 @@ def test_the_tensors_are_those_of_the_contract(compiler, pack, artifact, tmp_pat
         ("samples 3\n", ""),
         ("height 64", "height 63"),
         ("height 64", "height"),
+        ("colors BGR", "colors YUV"),
         ("table table.f32", "table face.u8"),
         ("table table.f32", "table ../golden/table.f32"),
         ("table table.f32", "table missing"),

@@ -23,6 +23,8 @@ public struct GoldenPack: Equatable, Sendable {
     public let unit: String
     /// Names of the samples.
     public let samples: [String]
+    /// Order of the images' colours; `nil` if the pack does not say it.
+    public let colorOrder: ColorOrder?
     /// Images by input name.
     public let images: [String: Images]
     /// The input value of each of the 256 levels in each of the 3 channels, channel by channel.

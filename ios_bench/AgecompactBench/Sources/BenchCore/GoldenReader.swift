@@ -28,6 +28,7 @@ extension GoldenPack {
         weightsSha256 = index.weightsSha256
         unit = index.unit
         samples = index.samples
+        colorOrder = index.colorOrder
         images = try index.inputs.keyed { try $0.images(in: folder, count: count) }
         table = try index.table.floats(in: folder, shape: [3, 256])
         outputs = try index.outputs.keyed { try $0.floats(in: folder, shape: [count]) }
@@ -40,6 +41,7 @@ extension GoldenPack {
         let weightsSha256: String
         let unit: String
         let samples: [String]
+        let colorOrder: ColorOrder?
         let inputs: [StoredArray]
         let table: StoredArray
         let outputs: [StoredArray]
@@ -51,6 +53,7 @@ extension GoldenPack {
             case weightsSha256 = "weights_sha256"
             case unit
             case samples
+            case colorOrder = "color_order"
             case inputs
             case table
             case outputs

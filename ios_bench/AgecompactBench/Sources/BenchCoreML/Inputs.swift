@@ -63,8 +63,9 @@ struct Inputs {
     ) throws -> MLFeatureValue {
         if let image = feature.imageConstraint {
             guard image.pixelsWide == images.width, image.pixelsHigh == images.height,
-                let colorOrder
+                let colorOrder = pack.colorOrder ?? colorOrder
             else { throw refused("an image input of another size or of unknown colour order") }
+            // The model's contract tells the order of its own inputs, which are RGB, not the pack's.
             // Core ML reorders the channels of an image itself, so it takes true colours.
             let bytes = colorOrder.bgra(images.sample(sample))
             return MLFeatureValue(pixelBuffer: try picture(bytes, images.width, images.height))
