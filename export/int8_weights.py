@@ -16,7 +16,7 @@ from typing import Any
 from export.flatbuffer import pack, pack_once
 from export.float16 import late_weights
 from export.int8.graph import Graph, Op
-from export.int8.slim import slim, unname
+from export.int8.slim import slim, strip
 
 # XNNPACK has no kernel for depthwise convolutions that round what they read.
 _ROUNDING = frozenset({"CONV_2D", "FULLY_CONNECTED"})
@@ -59,8 +59,8 @@ def _written(content: bytes, kinds: frozenset[str], **form: Any) -> bytes:
                 AlgorithmName.MIN_MAX_UNIFORM_QUANT,
             )
     made = Graph.parse(bytes(maker.quantize().quantized_model)).model
+    strip(made)
     slim(made)
-    unname(made)
     return pack_once(made)
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -23,7 +24,7 @@ LEVELS = 127
 _DAMPING = 0.01
 _TINY = 1e-12
 # Of an end of a range.
-_SHARES = tuple(float(share) for share in np.linspace(1.0, 0.4, 25))
+_SHARES = (*np.linspace(1.0, 0.4, 25).tolist(), *np.geomspace(0.37, 0.02, 24).tolist())
 
 
 def resolved(weights: Floats, inputs: Floats, wanted: Floats, ridge: float) -> Floats:
@@ -81,9 +82,12 @@ def rounded(weights: Floats, covariance: Floats) -> Floats:
 
 
 def least_squares_range(
-    values: npt.NDArray[np.floating], low: float, high: float
+    values: npt.NDArray[np.floating],
+    low: float,
+    high: float,
+    read_as: Callable[[Floats], Floats] = lambda values: values,
 ) -> tuple[float, float]:
-    """The range whose 256 steps cost the least; each end between its value and two fifths of it.
+    """The range whose 256 steps cost the least; each end is a share of its value.
 
     Clipping a few values pays where it makes the steps of all others smaller.
 
@@ -91,11 +95,13 @@ def least_squares_range(
         values: A sample of a tensor.
         low: Its least value, or 0.
         high: Its greatest value, or 0.
+        read_as: The function that the tensor's reader takes of it; what it flattens costs nothing.
     """
     sample = values.reshape(-1).astype(np.float64)
+    wanted = read_as(sample)
 
     def cost(ends: tuple[float, float]) -> float:
-        return float(np.square(on_grid(sample, *ends) - sample).mean())
+        return float(np.square(read_as(on_grid(sample, *ends)) - wanted).mean())
 
     ends = min([(low * share, high * share) for share in _SHARES], key=cost)
     ends = min([(ends[0], high * share) for share in _SHARES], key=cost)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from agecompact.artifacts.metadata import KEY
 from export.int8.graph import NO_BUFFER
 
 
@@ -20,6 +21,7 @@ def slim(model: Any) -> None:
     drop_unread(model)
     (graph,) = model.subgraphs
     for tensor in graph.tensors:
+        tensor.shapeSignature = None
         held = tensor.quantization
         if held is not None:
             held.min = held.max = None
@@ -39,8 +41,10 @@ def drop_unread(model: Any) -> None:
     _drop_codes(model, graph)
 
 
-def unname(model: Any) -> None:
-    """Drops the names of inner tensors, in place.
+def strip(model: Any) -> None:
+    """Drops the names of inner tensors and all metadata but ours, in place.
+
+    What the converter says of itself and of the oldest runtime is of the float file.
 
     Args:
         model: A `schema.ModelT` with one subgraph.
@@ -50,6 +54,7 @@ def unname(model: Any) -> None:
     for index, tensor in enumerate(graph.tensors):
         if index not in ends:
             tensor.name = None
+    model.metadata = [each for each in model.metadata or () if each.name.decode() == KEY]
 
 
 def _drop_tensors(model: Any, graph: Any) -> None:

@@ -7,7 +7,7 @@ first axis, all faces of the first crop come first.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,13 +53,10 @@ class Call:
 
     def operand(self, place: int) -> Tensor:
         """An operand, maps in NCHW."""
-        import torch
-
         tensor = self.op.inputs[place]
         if tensor in self.values:
             return self.values[tensor]
-        constant = torch.from_numpy(self.constant(place).copy())
-        return constant.permute(_TO_NCHW) if constant.ndim == 4 else constant
+        return as_operand(self.constant(place))
 
     def constant(self, place: int) -> Array:
         """An operand that must be constant, as stored."""
@@ -90,6 +87,39 @@ def run(graph: Graph, op: Op, values: Mapping[int, Tensor]) -> Tensor:
         raise UnknownOpError(op.kind)
     made = _OPS[op.kind](Call(graph, op, values))
     return _activated(made, getattr(op.options, "fusedActivationFunction", _NONE))
+
+
+def walk(graph: Graph, faces: Mapping[int, Tensor]) -> Iterator[tuple[int, Tensor]]:
+    """Every activation of a graph in the order of execution, as far as the twin can run it.
+
+    Args:
+        graph: A float graph.
+        faces: By input tensor, a batch of faces, NCHW.
+
+    Yields:
+        The tensor and its values, which are dropped after their last reader.
+    """
+    import torch
+
+    last = {tensor: op.index for op in graph.ops for tensor in op.inputs}
+    values = dict(faces)
+    with torch.no_grad():
+        for op in graph.ops:
+            try:
+                values[op.output] = run(graph, op, values)
+            except UnknownOpError:
+                return
+            yield op.output, values[op.output]
+            for tensor in [t for t in values if last.get(t, -1) <= op.index]:
+                del values[tensor]
+
+
+def as_operand(constant: Array) -> Tensor:
+    """A constant as ops read it here: maps in NCHW."""
+    import torch
+
+    read = torch.from_numpy(constant.copy())
+    return read.permute(_TO_NCHW) if read.ndim == 4 else read
 
 
 def padded(op: Op, maps: Tensor, kernel: tuple[int, int]) -> Tensor:

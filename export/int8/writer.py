@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from export.flatbuffer import pack
-from export.int8.graph import Graph
+from export.int8.graph import Graph, Op
+from export.int8.plan import Plan
 from export.int8.reconstruct import Reconstruction
 
 
@@ -26,15 +27,23 @@ def written(graph: Graph, made: Reconstruction) -> bytes:
 
     maker = quantizer.Quantizer(bytearray(pack(graph.model)))
     ops = graph.ops
-    for op in (ops[index] for index in made.ops):
-        # An op is found by the names of its outputs, each with a semicolon.
-        maker.update_quantization_recipe(
-            f"^{re.escape(graph.name(op.output))};$",
-            qtyping.TFLOperationName(op.kind),
-            settings(),
-            AlgorithmName.MIN_MAX_UNIFORM_QUANT,
-        )
+    for op in ops:
+        chosen = _settings_of(op, made.plan)
+        if chosen is not None:
+            maker.update_quantization_recipe(
+                # An op is found by the names of its outputs, each with a semicolon.
+                f"^{re.escape(graph.name(op.output))};$",
+                qtyping.TFLOperationName(op.kind),
+                chosen,
+                AlgorithmName.MIN_MAX_UNIFORM_QUANT,
+            )
     return bytes(maker.quantize(_statistics(graph, made.ranges)).quantized_model)
+
+
+def _settings_of(op: Op, plan: Plan) -> Any | None:
+    if op.index in plan.body:
+        return settings()
+    return weight_settings() if op.index in plan.stored else None
 
 
 def settings() -> Any:
@@ -43,10 +52,27 @@ def settings() -> Any:
 
     return qtyping.OpQuantizationConfig(
         activation_tensor_config=qtyping.TensorQuantizationConfig(num_bits=8, symmetric=False),
-        weight_tensor_config=qtyping.TensorQuantizationConfig(
-            num_bits=8, symmetric=True, granularity=qtyping.QuantGranularity.CHANNELWISE
-        ),
+        weight_tensor_config=_channelwise(),
         compute_precision=qtyping.ComputePrecision.INTEGER,
+    )
+
+
+def weight_settings() -> Any:
+    """Weights in int8 that an op of their own makes float32 again as the file loads."""
+    from ai_edge_quantizer import qtyping
+
+    return qtyping.OpQuantizationConfig(
+        weight_tensor_config=_channelwise(),
+        compute_precision=qtyping.ComputePrecision.FLOAT,
+        explicit_dequantize=True,
+    )
+
+
+def _channelwise() -> Any:
+    from ai_edge_quantizer import qtyping
+
+    return qtyping.TensorQuantizationConfig(
+        num_bits=8, symmetric=True, granularity=qtyping.QuantGranularity.CHANNELWISE
     )
 
 

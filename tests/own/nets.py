@@ -128,3 +128,83 @@ class Grey(nn.Module):
     def forward(self, face: Tensor) -> Tensor:
         made: Tensor = self.head(self.trunk(face))
         return made
+
+
+class _Basic(nn.Module):
+    """Two convolutions and what they read, as in ResNet (He et al., 2016)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.first = _block(inputs, outputs, stride)
+        self.second = nn.Sequential(
+            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs)
+        )
+        self.shortcut = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+        )
+        self.changes = stride != 1 or inputs != outputs
+
+    def forward(self, maps: Tensor) -> Tensor:
+        kept = self.shortcut(maps) if self.changes else maps
+        return torch.relu(kept + self.second(self.first(maps)))
+
+
+class Residual(nn.Module):
+    """A small ResNet that gives an age."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            _block(3, 8), _Basic(8, 8, 1), _Basic(8, 16, 2), _Basic(16, 32, 2)
+        )
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.head = nn.Linear(32, 1)
+
+    def forward(self, face: Tensor) -> Tensor:
+        made: Tensor = self.head(self.pool(self.features(face)).flatten(1))
+        return made
+
+
+class _Bottleneck(nn.Module):
+    """An inverted residual with a linear bottleneck, as in MobileNetV2 (Sandler et al., 2018)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        expanded = 6 * inputs
+        self.block = nn.Sequential(
+            nn.Conv2d(inputs, expanded, 1, bias=False),
+            nn.BatchNorm2d(expanded),
+            nn.ReLU6(),
+            nn.Conv2d(expanded, expanded, 3, stride, 1, groups=expanded, bias=False),
+            nn.BatchNorm2d(expanded),
+            nn.ReLU6(),
+            nn.Conv2d(expanded, outputs, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+        self.adds = stride == 1 and inputs == outputs
+
+    def forward(self, maps: Tensor) -> Tensor:
+        made: Tensor = self.block(maps)
+        return maps + made if self.adds else made
+
+
+class Bottlenecks(nn.Module):
+    """A small MobileNetV2 that gives an age."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 8, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(8),
+            nn.ReLU6(),
+            _Bottleneck(8, 12, 2),
+            _Bottleneck(12, 12, 1),
+            _Bottleneck(12, 16, 2),
+            _Bottleneck(16, 16, 1),
+            nn.AdaptiveAvgPool2d(1),
+        )
+        self.head = nn.Linear(16, 1)
+
+    def forward(self, face: Tensor) -> Tensor:
+        made: Tensor = self.head(self.features(face).flatten(1))
+        return made

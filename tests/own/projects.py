@@ -24,6 +24,8 @@ mean = [0.485, 0.456, 0.406]
 std = [0.229, 0.224, 0.225]
 """
 
+_YEARS = '[[outputs]]\nname = "age"\nunit = "years"\n'
+
 # Random networks magnify rounding more than trained ones do.
 _LOOSE_FLOAT16 = """
 [[tolerances]]
@@ -62,6 +64,8 @@ OWN: Mapping[str, Own] = {
         0.08,
         "years",
     ),
+    "residual": Own(nets.Residual, _COLOUR, _YEARS + _LOOSE_FLOAT16, 15.0, "years"),
+    "bottlenecks": Own(nets.Bottlenecks, _COLOUR, _YEARS + _LOOSE_FLOAT16, 15.0, "years"),
     "bins": Own(
         nets.Bins,
         _COLOUR,

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from agecompact.errors import ConversionError
 from agecompact.runtimes.litert import SIGNATURE
 from agecompact.runtimes.process import RuntimeProcess
 from export.flatbuffer import pack
-from export.int8 import reconstruct, twin
+from export.int8 import twin
 from export.int8.convert import to_int8
-from export.int8.graph import Graph, Op
+from export.int8.graph import Graph
+from export.int8.plan import plan_of
 from export.int8.writer import settings
 from parity_tests.inputs import fixed
 from tests.export.int8.models import answers, batch, faces_of, float_file
@@ -36,8 +36,8 @@ def made(request: pytest.FixtureRequest, build_of: BuildOf) -> tuple[str, bytes]
 def test_its_body_is_int8_and_its_ends_are_float(made: tuple[str, bytes]) -> None:
     graph = Graph.parse(made[1])
     stored = [graph.constant(op.inputs[1]) for op in graph.ops if op.kind == "CONV_2D"]
-    assert stored
-    assert all(each is not None and each.dtype == np.int8 for each in stored)
+    # Views of one face differ little, so that a layer counts as fragile early.
+    assert sum(each is not None and each.dtype == np.int8 for each in stored) > 0.8 * len(stored)
     kinds = [op.kind for op in graph.ops]
     assert kinds[: len(graph.inputs)] == ["QUANTIZE"] * len(graph.inputs)
     assert "AVERAGE_POOL_2D" not in kinds
@@ -75,7 +75,7 @@ def _plain(content: bytes, faces: Mapping[str, np.ndarray]) -> bytes:
     from ai_edge_quantizer import qtyping, quantizer
 
     graph = Graph.parse(content)
-    last = max(reconstruct.body_of(graph))
+    last = max(plan_of(graph).body)
     maker = quantizer.Quantizer(bytearray(content))
     supported = {each.value for each in qtyping.TFLOperationName}
     for op in graph.ops[: last + 1]:
@@ -117,7 +117,7 @@ def test_an_unknown_op_and_what_follows_stay_float_and_that_is_told(
     faces = faces_of(build.manifest.contract, 33)
     content, note = to_int8(float_file(build), faces)
     assert note.startswith("3 of ")
-    assert note.endswith("layers are int8; TANH is unknown here, so it and what follows stay float")
+    assert note.endswith("; TANH is unknown here, so it and what follows stay float")
     few = {name: values[:4] for name, values in faces.items()}
     right = answers(float_file(build), few)
     np.testing.assert_allclose(answers(content, few), right, atol=3.0)
@@ -132,10 +132,3 @@ def test_a_network_without_a_known_layer_is_refused(
         ConversionError, match=r"no layer .* can be int8\nwhy: .* CONV_2D is unknown"
     ):
         to_int8(float_file(build), faces_of(build.manifest.contract, 2))
-
-
-def test_a_pool_has_the_scale_of_what_it_reads() -> None:
-    ends = {7: (-1.0, 2.0)}
-    pool = Op(0, "MAX_POOL_2D", (7,), 8, None)
-    random = np.random.default_rng(0)
-    assert reconstruct._range_of(pool, torch.zeros(1), ends, random) == (-1.0, 2.0)

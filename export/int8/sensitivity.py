@@ -1,0 +1,118 @@
+"""What each op costs in int8, on its own: the others stay float."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from export.int8 import twin
+from export.int8.graph import Graph, Op
+from export.int8.layers import KINDS, nearest
+from export.int8.plan import Plan
+from export.int8.ranges import KEEPS_SCALE, Range, input_ranges, output_range
+from export.int8.rounding import on_grid
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# An op stays float if it alone moves the answers by more than this share of their spread (0.15
+# years for ages), and makes this part of all the squared error that is left.
+_FRAGILE = 0.0075
+_PART = 0.25
+# Of all multiplications, at most this share stays float: a network whose answers hardly differ
+# would otherwise stay float altogether.
+_MOST = 0.125
+
+
+def costs(
+    graph: Graph, faces: Mapping[int, Tensor], plan: Plan, said: Callable[[str], None]
+) -> dict[int, float]:
+    """The error of the answers with one op in int8, as a share of their standard deviation.
+
+    Args:
+        graph: A float graph.
+        faces: By input tensor, a batch of faces, NCHW.
+        plan: The ops to try.
+        said: Takes the progress.
+
+    Returns:
+        By index, the greatest of all outputs; ops that the twin does not reach have none.
+    """
+    import torch
+
+    random = np.random.default_rng(0)
+    values = dict(faces) | dict(twin.walk(graph, faces))
+    ops = [op for op in graph.ops if op.output in values]
+    outputs = [tensor for tensor in graph.outputs if tensor in values]
+    ranges: dict[int, Range] = {}
+    found = {}
+    with torch.no_grad():
+        for op in ops:
+            if op.index not in plan.body:
+                continue
+            seen = {tensor: values[tensor] for tensor in op.inputs if tensor in values}
+            known = input_ranges(graph, op, seen, ranges, random)
+            if known is None:
+                continue
+            ranges |= known
+            ranges[op.output] = output_range(graph, op, values[op.output], ranges, random)
+            if op.kind in KEEPS_SCALE:
+                # Its reader or its writer has the same error.
+                continue
+            changed = {op.output: _in_int8(graph, op, seen, ranges)}
+            for later in ops[op.index + 1 :]:
+                if any(tensor in changed for tensor in later.inputs):
+                    reads = {t: values[t] for t in later.inputs if t in values}
+                    reads |= {t: changed[t] for t in later.inputs if t in changed}
+                    changed[later.output] = twin.run(graph, later, reads)
+            found[op.index] = max(_share(changed[t], values[t]) for t in outputs if t in changed)
+            said(f"op {op.index} of {len(ops)}")
+    return found
+
+
+def fragile(graph: Graph, cost: Mapping[int, float]) -> frozenset[int]:
+    """The ops that had better stay float, costliest first, as long as they multiply little.
+
+    Args:
+        graph: The graph.
+        cost: Of each op, as `costs` measures it. Errors of different ops are independent, so their
+            squares add up.
+    """
+    work = {op.index: _macs(graph, op) for op in graph.ops}
+    left = _MOST * sum(work.values())
+    error = sum(each**2 for each in cost.values())
+    chosen: set[int] = set()
+    for index in sorted(cost, key=lambda index: -cost[index]):
+        matters = cost[index] > _FRAGILE and cost[index] ** 2 > _PART * error
+        if matters and work[index] <= left:
+            left -= work[index]
+            error -= cost[index] ** 2
+            chosen.add(index)
+    return frozenset(chosen)
+
+
+def _in_int8(
+    graph: Graph, op: Op, seen: Mapping[int, Tensor], ranges: Mapping[int, Range]
+) -> Tensor:
+    held = {tensor: on_grid(values, *ranges[tensor]) for tensor, values in seen.items()}
+    stored = graph.constant(op.inputs[1]) if op.kind in KINDS else None
+    if stored is not None:
+        held[op.inputs[1]] = twin.as_operand(nearest(op, stored))
+    return on_grid(twin.run(graph, op, held), *ranges[op.output])
+
+
+def _share(values: Tensor, right: Tensor) -> float:
+    spread = float((right - right.mean(0)).square().mean().sqrt())
+    return float((values - right).square().mean().sqrt()) / max(spread, 1e-9)
+
+
+def _macs(graph: Graph, op: Op) -> int:
+    """Multiplications of a layer, for one face."""
+    if op.kind not in KINDS:
+        return 0
+    stored = graph.constant(op.inputs[1])
+    assert stored is not None
+    each = stored.size // (stored.shape[-1] if op.kind == "DEPTHWISE_CONV_2D" else stored.shape[0])
+    return int(each * np.prod(graph.shape(op.output)))
