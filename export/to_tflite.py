@@ -29,6 +29,7 @@ from export.int8.convert import to_int8
 from export.int8.faces import read_faces
 from export.int8.graph import Graph
 from export.int8.slim import slim
+from export.int8.span import span_of
 from export.int8_weights import dynamic_range, weights_only
 from export.job import Conversion, Job, metadata_for, versions_of
 from export.passes.pooling import average_pool_as_convolution, tanh_after_max_pool
@@ -74,15 +75,17 @@ def convert(job: Job) -> Conversion:
         described = metadata_for(source, target, versions, layout="NHWC")
         path = job.folder / target.file_name(weights.model_id)
         content = _finish(converted, described)
+        if target.precision.calibrated:
+            notes.append(span_of(content, faces, weights.contract))
         if rewrite := _REWRITES.get(precision):
             content, note = rewrite(content, faces)
-            notes += [note] if note else []
+            notes.append(note)
         if as_image:
             content = take_images(content, weights.contract)
         path.write_bytes(content)
     shutil.rmtree(job.folder / "onnx2tf")
     shutil.rmtree(job.folder / "one_image", ignore_errors=True)
-    return Conversion("onnx2tf", versions, notes=tuple(notes))
+    return Conversion("onnx2tf", versions, notes=tuple(filter(None, notes)))
 
 
 def _of_one_image(job: Job, source: Path) -> Path:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from agecompact.errors import ConversionError
 from export.flatbuffer import pack_once
-from export.int8.equalise import equalise
+from export.int8.equalise import equalise, equalise_entries
 from export.int8.graph import Graph
 from export.int8.plan import plan_of
 from export.int8.reconstruct import reconstruct
@@ -17,23 +19,24 @@ from export.int8.writer import written
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    from torch import Tensor
 
 
 # Faces that show how wide a channel is, and what an op costs.
 _FEW = 24
+# Of the largest map, for all faces together: 0.8 GB, some of which are held at a time.
+_VALUES = 200_000_000
 
 
 def to_int8(
     content: bytes,
     faces: Mapping[str, npt.NDArray[Any]],
-    said: Callable[[str], None] = lambda _: None,
 ) -> tuple[bytes, str]:
     """Quantises a float32 file to int8, with float32 inputs and outputs.
 
     Args:
         content: The file.
         faces: Calibration faces by name of the input tensor, float32, `(faces, C, H, W)`.
-        said: Takes the progress.
 
     Returns:
         The int8 file, and how much of it is int8, for people.
@@ -45,15 +48,32 @@ def to_int8(
 
     graph = Graph.parse(content)
     by_name = {graph.name(tensor): tensor for tensor in graph.inputs}
-    batch = {by_name[name]: torch.from_numpy(values) for name, values in faces.items()}
-    few = {tensor: values[:_FEW] for tensor, values in batch.items()}
+    found = {by_name[name]: torch.from_numpy(values) for name, values in faces.items()}
+    largest = max(int(np.prod(graph.shape(op.output))) for op in graph.ops)
+    batch, few = (_spread(found, most) for most in (_VALUES // largest, _FEW))
     equalise(graph, few)
     plan = plan_of(graph)
-    plan = plan.without(graph, fragile(graph, costs(graph, few, plan, said)))
-    made = reconstruct(graph, batch, plan, said)
+    cost = costs(graph, few, plan)
+    left = fragile(graph, cost)
+    plan = equalise_entries(graph, few, plan.without(graph, left), sorted(left))
+    made = reconstruct(graph, batch, plan)
     if not made.plan.body:
         raise ConversionError("no layer of this network can be int8", why=made.note)
     model = Graph.parse(written(graph, made)).model
     strip(model)
     slim(model)
-    return pack_once(model), made.note
+    return pack_once(model), made.note + _left_note({index: cost[index] for index in left})
+
+
+def _spread(faces: Mapping[int, Tensor], most: int) -> dict[int, Tensor]:
+    """At most so many faces, evenly spread."""
+    return {tensor: values[:: -(-len(values) // most)] for tensor, values in faces.items()}
+
+
+def _left_note(left: Mapping[int, float]) -> str:
+    if not left:
+        return ""
+    moved = ", ".join(f"{share:.1%}" for share in sorted(left.values(), reverse=True))
+    return (
+        f"; {len(left)} ops stay float: in int8 each moves the answers by {moved} of their spread"
+    )

@@ -10,14 +10,15 @@ op that is linear in each channel, so that residual streams and gated maps are e
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from export.int8 import twin
 from export.int8.graph import Array, Graph, Op
+from export.int8.plan import Plan
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,6 +30,8 @@ _LINEAR = frozenset({"PAD", "MAX_POOL_2D", "AVERAGE_POOL_2D", "SUM", "MEAN", "RE
 _HOMOGENEOUS = (0, 1)
 # A channel may become this many times wider.
 _MOST = 1000.0
+# A map whose factors are all above this is equal enough.
+_UNEQUAL = 0.5
 
 
 @dataclass
@@ -66,6 +69,63 @@ def equalise(graph: Graph, faces: Mapping[int, Tensor]) -> None:
         # weights become as unequal as the channels become equal: half way costs both the same.
         alone = all(op.kind == "DEPTHWISE_CONV_2D" for op in group.readers)
         _divide(graph, group, width if alone else np.sqrt(width))
+
+
+def equalise_entries(
+    graph: Graph, faces: Mapping[int, Tensor], plan: Plan, left: Collection[int]
+) -> Plan:
+    """Equalises maps that fragile ops write in float and int8 layers read, in place.
+
+    A multiplication of its own takes the factors, a small part of the layer's work.
+
+    Args:
+        graph: A float graph.
+        faces: By input tensor, a batch of faces, NCHW.
+        plan: What becomes int8.
+        left: Indices of the ops that stay float because they are fragile.
+
+    Returns:
+        The same plan, for the graph with these multiplications.
+    """
+    entries = {op.output: list(graph.readers(op.output)) for op in _entries(graph, plan, left)}
+    for tensor, width in _widths(graph, faces, set(entries)).items():
+        relative = np.sqrt(np.maximum(width / width.max(), 1 / _MOST))
+        if relative.min() > _UNEQUAL:
+            continue
+        place = entries[tensor][0].index
+        equal = graph.add_tensor(f"{graph.name(tensor)}_equal", graph.shape(tensor))
+        graph.redirect(tensor, equal)
+        factors = graph.add_constant(f"{graph.name(tensor)}_factors", 1 / relative)
+        options = graph.schema.MulOptionsT()
+        graph.insert_op(place, "MUL", (tensor, factors), equal, options)
+        for reader in entries[tensor]:
+            stored = graph.constant(reader.inputs[1])
+            assert stored is not None
+            graph.set_constant(reader.inputs[1], stored * relative)
+        entries = {t: [_after(r, place) for r in readers] for t, readers in entries.items()}
+        plan = plan.shifted(place)
+    return plan
+
+
+def _after(op: Op, place: int) -> Op:
+    """An op of the graph after another was put at a place."""
+    return replace(op, index=op.index + (op.index >= place))
+
+
+def _entries(graph: Graph, plan: Plan, left: Collection[int]) -> Iterator[Op]:
+    """Fragile ops whose maps only int8 layers read."""
+    for op in (graph.ops[index] for index in left):
+        readers = list(graph.readers(op.output))
+        if not readers or op.output in graph.outputs:
+            continue
+        if all(
+            each.index in plan.body
+            and each.kind in _LAYERS
+            and _own_weights(graph, each)
+            and _reads_channels(graph, each)
+            for each in readers
+        ):
+            yield op
 
 
 def _groups(graph: Graph) -> list[_Group]:

@@ -16,7 +16,7 @@ _ON_MAPS = frozenset(
 # A dense layer behind maps with this share of all weights is worth its error.
 _LARGE_SHARE = 0.1
 # A dense layer with fewer weights is not worth the scale of each of its rows.
-_FEW_WEIGHTS = 64
+_FEW_WEIGHTS = 256
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,11 @@ class Plan:
         beside = {op.index: _neighbours(graph, op) & self.body for op in graph.ops}
         alone = {index for index in body if beside[index] and not beside[index] & body}
         return Plan(body - alone, self.stored)
+
+    def shifted(self, place: int) -> Plan:
+        """The plan after a float op was put at a place in the order of execution."""
+        moved = (frozenset(i + (i >= place) for i in each) for each in (self.body, self.stored))
+        return Plan(*moved)
 
 
 def plan_of(graph: Graph) -> Plan:

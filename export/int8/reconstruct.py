@@ -8,7 +8,7 @@ least squared error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,16 +41,13 @@ class Reconstruction:
     note: str
 
 
-def reconstruct(
-    graph: Graph, faces: Mapping[int, Tensor], plan: Plan, said: Callable[[str], None]
-) -> Reconstruction:
+def reconstruct(graph: Graph, faces: Mapping[int, Tensor], plan: Plan) -> Reconstruction:
     """Rounds the layers of a plan, in place.
 
     Args:
         graph: A float graph; its rounded weights stay float, on their grids.
         faces: By input tensor, a batch of faces, NCHW.
         plan: What should become int8.
-        said: Takes the progress.
 
     Returns:
         What became int8: ops behind one that the twin cannot run stay float.
@@ -80,7 +77,6 @@ def reconstruct(
                     seen = {t: on_grid(values, *ranges[t]) for t, values in seen.items()}
                 if op.kind in KINDS and op.index in body | stored:
                     round_layer(graph, original, op, exact, seen, random)
-                    said(f"layer {op.index} of {len(ops)}")
                 rough[op.output] = twin.run(graph, op, seen)
             except twin.UnknownOpError as unknown:
                 body, stored = ({i for i in each if i < op.index} for each in (body, stored))

@@ -20,8 +20,6 @@ _Values = TypeVar("_Values", Floats, "Tensor")
 
 # The largest integer of a symmetric grid: -128 is not used.
 LEVELS = 127
-# Of the mean of the diagonal, so that inputs which hardly vary do not decide.
-_DAMPING = 0.01
 _TINY = 1e-12
 # Of an end of a range.
 _SHARES = (*np.linspace(1.0, 0.4, 25).tolist(), *np.geomspace(0.37, 0.02, 24).tolist())
@@ -50,7 +48,7 @@ def scales_of(weights: Floats) -> Floats:
     return steps
 
 
-def rounded(weights: Floats, covariance: Floats) -> Floats:
+def rounded(weights: Floats, covariance: Floats, damping: float) -> Floats:
     """Weights on the grid of their row, whose errors cancel each other on the inputs.
 
     Each column is rounded, and the columns that are not yet rounded make up for the error. The
@@ -59,10 +57,12 @@ def rounded(weights: Floats, covariance: Floats) -> Floats:
     Args:
         weights: `(rows, columns)`.
         covariance: Of the inputs, `(columns, columns)`.
+        damping: What is added to its diagonal, as a share of that one's mean, so that inputs which
+            hardly vary do not decide.
     """
     scales = scales_of(weights)
-    damping = _DAMPING * float(np.mean(np.diag(covariance))) + _TINY
-    damped = covariance + damping * np.eye(len(covariance))
+    added = damping * float(np.mean(np.diag(covariance))) + _TINY
+    damped = covariance + added * np.eye(len(covariance))
     # Columns with large inputs first: the others can make up for them.
     order = np.argsort(-np.diag(damped), kind="stable")
     left = weights[:, order].copy()

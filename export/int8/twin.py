@@ -236,7 +236,11 @@ def _of_two(name: str) -> Callable[[Call], Tensor]:
     def computed(call: Call) -> Tensor:
         import torch
 
-        made: Tensor = getattr(torch, name)(call.operand(0), call.operand(1))
+        first, second = call.operand(0), call.operand(1)
+        if {first.ndim, second.ndim} == {4, 1}:
+            # One value a channel, which is the last axis of the file's maps.
+            first, second = (v if v.ndim == 4 else v.view(-1, 1, 1) for v in (first, second))
+        made: Tensor = getattr(torch, name)(first, second)
         return made
 
     return computed

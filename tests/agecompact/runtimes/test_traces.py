@@ -17,7 +17,7 @@ from agecompact.runtimes.reading import read_metadata
 from agecompact.runtimes.registry import load, runtime_of
 from export.flatbuffer import pack_once
 from export.int8.graph import Graph
-from export.int8.slim import unname
+from export.int8.slim import strip
 from parity_tests import inputs
 from tests.marks import by_model
 from tests.support import BuildOf
@@ -91,7 +91,7 @@ def test_other_depthwise_convolutions_stay_what_they_are(build_of: BuildOf) -> N
 def test_tensors_without_names_are_told_apart(build_of: BuildOf, tmp_path: Path) -> None:
     named = build_of("ssrnet").folder / "ssrnet_float32.tflite"
     graph = Graph.parse(named.read_bytes())
-    unname(graph.model)
+    strip(graph.model)
     path = tmp_path / "slim.tflite"
     path.write_bytes(pack_once(graph.model))
     steps, _ = trace_and_output(path)

@@ -8,8 +8,9 @@ import torch
 
 from export.flatbuffer import pack
 from export.int8 import twin
-from export.int8.equalise import equalise
+from export.int8.equalise import equalise, equalise_entries
 from export.int8.graph import Graph, Op
+from export.int8.plan import plan_of
 from tests.export.int8.models import answers, faces_of, float_file
 from tests.marks import by_model
 from tests.support import BuildOf
@@ -61,6 +62,43 @@ def test_a_map_that_a_tanh_reads_stays_as_it_is(build_of: BuildOf) -> None:
     for op, stored in zip(convs, before, strict=True):
         assert stored is not None
         np.testing.assert_array_equal(graph.constant(op.inputs[1]), stored)
+
+
+def test_a_map_that_enters_int8_is_equalised_by_a_product_of_its_own(build_of: BuildOf) -> None:
+    """What a tanh writes goes into a convolution: nothing before it takes a factor."""
+    build = build_of("ssrnet")
+    faces = faces_of(build.manifest.contract, 8)
+    graph = Graph.parse(float_file(build))
+    values = _values(graph, faces)
+    entry = next(
+        op
+        for op in graph.ops
+        if op.kind == "TANH" and [r.kind for r in graph.readers(op.output)] == ["CONV_2D"]
+    )
+    (reader,) = graph.readers(entry.output)
+    plan = plan_of(graph)
+    plan = plan.without(graph, frozenset({entry.index}))
+    # As it is, its channels are about equal: nothing is added.
+    assert equalise_entries(graph, values, plan, [entry.index]) == plan
+    before = len(graph.ops)
+    narrow = np.ones(graph.shape(entry.output)[-1], np.float32)
+    narrow[0] = 1e-3
+    stretched = graph.add_tensor("stretched", graph.shape(entry.output))
+    graph.redirect(entry.output, stretched)
+    options = graph.schema.MulOptionsT()
+    product = (entry.output, graph.add_constant("narrow", narrow))
+    graph.insert_op(reader.index, "MUL", product, stretched, options)
+    plan = plan.shifted(reader.index)
+    content = pack(graph.model)
+    moved = equalise_entries(graph, values, plan, [reader.index])
+    assert len(graph.ops) == before + 2
+    assert len(moved.body) == len(plan.body)
+    assert {graph.ops[i].kind for i in moved.body - plan.body} <= {o.kind for o in graph.ops}
+    np.testing.assert_allclose(
+        answers(pack(graph.model), faces), answers(content, faces), atol=1e-3, rtol=1e-5
+    )
+    (equal,) = (op for op in graph.readers(stretched))
+    assert _spread(graph, values, equal.output) < 0.2 * _spread(graph, values, stretched)
 
 
 def _values(graph: Graph, faces: dict[str, np.ndarray]) -> dict[int, torch.Tensor]:

@@ -25,7 +25,7 @@ def test_rounded_weights_lie_on_the_grid_that_the_quantiser_will_choose(seed: in
     random = np.random.default_rng(seed)
     weights = random.normal(size=(4, 9))
     seen = inputs(random, 60, 9)
-    made = rounded(weights, seen.T @ seen / 60)
+    made = rounded(weights, seen.T @ seen / 60, 0.01)
     steps = made / scales_of(weights)[:, np.newaxis]
     np.testing.assert_allclose(steps, np.round(steps), atol=1e-9)
     assert np.abs(steps).max() <= LEVELS + 1e-9
@@ -40,7 +40,7 @@ def test_it_costs_less_on_correlated_inputs_than_the_nearest_weights() -> None:
         weights, seen = random.normal(size=(8, 27)), inputs(random, 200, 27)
         scales = scales_of(weights)[:, np.newaxis]
         nearest = np.round(weights / scales) * scales
-        made = rounded(weights, seen.T @ seen / len(seen))
+        made = rounded(weights, seen.T @ seen / len(seen), 0.01)
         costs = [np.square(seen @ (w - weights).T).mean() for w in (made, nearest)]
         ratios.append(costs[0] / costs[1])
     assert max(ratios) < 0.8

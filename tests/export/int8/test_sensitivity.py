@@ -29,7 +29,7 @@ def faces(build_of: BuildOf) -> Mapping[str, np.ndarray]:
 
 def _cost(graph: Graph, faces: Mapping[str, np.ndarray], plan: Plan) -> dict[int, float]:
     values = {tensor: torch.from_numpy(faces[graph.name(tensor)]) for tensor in graph.inputs}
-    return costs(graph, values, plan, lambda _: None)
+    return costs(graph, values, plan)
 
 
 def test_a_trained_network_has_no_fragile_op(
@@ -64,7 +64,8 @@ def test_an_op_with_one_enormous_channel_is_fragile(
     graph.set_constant(reader.inputs[1], weights)
     after = _cost(graph, faces, plan)
     assert after[op.index] > 10 * before[op.index]
-    assert after[op.index] == max(after.values())
+    # What reads it reads the same numbers.
+    assert after[op.index] > 0.99 * max(after.values())
     chosen = fragile(graph, after)
     assert op.index in chosen
     assert op.index not in plan.without(graph, chosen).body

@@ -59,3 +59,19 @@ def test_an_unknown_op_is_named(build_of: BuildOf) -> None:
     conv.options.dilationHFactor = 2
     with pytest.raises(twin.UnknownOpError, match="CONV_2D with dilation"):
         twin.run(graph, conv, {graph.inputs[0]: torch.zeros(1, 3, 64, 64)})
+
+
+def test_a_value_for_each_channel_is_a_factor_of_the_last_axis_of_the_file(
+    build_of: BuildOf,
+) -> None:
+    build = build_of("ssrnet")
+    graph = Graph.parse(float_file(build))
+    (source,) = graph.inputs
+    factors = graph.add_constant("factors", np.array([0.5, 1.0, 2.0], np.float32))
+    made = graph.add_tensor("multiplied", graph.shape(source))
+    graph.redirect(source, made)
+    graph.insert_op(0, "MUL", (source, factors), made, graph.schema.MulOptionsT())
+    faces = torch.from_numpy(faces_of(build.manifest.contract, 2)["face"])
+    done = twin.run(graph, graph.ops[0], {source: faces})
+    for channel, factor in enumerate((0.5, 1.0, 2.0)):
+        torch.testing.assert_close(done[:, channel], faces[:, channel] * factor)
