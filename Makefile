@@ -30,7 +30,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # It also holds measurements of other devices, which a failed bench must not delete.
 .PRECIOUS: $(BUILD)/latency.json
 .PHONY: demo test test-all lint export parity golden bench bench-arm bench-android bench-ios bench-ios-app \
-  arm-bundle adb-loopback mil-conformance report setup clean clean-venv
+  bench-peers arm-bundle adb-loopback mil-conformance report setup clean clean-venv
 
 demo: report
 
@@ -123,6 +123,15 @@ bench-ios-app:
 	  -configuration Release -destination 'generic/platform=iOS' \
 	  -derivedDataPath ios_bench/AgecompactApp/DerivedData -allowProvisioningUpdates \
 	  DEVELOPMENT_TEAM=$(TEAM) PRODUCT_BUNDLE_IDENTIFIER=$(BUNDLE)
+
+# The age models by other tools and by ours, on AGECOMPACT_DATA, or on folders of face chips:
+# CALIBRATION=my-chips IMAGES=other-chips. Rows whose files or faces have not changed are kept.
+AGE_MODELS := $(filter-out ssrnet-gender,$(MODELS))
+FACES ?= 500
+bench-peers: $(READY) arm-bundle
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench_peers $(AGE_MODELS) --out $(BUILD)/peers \
+	  --faces $(FACES) $(PEERS:%=--peer %) $(if $(CALIBRATION),--calibration "$(CALIBRATION)") \
+	  $(if $(IMAGES),--images "$(IMAGES)") $(if $(AGAIN),--again)
 
 report: $(BUILD)/parity.json $(BUILD)/latency.json
 	@$(BIN)/agecompact report $(BUILD)

@@ -1,0 +1,44 @@
+"""Makers of files for tests of `tests.bench_peers`, which runs them in a process each."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from agecompact.weights import checkpoints
+from tests.bench_peers.makers import Job
+from tests.tiny_files import Head, Network, write_onnx
+
+HEAD = Head()
+
+
+def tiny(job: Job) -> None:
+    """An ONNX file with the interface of the model, whose answers are known."""
+    contract = checkpoints.read(job.weights).contract
+    network = Network(
+        heads={contract.output_names[0]: HEAD},
+        side=contract.height,
+        input=contract.input_names[0],
+    )
+    write_onnx(job.out, network)
+
+
+def not_a_number(job: Job) -> None:
+    """An ONNX file that answers NaN."""
+    contract = checkpoints.read(job.weights).contract
+    heads = {contract.output_names[0]: replace(HEAD, shift=float("nan"))}
+    write_onnx(job.out, Network(heads=heads, side=contract.height, input=contract.input_names[0]))
+
+
+def abort(_: Job) -> None:
+    """Ends its process as a failed check in native code does."""
+    os.abort()
+
+
+def nothing(_: Job) -> None:
+    """Reports success and writes no file."""
+
+
+def refuse(_: Job) -> None:
+    """Fails with a reason."""
+    raise ValueError("the graph has an unknown op")
