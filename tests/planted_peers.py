@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from agecompact.weights import checkpoints
 from tests.bench_peers.makers import Job
 from tests.tiny_files import Head, Network, write_onnx
 
@@ -14,7 +13,7 @@ HEAD = Head()
 
 def tiny(job: Job) -> None:
     """An ONNX file with the interface of the model, whose answers are known."""
-    contract = checkpoints.read(job.weights).contract
+    contract = job.contract
     network = Network(
         heads={contract.output_names[0]: HEAD},
         side=contract.height,
@@ -25,9 +24,16 @@ def tiny(job: Job) -> None:
 
 def not_a_number(job: Job) -> None:
     """An ONNX file that answers NaN."""
-    contract = checkpoints.read(job.weights).contract
+    contract = job.contract
     heads = {contract.output_names[0]: replace(HEAD, shift=float("nan"))}
     write_onnx(job.out, Network(heads=heads, side=contract.height, input=contract.input_names[0]))
+
+
+def quantised(job: Job) -> None:
+    """The same with an answer in steps of int8, as wide as it needs."""
+    heads = {job.contract.output_names[0]: replace(HEAD, scale=(100.0, -128))}
+    side, name = job.contract.height, job.contract.input_names[0]
+    write_onnx(job.out, Network(heads=heads, side=side, input=name))
 
 
 def abort(_: Job) -> None:

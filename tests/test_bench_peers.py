@@ -17,11 +17,12 @@ import pytest
 
 from agecompact.contract import Contract
 from agecompact.data.face import Face, Label
-from agecompact.errors import UsageError
+from agecompact.errors import GateError, UsageError
 from agecompact.evaluation.prediction import Values
 from agecompact.runtimes.base import Interface, Port
 from agecompact.weights import checkpoints
 from tests.bench_peers import faces, rows, table
+from tests.bench_peers.__main__ import check_own
 from tests.bench_peers.comparison import Run
 from tests.bench_peers.faces import Faces
 from tests.bench_peers.measure import Instruments, _named, measured
@@ -32,7 +33,7 @@ from tests.parity_tests.test_dead_relu import DEAD, int8_file
 from tests.planted_peers import HEAD
 from tests.support import REPOSITORY
 
-WEIGHTS = checkpoints.released_path("ssrnet")
+WEIGHTS = checkpoints.read(checkpoints.released_path("ssrnet"))
 PLANTED = "tests.planted_peers"
 
 
@@ -55,13 +56,19 @@ def chips() -> Faces:
     return Faces(tuple(pictures), np.array([20.0, 30.0, 40.0, 50.0, 60.0]), "five")
 
 
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    folder = tmp_path_factory.mktemp("workshop")
+    (folder / "calibration").mkdir()
+    return Workshop(folder, folder / "calibration")
+
+
 @pytest.fixture
-def run(tmp_path: Path, chips: Faces) -> Run:
-    (tmp_path / "calibration").mkdir()
+def run(tmp_path: Path, workshop: Workshop, chips: Faces) -> Run:
     return Run(
         models=("ssrnet",),
         chosen=(planted("tiny"),),
-        workshop=Workshop(tmp_path, tmp_path / "calibration"),
+        workshop=workshop,
         instruments=Instruments(chips, 2, None),
         store=tmp_path / "peers.json",
         blank=Comparison(faces="noise", calibration="nothing"),
@@ -84,9 +91,9 @@ def right(contract: Contract, chips: Faces) -> Values:
 
 
 def test_the_figures_of_a_file_are_those_of_its_answers(run: Run, chips: Faces) -> None:
-    contract = checkpoints.read(WEIGHTS).contract
+    contract = WEIGHTS.contract
     peer = planted("tiny")
-    file = run.workshop.make(peer, "ssrnet", WEIGHTS, None, again=False)
+    file = run.workshop.make(peer, WEIGHTS, None, again=False)
     answers = right(contract, chips)
     off = np.array([0.0, 1.0, -2.0, 3.0, -4.0])
     found = measured(file, peer, contract, answers - off, run.instruments)
@@ -99,6 +106,15 @@ def test_the_figures_of_a_file_are_those_of_its_answers(run: Run, chips: Faces) 
     assert chips.ages is not None
     errors = np.abs(answers - chips.ages).mean() - np.abs(answers - off - chips.ages).mean()
     assert found.mae_change_years == pytest.approx(errors, abs=2 * scale)
+
+
+def test_integers_are_read_as_what_they_stand_for(run: Run, chips: Faces) -> None:
+    peer = planted("quantised")
+    file = run.workshop.make(peer, WEIGHTS, None, again=False)
+    answers = right(WEIGHTS.contract, chips)
+    assert 1000 < answers.max() < 255 * 100
+    found = measured(file, peer, WEIGHTS.contract, answers, run.instruments)
+    assert found.max_years <= 50.01
 
 
 def test_faces_without_labels_have_no_mae(run: Run, chips: Faces) -> None:
@@ -149,7 +165,7 @@ def test_a_file_that_aborts_litert_is_a_row(run: Run) -> None:
         content = pool.submit(int8_file, DEAD, 2).result()
     file = run.workshop.folder / "aborts.tflite"
     file.write_bytes(content)
-    contract = checkpoints.read(WEIGHTS).contract
+    contract = WEIGHTS.contract
     with pytest.raises(Unusable, match="crash: its process ended with signal SIGABRT"):
         measured(file, planted("tiny", suffix=".tflite"), contract, np.zeros(5), run.instruments)
 
@@ -172,8 +188,7 @@ def test_other_faces_or_tools_make_a_row_again(run: Run, chips: Faces) -> None:
 
 
 def test_a_row_is_made_again_when_asked(run: Run) -> None:
-    only_row(run)
-    (file,) = (run.workshop.folder / "ssrnet").iterdir()
+    file = run.workshop.make(planted("tiny"), WEIGHTS, None, again=False)
     before = file.stat().st_mtime_ns
     only_row(replace(run, again=True))
     assert file.stat().st_mtime_ns > before
@@ -212,7 +227,7 @@ def test_every_source_is_a_tool_before_it() -> None:
 def test_numbered_inputs_are_bound_in_pytorchs_order(
     inputs: tuple[str, ...], names: tuple[str, ...]
 ) -> None:
-    contract = checkpoints.read(WEIGHTS).contract
+    contract = WEIGHTS.contract
     crop = contract.crops[0]
     two = replace(contract, crops=(replace(crop, name="a"), replace(crop, name="b")))
     port = Port((1, 64, 64, 3), "float32")
@@ -339,6 +354,11 @@ def test_a_row_has_shares_of_the_plain_float_file() -> None:
     ]
 
 
+def test_an_unchanged_mae_has_no_minus() -> None:
+    row = lines(comparison((BASELINE, replace(BASE, mae_change_years=-1e-7))))[2]
+    assert row[5] == "+0.000"
+
+
 def test_without_the_plain_float_file_there_are_no_shares() -> None:
     row = lines(comparison((BASELINE, "it failed"), ("agecompact-int8", HALF)))[3]
     assert row[2:4] == ["50,000", "2.00 M"]
@@ -362,7 +382,25 @@ def test_a_comparison_survives_its_file(tmp_path: Path) -> None:
     assert rows.read(tmp_path / "peers.json") == made
 
 
+def test_the_readme_shows_the_table_of_this_tool() -> None:
+    head = table.document(comparison((BASELINE, BASE))).splitlines()[:2]
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert "\n".join(head) in text
+    titles = {peer.title for peer in PEERS.values()}
+    shown = [
+        line.split(" | ")[1]
+        for line in text.split("\n".join(head))[1].split("\n\n")[0].splitlines()[1:]
+    ]
+    assert set(shown) == titles
+
+
 # The command.
+
+
+def test_only_a_failure_of_our_own_fails_the_run() -> None:
+    check_own(comparison((BASELINE, "it failed"), ("agecompact-int8", HALF)))
+    with pytest.raises(GateError, match="ssrnet: agecompact int8: it failed"):
+        check_own(comparison((BASELINE, BASE), ("agecompact-int8", "it failed")))
 
 
 def bench_peers(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -425,4 +463,4 @@ def test_a_tool_from_end_to_end(tmp_path: Path) -> None:
     assert 0 < row.figures.max_years < 1e-3
     assert "onnx2tf float32" in (out / "peers.md").read_text(encoding="utf-8")
     again = bench_peers("ssrnet", "--peer", BASELINE, *options)
-    assert "measured earlier" in again.stdout
+    assert "measured (of an earlier run)" in again.stdout

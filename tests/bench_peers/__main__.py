@@ -16,6 +16,7 @@ from agecompact.errors import (
     AgecompactError,
     BackendMissingError,
     ExitCode,
+    GateError,
     UsageError,
     unknown_name,
 )
@@ -79,7 +80,8 @@ def command(
     """Compare agecompact's files of age models with those of other tools.
 
     Writes peers.json and peers.md. A row is measured again only if what it depends on has changed:
-    weights, faces, versions of the tool, or agecompact's own converters.
+    weights, faces, versions of the tool, or agecompact's own converters. Exits with 1 if a file of
+    agecompact itself failed.
     """
     models = models or _MODELS
     for model in models:
@@ -109,6 +111,23 @@ def command(
     write_text(out / "peers.md", table.document(found))
     show(console, table.terminal(found))
     say(console, f"{run.store}, {out / 'peers.md'}")
+    check_own(found)
+
+
+def check_own(found: Comparison) -> None:
+    """Other tools may fail; agecompact may not.
+
+    Raises:
+        GateError: One of its own files was not made, or does not run.
+    """
+    failed = [row for row in found.rows if row.failure and PEERS[row.peer].is_ours]
+    if failed:
+        raise GateError(
+            f"{len(failed)} of agecompact's own files failed",
+            why="\n     ".join(
+                f"{row.model}: {PEERS[row.peer].title}: {row.failure}" for row in failed
+            ),
+        )
 
 
 def _faces(

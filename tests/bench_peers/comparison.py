@@ -115,9 +115,7 @@ class Run:
         if old and old.digest == digest and not self.again:
             return old, False
         try:
-            file = self.workshop.make(
-                peer, subject.model, subject.weights.path, source, again=self.again
-            )
+            file = self.workshop.make(peer, subject.weights, source, again=self.again)
             contract, reference = subject.weights.contract, subject.reference(peer)
             figures = measured(file, peer, contract, reference, self.instruments)
         except Unusable as failure:
@@ -146,7 +144,7 @@ class Run:
             try:
                 deeper = self._source(subject, maker, sources)
                 sources[peer.source] = self.workshop.make(
-                    maker, subject.model, subject.weights.path, deeper, again=False
+                    maker, subject.weights, deeper, again=False
                 )
             except Unusable as failure:
                 sources[peer.source] = Unusable(f"{maker.title}: {failure}")
@@ -167,4 +165,4 @@ class Run:
 
 def _state(row: Row, is_new: bool) -> str:
     state = row.failure or "measured"
-    return state if is_new else f"{state} earlier"
+    return state if is_new else f"{state} (of an earlier run)"

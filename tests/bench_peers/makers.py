@@ -15,12 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from agecompact.contract import Contract
 from agecompact.imports import resolve
 from agecompact.serialization import read_versioned
-from agecompact.weights import checkpoints
-from export import pipeline, targets
-from export.int8.faces import read_faces
-from tests.bench_peers import signature
 
 
 @dataclass(frozen=True)
@@ -30,6 +27,7 @@ class Job:
     Attributes:
         model: Id of the model.
         weights: Its weights.
+        contract: Of the network: float32 NCHW.
         calibration: Folder of face chips.
         out: The file to make.
         source: The file to convert; None for the weights.
@@ -37,6 +35,7 @@ class Job:
 
     model: str
     weights: Path
+    contract: Contract
     calibration: Path
     out: Path
     source: Path | None = None
@@ -69,6 +68,8 @@ def agecompact_int8(job: Job) -> None:
 
 
 def _export(job: Job, format_: str, precision: str, calibration: Path | None = None) -> None:
+    from export import pipeline, targets
+
     chosen = targets.select([format_], [precision])
     request = pipeline.Request(job.weights, chosen, Path.cwd(), calibration=calibration)
     pipeline.export(request)
@@ -120,19 +121,27 @@ def litert_torch_float32(job: Job) -> None:
     import litert_torch  # type: ignore[import-not-found]
     import torch
 
-    weights = checkpoints.read(job.weights)
-    contract = weights.contract
+    from agecompact.weights import checkpoints
+
+    network, contract = checkpoints.read(job.weights).network().eval(), job.contract
     sample = torch.zeros((1, contract.height, contract.width, contract.channels))
     count = len(contract.crops)
-    network = litert_torch.to_channel_last_io(weights.network().eval(), args=list(range(count)))
+    network = litert_torch.to_channel_last_io(network, args=list(range(count)))
     litert_torch.convert(network, (sample,) * count).export(str(job.out))
 
 
 def quantizer_static(job: Job) -> None:
-    """The recipe `static_wi8_ai8` over the whole graph."""
-    from ai_edge_quantizer import recipe
+    """The recipe `static_wi8_ai8` over the whole graph, between float inputs and outputs."""
+    from ai_edge_quantizer import qtyping, recipe, recipe_manager
+    from ai_edge_quantizer.algorithm_manager import AlgorithmName
 
-    _quantized(job, recipe.static_wi8_ai8())
+    manager = recipe_manager.RecipeManager()
+    manager.load_quantization_recipe(recipe.static_wi8_ai8())
+    for end in ("INPUT", "OUTPUT"):
+        manager.add_quantization_config(
+            ".*", qtyping.TFLOperationName(end), algorithm_key=AlgorithmName.NO_QUANTIZE
+        )
+    _quantized(job, manager.get_quantization_recipe())
 
 
 def quantizer_convolutions(job: Job) -> None:
@@ -158,6 +167,8 @@ def _quantized(job: Job, wanted: Any) -> None:
     from ai_edge_quantizer import calibrator, quantizer, recipe_manager
     from ai_edge_quantizer.utils import qsv_utils
 
+    from agecompact.runtimes.litert import SIGNATURE
+
     content = _signed(job)
     manager = recipe_manager.RecipeManager()
     manager.load_quantization_recipe(wanted)
@@ -166,7 +177,7 @@ def _quantized(job: Job, wanted: Any) -> None:
     )
     # A list: its progress bar would exhaust a generator, and nothing would be calibrated.
     calls = list(_single(_calls(job, channels_last=True)))
-    watching.calibrate({signature.KEY: calls}, manager)
+    watching.calibrate({SIGNATURE: calls}, manager)
     maker = quantizer.Quantizer(bytearray(content))
     maker.load_quantization_recipe(wanted)
     job.out.write_bytes(maker.quantize(watching.get_model_qsvs()).quantized_model)
@@ -183,8 +194,9 @@ def quantizer_dynamic(job: Job) -> None:
 
 def _signed(job: Job) -> bytes:
     """The file to quantise, with the signature that the quantiser demands."""
-    output = checkpoints.read(job.weights).contract.output_names[0]
-    return signature.signed(job.given.read_bytes(), output)
+    from tests.bench_peers.signature import signed
+
+    return signed(job.given.read_bytes(), job.contract.output_names[0])
 
 
 def onnxruntime_static(job: Job) -> None:
@@ -215,7 +227,9 @@ def onnxruntime_static(job: Job) -> None:
 
 def _calls(job: Job, *, channels_last: bool) -> dict[str, Any]:
     """The calibration faces, the same for every tool: by input name, float32 `(faces, ...)`."""
-    found = read_faces(job.calibration, checkpoints.read(job.weights).contract)
+    from export.int8.faces import read_faces
+
+    found = read_faces(job.calibration, job.contract)
     axes = (0, 2, 3, 1) if channels_last else (0, 1, 2, 3)
     return {name: np.ascontiguousarray(faces.transpose(axes)) for name, faces in found.items()}
 

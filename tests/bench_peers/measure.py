@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from agecompact.contract import Contract, Image
 from agecompact.errors import AgecompactError
 from agecompact.evaluation.prediction import BATCH, ArtifactModel, Model, Values, output_of
 from agecompact.files import size_of
-from agecompact.runtimes.base import Interface
+from agecompact.runtimes.base import Interface, Port
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
 from agecompact.text import one_line
 from android_bench.emulated.bundle import Bundle
@@ -73,7 +73,8 @@ def measured(
             opened = process.open()
             bound = fitted(_named(contract, opened.interface), opened.interface).contract
             host = ArtifactModel(process, opened)
-            found = None if peer.runs_emulated else answers(host, bound, faces.chips)
+            ports = opened.interface.outputs
+            found = None if peer.runs_emulated else answers(host, bound, faces.chips, ports)
     except (RuntimeFailure, Failure, AgecompactError) as failure:
         raise Unusable(_reason(failure)) from None
     emulated, uncounted = _emulated(file, peer, bound, faces, instruments.bundle)
@@ -99,14 +100,29 @@ def measured(
     )
 
 
-def answers(model: Model[Any], contract: Contract, chips: Sequence[Image]) -> Values:
-    """The answers of a model with one output of one value, `(faces,)` in its unit."""
+def answers(
+    model: Model[Any],
+    contract: Contract,
+    chips: Sequence[Image],
+    ports: Mapping[str, Port] | None = None,
+) -> Values:
+    """The answers of a model with one output of one value, `(faces,)` in its unit.
+
+    Args:
+        model: The model.
+        contract: Its contract.
+        chips: The faces.
+        ports: Its outputs as a file declares them, by name: what their integers stand for.
+    """
     output = contract.only_output("bench-peers")
+    quantization = ports[output.name].quantization if ports else None
     found = []
     for start in range(0, len(chips), BATCH):
         batch = chips[start : start + BATCH]
         values = model.run(model.stage(contract.batch(batch))).values
-        found.append(output.answers(output_of(values, output, len(batch)))[:, 0])
+        stored = output_of(values, output, len(batch))
+        real = stored if quantization is None else quantization.real(stored)
+        found.append(output.answers(real)[:, 0])
     return np.concatenate(found)
 
 

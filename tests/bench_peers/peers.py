@@ -127,7 +127,7 @@ PEERS: Mapping[str, Peer] = {
         ),
         Peer(
             name="ai-edge-quantizer-convolutions",
-            title="ai-edge-quantizer int8, convolutions only",
+            title="ai-edge-quantizer int8 convolutions",
             suffix=".tflite",
             maker=f"{_MAKERS}:quantizer_convolutions",
             distributions=_QUANTIZER,

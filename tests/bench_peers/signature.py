@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from agecompact.runtimes.litert import SIGNATURE as KEY
+from agecompact.runtimes.litert import SIGNATURE
 from export.flatbuffer import pack
-
-__all__ = ["KEY", "signed"]
 
 
 def signed(content: bytes, output: str) -> bytes:
@@ -25,7 +23,7 @@ def signed(content: bytes, output: str) -> bytes:
         return content
     graph = model.subgraphs[0]
     made = schema.SignatureDefT()
-    made.signatureKey = KEY.encode()
+    made.signatureKey = SIGNATURE.encode()
     made.subgraphIndex = 0
     made.inputs = _bound(schema.TensorMapT, graph.inputs, lambda i: graph.tensors[i].name)
     made.outputs = _bound(schema.TensorMapT, graph.outputs, lambda _: output.encode())

@@ -12,14 +12,14 @@ from tests.bench_peers.rows import Comparison, Figures, Row
 
 _COLUMNS = (
     Column("model", "name"),
-    Column("made by", "name"),
+    Column("made by"),
     Column("bytes", "number"),
-    Column("Cortex-A76 instructions", "number"),
+    Column("A76 instructions", "number"),
     Column("partitions", "number", rank=2),
     Column("MAE change", "number", rank=1),
     Column("mean", "number", rank=1),
     Column("p99", "number"),
-    Column("max", "number", rank=2),
+    Column("max", "number", rank=3),
     Column("faces", "number", rank=3),
     Column("note"),
 )
@@ -32,7 +32,7 @@ _ROUNDED = 0.005
 def terminal(comparison: Comparison, peers: Mapping[str, Peer] = PEERS) -> Table:
     """The table for a terminal."""
     caption = "\n".join(_notes(comparison))
-    return Table(_COLUMNS, tuple(_rows(comparison, peers)), "compact networks by tool", caption)
+    return Table(_COLUMNS, tuple(_rows(comparison, peers)), caption=caption)
 
 
 def document(comparison: Comparison, peers: Mapping[str, Peer] = PEERS) -> str:
@@ -62,7 +62,8 @@ def _cells(row: Row, title: str, base: Figures | None) -> tuple[str, ...]:
         f"{found.bytes:,}{_share(found.bytes, base.bytes if base else None)}",
         _instructions(found, base),
         _partitions(found),
-        _NONE if change is None else f"{change:+.3f}",
+        # Zero has no sign.
+        _NONE if change is None else f"{round(change, 3) + 0.0:+.3f}",
         _years(found.mean_years),
         _years(found.p99_years),
         _years(found.max_years),
@@ -104,6 +105,6 @@ def _notes(comparison: Comparison) -> list[str]:
         f"Errors in years against PyTorch in float32, on {comparison.faces}; calibrated with "
         f"{comparison.calibration}. Shares are of the file of {PEERS[BASELINE].title}. Partitions "
         "are the pieces that XNNPACK runs, and the ops that it leaves to reference kernels. "
-        "Instructions are those of LiteRT, so ONNX files have none.",
+        "Instructions are those of LiteRT on a Cortex-A76, so ONNX files have none.",
         f"Versions: {listed}.",
     ]

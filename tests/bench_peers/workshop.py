@@ -19,6 +19,7 @@ from agecompact.imports import module_command
 from agecompact.scratch import scratch_folder
 from agecompact.serialization import write_versioned
 from agecompact.text import one_line
+from agecompact.weights import checkpoints
 from tests.bench_peers.makers import Job
 from tests.bench_peers.peers import Peer
 from tests.bench_peers.rows import Unusable
@@ -69,14 +70,13 @@ class Workshop:
         )
 
     def make(
-        self, peer: Peer, model: str, weights: Path, source: Path | None, *, again: bool
+        self, peer: Peer, weights: checkpoints.Weights, source: Path | None, *, again: bool
     ) -> Path:
         """The file of a tool, made now unless it is there.
 
         Args:
             peer: The tool.
-            model: Id of the model.
-            weights: Its weights.
+            weights: The weights of the model.
             source: The file that the tool converts; None for the weights.
             again: Make it even if it is there.
 
@@ -86,14 +86,15 @@ class Workshop:
         """
         if missing := peer.missing():
             raise Unusable(f"{', '.join(missing)} is not installed: {peer.install}")
-        digest = self.digest(peer, weights, source)
-        file = self.folder / model / f"{peer.name}-{digest}{peer.suffix}"
+        digest = self.digest(peer, weights.path, source)
+        file = self.folder / weights.model_id / f"{peer.name}-{digest}{peer.suffix}"
         if again or not file.exists():
             make_folder(file.parent)
             with atomic_path(file) as out:
                 job = Job(
-                    model=model,
-                    weights=weights.absolute(),
+                    model=weights.model_id,
+                    weights=weights.path.absolute(),
+                    contract=weights.contract,
                     calibration=self.calibration.absolute(),
                     out=out.absolute(),
                     source=source.absolute() if source else None,
