@@ -33,6 +33,7 @@ from tests.bench_peers.rows import Comparison
 from tests.bench_peers.workshop import Workshop
 
 _MODELS = ("ssrnet", "c3ae-plain", "c3ae", "mobileagenet")
+_COUNT = click.IntRange(min=1)
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,12 @@ class _Faces:
 @click.option(
     "--images", type=PATH, help="Face chips to measure on, without labels; default: the test part."
 )
-@click.option("--faces", "count", default=500, show_default=True, help="Faces to measure on.")
+@click.option(
+    "--faces", "count", type=_COUNT, default=500, show_default=True, help="Faces to measure on."
+)
 @click.option(
     "--emulated-faces",
+    type=_COUNT,
     default=100,
     show_default=True,
     help="Of these, faces for files whose arithmetic only the emulator has.",
