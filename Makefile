@@ -131,7 +131,8 @@ FACES ?= 500
 EMULATED_FACES ?= 100
 bench-peers: $(READY) arm-bundle
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench_peers $(AGE_MODELS) --out $(BUILD)/peers \
-	  --faces $(FACES) --emulated-faces $(EMULATED_FACES) $(PEERS:%=--peer %) $(if $(CALIBRATION),--calibration "$(CALIBRATION)") \
+	  --faces $(FACES) --emulated-faces $(EMULATED_FACES) $(PEERS:%=--peer %) \
+	  $(if $(CALIBRATION),--calibration "$(CALIBRATION)") \
 	  $(if $(IMAGES),--images "$(IMAGES)") $(if $(AGAIN),--again)
 
 report: $(BUILD)/parity.json $(BUILD)/latency.json

@@ -267,7 +267,8 @@ def test_make_passes_its_variables_on() -> None:
     at = words.index("tests.bench_peers")
     assert words[at + 1 : at + 5] == ["ssrnet", "c3ae-plain", "c3ae", "mobileagenet"]
     assert " ".join(words[at + 5 :]).split(" ", 2)[2] == (
-        "--faces 50 --emulated-faces 100 --peer onnx2tf --peer agecompact-int8 --calibration my chips --again"
+        "--faces 50 --emulated-faces 100 --peer onnx2tf --peer agecompact-int8 "
+        "--calibration my chips --again"
     )
     one = subprocess.run(
         [*command, "MODELS=c3ae"], cwd=REPOSITORY, capture_output=True, text=True
