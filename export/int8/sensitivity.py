@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # An op stays float if it alone moves the answers by more than this share of their spread (0.15
 # years for ages), and makes this part of all the squared error that is left.
 _FRAGILE = 0.0075
-_PART = 0.2
+_PART = 0.25
 # Of all multiplications, at most this share stays float: a network whose answers hardly differ
 # would otherwise stay float altogether.
 _MOST = 0.125
