@@ -34,7 +34,7 @@ class Plan:
     def without(self, graph: Graph, fragile: frozenset[int]) -> Plan:
         """The plan with some ops in float, and those that would be alone between them as well."""
         body = self.body - fragile
-        beside = {op.index: _neighbours(graph, op) & self.body for op in graph.ops}
+        beside = {op.index: neighbours(graph, op) & self.body for op in graph.ops}
         alone = {index for index in body if beside[index] and not beside[index] & body}
         return Plan(body - alone, self.stored)
 
@@ -77,7 +77,7 @@ def _weights_of(graph: Graph, op: Op) -> int:
     return 0 if stored is None else stored.size
 
 
-def _neighbours(graph: Graph, op: Op) -> frozenset[int]:
+def neighbours(graph: Graph, op: Op) -> frozenset[int]:
     """The ops that write what an op reads, and those that read what it writes."""
     before = [graph.producer(tensor) for tensor in op.inputs]
     after = graph.readers(op.output)

@@ -13,16 +13,18 @@ import numpy as np
 from export.int8 import twin
 from export.int8.graph import Graph, Op
 from export.int8.layers import KINDS
-from export.int8.plan import Plan
+from export.int8.plan import Plan, neighbours
 from export.int8.ranges import KEEPS_SCALE, Range, input_ranges, output_range
 from export.int8.rounding import on_grid
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-# An op stays float if it alone moves the answers by more than this share of their spread (0.15
-# years for ages), and makes this part of all the squared error that is left.
-_FRAGILE = 0.0075
+# An op stays float if it alone moves the answers by more than this share of their spread (0.3 years
+# for ages), and makes this part of all the squared error that is left. Beside one that stays float
+# half as much is enough: it adds no conversion of its own.
+_FRAGILE = 0.015
+_BESIDE = 0.0075
 _PART = 0.25
 # Of all multiplications, at most this share stays float: a network whose answers hardly differ
 # would otherwise stay float altogether.
@@ -85,7 +87,8 @@ def fragile(graph: Graph, cost: Mapping[int, float]) -> frozenset[int]:
     error = sum(each**2 for each in cost.values())
     chosen: set[int] = set()
     for index in sorted(cost, key=lambda index: -cost[index]):
-        matters = cost[index] > _FRAGILE and cost[index] ** 2 > _PART * error
+        least = _BESIDE if neighbours(graph, graph.ops[index]) & chosen else _FRAGILE
+        matters = cost[index] > least and cost[index] ** 2 > _PART * error
         if matters and work[index] <= left:
             left -= work[index]
             error -= cost[index] ** 2

@@ -82,6 +82,15 @@ def test_the_costliest_stay_float_until_what_is_left_is_small(content: bytes) ->
     assert fragile(graph, {light[0]: 0.005}) == frozenset()
 
 
+def test_beside_a_float_op_less_is_enough(content: bytes) -> None:
+    graph = Graph.parse(content)
+    first = next(op for op in graph.ops if op.kind == "TANH")
+    reader = next(graph.readers(first.output))
+    far = [op.index for op in graph.ops if op.kind == "TANH"][-1]
+    assert fragile(graph, {first.index: 0.1, reader.index: 0.012}) == {first.index, reader.index}
+    assert fragile(graph, {first.index: 0.1, far: 0.012}) == {first.index}
+
+
 def test_what_multiplies_much_cannot_stay_float(content: bytes) -> None:
     graph = Graph.parse(content)
     convs = [op for op in graph.ops if op.kind == "CONV_2D"]
