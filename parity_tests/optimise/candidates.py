@@ -30,6 +30,11 @@ class Candidate:
     target: Target
     calibration: Path | None = None
 
+    @property
+    def is_inexact_here(self) -> bool:
+        """Whether a phone computes it less exactly than this machine, which uses float32."""
+        return self.target.precision.arithmetic == "float16"
+
     def request(self, weights: Path, out: Path, given: Path | None) -> pipeline.Request:
         """The export that makes it.
 

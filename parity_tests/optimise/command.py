@@ -202,7 +202,7 @@ def optimise(
         calibration_sha256=hash_of_pictures(hashes) if hashes else None,
         folder=folder,
         judge=Judge(path, by.output, by.pictures),
-        counter=counting.Counter(place, unit),
+        place=place,
     )
     effort = run.Effort(
         budget_s=float("inf") if budget is None else 60 * budget,

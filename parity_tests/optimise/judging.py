@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from agecompact.data.face import Face, Target, target_of
+from agecompact.bench.figures import OutputAccuracy
+from agecompact.data.face import Face, Target, spread, target_of
 from agecompact.errors import GateError, UsageError
 from agecompact.evaluation.prediction import BATCH, open_artifact, output_of
 from agecompact.faces.files import read_chip
@@ -19,6 +20,7 @@ from agecompact.faces.framing import WHOLE, Framing
 from agecompact.files import canonical_json
 from agecompact.outputs import Output
 from agecompact.runtimes.reading import read_metadata
+from parity_tests.inputs import Sample
 from parity_tests.optimise.records import Errors
 
 _Values = npt.NDArray[np.float64]
@@ -114,6 +116,33 @@ class Judge:
             return measured
         cost = self._mean_absolute_error(found) - self._mean_absolute_error(expected)
         return replace(measured, mae_cost=cost)
+
+    def errors_there(self, accuracy: OutputAccuracy | None) -> Errors | None:
+        """The errors that another processor made on `samples`; None if they are not known.
+
+        The greatest takes the place of the 99th percentile. The mean absolute error cannot grow by
+        more than the mean error.
+        """
+        contract = read_metadata(self._weights).contract
+        # Of several values, only the worst ones are known.
+        if accuracy is None or len(contract.outputs) > 1 or self._output.compared_size > 1:
+            return None
+        if accuracy.max_error is None or accuracy.mean_error is None:
+            return None
+        return Errors(
+            faces_sha256=self.faces_sha256,
+            faces=accuracy.samples,
+            p99=accuracy.max_error,
+            mean=accuracy.mean_error,
+            greatest=accuracy.max_error,
+            mae_cost=None if self._pictures[0].truth is None else accuracy.mean_error,
+        )
+
+    def samples(self, most: int) -> list[Sample]:
+        """Some of the faces, evenly spread, as inputs of a golden pack."""
+        crop = read_metadata(self._weights).contract.crop
+        some = spread(self._pictures, most)
+        return [Sample(f"face {i}", crop(_chip(each))) for i, each in enumerate(some)]
 
     def _mean_absolute_error(self, values: _Values) -> float:
         truth = np.array([picture.truth for picture in self._pictures], np.float64)

@@ -16,10 +16,13 @@ from agecompact.serialization import unstructure
 from export import pipeline
 from export.publish import outdated
 from export.source import Source
+from parity_tests.optimise import counting
 from parity_tests.optimise.candidates import Candidate
-from parity_tests.optimise.counting import Counter
 from parity_tests.optimise.judging import Judge
 from parity_tests.optimise.records import Count, Errors, Made, Origin
+
+# An emulated processor takes up to seconds for a face.
+_FACES_THERE = 100
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Measurer:
         calibration_sha256: Hash of the faces to calibrate with; None without any.
         folder: The work folder.
         judge: Measures errors.
-        counter: Counts instructions.
+        place: Where instructions are counted, as `bench --on` takes it.
     """
 
     source: Source
@@ -42,12 +45,7 @@ class Measurer:
     calibration_sha256: str | None
     folder: Path
     judge: Judge
-    counter: Counter
-
-    @property
-    def place(self) -> str:
-        """Where instructions are counted."""
-        return self.counter.place
+    place: str
 
     @property
     def faces_sha256(self) -> str:
@@ -105,9 +103,17 @@ class Measurer:
         """Counts the instructions of a candidate that was made.
 
         Raises:
-            AgecompactError: As `Counter.count` raises it.
+            AgecompactError: As `counting.count` raises it.
         """
-        return self.counter.count(self.build(candidate), self._entry(candidate).file)
+        build, file = self.build(candidate), self._entry(candidate).file
+        faces = self.judge.samples(_FACES_THERE) if candidate.is_inexact_here else []
+        counted = counting.count(build, file, self.place, faces)
+        return Count(
+            place=self.place,
+            machine=counted.machine,
+            instructions=counted.instructions,
+            there=self.judge.errors_there(counted.accuracy) if faces else None,
+        )
 
     def build(self, candidate: Candidate) -> Build:
         """The build of a candidate that was made."""

@@ -17,7 +17,6 @@ _TURN = 0.6
 _STYLE = (
     "text{font:13px sans-serif;fill:#222}.axis{stroke:#888}.grid{stroke:#ddd}"
     ".front{fill:#1668b8;stroke:#1668b8}.other{fill:#fff;stroke:#888}"
-    ".line{fill:none;stroke:#1668b8;stroke-dasharray:4 3}"
 )
 
 
@@ -82,9 +81,6 @@ def _marks(shown: Sequence[tuple[Row, float, float]], best: frozenset[str]) -> I
     yield _line(x(0), y(0), x(most), y(0), "axis")
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
         yield _text(x(share * most), _HEIGHT - _BOTTOM + 20, f"{share * most:.3g}", end=share == 1)
-    chain = sorted((cost, error) for row, cost, error in shown if row.name in best)
-    places = " ".join(f"{x(cost):.1f},{y(error):.1f}" for cost, error in chain)
-    yield f'<polyline class="line" points="{places}"/>'
     for row, cost, error in shown:
         radius = max(3.0, _RADIUS * math.sqrt((row.bytes or 1) / largest))
         kind = "front" if row.name in best else "other"

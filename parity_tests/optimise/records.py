@@ -82,13 +82,14 @@ class Count(Checked):
         place: Where, as `--on` names it.
         machine: The processor and its emulator.
         instructions: How many.
-        greatest_error: Greatest error on the inputs that ran there, in the unit of the answer.
+        there: Errors of the answers that it gave there; None where they say no more than this
+            machine's.
     """
 
     place: Text
     machine: Text
     instructions: AtLeastOne
-    greatest_error: NotNegative | None
+    there: Errors | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

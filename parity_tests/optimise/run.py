@@ -10,13 +10,15 @@ from typing import Protocol
 
 from agecompact.console.common import Stages
 from agecompact.errors import BackendMissingError, ConversionError, GateError, UsageError
-from agecompact.formats import PRECISIONS
 from parity_tests.optimise.candidates import Candidate
 from parity_tests.optimise.front import Row
 from parity_tests.optimise.records import Count, Errors, Made, Origin, Record, Records
 
-# A desktop processor computes in float32 what a phone may compute in this.
-_NOT_HERE = "float16"
+_UNKNOWN = "a phone computes it in half precision: its error is not known"
+_ELSEWHERE = (
+    "measured on {faces} faces where instructions are counted: p99 is the greatest error, and the "
+    "MAE grows by no more than the mean error"
+)
 _SILENT = Stages(start=lambda _: None, done=lambda _: None)
 
 
@@ -124,8 +126,11 @@ def _kept(
     why = ""
     if record.errors and record.errors.faces_sha256 != measuring.faces_sha256:
         record, why = replace(record, errors=None), "other faces"
-    if record.count and record.count.place != measuring.place:
+    count = record.count
+    if count and count.place != measuring.place:
         record, why = replace(record, count=None), "another processor"
+    elif count and count.there and count.there.faces_sha256 != measuring.faces_sha256:
+        record, why = replace(record, count=None), "other faces"
     return record, why
 
 
@@ -184,25 +189,27 @@ def _row(candidate: Candidate, outcome: Outcome) -> Row:
     failure, record = outcome.failures.get(name, ""), outcome.records.of(name)
     if record is None or record.errors is None:
         return Row(name, note=failure)
-    errors, count = record.errors, record.count
-    row = Row(
+    count, note = record.count, failure
+    errors: Errors | None = record.errors
+    if candidate.is_inexact_here:
+        there = count.there if count else None
+        errors = _worse(record.errors, there) if there else None
+        told = _ELSEWHERE.format(faces=there.faces) if there else _UNKNOWN
+        note = failure or told
+    return Row(
         name,
         record.made.bytes,
-        errors.p99,
-        errors.mean,
-        errors.mae_cost,
+        errors.p99 if errors else None,
+        errors.mean if errors else None,
+        errors.mae_cost if errors else None,
         count.instructions if count else None,
-        failure,
+        note,
     )
-    if PRECISIONS[candidate.target.precision.name].arithmetic != _NOT_HERE:
-        return row
-    return _of_foreign_arithmetic(row, count.greatest_error if count else None)
 
 
-def _of_foreign_arithmetic(row: Row, greatest: float | None) -> Row:
-    """The row of an artefact that this machine computes more exactly than a phone does."""
-    unknown = replace(row, p99=None, mean=None, mae_cost=None)
-    if greatest is None or row.p99 is None:
-        return replace(unknown, note="this machine computes it in float32: its error is not known")
-    note = "p99: the greatest error of the golden pack, since this machine computes it in float32"
-    return replace(unknown, p99=max(row.p99, greatest), note=note)
+def _worse(here: Errors, there: Errors) -> Errors:
+    """Of the errors in two places, the greater ones."""
+    cost = None if there.mae_cost is None else max(there.mae_cost, here.mae_cost or 0.0)
+    return replace(
+        there, p99=max(here.p99, there.p99), mean=max(here.mean, there.mean), mae_cost=cost
+    )
