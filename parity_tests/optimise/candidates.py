@@ -44,9 +44,7 @@ class Candidate:
             given: The file that the user named for the weights; None for released weights.
         """
         wanted = targets.select([self.target.format.name], [self.target.precision.flag])
-        return pipeline.Request(
-            weights, wanted, out, given=given, calibration=self.calibration, keep_going=False
-        )
+        return pipeline.Request(weights, wanted, out, given=given, calibration=self.calibration)
 
 
 @dataclass(frozen=True)

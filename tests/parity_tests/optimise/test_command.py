@@ -119,6 +119,8 @@ def test_from_weights_to_the_chosen_artefact(chips: Path, tmp_path: Path) -> Non
     else:
         assert rows["int8"]["instructions"] < rows["float32"]["instructions"] / 2
         assert rows["float16-arithmetic"]["p99"] > rows["float32"]["p99"]
+        # Those of the folder, and the first input of every golden pack.
+        assert "measured on 7 faces" in rows["float16-arithmetic"]["note"]
     assert not (out / "ssrnet").exists()
 
     again = done(*call, "--max-p99", 5, "--minimise", "bytes", "--json", tmp_path / "2.json")
