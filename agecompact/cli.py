@@ -50,6 +50,9 @@ VERBS = {
     "verify": Verb("export.command:verify", "Check a build folder against its manifests."),
     "parity": Verb("parity_tests.command:command", "Check artefacts against PyTorch, in years."),
     "bench": Verb("agecompact.commands.bench:command", "Measure latency and size of artefacts."),
+    "optimise": Verb(
+        "parity_tests.optimise.command:optimise", "Try precisions, and choose by measured cost."
+    ),
     "report": Verb("agecompact.commands.report:command", "Print the results of a build folder."),
 }
 

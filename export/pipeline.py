@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -109,6 +110,39 @@ def export(request: Request, stages: Stages = _SILENT) -> Published:
         )
         source = None if released else request.given or request.weights
         return publish(made, scratch, request.out, source)
+
+
+def adopt(build: manifest.Build, out: Path, given: Path | None) -> Published:
+    """Publishes an export of another build root, bit by bit, as if it had been made in `out`.
+
+    Args:
+        build: The other build.
+        out: The build root; artefacts go to `out/<model>/`.
+        given: As in `Request`.
+
+    Returns:
+        The build, as written.
+
+    Raises:
+        UsageError: `out/<model>/` contains other files.
+        ConversionError: An artefact has changed since it was exported.
+        OutputError: `out` cannot be written to, or the disk is full.
+    """
+    made = build.manifest
+    make_folder(out)
+    _refuse_foreign(out / made.model)
+    with output_errors(out), scratch_folder(out) as scratch:
+        shutil.copyfile(build.weights, scratch / made.weights)
+        for entry in made.artifacts:
+            path, copy = build.path(entry), scratch / entry.format / entry.file
+            copy.parent.mkdir(exist_ok=True)
+            if path.is_dir():
+                shutil.copytree(path, copy)
+            else:
+                shutil.copyfile(path, copy)
+            if sha256_of(copy) != entry.sha256:
+                raise ConversionError(f"{path} has changed since it was exported")
+        return publish(made, scratch, out, given)
 
 
 def _run_stages(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -149,14 +149,21 @@ def _why_stale(entry: Entry | None, old: Build | None, made: Manifest) -> str:
         return "the contract has changed"
     if (old.manifest.source, old.manifest.terms) != (made.source, made.terms):
         return "the source or the terms of the weights have changed"
-    for tool, then in entry.versions.items():
+    if why := outdated(entry.versions):
+        return why
+    path = old.path(entry)
+    if not path.exists() or sha256_of(path) != entry.sha256:
+        return "it has changed since it was exported"
+    return ""
+
+
+def outdated(versions: Mapping[str, str]) -> str:
+    """Why tools of these versions would make another artefact now; empty if they would not."""
+    for tool, then in versions.items():
         now = _installed(tool)
         # A tool that is not installed says nothing: the conversion may run in another environment.
         if now not in (None, then):
             return f"it was made with {tool} {then}, and {now} is installed"
-    path = old.path(entry)
-    if not path.exists() or sha256_of(path) != entry.sha256:
-        return "it has changed since it was exported"
     return ""
 
 

@@ -36,12 +36,13 @@ _TABLE = "table.f32"
 _OUTPUTS = "{name}.f32"
 
 
-def freeze(build: Build, settings: CheckSettings) -> Path:
+def freeze(build: Build, settings: CheckSettings, faces: Sequence[Sample] = ()) -> Path:
     """Writes the golden pack of a build beside its artefacts, whole or not at all.
 
     Args:
         build: The build.
         settings: Contains the gates, which the pack repeats for its readers.
+        faces: Inputs that replace all but the first one.
 
     Returns:
         The pack's folder.
@@ -60,6 +61,7 @@ def freeze(build: Build, settings: CheckSettings) -> Path:
     with Reference.of_build(build, settings) as reference:
         chosen = _chosen(reference)
         samples = [reference.samples[i] for i in chosen]
+        samples = [samples[0], *faces] if faces else samples
         values = reference.runner.values(samples)
         widths = {part.output.name: part.width for part in reference.parts}
     folder = build.folder / golden.FOLDER

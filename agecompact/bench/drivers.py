@@ -25,6 +25,7 @@ class Settings:
         rounds: Alternating rounds; every artefact runs once in each.
         profile: Whether to measure the time per op as well.
         place: The part of `--on` after the colon, such as a serial; None without one.
+        samples: How many inputs of the golden pack an emulated processor runs; None for a few.
     """
 
     threads: tuple[int, ...] = (1,)
@@ -32,6 +33,7 @@ class Settings:
     rounds: int = 20
     profile: bool = False
     place: str | None = None
+    samples: int | None = None
 
 
 # Called once with the name of each artefact that is measured.

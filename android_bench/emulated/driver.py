@@ -18,6 +18,7 @@ from agecompact.formats import PRECISIONS
 from android_bench.emulated import bundle, cpus, emulator
 from android_bench.emulated.bundle import Bundle
 from android_bench.emulated.cpus import Cpu
+from android_bench.emulated.emulator import EmulationSettings
 from android_bench.emulated.measure import measure
 from android_bench.failure import MeasurementFailure
 
@@ -58,10 +59,13 @@ def measure_build(
     loaded = bundle.load()
     files = files_opened_by(_RUNTIME, build)
     blanks = [_blank(described(file), cpu, loaded) for file in files]
+    amount = EmulationSettings()
+    if settings.samples is not None:
+        amount = replace(amount, samples=settings.samples)
 
     def record(path: Path, blank: Record) -> Record:
         try:
-            return _with_bound(measure(loaded, cpu, path, pack_folder, blank), cpu)
+            return _with_bound(measure(loaded, cpu, path, pack_folder, blank, amount), cpu)
         except MeasurementFailure as failure:
             return replace(blank, failure=str(failure))
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,15 @@ from agecompact.faces.framing import WHOLE
 
 # More change little on the networks that we measured; fewer than the least cannot be all ages.
 _MOST, LEAST = 400, 32
+
+
+def chosen(folder: Path) -> Sequence[Path]:
+    """The pictures of a folder that are used, evenly spread over its files.
+
+    Raises:
+        UsageError: There are none.
+    """
+    return spread(images_in(folder, "--calibration"), _MOST)
 
 
 def read_faces(folder: Path, contract: Contract) -> dict[str, Tensor]:
@@ -29,7 +39,7 @@ def read_faces(folder: Path, contract: Contract) -> dict[str, Tensor]:
     Raises:
         UsageError: There are too few that can be read.
     """
-    found = [read_chip(path, WHOLE) for path in spread(images_in(folder, "--calibration"), _MOST)]
+    found = [read_chip(path, WHOLE) for path in chosen(folder)]
     chips = [each.chip for each in found if each.chip is not None]
     if len(chips) < LEAST:
         states = sorted({each.state for each in found if each.chip is None})

@@ -12,6 +12,7 @@ from agecompact.errors import UsageError
 from agecompact.serialization import structure, unstructure
 from android_bench.emulated import bundle, driver, emulator
 from android_bench.emulated.bundle import Bundle, BundleIndex
+from android_bench.emulated.emulator import EmulationSettings
 from android_bench.failure import MeasurementFailure
 
 TOTAL = 7_100_000
@@ -41,13 +42,17 @@ def emulated(monkeypatch, tmp_path):
     monkeypatch.setattr(bundle, "load", lambda: Bundle(tmp_path, index))
     monkeypatch.setattr(emulator, "version", lambda _: "7.2.22")
 
+    emulated_amounts = []
+
     def set_result(result):
-        def measure(*arguments):
+        def measure(_bundle, _cpu, _artifact, _pack, blank, amount):
+            emulated_amounts.append(amount)
             if isinstance(result, MeasurementFailure):
                 raise result
-            return replace(arguments[-1], failure=None, instructions=result)
+            return replace(blank, failure=None, instructions=result)
 
         monkeypatch.setattr(driver, "measure", measure)
+        return emulated_amounts
 
     return set_result
 
@@ -69,6 +74,13 @@ def test_a_record_has_instructions_and_no_time(build, emulated):
     assert record.instructions.over_bound == pytest.approx(TOTAL / bound)
     assert record.machine.cpu == "cortex-a53"
     assert record.machine.emulator == "qemu-user 7.2.22 -cpu cortex-a53, bundle 111111111111"
+
+
+def test_as_many_samples_run_as_are_asked_for(build, emulated):
+    amounts = emulated(INSTRUCTIONS)
+    driver.measure_build(build, Settings(samples=101))
+    driver.measure_build(build, Settings())
+    assert {amount.samples for amount in amounts} == {101, EmulationSettings().samples}
 
 
 def test_counts_that_do_not_repeat_are_not_valid(build, emulated):

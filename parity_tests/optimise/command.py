@@ -1,0 +1,274 @@
+"""The verb `optimise`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import click
+
+from agecompact.bench.drivers import parse_place
+from agecompact.console.common import emit, json_option, progress, say, screen, show
+from agecompact.console.groups import BUILDS, PATH, grouped_options
+from agecompact.console.models import model_file
+from agecompact.errors import GateError, UsageError
+from agecompact.files import claimed, sha256_of, write_text
+from agecompact.models import project, registry
+from export import pipeline
+from export.int8.faces import LEAST, chosen, too_few
+from export.source import read as read_source
+from parity_tests.optimise import candidates, counting, records, run, table
+from parity_tests.optimise.front import Cost, Limits, Row, choose
+from parity_tests.optimise.options import FaceChoice, face_options, judged
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from parity_tests.optimise.judging import Picture
+
+FOLDER = "optimise"
+PLOT = "optimise.svg"
+
+_LIMIT = click.FloatRange(min=0)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """The values of the options that choose a candidate.
+
+    Attributes:
+        max_mae_cost: See `front.Limits`.
+        max_p99: See `front.Limits`.
+        minimise: What the chosen candidate should have the least of; None to choose none.
+    """
+
+    max_mae_cost: float | None
+    max_p99: float | None
+    minimise: Cost | None
+
+    @property
+    def limits(self) -> Limits:
+        """The limits."""
+        return Limits(p99=self.max_p99, mae_cost=self.max_mae_cost)
+
+    def check(self, *, has_labels: bool) -> None:
+        """Refuses a wish that cannot be met, before anything runs.
+
+        Raises:
+            UsageError: A limit comes without something to minimise or the other way round, or
+                the MAE has a limit and the faces have no labels.
+        """
+        limited = self.limits != Limits()
+        if limited and self.minimise is None:
+            raise UsageError(
+                "a limit chooses nothing by itself", fix="add --minimise instructions, or bytes"
+            )
+        if self.minimise is not None and not limited:
+            raise UsageError(
+                f"--minimise {self.minimise} needs a limit",
+                why="without one, the cheapest candidate is chosen however wrong it is",
+                fix="add --max-p99 0.5, or --max-mae-cost 0.05",
+            )
+        if self.max_mae_cost is not None and not has_labels:
+            raise UsageError(
+                "--max-mae-cost needs labelled faces",
+                why="the MAE of faces without labels is not known",
+                fix="name a data set with --data, or use --max-p99",
+            )
+
+
+_wish_options = grouped_options(
+    Wish,
+    "wish",
+    (
+        click.option(
+            "--max-mae-cost",
+            type=_LIMIT,
+            metavar="YEARS",
+            help="Choose among those whose mean absolute error grows by no more.",
+        ),
+        click.option(
+            "--max-p99",
+            type=_LIMIT,
+            metavar="YEARS",
+            help="Choose among those whose 99th percentile of the error is no more.",
+        ),
+        click.option(
+            "--minimise",
+            type=click.Choice(get_args(Cost)),
+            help="Choose the one with the fewest, and export it.",
+        ),
+    ),
+)
+
+
+@click.command()
+@click.argument("model", required=False)
+@click.option(
+    "--weights",
+    type=PATH,
+    help="A weights file, or a state dict of MODEL, instead of its released weights.",
+)
+@click.option(
+    "--precision",
+    "precisions",
+    multiple=True,
+    metavar="FLAG",
+    help="Try only this one, as in export; repeatable.",
+)
+@click.option(
+    "--calibration",
+    type=PATH,
+    metavar="FOLDER",
+    help="Face chips that int8 is made with, some hundred of all ages; without it, int8 is left "
+    "out.",
+)
+@face_options
+@click.option(
+    "--output", metavar="NAME", help="Judge the answers of this output; default: the first."
+)
+@click.option(
+    "--on",
+    "place",
+    default=counting.DEFAULT,
+    show_default=True,
+    metavar="PLACE",
+    help="Where to count instructions, as in bench.",
+)
+@click.option(
+    "--budget",
+    type=click.FloatRange(min=0),
+    metavar="MINUTES",
+    help="After this time, start no other candidate.",
+)
+@_wish_options
+@click.option("--out", type=PATH, default=BUILDS, show_default=True)
+@json_option
+def optimise(
+    model: str | None,
+    weights: Path | None,
+    precisions: tuple[str, ...],
+    calibration: Path | None,
+    choice: FaceChoice,
+    output: str | None,
+    place: str,
+    budget: float | None,
+    wish: Wish,
+    out: Path,
+    json_target: str | None,
+) -> None:
+    """Export a model in every precision, measure each, and choose one.
+
+    MODEL is the name of a model, or a project file. Every TFLite precision is exported and
+    measured: its bytes, its error against the weights on faces, and its ARM instructions. The table
+    marks the Pareto front. Results and a plot are in OUT/optimise/MODEL/; a second run, or one
+    after Ctrl-C, measures only what is missing. With --minimise and a limit, the best candidate is
+    put into OUT/MODEL/ like any export, or the verb exits with 1 and says which comes nearest.
+    """
+    wish.check(has_labels=choice.data is not None)
+    parse_place(place)
+    console = screen(json_target)
+    naming = "agecompact optimise {model} --weights {path}"
+    opening = model_file(model, weights, None, console, naming=naming)
+    path = click.get_current_context().with_resource(opening)
+    source = read_source(path)
+    owner = project.active().get(source.model_id)
+    given = weights or (owner.path if owner else None)
+    listed = candidates.listed(precisions, calibration.absolute() if calibration else None)
+    if not listed.tried:
+        raise UsageError(
+            f"{' and '.join(listed.left_out)} needs faces to calibrate with",
+            fix="name a folder of some hundred face chips of all ages with --calibration FOLDER",
+        )
+    for name in listed.left_out:
+        say(console, f"{name} is left out: it needs faces, of --calibration FOLDER")
+    from parity_tests.optimise.judging import Judge
+    from parity_tests.optimise.measurer import Measurer, hash_of_pictures, network_hash
+    from parity_tests.optimise.plot import svg
+
+    hashes = _hashes(calibration)
+    by = judged(choice, source.contract, output, console)
+    _say_shared(console, hashes, by.pictures)
+    unit = by.output.compared_unit
+    folder = out / FOLDER / source.model_id
+    measurer = Measurer(
+        source=source,
+        given=given,
+        network_sha256=network_hash(registry.get(source.model_id), source.contract),
+        calibration_sha256=hash_of_pictures(hashes) if hashes else None,
+        folder=folder,
+        judge=Judge(path, by.output, by.pictures),
+        place=place,
+    )
+    effort = run.Effort(
+        budget_s=float("inf") if budget is None else 60 * budget,
+        must_count=wish.minimise == "instructions",
+    )
+    with claimed(folder), progress(console, source.model_id, len(listed.tried)) as stages:
+        outcome = run.measure(
+            listed.tried,
+            measurer,
+            records.read(folder, source.model_id),
+            partial(records.write, folder),
+            effort,
+            stages,
+        )
+    rows = run.rows(listed.tried, outcome)
+    subject = table.Subject(source.model_id, by.output.name, unit, by.description, place)
+    write_text(folder / PLOT, svg(rows, subject))
+    show(console, table.table(rows, subject))
+    say(console, *table.notes(rows))
+    if outcome.uncounted:
+        say(console, "no instructions were counted:", *str(outcome.uncounted).splitlines())
+    say(console, f"plot: {folder / PLOT}; results: {folder / records.FILE_NAME}")
+    best = _best(rows, wish)
+    emit(table.as_json(rows, subject, best if isinstance(best, Row) else None), json_target)
+    if isinstance(best, GateError):
+        raise best
+    if best is not None:
+        winner = next(each for each in listed.tried if each.name == best.name)
+        published = pipeline.adopt(measurer.build(winner), out, given)
+        file = winner.target.file_name(source.model_id)
+        say(console, f"chosen: {out / source.model_id / file}")
+        for each in published.removed:
+            say(console, f"removed {each.path}: {each.why}")
+    if all(row.p99 is None for row in rows):
+        raise GateError("no candidate was measured", why="\n     ".join(table.notes(rows)))
+
+
+def _best(rows: Sequence[Row], wish: Wish) -> Row | GateError | None:
+    """The chosen row; the error if none is within the limits; None if none is wished for."""
+    if wish.minimise is None:
+        return None
+    try:
+        return choose(rows, wish.limits, wish.minimise)
+    except GateError as error:
+        return error
+
+
+def _hashes(calibration: Path | None) -> list[str]:
+    """Hashes of the faces to calibrate with.
+
+    Raises:
+        UsageError: There are too few.
+    """
+    if calibration is None:
+        return []
+    found = chosen(calibration)
+    if len(found) < LEAST:
+        raise too_few(calibration, len(found))
+    return [sha256_of(each) for each in found]
+
+
+def _say_shared(console: Console, hashes: Sequence[str], pictures: Sequence[Picture]) -> None:
+    """Says how many faces are judged on that were also calibrated with."""
+    if shared := len({picture.sha256 for picture in pictures} & set(hashes)):
+        say(
+            console,
+            f"warning: {shared} faces are calibrated with and judged on, so the error of int8 may "
+            "look smaller than it is",
+        )

@@ -1,0 +1,140 @@
+"""`agecompact optimise`, on the command line."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from agecompact.artifacts.manifest import read_builds
+from agecompact.errors import BackendMissingError, GateError
+from agecompact.models import registry
+from agecompact.models.spec import ModelSpec
+from agecompact.weights import checkpoints
+from android_bench.emulated import bundle
+from parity_tests import inputs
+from parity_tests.optimise import candidates
+from parity_tests.optimise.measurer import network_hash
+from tests.invoking import done, refused, run
+
+
+@pytest.fixture(scope="module")
+def chips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Views of the shipped face in three lights."""
+    folder = tmp_path_factory.mktemp("chips")
+    views = [s for s in inputs.fixed(registry.get("ssrnet").contract) if s.kind == "face"]
+    for i, view in enumerate(views):
+        for light in (0.7, 1.0, 1.3):
+            lit = np.clip(view.crops["face"] * light, 0, 255).astype(np.uint8)
+            cv2.imwrite(str(folder / f"{i}_{light}.png"), lit)
+    return folder
+
+
+def test_candidates_that_need_faces_are_left_out_without_any(tmp_path: Path) -> None:
+    without, with_faces = candidates.listed((), None), candidates.listed((), tmp_path)
+    assert set(without.left_out) == {"int8"}
+    assert {each.name for each in with_faces.tried} == {
+        *(each.name for each in without.tried),
+        "int8",
+    }
+    calibrated = [each for each in with_faces.tried if each.calibration]
+    assert [each.name for each in calibrated] == ["int8"]
+    request = calibrated[0].request(Path("w"), tmp_path, None)
+    assert request.calibration == tmp_path
+    assert [t.precision.name for t in request.targets] == ["float32", "int8"]
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ((), "candidates are judged on faces, of --data or of --images"),
+        (("--images", "a", "--data", "b"), "candidates are judged on faces, of --data or"),
+        (("--images", "a", "--max-p99", "1"), "a limit chooses nothing by itself"),
+        (("--images", "a", "--minimise", "bytes"), "--minimise bytes needs a limit"),
+        (
+            ("--images", "a", "--minimise", "bytes", "--max-mae-cost", "1"),
+            "--max-mae-cost needs labelled faces",
+        ),
+        (("--images", "a", "--on", "moon"), "unknown place to measure 'moon'"),
+        (("--images", "a", "--precision", "int8"), "int8 needs faces to calibrate with"),
+        (("--images", "a", "--precision", "int3"), "unknown precision 'int3'"),
+    ],
+)
+def test_wishes_that_cannot_be_met_are_refused_at_once(
+    options: tuple[str, ...], what: str, tmp_path: Path
+) -> None:
+    error = refused("optimise", "ssrnet", *options, "--out", tmp_path / "out")
+    assert what in error.what
+    assert error.fix
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_output_is_refused(chips: Path, tmp_path: Path) -> None:
+    error = refused(
+        "optimise", "ssrnet", "--images", chips, "--output", "agee", "--out", tmp_path / "out"
+    )
+    assert error.fix == "did you mean 'age'?"
+
+
+def test_the_code_and_the_settings_of_a_network_are_part_of_its_hash(tmp_path: Path) -> None:
+    contract = registry.get("ssrnet").contract
+    code = tmp_path / "nets.py"
+    code.write_text("a = 1")
+
+    def of(**config: int) -> str:
+        spec = ModelSpec("own", "Own", f"{code}:build", contract, config=config)
+        return network_hash(spec, contract)
+
+    first = of(width=1)
+    assert of(width=1) == first != of(width=2)
+    code.write_text("a = 2")
+    assert of(width=1) != first
+
+
+_FLAGS = ("fp32", "int8", "fp16-arith")
+
+
+@pytest.mark.slow
+def test_from_weights_to_the_chosen_artefact(chips: Path, tmp_path: Path) -> None:
+    out, report = tmp_path / "build", tmp_path / "report.json"
+    wanted = [word for flag in _FLAGS for word in ("--precision", flag)]
+    call = ("optimise", "ssrnet", *wanted, "--calibration", chips, "--images", chips)
+    call += ("--limit", 6, "--out", out)
+    done(*call, "--json", report)
+    content = json.loads(report.read_text())
+    rows = {each["name"]: each for each in content["candidates"]}
+    assert rows["int8"]["bytes"] < rows["float32"]["bytes"] / 2
+    assert rows["float32"]["p99"] < 1e-3 < rows["int8"]["p99"] < 5
+    assert rows["float32"]["front"]
+    assert rows["float32"]["mae_cost"] is None
+    try:
+        bundle.load()
+    except BackendMissingError:
+        assert content["axes"] == ["p99", "bytes"]
+        assert rows["float16-arithmetic"]["p99"] is None
+    else:
+        assert rows["int8"]["instructions"] < rows["float32"]["instructions"] / 2
+        assert rows["float16-arithmetic"]["p99"] > rows["float32"]["p99"]
+        # Those of the folder, and the first input of every golden pack.
+        assert "measured on 7 faces" in rows["float16-arithmetic"]["note"]
+    assert not (out / "ssrnet").exists()
+
+    again = done(*call, "--max-p99", 5, "--minimise", "bytes", "--json", tmp_path / "2.json")
+    assert len(re.findall("measured by an earlier run", again.output)) == len(_FLAGS)
+    second = json.loads((tmp_path / "2.json").read_text())
+    assert second["candidates"] == content["candidates"]
+    cheapest = min(rows.values(), key=lambda row: row["bytes"])["name"]
+    assert second["chosen"] == cheapest
+    (build,) = read_builds(out)
+    assert cheapest in {entry.precision for entry in build.manifest.artifacts}
+    assert build.manifest.weights_sha256 == checkpoints.read(build.weights).sha256
+    done("verify", out)
+
+    failed = run(*call, "--max-p99", 0, "--minimise", "bytes")
+    assert isinstance(failed.exception, GateError)
+    assert failed.exception.exit_code == 1
+    assert failed.exception.why.startswith("float32 comes nearest: its p99 is ")
