@@ -110,6 +110,25 @@ def test_every_artefact_has_its_gate(frozen: Build) -> None:
     assert set(pack.tolerances) == {entry.file for entry in frozen.manifest.artifacts}
 
 
+def test_a_calibrated_file_has_the_gate_of_searched_inputs(copy_build: CopyBuild) -> None:
+    """The inputs of a pack are not faces only."""
+    build = copy_build("ssrnet", ".tflite")
+    (first, *_) = build.manifest.artifacts
+    entries = [replace(first, file=f"ssrnet_{p}.tflite", precision=p) for p in ("float32", "int8")]
+    build = replace(build, manifest=replace(build.manifest, artifacts=tuple(entries)))
+    settings = CheckSettings()
+    freeze(build, settings)
+    pack = golden.read(build.folder / golden.FOLDER)
+    gates = [
+        settings.tolerances.of(
+            width=100.0, format="tflite", precision=p, runtime="litert", model="ssrnet"
+        )
+        for p in ("float32", "int8")
+    ]
+    assert pack.tolerances["ssrnet_float32.tflite"] == {"age": gates[0].max}
+    assert pack.tolerances["ssrnet_int8.tflite"] == {"age": gates[1].searched}
+
+
 def test_the_command_freezes_every_build_and_says_so(
     copy_build: CopyBuild, agecompact: Agecompact
 ) -> None:
