@@ -54,8 +54,8 @@ def assert_rejected(
         ),
         ("", ("no model named", "why: known: ", "fix: agecompact export ssrnet")),
         (
-            "ssrnet --format onnx --precision fp16",
-            ("onnx is not exported in float16", "float32", "fix: add --precision fp32"),
+            "ssrnet --format onnx --precision palette8",
+            ("onnx is not exported in palette8", "float32", "fix: add --precision fp32"),
         ),
         (
             "c3ae --weights {weights}",
