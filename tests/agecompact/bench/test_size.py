@@ -63,7 +63,7 @@ def test_the_bound_is_parameters_times_bits(bits, bound):
 
 def test_an_unknown_precision_has_no_bound(build_of):
     path = build_of("ssrnet").folder / "ssrnet_float32.onnx"
-    assert size.measure(path, "mixed", 101).bound_bytes is None
+    assert size.measure(path, "int3", 101).bound_bytes is None
 
 
 def test_a_file_deflates_as_in_a_zip(tmp_path):
