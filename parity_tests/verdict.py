@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from safetensors.numpy import save_file
 
@@ -21,6 +20,7 @@ from agecompact.formats import FORMATS, PRECISIONS, Runtime
 from agecompact.isolation import IsolationFailure, call
 from agecompact.runtimes.channel import MEMORY_BYTES
 from agecompact.runtimes.process import RuntimeProcess
+from agecompact.scratch import scratch_folder
 from agecompact.serialization import structure
 from parity_tests.batching import check_batch
 from parity_tests.comparing import compare, failed, gates_of
@@ -269,8 +269,8 @@ def _weight_faults(
         ),
         None,
     )
-    with TemporaryDirectory() as folder:
-        given = Path(folder) / "given.safetensors"
+    with scratch_folder() as folder:
+        given = folder / "given.safetensors"
         save_file(dict(reference.parameters), given)
         found = call(
             "parity_tests.weights:faults_of",

