@@ -22,7 +22,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not REAL_DATA, reason="AGECOMPACT_DATA does not name the UTKFace folder")
-# One with faces of its own size and one with large ones: parity proves the conversion of the others.
+# A small and a large network: parity proves the conversion of the others.
 @pytest.mark.parametrize("model_id", ["ssrnet", "mobileagenet"])
 def test_the_float32_tflite_file_has_the_error_of_its_card(
     model_id: str, agecompact: Agecompact, cache: Path, tmp_path: Path
