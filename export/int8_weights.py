@@ -10,58 +10,33 @@ take as many bytes as are saved.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from export.flatbuffer import pack, pack_once
 from export.float16 import late_weights
 from export.int8.graph import Graph, Op
-from export.int8.slim import slim, strip
+from export.int8.layers import KINDS
+from export.int8.writer import dynamic_settings, quantised, weight_settings
 
 # XNNPACK has no kernel for depthwise convolutions that round what they read.
 _ROUNDING = frozenset({"CONV_2D", "FULLY_CONNECTED"})
-_WEIGHTED = _ROUNDING | {"DEPTHWISE_CONV_2D"}
 _FEWEST = 256
 
 
 def dynamic_range(content: bytes) -> bytes:
     """A float32 file with int8 weights, whose layers round what they read to int8."""
-    from ai_edge_quantizer.qtyping import ComputePrecision
-
-    return _written(content, _ROUNDING, compute_precision=ComputePrecision.INTEGER)
+    return _written(content, _ROUNDING, dynamic_settings())
 
 
 def weights_only(content: bytes) -> bytes:
     """A float32 file with int8 weights, which computes in float32."""
-    return _written(content, _WEIGHTED, explicit_dequantize=True)
+    return _written(content, KINDS, weight_settings())
 
 
-def _written(content: bytes, kinds: frozenset[str], **form: Any) -> bytes:
-    from ai_edge_quantizer import qtyping, quantizer
-    from ai_edge_quantizer.algorithm_manager import AlgorithmName
-
+def _written(content: bytes, kinds: frozenset[str], settings: Any) -> bytes:
     graph = Graph.parse(content)
-    settings = qtyping.OpQuantizationConfig(
-        weight_tensor_config=qtyping.TensorQuantizationConfig(
-            num_bits=8, symmetric=True, granularity=qtyping.QuantGranularity.CHANNELWISE
-        ),
-        **form,
-    )
     late = frozenset(late_weights(graph.model, graph.schema))
-    maker = quantizer.Quantizer(bytearray(pack(graph.model)))
-    for op in graph.ops:
-        if op.kind in kinds and _is_worth_it(graph, op, late):
-            # An op is found by the names of its outputs, each with a semicolon.
-            maker.update_quantization_recipe(
-                f"^{re.escape(graph.name(op.output))};$",
-                qtyping.TFLOperationName(op.kind),
-                settings,
-                AlgorithmName.MIN_MAX_UNIFORM_QUANT,
-            )
-    made = Graph.parse(bytes(maker.quantize().quantized_model)).model
-    strip(made)
-    slim(made)
-    return pack_once(made)
+    layers = [op.index for op in graph.ops if op.kind in kinds and _is_worth_it(graph, op, late)]
+    return quantised(graph, dict.fromkeys(layers, settings))
 
 
 def _is_worth_it(graph: Graph, op: Op, late: frozenset[int]) -> bool:

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agecompact.errors import ConversionError
-from export.flatbuffer import pack_once
 from export.int8.equalise import equalise, equalise_entries
 from export.int8.graph import Graph
 from export.int8.plan import plan_of
 from export.int8.reconstruct import reconstruct
 from export.int8.sensitivity import costs, fragile
-from export.int8.slim import slim, strip
 from export.int8.writer import written
 
 if TYPE_CHECKING:
@@ -59,10 +57,7 @@ def to_int8(
     made = reconstruct(graph, batch, plan)
     if not made.plan.body:
         raise ConversionError("no layer of this network can be int8", why=made.note)
-    model = Graph.parse(written(graph, made)).model
-    strip(model)
-    slim(model)
-    return pack_once(model), made.note + _left_note({index: cost[index] for index in left})
+    return written(graph, made), made.note + _left_note({index: cost[index] for index in left})
 
 
 def _spread(faces: Mapping[int, Tensor], most: int) -> dict[int, Tensor]:

@@ -18,12 +18,12 @@ import numpy as np
 
 from export.int8 import twin
 from export.int8.graph import Array, Graph, Op
+from export.int8.layers import KINDS
 from export.int8.plan import Plan
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_LAYERS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 # What is done to a channel here is done to it alone, and scales with it.
 _LINEAR = frozenset({"PAD", "MAX_POOL_2D", "AVERAGE_POOL_2D", "SUM", "MEAN", "RELU", "ADD", "SUB"})
 # Fused activations that scale with their input: none, and RELU.
@@ -120,7 +120,7 @@ def _entries(graph: Graph, plan: Plan, left: Collection[int]) -> Iterator[Op]:
             continue
         if all(
             each.index in plan.body
-            and each.kind in _LAYERS
+            and each.kind in KINDS
             and _own_weights(graph, each)
             and _reads_channels(graph, each)
             for each in readers
@@ -151,7 +151,7 @@ def _groups(graph: Graph) -> list[_Group]:
     for op in graph.ops:
         read = [t for t in op.inputs if t >= 0 and graph.constant(t) is None]
         scales = getattr(op.options, "fusedActivationFunction", 0) in _HOMOGENEOUS
-        if op.kind in _LAYERS and len(read) == 1 and _own_weights(graph, op):
+        if op.kind in KINDS and len(read) == 1 and _own_weights(graph, op):
             group_of(op.output).writers.append(op)
             group_of(op.output).fixed |= not scales
             group_of(read[0]).readers.append(op)

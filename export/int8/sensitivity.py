@@ -50,8 +50,10 @@ def costs(graph: Graph, faces: Mapping[int, Tensor], plan: Plan) -> dict[int, fl
         return {}
     ranges: dict[int, Range] = {}
     found = {}
+    # Each reading of `graph.ops` makes them anew.
+    ops = graph.ops
     with torch.no_grad():
-        for op in graph.ops:
+        for op in ops:
             if op.index not in plan.body:
                 continue
             seen = {tensor: values[tensor] for tensor in op.inputs if tensor in values}
@@ -64,7 +66,7 @@ def costs(graph: Graph, faces: Mapping[int, Tensor], plan: Plan) -> dict[int, fl
                 # Its reader or its writer has the same error.
                 continue
             changed = {op.output: _in_int8(graph, op, seen, ranges)}
-            for later in graph.ops[op.index + 1 :]:
+            for later in ops[op.index + 1 :]:
                 if any(tensor in changed for tensor in later.inputs):
                     reads = {t: values[t] for t in later.inputs if t in values}
                     reads |= {t: changed[t] for t in later.inputs if t in changed}
@@ -82,12 +84,13 @@ def fragile(graph: Graph, cost: Mapping[int, float]) -> frozenset[int]:
         cost: Of each op, as `costs` measures it. Errors of different ops are independent, so their
             squares add up.
     """
-    work = {op.index: _macs(graph, op) for op in graph.ops}
+    ops = graph.ops
+    work = {op.index: _macs(graph, op) for op in ops}
     left = _MOST * sum(work.values())
     error = sum(each**2 for each in cost.values())
     chosen: set[int] = set()
     for index in sorted(cost, key=lambda index: -cost[index]):
-        least = _BESIDE if neighbours(graph, graph.ops[index]) & chosen else _FRAGILE
+        least = _BESIDE if neighbours(graph, ops[index]) & chosen else _FRAGILE
         matters = cost[index] > least and cost[index] ** 2 > _PART * error
         if matters and work[index] <= left:
             left -= work[index]

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from export.flatbuffer import pack
-from export.int8.graph import Graph, Op
-from export.int8.plan import Plan
+from export.flatbuffer import pack, pack_once
+from export.int8.graph import Graph
 from export.int8.reconstruct import Reconstruction
+from export.int8.slim import slim, strip
 
 
 def written(graph: Graph, made: Reconstruction) -> bytes:
@@ -22,28 +22,38 @@ def written(graph: Graph, made: Reconstruction) -> bytes:
             greatest weight 127 steps.
         made: Ops and ranges.
     """
+    chosen = dict.fromkeys(made.plan.stored, weight_settings())
+    chosen |= dict.fromkeys(made.plan.body, settings())
+    return quantised(graph, chosen, _statistics(graph, made.ranges))
+
+
+def quantised(
+    graph: Graph, chosen: Mapping[int, Any], statistics: Mapping[str, Any] | None = None
+) -> bytes:
+    """A file with some ops quantised, without what no phone reads.
+
+    Args:
+        graph: A float graph.
+        chosen: An `OpQuantizationConfig` for each of these ops, by index.
+        statistics: Ranges of activations, as the quantiser's calibration gives them.
+    """
     from ai_edge_quantizer import qtyping, quantizer
     from ai_edge_quantizer.algorithm_manager import AlgorithmName
 
     maker = quantizer.Quantizer(bytearray(pack(graph.model)))
-    ops = graph.ops
-    for op in ops:
-        chosen = _settings_of(op, made.plan)
-        if chosen is not None:
+    for op in graph.ops:
+        if op.index in chosen:
             maker.update_quantization_recipe(
                 # An op is found by the names of its outputs, each with a semicolon.
                 f"^{re.escape(graph.name(op.output))};$",
                 qtyping.TFLOperationName(op.kind),
-                chosen,
+                chosen[op.index],
                 AlgorithmName.MIN_MAX_UNIFORM_QUANT,
             )
-    return bytes(maker.quantize(_statistics(graph, made.ranges)).quantized_model)
-
-
-def _settings_of(op: Op, plan: Plan) -> Any | None:
-    if op.index in plan.body:
-        return settings()
-    return weight_settings() if op.index in plan.stored else None
+    model = Graph.parse(bytes(maker.quantize(statistics).quantized_model)).model
+    strip(model)
+    slim(model)
+    return pack_once(model)
 
 
 def settings() -> Any:
@@ -65,6 +75,15 @@ def weight_settings() -> Any:
         weight_tensor_config=_channelwise(),
         compute_precision=qtyping.ComputePrecision.FLOAT,
         explicit_dequantize=True,
+    )
+
+
+def dynamic_settings() -> Any:
+    """Weights in int8; what the op reads is rounded to int8 in every call."""
+    from ai_edge_quantizer import qtyping
+
+    return qtyping.OpQuantizationConfig(
+        weight_tensor_config=_channelwise(), compute_precision=qtyping.ComputePrecision.INTEGER
     )
 
 
