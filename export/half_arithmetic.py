@@ -7,15 +7,13 @@ those of desktop computers, still compute in float32.
 
 from __future__ import annotations
 
-import numpy as np
-
 from agecompact.contract import Contract
 from export.float16 import store_half
 from export.int8.graph import Graph
 from export.passes.centring import centre_inputs
 
 # As in `tensorflow/compiler/mlir/lite/tools/optimize/reduced_precision_metadata.h`.
-_ENTRY, _ALLOWED = b"reduced_precision_support", b"fp16accfp16"
+_ENTRY, _ALLOWED = "reduced_precision_support", b"fp16accfp16"
 
 
 def allow_half(graph: Graph, contract: Contract) -> None:
@@ -26,11 +24,5 @@ def allow_half(graph: Graph, contract: Contract) -> None:
         contract: Of the file, which says what the inputs hold.
     """
     centre_inputs(graph, contract.table()[0])
-    model, schema = graph.model, graph.schema
-    store_half(model, schema)
-    stored = schema.BufferT()
-    stored.data = np.frombuffer(_ALLOWED, np.uint8)
-    entry = schema.MetadataT()
-    entry.name, entry.buffer = _ENTRY, len(model.buffers)
-    model.buffers.append(stored)
-    model.metadata = [*(model.metadata or ()), entry]
+    store_half(graph.model, graph.schema)
+    graph.add_metadata(_ENTRY, _ALLOWED)

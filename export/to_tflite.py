@@ -153,13 +153,7 @@ def _finish(content: bytes, described: metadata.ArtifactMetadata) -> bytes:
     graph.name = described.model.encode()
     model.description = f"{described.model} {described.precision}, agecompact".encode()
     model.signatureDefs = [_signature(schema, graph)]
-    buffer = schema.BufferT()
-    buffer.data = np.frombuffer(described.to_json().encode(), np.uint8)
-    entry = schema.MetadataT()
-    entry.name = metadata.KEY.encode()
-    entry.buffer = len(model.buffers)
-    model.buffers.append(buffer)
-    model.metadata = [*(model.metadata or []), entry]
+    Graph(model, schema).add_metadata(metadata.KEY, described.to_json().encode())
     slim(model)
     return pack_once(model)
 

@@ -176,6 +176,15 @@ class Graph:
                 if entry.tensorIndex == old:
                     entry.tensorIndex = new
 
+    def add_metadata(self, name: str, content: bytes) -> None:
+        """Adds an entry to the metadata of the file."""
+        stored = self.schema.BufferT()
+        stored.data = np.frombuffer(content, np.uint8)
+        entry = self.schema.MetadataT()
+        entry.name, entry.buffer = name.encode(), len(self.model.buffers)
+        self.model.buffers.append(stored)
+        self.model.metadata = [*(self.model.metadata or ()), entry]
+
     def readers(self, tensor: int) -> Iterator[Op]:
         """The ops that read a tensor."""
         return (op for op in self.ops if tensor in op.inputs)
