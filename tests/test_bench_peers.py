@@ -260,20 +260,10 @@ def test_a_wrong_name_is_a_usage_error(arguments: list[str], message: str) -> No
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_make_passes_its_variables_on() -> None:
-    command = [
-        "make",
-        "-n",
-        "--no-print-directory",
-        "-o",
-        ".venv/.ready",
-        "-o",
-        "arm-bundle",
-        "bench-peers",
-    ]
+    made = ["-o", ".venv/.ready", "-o", "arm-bundle"]
+    command = ["make", "-n", "--no-print-directory", *made, "bench-peers"]
     given = ["PEERS=onnx2tf agecompact-int8", "FACES=50", "CALIBRATION=my chips", "AGAIN=1"]
-    done = subprocess.run(
-        [*command, "bench-peers", *given], cwd=REPOSITORY, capture_output=True, text=True
-    )
+    done = subprocess.run([*command, *given], cwd=REPOSITORY, capture_output=True, text=True)
     words = shlex.split(done.stdout.replace("\\\n", ""))
     at = words.index("tests.bench_peers")
     assert words[at + 1 : at + 5] == ["ssrnet", "c3ae-plain", "c3ae", "mobileagenet"]
