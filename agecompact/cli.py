@@ -47,6 +47,7 @@ VERBS = {
     "init": Verb("agecompact.commands.init:command", "Write a project file for your own network."),
     "check": Verb("parity_tests.project_command:check", "Run a project's network on faces, once."),
     "export": Verb("export.command:export", "Convert weights to ONNX, TFLite and Core ML."),
+    "calibrate": Verb("export.int8.command:calibrate", "Find out how a network becomes int8."),
     "verify": Verb("export.command:verify", "Check a build folder against its manifests."),
     "parity": Verb("parity_tests.command:command", "Check artefacts against PyTorch, in years."),
     "bench": Verb("agecompact.commands.bench:command", "Measure latency and size of artefacts."),

@@ -171,7 +171,7 @@ _FORMATS = (
             ),
         ),
         size_reader="agecompact.bench.size:onnx_parts",
-        on_request=("float16",),
+        on_request=("float16", "int8"),
     ),
     Format(
         name="tflite",

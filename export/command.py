@@ -20,8 +20,10 @@ from agecompact.models import project, registry
 from agecompact.runtimes.reading import Reader
 from agecompact.serialization import unstructure
 from agecompact.weights import checkpoints
-from export import pipeline, targets
+from export import pipeline, source, targets
+from export.int8 import record
 from export.int8.faces import LEAST, too_few
+from export.int8.source import no_faces, released
 from export.job import InputKind
 from export.publish import Removed
 from export.verify import check
@@ -70,8 +72,9 @@ class _Chosen:
 @click.option(
     "--calibration",
     type=PATH,
-    metavar="FOLDER",
-    help="Face chips that int8 and mixed are made with, some hundred of all ages.",
+    metavar="PATH",
+    help="A folder of face chips that int8 and mixed are made with, some hundred of all ages; or "
+    "for int8 a calibration file. Released weights have a calibration of their own.",
 )
 @click.option(
     "--keep-going", is_flag=True, help="If a conversion fails, make the others, then exit 4."
@@ -101,6 +104,8 @@ def export(
     _check_calibration(calibration, chosen)
     console = screen(json_target)
     sources = _sources(models, every, weights, console)
+    if calibration is None:
+        _check_without(chosen, sources)
     if not formats and any(each.weights.suffix == onnx_source.SUFFIX for each in sources):
         chosen = tuple(target for target in chosen if target.format.name != "coreml")
         say(console, "no Core ML packages: they are made of PyTorch networks, not of ONNX files")
@@ -108,22 +113,22 @@ def export(
     names = {(target.format.name, target.precision.name) for target in chosen}
     formats_chosen = {target.format.name for target in chosen}
     with progress(console, "export", len(sources) * len(formats_chosen)) as stages:
-        for source in sources:
+        for each in sources:
             request = pipeline.Request(
-                source.weights,
+                each.weights,
                 chosen,
                 out,
                 dynamic_batch,
                 input_kind,
                 keep_going,
-                source.given,
+                each.given,
                 calibration.absolute() if calibration else None,
             )
             written.append(pipeline.export(request, stages))
-    for each in written:
-        for entry in each.manifest.artifacts:
-            kept = ", kept" if entry.file in each.kept else ""
-            path = out / each.manifest.model / entry.file
+    for build in written:
+        for entry in build.manifest.artifacts:
+            kept = ", kept" if entry.file in build.kept else ""
+            path = out / build.manifest.model / entry.file
             say(console, f"{path}  {entry.bytes:,} bytes{kept}")
     _say_removed(console, [removed for each in written for removed in each.removed])
     emit(unstructure([each.manifest for each in written]), json_target)
@@ -140,24 +145,34 @@ def export(
         )
 
 
-def _check_calibration(folder: Path | None, chosen: Sequence[Target]) -> None:
-    """Refuses precisions that need faces without any, and faces that nothing needs."""
-    wanted = [target for target in chosen if target.precision.calibrated]
-    if wanted and folder is None:
-        raise UsageError(
-            f"{wanted[0].precision.flag} needs faces to calibrate with",
-            why="its numbers are chosen on what the network sees",
-            fix="name a folder of some hundred face chips of all ages with --calibration FOLDER",
-        )
-    if folder is None:
+def _check_calibration(given: Path | None, chosen: Sequence[Target]) -> None:
+    """Refuses something to calibrate with that nothing needs, or that does not suit."""
+    wanted = [target.precision for target in chosen if target.precision.calibrated]
+    if given is None:
         return
     if not wanted:
         flags = [each.flag for each in PRECISIONS.values() if each.calibrated]
         raise UsageError(
             f"--calibration is only for {' and '.join(flags)}", fix=f"add --precision {flags[0]}"
         )
-    if (found := len(images_in(folder, "--calibration"))) < LEAST:
-        raise too_few(folder, found)
+    if given.is_dir():
+        if (found := len(images_in(given, "--calibration"))) < LEAST:
+            raise too_few(given, found)
+        return
+    record.read(given)
+    if others := [each.flag for each in wanted if each.name != "int8"]:
+        raise UsageError(
+            f"{others[0]} needs faces to calibrate with",
+            why=f"{given} is a calibration file, which is for int8",
+            fix="name a folder of face chips with --calibration FOLDER",
+        )
+
+
+def _check_without(chosen: Sequence[Target], sources: Sequence[_Chosen]) -> None:
+    """Refuses precisions that need faces without any, unless a calibration was released."""
+    for flag in (each.precision.flag for each in chosen if each.precision.calibrated):
+        if flag != "int8" or any(released(source.read(each.weights)) is None for each in sources):
+            raise no_faces(flag)
 
 
 def _say_removed(console: Console, removed: Sequence[Removed]) -> None:

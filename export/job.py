@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agecompact import __version__
+from agecompact.artifacts.manifest import CalibrationSet
 from agecompact.artifacts.metadata import ArtifactMetadata
 from agecompact.contract import Contract
 from agecompact.formats import Target
@@ -30,7 +31,8 @@ class Job:
         dynamic_batch: Leave the batch axis of an ONNX file open (1 to 64).
         input_kind: `image` gives TFLite files and Core ML packages inputs that are pictures, and
             graphs that normalise them.
-        calibration: Folder of face chips that int8 is made with; None if no int8 is wanted.
+        calibration: Folder of face chips, or calibration file, that int8 is made with; None for
+            the released calibration, or if no int8 is wanted.
     """
 
     weights: Path
@@ -53,6 +55,7 @@ class Conversion:
             TFLite.
         batch: How many images each call takes; None for any number.
         notes: What people should know of how it was done.
+        calibration: What precisions that need faces were calibrated with; None if none was made.
     """
 
     converter: str
@@ -60,6 +63,7 @@ class Conversion:
     opset: int | None = None
     batch: int | None = 1
     notes: tuple[str, ...] = ()
+    calibration: CalibrationSet | None = None
 
 
 @dataclass(frozen=True)

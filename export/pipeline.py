@@ -172,8 +172,7 @@ def _run_stages(
                 calibration=request.calibration,
             )
             conversion = _convert(format_, job, scratch)
-            for file in files:
-                _reject_unreadable(folder / file)
+            versions = {file: _versions_in(folder / file) for file in files}
         except ConversionError as error:
             if not request.keep_going:
                 raise
@@ -198,10 +197,11 @@ def _run_stages(
                 sha256=sha256_of(folder / file),
                 bytes=size_of(folder / file),
                 converter=conversion.converter,
-                versions=conversion.versions,
+                versions=versions[file],
                 opset=conversion.opset,
                 batch=conversion.batch,
                 conversion_s=seconds,
+                calibration=conversion.calibration if target.precision.calibrated else None,
             )
             for file, target in files.items()
         ]
@@ -281,11 +281,16 @@ def _environment(scratch: Path) -> dict[str, str]:
     }
 
 
-def _reject_unreadable(path: Path) -> None:
-    """Rejects a file without metadata, or one that its runtime cannot open or that crashes it."""
+def _versions_in(path: Path) -> Mapping[str, str]:
+    """The versions of the tools that made a file, from its metadata.
+
+    Raises:
+        ConversionError: It has no metadata, or its runtime cannot open it or crashes.
+    """
+    versions: Mapping[str, str] = {}
     try:
         with RuntimeProcess(path) as process:
-            process.metadata()
+            versions = process.metadata().versions
             process.open()
     except RuntimeFailure as failure:
         # Without macOS there is no Core ML to open a package with; parity checks it otherwise.
@@ -295,6 +300,7 @@ def _reject_unreadable(path: Path) -> None:
                 why=str(failure),
                 fix=_KEEP_GOING,
             ) from None
+    return versions
 
 
 def _refuse_foreign(folder: Path) -> None:

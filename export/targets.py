@@ -14,13 +14,14 @@ def select(formats: Iterable[str], precisions: Iterable[str]) -> tuple[Target, .
     The sources that a target is converted from are included.
 
     Args:
-        formats: Names of formats; empty for all.
+        formats: Names of formats; empty for all that have one of the precisions.
         precisions: Flags of precisions, such as `fp16`; empty for those that are made by default.
 
     Raises:
-        UsageError: A name is unknown, or a format has none of the precisions.
+        UsageError: A name is unknown, or a named format has none of the precisions.
     """
-    formats = tuple(formats) or tuple(EXPORTED)
+    named = tuple(formats)
+    formats = named or tuple(EXPORTED)
     by_flag = {precision.flag: precision for precision in PRECISIONS.values()}
     precisions = tuple(precisions)
     flags = precisions or tuple(by_flag)
@@ -33,7 +34,7 @@ def select(formats: Iterable[str], precisions: Iterable[str]) -> tuple[Target, .
     wanted = [by_flag[flag] for flag in flags]
     for name in formats:
         known = [PRECISIONS[each] for each in EXPORTED[name].offered]
-        if not any(each in wanted for each in known):
+        if named and not any(each in wanted for each in known):
             raise UsageError(
                 f"{name} is not exported in {' or '.join(each.name for each in wanted)}",
                 why=f"its precisions are {', '.join(each.name for each in known)}",

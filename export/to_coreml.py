@@ -92,7 +92,8 @@ def convert(job: Job) -> Conversion:
     weights = checkpoints.read(job.weights)
     contract = weights.contract
     # Before the conversion: a wrong folder is found at once.
-    faces = read_faces(job.calibration, contract) if job.calibration else {}
+    wanted = any(PRECISIONS[precision].calibrated for precision in job.precisions)
+    faces = read_faces(job.calibration, contract) if wanted and job.calibration else None
     # The package then holds exactly these constants, and parity compares them bit by bit.
     network = folded = conform(fold_batch_norm(weights.network()), contract)
     described = sources.of_weights(weights)
@@ -123,13 +124,19 @@ def convert(job: Job) -> Conversion:
         if precision in _COMPRESS:
             model = _COMPRESS[precision](model)
         elif target.precision.calibrated:
-            model = palettized(model, chosen_widths(weights_of(model), folded, faces))
+            assert faces is not None
+            model = palettized(model, chosen_widths(weights_of(model), folded, faces.batch))
         _describe(model, metadata_for(described, target, versions))
         path = job.folder / target.file_name(weights.model_id)
         model.save(str(path))
         if precision not in _COMPUTE:
             slim(path)
-    return Conversion("coremltools", versions, model.get_spec().specificationVersion)
+    return Conversion(
+        "coremltools",
+        versions,
+        model.get_spec().specificationVersion,
+        calibration=faces.described if faces else None,
+    )
 
 
 def _program_of(precision: str) -> str:

@@ -6,6 +6,7 @@ import ast
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from agecompact import __version__
@@ -18,6 +19,7 @@ from export import source as sources
 from export.exact_folding import fold_exactly
 from export.job import Conversion, Job, metadata_for, versions_of
 from export.onnx_float16 import store_half
+from export.onnx_int8 import TOOLS, in_int8
 
 if TYPE_CHECKING:
     import onnx
@@ -77,8 +79,8 @@ def convert(job: Job) -> Conversion:
     model.producer_version = __version__
     _check(model)
     versions = versions_of(*_TOOLS)
-    _write(job, model, sources.of_weights(weights), versions)
-    return Conversion("torch.onnx", versions, OPSET, None if job.dynamic_batch else 1)
+    made = Conversion("torch.onnx", versions, OPSET, None if job.dynamic_batch else 1)
+    return _written(job, model, sources.of_weights(weights), made)
 
 
 def _as_given(job: Job) -> Conversion:
@@ -99,26 +101,35 @@ def _as_given(job: Job) -> Conversion:
     source = sources.of_onnx(job.weights)
     versions = versions_of("onnx")
     model = onnx.load_model(str(job.weights))
-    _write(job, model, source, versions)
-    return Conversion("as given", versions, counts.opset, counts.batch)
+    made = Conversion("as given", versions, counts.opset, counts.batch)
+    return _written(job, model, source, made)
 
 
-def _write(
-    job: Job, model: onnx.ModelProto, source: sources.Source, versions: Mapping[str, str]
-) -> None:
-    """Writes a file for each precision of a job."""
+def _written(
+    job: Job, model: onnx.ModelProto, source: sources.Source, made: Conversion
+) -> Conversion:
+    """Writes a file for each precision of a job; says what int8 was calibrated with."""
     import onnx
 
     content = model.SerializeToString()
     for precision in job.precisions:
         target = Target(FORMATS["onnx"], PRECISIONS[precision])
-        stored = onnx.load_model_from_string(content)
-        _STORE[precision](stored)
+        versions = made.versions
+        if target.precision.calibrated:
+            stored, record = in_int8(job, content, source, OPSET)
+            _strip_traces(stored)
+            _check(stored)
+            versions = {**versions, **versions_of(*_TOOLS, *TOOLS)}
+            made = replace(made, notes=record.notes, calibration=record.origin.calibration)
+        else:
+            stored = onnx.load_model_from_string(content)
+            _STORE[precision](stored)
         described = metadata_for(source, target, versions)
         onnx.helper.set_model_props(stored, {metadata.KEY: described.to_json()})
         # Deterministic serialisation: the same weights and versions give the same bytes.
         path = job.folder / target.file_name(source.model_id)
         path.write_bytes(stored.SerializeToString(deterministic=True))
+    return made
 
 
 def _name_nodes(model: onnx.ModelProto) -> None:

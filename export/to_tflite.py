@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from agecompact.artifacts import metadata
-from agecompact.contract import Contract, Tensor
+from agecompact.contract import Contract
 from agecompact.errors import ConversionError
 from agecompact.formats import FORMATS, PRECISIONS, Target
 from export import source as sources
@@ -25,29 +25,28 @@ from export.flatbuffer import pack_once
 from export.float16 import store_half
 from export.half_arithmetic import allow_half
 from export.image_input import take_images
-from export.int8.convert import to_int8
-from export.int8.faces import read_faces
 from export.int8.graph import Graph
 from export.int8.slim import slim
-from export.int8.span import span_of
+from export.int8.source import calibrated, opened
+from export.int8.writer import to_int8
 from export.int8_weights import dynamic_range, weights_only
 from export.job import Conversion, Job, metadata_for, versions_of
 from export.passes.pooling import average_pool_as_convolution, tanh_after_max_pool
 from export.stepwise_mean import split_means
 
 _TOOLS = ("onnx2tf", "tensorflow", "ai-edge-litert")
+_QUANTIZER = "ai-edge-quantizer"
+_HALF_BITS = 16
 
 # How the float32 graph is changed, in place, for precisions other than float32.
 _CHANGES: Mapping[str, Callable[[Graph, Contract], None]] = {
     "float16": lambda graph, _: store_half(graph.model, graph.schema),
     "float16-arithmetic": allow_half,
 }
-# How the finished float32 file is written anew, from faces if the precision needs them, with a note
-# for people.
-_REWRITES: Mapping[str, Callable[[bytes, Mapping[str, Tensor]], tuple[bytes, str]]] = {
-    "int8": to_int8,
-    "int8-dynamic": lambda content, _: (dynamic_range(content), ""),
-    "int8-weights": lambda content, _: (weights_only(content), ""),
+# How the finished float32 file is written anew, without faces.
+_REWRITES: Mapping[str, Callable[[bytes], bytes]] = {
+    "int8-dynamic": dynamic_range,
+    "int8-weights": weights_only,
 }
 
 
@@ -64,28 +63,48 @@ def convert(job: Job) -> Conversion:
     assert job.source is not None
     weights = sources.read(job.weights)
     # Before the conversion: it takes a minute, and a wrong folder is found at once.
-    faces = read_faces(job.calibration, weights.contract) if job.calibration else {}
+    wanted = any(PRECISIONS[precision].calibrated for precision in job.precisions)
+    calibration = opened(job.calibration, weights) if wanted else None
     converted = _run_onnx2tf(_of_one_image(job, job.source), job.folder / "onnx2tf")
     versions = versions_of(*_TOOLS)
-    notes = []
+    record = None
     as_image = job.input_kind == "image"
     source = replace(weights, contract=weights.contract.of_images()) if as_image else weights
     for precision in job.precisions:
         target = Target(FORMATS["tflite"], PRECISIONS[precision])
-        described = metadata_for(source, target, versions, layout="NHWC")
+        quantised = target.precision.stored_bits < _HALF_BITS
+        tools = versions_of(*_TOOLS, _QUANTIZER) if quantised else versions
+        described = metadata_for(source, target, tools, layout="NHWC")
         path = job.folder / target.file_name(weights.model_id)
         content = _finish(converted, described)
         if target.precision.calibrated:
-            notes.append(span_of(content, faces, weights.contract))
-        if rewrite := _REWRITES.get(precision):
-            content, note = rewrite(content, faces)
-            notes.append(note)
+            assert calibration is not None
+            record = calibrated(content, weights, calibration)
+            content = to_int8(content, record.calibration(content))
+        elif rewrite := _REWRITES.get(precision):
+            content = rewrite(content)
         if as_image:
             content = take_images(content, weights.contract)
         path.write_bytes(content)
     shutil.rmtree(job.folder / "onnx2tf")
     shutil.rmtree(job.folder / "one_image", ignore_errors=True)
-    return Conversion("onnx2tf", versions, notes=tuple(filter(None, notes)))
+    if record is None:
+        return Conversion("onnx2tf", versions)
+    faces = record.origin.calibration
+    return Conversion("onnx2tf", versions, notes=record.notes, calibration=faces)
+
+
+def float_file(job: Job) -> bytes:
+    """The float32 file of a job's ONNX file, before it is written in other precisions.
+
+    Raises:
+        ConversionError: onnx2tf failed, or changed the inputs or outputs of the contract.
+    """
+    assert job.source is not None
+    weights = sources.read(job.weights)
+    target = Target(FORMATS["tflite"], PRECISIONS["float32"])
+    described = metadata_for(weights, target, versions_of(*_TOOLS), layout="NHWC")
+    return _finish(_run_onnx2tf(job.source, job.folder / "onnx2tf"), described)
 
 
 def _of_one_image(job: Job, source: Path) -> Path:

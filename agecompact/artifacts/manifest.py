@@ -19,6 +19,21 @@ FILE_NAME = "manifest.json"
 
 
 @dataclass(frozen=True)
+class CalibrationSet(Checked):
+    """What a precision was calibrated with.
+
+    Attributes:
+        faces: Number of faces.
+        faces_sha256: Hash of the faces as the network sees them.
+        qat_epochs: Passes over them in quantisation-aware training; 0 for none.
+    """
+
+    faces: AtLeastOne
+    faces_sha256: Sha256
+    qat_epochs: Count = 0
+
+
+@dataclass(frozen=True)
 class _Requested(Checked):
     file: FileName
     format: Text
@@ -51,6 +66,7 @@ class Entry(_Requested):
         opset: ONNX opset, or Core ML's specification version; None for TFLite.
         batch: How many images each call takes; None for any number.
         conversion_s: Wall time of the converter for all precisions of the format together.
+        calibration: What it was calibrated with; None if its precision needs no faces.
     """
 
     sha256: Sha256
@@ -60,6 +76,7 @@ class Entry(_Requested):
     opset: AtLeastOne | None
     batch: AtLeastOne | None
     conversion_s: NotNegative
+    calibration: CalibrationSet | None = None
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import numpy as np
 
 from export.int8 import twin
 from export.int8.graph import Array, Graph, Op
-from export.int8.layers import KINDS
+from export.int8.layers import KINDS, row_axis
 from export.int8.plan import Plan
 
 if TYPE_CHECKING:
@@ -32,6 +32,21 @@ _HOMOGENEOUS = (0, 1)
 _MOST = 1000.0
 # A map whose factors are all above this is equal enough.
 _UNEQUAL = 0.5
+
+
+@dataclass(frozen=True)
+class Factors:
+    """A multiplication that equalises the channels of a map.
+
+    Attributes:
+        tensor: The map.
+        place: Of the multiplication, in the order of execution.
+        values: One factor a channel, float32.
+    """
+
+    tensor: int
+    place: int
+    values: Array
 
 
 @dataclass
@@ -73,7 +88,7 @@ def equalise(graph: Graph, faces: Mapping[int, Tensor]) -> None:
 
 def equalise_entries(
     graph: Graph, faces: Mapping[int, Tensor], plan: Plan, left: Collection[int]
-) -> Plan:
+) -> tuple[Plan, tuple[Factors, ...]]:
     """Equalises maps that fragile ops write in float and int8 layers read, in place.
 
     A multiplication of its own takes the factors, a small part of the layer's work.
@@ -85,26 +100,34 @@ def equalise_entries(
         left: Indices of the ops that stay float because they are fragile.
 
     Returns:
-        The same plan, for the graph with these multiplications.
+        The same plan, for the graph with these multiplications, and those.
     """
     entries = {op.output: list(graph.readers(op.output)) for op in _entries(graph, plan, left)}
+    added = []
     for tensor, width in _widths(graph, faces, set(entries)).items():
         relative = np.sqrt(np.maximum(width / width.max(), 1 / _MOST))
         if relative.min() > _UNEQUAL:
             continue
         place = entries[tensor][0].index
-        equal = graph.add_tensor(f"{graph.name(tensor)}_equal", graph.shape(tensor))
-        graph.redirect(tensor, equal)
-        factors = graph.add_constant(f"{graph.name(tensor)}_factors", 1 / relative)
-        options = graph.schema.MulOptionsT()
-        graph.insert_op(place, "MUL", (tensor, factors), equal, options)
+        added.append(Factors(tensor, place, (1 / relative).astype(np.float32)))
+        insert(graph, added[-1])
         for reader in entries[tensor]:
             stored = graph.constant(reader.inputs[1])
             assert stored is not None
             graph.set_constant(reader.inputs[1], stored * relative)
         entries = {t: [_after(r, place) for r in readers] for t, readers in entries.items()}
         plan = plan.shifted(place)
-    return plan
+    return plan, tuple(added)
+
+
+def insert(graph: Graph, factors: Factors) -> None:
+    """Multiplies a map where it is read, in place."""
+    tensor, name = factors.tensor, graph.name(factors.tensor)
+    equal = graph.add_tensor(f"{name}_equal", graph.shape(tensor))
+    graph.redirect(tensor, equal)
+    constant = graph.add_constant(f"{name}_factors", factors.values)
+    options = graph.schema.MulOptionsT()
+    graph.insert_op(factors.place, "MUL", (tensor, constant), equal, options)
 
 
 def _after(op: Op, place: int) -> Op:
@@ -218,6 +241,6 @@ def _divide(graph: Graph, group: _Group, factors: Array) -> None:
 
 def _written_by(op: Op) -> Iterator[tuple[int, int]]:
     """The constants of a layer with a value for each output channel, and the axis of those."""
-    yield op.inputs[1], -1 if op.kind == "DEPTHWISE_CONV_2D" else 0
+    yield op.inputs[1], row_axis(op)
     if len(op.inputs) > 2 and op.inputs[2] >= 0:
         yield op.inputs[2], 0

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from agecompact.contract import Contract, Tensor
+from agecompact.artifacts.manifest import CalibrationSet
+from agecompact.contract import Contract, Image, Tensor
 from agecompact.data.face import spread
 from agecompact.errors import UsageError
 from agecompact.faces.files import images_in, read_chip
 from agecompact.faces.framing import WHOLE
 
 # More change little on the networks that we measured; fewer than the least cannot be all ages.
-_MOST, LEAST = 400, 32
+MOST, LEAST = 400, 32
 
 
 def chosen(folder: Path) -> Sequence[Path]:
@@ -23,28 +26,65 @@ def chosen(folder: Path) -> Sequence[Path]:
     Raises:
         UsageError: There are none.
     """
-    return spread(images_in(folder, "--calibration"), _MOST)
+    return spread(images_in(folder, "--calibration"), MOST)
 
 
-def read_faces(folder: Path, contract: Contract) -> dict[str, Tensor]:
-    """Input tensors of the face chips in a folder, evenly spread over its files.
+def read_chips(paths: Sequence[Path], folder: Path) -> list[Image]:
+    """The face chips in files, uint8 `(200, 200, 3)` BGR.
+
+    Args:
+        paths: Square pictures, each a face as UTKFace crops it.
+        folder: The folder that they are in, for errors.
+
+    Raises:
+        UsageError: There are too few that can be read.
+    """
+    found = [read_chip(path, WHOLE) for path in paths]
+    chips = [each.chip for each in found if each.chip is not None]
+    if len(chips) < LEAST:
+        states = sorted({each.state for each in found if each.chip is None})
+        raise too_few(folder, len(chips), f"others are {', '.join(states)}")
+    return chips
+
+
+def read_faces(folder: Path, contract: Contract) -> Faces:
+    """The face chips in a folder, evenly spread over its files.
 
     Args:
         folder: Square pictures, each a face as UTKFace crops it.
         contract: Of the network, float32 NCHW.
 
-    Returns:
-        By input name, float32 `(faces, C, H, W)`.
-
     Raises:
         UsageError: There are too few that can be read.
     """
-    found = [read_chip(path, WHOLE) for path in chosen(folder)]
-    chips = [each.chip for each in found if each.chip is not None]
-    if len(chips) < LEAST:
-        states = sorted({each.state for each in found if each.chip is None})
-        raise too_few(folder, len(chips), f"others are {', '.join(states)}")
-    return {name: np.ascontiguousarray(batch) for name, batch in contract.batch(chips).items()}
+    return Faces.of(read_chips(chosen(folder), folder), contract)
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Faces to calibrate with.
+
+    Attributes:
+        batch: By input name, float32 `(faces, C, H, W)`.
+        described: How many they are, and the hash of their pixels.
+    """
+
+    batch: Mapping[str, Tensor]
+    described: CalibrationSet
+
+    @classmethod
+    def of(cls, chips: Sequence[Image], contract: Contract) -> Faces:
+        """Faces, from chips, uint8 BGR."""
+        batch = {name: np.ascontiguousarray(v) for name, v in contract.batch(chips).items()}
+        return cls(batch, described(chips))
+
+
+def described(chips: Sequence[Image], qat_epochs: int = 0) -> CalibrationSet:
+    """How many chips there are, and the hash of their pixels."""
+    found = hashlib.sha256()
+    for chip in chips:
+        found.update(np.ascontiguousarray(chip).tobytes())
+    return CalibrationSet(len(chips), found.hexdigest(), qat_epochs)
 
 
 def too_few(folder: Path, count: int, why: str = "400 of all ages are a good number") -> UsageError:

@@ -31,6 +31,11 @@ _FACES = 16
 _Values = Mapping[int, "Tensor"]
 
 
+def row_axis(op: Op) -> int:
+    """The axis of a layer's weights that has one scale for each of its entries."""
+    return -1 if op.kind == "DEPTHWISE_CONV_2D" else 0
+
+
 def round_layer(
     graph: Graph,
     original: Graph,

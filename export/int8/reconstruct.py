@@ -8,7 +8,7 @@ least squared error.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,13 +41,19 @@ class Reconstruction:
     note: str
 
 
-def reconstruct(graph: Graph, faces: Mapping[int, Tensor], plan: Plan) -> Reconstruction:
+def reconstruct(
+    graph: Graph,
+    faces: Mapping[int, Tensor],
+    plan: Plan,
+    step: Callable[[int, int], None] = lambda done, of: None,  # noqa: ARG005
+) -> Reconstruction:
     """Rounds the layers of a plan, in place.
 
     Args:
         graph: A float graph; its rounded weights stay float, on their grids.
         faces: By input tensor, a batch of faces, NCHW.
         plan: What should become int8.
+        step: Is told how many ops are done, and of how many.
 
     Returns:
         What became int8: ops behind one that the twin cannot run stay float.
@@ -87,6 +93,7 @@ def reconstruct(graph: Graph, faces: Mapping[int, Tensor], plan: Plan) -> Recons
                 rough[op.output] = on_grid(rough[op.output], *ranges[op.output])
             for tensor in [t for t in exact if last.get(t, -1) <= op.index]:
                 del exact[tensor], rough[tensor]
+            step(op.index + 1, len(ops))
     made = Plan(frozenset(body), frozenset(stored))
     return Reconstruction(made, ranges, _note(graph, made) + stopped)
 

@@ -108,9 +108,14 @@ def least_squares_range(
     return min([(low * share, ends[1]) for share in _SHARES], key=cost)
 
 
+def grid_of(low: float, high: float) -> tuple[float, int]:
+    """The step of a range's int8 grid, and the integer that stands for 0."""
+    step = max(high - low, _TINY) / 255
+    return step, round(-128 - low / step)
+
+
 def on_grid(values: _Values, low: float, high: float) -> _Values:
     """Values, an array or a tensor, as int8 holds them: 256 steps from low to high, around 0."""
-    step = max(high - low, _TINY) / 255
-    zero = round(-128 - low / step)
+    step, zero = grid_of(low, high)
     held: _Values = (((values / step).round() + zero).clip(-128, 127) - zero) * step
     return held

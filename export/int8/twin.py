@@ -1,7 +1,7 @@
 """Runs a TFLite graph in torch, op by op: in float, and with activations on int8 grids.
 
-Maps are NCHW here, and the first axis counts faces. Where a graph stacks the crops of a face on its
-first axis, all faces of the first crop come first.
+Maps are NCHW here, kernels OIHW, and the first axis of maps counts faces. Where a graph stacks the
+crops of a face on its first axis, all faces of the first crop come first.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class Call:
     Attributes:
         graph: Its graph.
         op: The op.
-        values: The activations that it reads, by tensor.
+        values: The activations that it reads, by tensor; a constant among them replaces that of the
+            graph.
     """
 
     graph: Graph
@@ -64,6 +65,13 @@ class Call:
         if found is None:
             raise UnknownOpError(f"{self.op.kind} with a computed operand")
         return found
+
+    @property
+    def weights(self) -> Tensor:
+        """The weights of a layer: a kernel as OIHW, or a matrix `(outputs, inputs)`."""
+        tensor = self.op.inputs[1]
+        given = self.values.get(tensor)
+        return kernel_of(self.op, self.constant(1)) if given is None else given
 
     @property
     def bias(self) -> Tensor | None:
@@ -122,6 +130,22 @@ def as_operand(constant: Array) -> Tensor:
     return read.permute(_TO_NCHW) if read.ndim == 4 else read
 
 
+def kernel_of(op: Op, constant: Array) -> Tensor:
+    """A layer's weights as stored, as ops read them here: OIHW, or `(outputs, inputs)`."""
+    read = as_operand(constant)
+    return read.transpose(0, 1) if op.kind == "DEPTHWISE_CONV_2D" else read
+
+
+def as_stored(op: Op, constant: Tensor) -> Array:
+    """A layer's weights or bias as the graph stores them, the inverse of `kernel_of`."""
+    read = constant.detach()
+    if read.ndim == 4:
+        read = read.transpose(0, 1) if op.kind == "DEPTHWISE_CONV_2D" else read
+        read = read.permute(_TO_NHWC)
+    made: Array = read.contiguous().numpy().copy()
+    return made
+
+
 def padded(op: Op, maps: Tensor, kernel: tuple[int, int]) -> Tensor:
     """Maps with the zeros around them that a convolution with padding SAME reads."""
     from torch.nn import functional
@@ -146,13 +170,10 @@ def _activated(values: Tensor, function: int) -> Tensor:
 def _convolution(call: Call) -> Tensor:
     from torch.nn import functional
 
-    kernel, options = call.operand(1), call.op.options
+    kernel, options = call.weights, call.op.options
     grouped = call.op.kind == "DEPTHWISE_CONV_2D"
     if (options.dilationHFactor, options.dilationWFactor) != (1, 1):
         raise UnknownOpError(f"{call.op.kind} with dilation")
-    if grouped:
-        # Stored as 1HWC.
-        kernel = kernel.permute(1, 0, 2, 3)
     maps = padded(call.op, call.operand(0), (kernel.shape[2], kernel.shape[3]))
     groups = maps.shape[1] if grouped else 1
     if grouped and len(kernel) != groups:
@@ -164,7 +185,7 @@ def _convolution(call: Call) -> Tensor:
 def _linear(call: Call) -> Tensor:
     from torch.nn import functional
 
-    return functional.linear(call.operand(0).flatten(1), call.operand(1), call.bias)
+    return functional.linear(call.operand(0).flatten(1), call.weights, call.bias)
 
 
 def _pool(call: Call) -> Tensor:

@@ -1,4 +1,4 @@
-"""Writes a reconstructed graph in int8, with ai-edge-quantizer."""
+"""Writes a calibrated graph in int8, with ai-edge-quantizer."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ from typing import Any
 import numpy as np
 
 from export.flatbuffer import pack, pack_once
+from export.int8.calibration import Calibration, apply
 from export.int8.graph import Graph
-from export.int8.reconstruct import Reconstruction
 from export.int8.slim import slim, strip
 
 
-def written(graph: Graph, made: Reconstruction) -> bytes:
-    """The int8 file: the given ops in int8, the others, inputs and outputs in float32.
+def to_int8(content: bytes, calibration: Calibration) -> bytes:
+    """The int8 file: the planned ops in int8, the others, inputs and outputs in float32.
 
     Args:
-        graph: The graph, whose weights are on the grids that the quantiser chooses: one a row, its
-            greatest weight 127 steps.
-        made: Ops and ranges.
+        content: A float file.
+        calibration: Its calibration. The rounded weights are on the grids that the quantiser
+            chooses: one a row, its greatest weight 127 steps.
     """
-    chosen = dict.fromkeys(made.plan.stored, weight_settings())
-    chosen |= dict.fromkeys(made.plan.body, settings())
-    return quantised(graph, chosen, _statistics(graph, made.ranges))
+    graph = Graph.parse(content)
+    apply(graph, calibration)
+    chosen = dict.fromkeys(calibration.plan.stored, weight_settings())
+    chosen |= dict.fromkeys(calibration.plan.body, settings())
+    return quantised(graph, chosen, _statistics(graph, calibration.ranges))
 
 
 def quantised(

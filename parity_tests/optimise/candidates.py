@@ -23,7 +23,8 @@ class Candidate:
     Attributes:
         name: Its name in tables, results and folders.
         target: The artefact that it makes.
-        calibration: Folder of face chips that it is made with; None if it needs none.
+        calibration: Folder of face chips, or calibration file, that it is made with; None if it
+            needs none, or for the released calibration.
     """
 
     name: str
@@ -60,12 +61,15 @@ class Candidates:
     left_out: tuple[str, ...]
 
 
-def listed(flags: Iterable[str], calibration: Path | None) -> Candidates:
+def listed(
+    flags: Iterable[str], calibration: Path | None, *, is_calibrated: bool = False
+) -> Candidates:
     """The candidates of a run.
 
     Args:
         flags: Flags of precisions, such as `fp16`; empty for all.
-        calibration: Folder of face chips to calibrate with, absolute.
+        calibration: Folder of face chips to calibrate with, or calibration file, absolute.
+        is_calibrated: Whether the weights have a released calibration.
 
     Raises:
         UsageError: A flag is unknown, or the format has none of the precisions.
@@ -75,7 +79,7 @@ def listed(flags: Iterable[str], calibration: Path | None) -> Candidates:
     tried, left_out = [], []
     for target in wanted:
         precision = target.precision
-        if precision.calibrated and calibration is None:
+        if precision.calibrated and calibration is None and not is_calibrated:
             left_out.append(precision.name)
             continue
         faces = calibration if precision.calibrated else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,8 @@ from agecompact.files import claimed, sha256_of, write_text
 from agecompact.models import project, registry
 from export import pipeline
 from export.int8.faces import LEAST, chosen, too_few
+from export.int8.record import Record
+from export.int8.source import of_file, released
 from export.source import read as read_source
 from parity_tests.optimise import candidates, counting, records, run, table
 from parity_tests.optimise.front import Cost, Limits, Row, choose
@@ -123,9 +126,10 @@ _wish_options = grouped_options(
 @click.option(
     "--calibration",
     type=PATH,
-    metavar="FOLDER",
-    help="Face chips that int8 is made with, some hundred of all ages; without it, int8 is left "
-    "out.",
+    metavar="PATH",
+    help="A folder of face chips that int8 is made with, some hundred of all ages, or a "
+    "calibration file. Without it int8 is left out, unless a calibration of the weights is "
+    "released.",
 )
 @face_options
 @click.option(
@@ -178,7 +182,14 @@ def optimise(
     source = read_source(path)
     owner = project.active().get(source.model_id)
     given = weights or (owner.path if owner else None)
-    listed = candidates.listed(precisions, calibration.absolute() if calibration else None)
+    known = None
+    if calibration is None or not calibration.is_dir():
+        known = of_file(calibration, source) if calibration else released(source)
+    listed = candidates.listed(
+        precisions,
+        calibration.absolute() if calibration else None,
+        is_calibrated=known is not None,
+    )
     if not listed.tried:
         raise UsageError(
             f"{' and '.join(listed.left_out)} needs faces to calibrate with",
@@ -187,10 +198,10 @@ def optimise(
     for name in listed.left_out:
         say(console, f"{name} is left out: it needs faces, of --calibration FOLDER")
     from parity_tests.optimise.judging import Judge
-    from parity_tests.optimise.measurer import Measurer, hash_of_pictures, network_hash
+    from parity_tests.optimise.measurer import Measurer, network_hash
     from parity_tests.optimise.plot import svg
 
-    hashes = _hashes(calibration)
+    hashes = _hashes(calibration) if calibration and calibration.is_dir() else []
     by = judged(choice, source.contract, output, console)
     _say_shared(console, hashes, by.pictures)
     unit = by.output.compared_unit
@@ -199,7 +210,7 @@ def optimise(
         source=source,
         given=given,
         network_sha256=network_hash(registry.get(source.model_id), source.contract),
-        calibration_sha256=hash_of_pictures(hashes) if hashes else None,
+        calibration_sha256=_calibration_hash(hashes, known),
         folder=folder,
         judge=Judge(path, by.output, by.pictures),
         place=place,
@@ -250,14 +261,19 @@ def _best(rows: Sequence[Row], wish: Wish) -> Row | GateError | None:
         return error
 
 
-def _hashes(calibration: Path | None) -> list[str]:
+def _calibration_hash(hashes: Sequence[str], known: Record | None) -> str | None:
+    """Hash of the faces to calibrate with, or of the calibration that is known."""
+    if hashes:
+        return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+    return known.sha256 if known else None
+
+
+def _hashes(calibration: Path) -> list[str]:
     """Hashes of the faces to calibrate with.
 
     Raises:
         UsageError: There are too few.
     """
-    if calibration is None:
-        return []
     found = chosen(calibration)
     if len(found) < LEAST:
         raise too_few(calibration, len(found))

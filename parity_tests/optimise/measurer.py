@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +33,8 @@ class Measurer:
         source: The weights.
         given: The file that the user named for them; None for released weights.
         network_sha256: `network_hash` of the network.
-        calibration_sha256: Hash of the faces to calibrate with; None without any.
+        calibration_sha256: Hash of the faces to calibrate with, or of the calibration file; None
+            without any.
         folder: The work folder.
         judge: Measures errors.
         place: Where instructions are counted, as `bench --on` takes it.
@@ -54,7 +55,7 @@ class Measurer:
 
     def origin(self, candidate: Candidate) -> Origin:
         """What a candidate would be made from now."""
-        calibrated = candidate.calibration is not None
+        calibrated = candidate.target.precision.calibrated
         return Origin(
             weights_sha256=self.source.sha256,
             network_sha256=self.network_sha256,
@@ -135,8 +136,3 @@ def network_hash(spec: ModelSpec, contract: Contract) -> str:
     config: Mapping[str, object] = dict(spec.config)
     described = canonical_json([unstructure(contract), code, repr(sorted(config.items()))])
     return hashlib.sha256(described.encode()).hexdigest()
-
-
-def hash_of_pictures(hashes: Sequence[str]) -> str:
-    """Hash of pictures in their order, from the hash of each."""
-    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()

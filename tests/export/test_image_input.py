@@ -15,10 +15,9 @@ from agecompact.contract import Contract, Crop, Output
 from agecompact.runtimes.process import RuntimeProcess
 from export.flatbuffer import pack
 from export.image_input import take_images
-from export.int8.convert import to_int8
 from export.int8.graph import Graph
 from parity_tests.inputs import Sample, fixed
-from tests.export.int8.models import faces_of
+from tests.export.int8.models import faces_of, int8_of
 from tests.marks import by_model
 from tests.pictures import answers
 from tests.support import BuildOf
@@ -101,7 +100,7 @@ def test_int8_answers_stay_bit_by_bit(model_id: str, build_of: BuildOf) -> None:
     build = build_of(model_id)
     contract = build.manifest.contract
     content = (build.folder / f"{model_id}_float32.tflite").read_bytes()
-    int8, _ = to_int8(content, faces_of(contract, 48))
+    int8 = int8_of(content, faces_of(contract, 48))
     samples = fixed(contract)
     made = take_images(int8, contract)
     right = answers(int8, tensors(contract, samples))

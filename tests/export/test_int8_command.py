@@ -60,9 +60,9 @@ def test_it_needs_faces(tmp_path: Path) -> None:
 
 
 def test_formats_without_int8_refuse_it() -> None:
-    error = run("export", "ssrnet", "--precision", "int8", "--format", "onnx").exception
+    error = run("export", "ssrnet", "--precision", "int8", "--format", "coreml").exception
     assert isinstance(error, UsageError)
-    assert error.what == "onnx is not exported in int8"
+    assert error.what == "coreml is not exported in int8"
 
 
 @pytest.fixture(scope="module")

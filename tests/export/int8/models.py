@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from agecompact.artifacts.manifest import Build
 from agecompact.contract import Contract
+from export.int8.calibrate import calibrate
+from export.int8.writer import to_int8
 from parity_tests.inputs import Sample, fixed
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -47,6 +49,11 @@ def answers(content: bytes, faces: Arrays) -> npt.NDArray[np.float64]:
         }
         found.append(float(np.ravel(next(iter(runner(**call).values())))[0]))
     return np.array(found)
+
+
+def int8_of(content: bytes, faces: Arrays) -> bytes:
+    """A float file in int8."""
+    return to_int8(content, calibrate(content, faces))
 
 
 def float_file(build: Build) -> bytes:

@@ -14,12 +14,12 @@ from agecompact.runtimes.litert import SIGNATURE
 from agecompact.runtimes.process import RuntimeProcess
 from export.flatbuffer import pack
 from export.int8 import twin
-from export.int8.convert import to_int8
+from export.int8.calibrate import calibrate
 from export.int8.graph import Graph
 from export.int8.plan import plan_of
-from export.int8.writer import settings
+from export.int8.writer import settings, to_int8
 from parity_tests.inputs import fixed
-from tests.export.int8.models import answers, batch, faces_of, float_file
+from tests.export.int8.models import answers, batch, faces_of, float_file, int8_of
 from tests.marks import by_model
 from tests.support import BuildOf
 
@@ -29,7 +29,7 @@ pytest.importorskip("ai_edge_quantizer", reason="needs 'tflite'")
 @pytest.fixture(scope="module", params=by_model("ssrnet", "c3ae", "c3ae-plain"))
 def made(request: pytest.FixtureRequest, build_of: BuildOf) -> tuple[str, bytes]:
     build = build_of(request.param)
-    content, _ = to_int8(float_file(build), faces_of(build.manifest.contract, 48))
+    content = int8_of(float_file(build), faces_of(build.manifest.contract, 48))
     return request.param, content
 
 
@@ -104,7 +104,7 @@ def test_a_layer_that_is_dead_on_all_faces_does_not_abort_litert(build_of: Build
     assert stored is not None
     graph.set_constant(conv.inputs[2], np.full_like(stored, -1e6))
     faces = faces_of(build.manifest.contract, 33)
-    content, _ = to_int8(pack(graph.model), faces)
+    content = int8_of(pack(graph.model), faces)
     few = {name: values[:2] for name, values in faces.items()}
     assert np.isfinite(answers(content, few)).all()
 
@@ -115,9 +115,10 @@ def test_an_unknown_op_and_what_follows_stay_float_and_that_is_told(
     monkeypatch.setattr(twin, "_OPS", {k: v for k, v in twin._OPS.items() if k != "TANH"})
     build = build_of("ssrnet")
     faces = faces_of(build.manifest.contract, 33)
-    content, note = to_int8(float_file(build), faces)
-    assert note.startswith("3 of ")
-    assert note.endswith("; TANH is unknown here, so it and what follows stay float")
+    calibration = calibrate(float_file(build), faces)
+    content = to_int8(float_file(build), calibration)
+    assert calibration.note.startswith("3 of ")
+    assert calibration.note.endswith("; TANH is unknown here, so it and what follows stay float")
     few = {name: values[:4] for name, values in faces.items()}
     right = answers(float_file(build), few)
     np.testing.assert_allclose(answers(content, few), right, atol=3.0)
@@ -131,4 +132,4 @@ def test_a_network_without_a_known_layer_is_refused(
     with pytest.raises(
         ConversionError, match=r"no layer .* can be int8\nwhy: .* CONV_2D is unknown"
     ):
-        to_int8(float_file(build), faces_of(build.manifest.contract, 2))
+        calibrate(float_file(build), faces_of(build.manifest.contract, 2))

@@ -79,7 +79,7 @@ def test_a_map_that_enters_int8_is_equalised_by_a_product_of_its_own(build_of: B
     plan = plan_of(graph)
     plan = plan.without(graph, frozenset({entry.index}))
     # As it is, its channels are about equal: nothing is added.
-    assert equalise_entries(graph, values, plan, [entry.index]) == plan
+    assert equalise_entries(graph, values, plan, [entry.index]) == (plan, ())
     before = len(graph.ops)
     narrow = np.ones(graph.shape(entry.output)[-1], np.float32)
     narrow[0] = 1e-3
@@ -90,8 +90,9 @@ def test_a_map_that_enters_int8_is_equalised_by_a_product_of_its_own(build_of: B
     graph.insert_op(reader.index, "MUL", product, stretched, options)
     plan = plan.shifted(reader.index)
     content = pack(graph.model)
-    moved = equalise_entries(graph, values, plan, [reader.index])
+    moved, (added,) = equalise_entries(graph, values, plan, [reader.index])
     assert len(graph.ops) == before + 2
+    assert (added.tensor, added.place) == (stretched, reader.index + 1)
     assert len(moved.body) == len(plan.body)
     assert {graph.ops[i].kind for i in moved.body - plan.body} <= {o.kind for o in graph.ops}
     np.testing.assert_allclose(

@@ -1,22 +1,22 @@
-"""A float TFLite file in int8."""
+"""Finds out how a float TFLite file becomes int8, from faces."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from agecompact.contract import Tensor as Batch
 from agecompact.errors import ConversionError
+from export.int8.calibration import Calibration, differences
 from export.int8.equalise import equalise, equalise_entries
 from export.int8.graph import Graph
 from export.int8.plan import plan_of
 from export.int8.reconstruct import reconstruct
 from export.int8.sensitivity import costs, fragile
-from export.int8.writer import written
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
     from torch import Tensor
 
 
@@ -26,41 +26,45 @@ _FEW = 24
 _VALUES = 200_000_000
 
 
-def to_int8(
+def calibrate(
     content: bytes,
-    faces: Mapping[str, npt.NDArray[Any]],
-) -> tuple[bytes, str]:
-    """Quantises a float32 file to int8, with float32 inputs and outputs.
+    faces: Mapping[str, Batch],
+    step: Callable[[int, int], None] = lambda done, of: None,  # noqa: ARG005
+) -> Calibration:
+    """Finds out how a float file becomes int8.
 
     Args:
         content: The file.
         faces: Calibration faces by name of the input tensor, float32, `(faces, C, H, W)`.
-
-    Returns:
-        The int8 file, and how much of it is int8, for people.
+        step: Is told how many ops are done, and of how many.
 
     Raises:
         ConversionError: No layer can be int8.
     """
-    import torch
-
-    graph = Graph.parse(content)
-    by_name = {graph.name(tensor): tensor for tensor in graph.inputs}
-    found = {by_name[name]: torch.from_numpy(values) for name, values in faces.items()}
+    original, graph = Graph.parse(content), Graph.parse(content)
+    found = by_tensor(graph, faces)
     largest = max(int(np.prod(graph.shape(op.output))) for op in graph.ops)
-    batch, few = (_spread(found, most) for most in (_VALUES // largest, _FEW))
+    batch, few = (spread(found, most) for most in (_VALUES // largest, _FEW))
     equalise(graph, few)
     plan = plan_of(graph)
     cost = costs(graph, few, plan)
     left = fragile(graph, cost)
-    plan = equalise_entries(graph, few, plan.without(graph, left), sorted(left))
-    made = reconstruct(graph, batch, plan)
+    plan, factors = equalise_entries(graph, few, plan.without(graph, left), sorted(left))
+    made = reconstruct(graph, batch, plan, step)
     if not made.plan.body:
         raise ConversionError("no layer of this network can be int8", why=made.note)
-    return written(graph, made), made.note + _left_note({index: cost[index] for index in left})
+    note = made.note + _left_note({index: cost[index] for index in left})
+    return Calibration(made.plan, made.ranges, differences(original, graph), factors, note)
 
 
-def _spread(faces: Mapping[int, Tensor], most: int) -> dict[int, Tensor]:
+def by_tensor(graph: Graph, faces: Mapping[str, Batch]) -> dict[int, Tensor]:
+    """Faces by input tensor of a graph instead of its name."""
+    import torch
+
+    return {tensor: torch.from_numpy(faces[graph.name(tensor)]) for tensor in graph.inputs}
+
+
+def spread(faces: Mapping[int, Tensor], most: int) -> dict[int, Tensor]:
     """At most so many faces, evenly spread."""
     return {tensor: values[:: -(-len(values) // most)] for tensor, values in faces.items()}
 

@@ -1,0 +1,129 @@
+"""The verb `calibrate`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from agecompact.console.common import Stages, emit, json_option, progress, say, screen
+from agecompact.console.groups import PATH
+from agecompact.console.models import model_file, named_model
+from agecompact.contract import Image
+from agecompact.faces.files import images_in
+from agecompact.scratch import scratch_folder
+from agecompact.serialization import unstructure
+from export import pipeline, targets
+from export import source as sources
+from export.int8 import faces as calibration_faces
+from export.int8 import record
+from export.int8.source import from_faces
+
+if TYPE_CHECKING:
+    from export.int8.qat import Progress
+    from export.int8.record import Record
+    from export.source import Source
+
+
+@click.command()
+@click.argument("model")
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="A weights file, or a state dict of MODEL, instead of its released weights.",
+)
+@click.option(
+    "--faces",
+    "folder",
+    type=PATH,
+    required=True,
+    metavar="FOLDER",
+    help="Face chips of all ages. 400 of them calibrate; training sees all.",
+)
+@click.option(
+    "--qat-epochs",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Then train the weights for int8 on all faces, in N passes. No labels are needed.",
+)
+@click.option("--out", type=PATH, help="The file to write.  [default: MODEL.int8.safetensors]")
+@json_option
+def calibrate(
+    model: str,
+    weights: Path | None,
+    folder: Path,
+    qat_epochs: int,
+    out: Path | None,
+    json_target: str | None,
+) -> None:
+    """Find out how a network becomes int8, and write that to a calibration file.
+
+    `agecompact export MODEL --precision int8 --calibration FILE` then needs no faces. An export
+    with a folder of faces calibrates as well, without training.
+    """
+    console = screen(json_target)
+    paths = images_in(folder, "--faces")
+    if len(paths) < calibration_faces.LEAST:
+        raise calibration_faces.too_few(folder, len(paths))
+    model_id, own = named_model(model)
+    naming = "agecompact calibrate {model} --weights {path} --faces FOLDER"
+    with (
+        model_file(model_id, weights or own, None, console, naming=naming) as path,
+        progress(console, model_id, 2 + qat_epochs) as stages,
+    ):
+        source = sources.read(path)
+        stages.start(f"{model_id}: converting to TFLite")
+        content = _float_file(path)
+        stages.done(f"{model_id}: converted to TFLite")
+        read = calibration_faces.read_faces(folder, source.contract)
+        found = from_faces(content, source, read, _steps(stages, model_id))
+        stages.done(f"{model_id}: {found.origin.span}; {found.header.note}")
+        if qat_epochs:
+            chips = calibration_faces.read_chips(paths, folder)
+            found = _trained(content, source, found, chips, qat_epochs, stages)
+    target = out or Path(f"{source.model_id}{record.SUFFIX}")
+    record.write(target, found)
+    emit(unstructure(found.header), json_target)
+    say(console, f"wrote {target}")
+
+
+def _float_file(weights: Path) -> bytes:
+    """The float32 TFLite file of a network."""
+    with scratch_folder() as scratch:
+        wanted = targets.select(("tflite",), ("fp32",))
+        made = pipeline.export(pipeline.Request(weights, wanted, scratch)).manifest
+        (entry,) = (each for each in made.artifacts if each.format == "tflite")
+        return (scratch / made.model / entry.file).read_bytes()
+
+
+def _trained(
+    content: bytes,
+    source: Source,
+    start: Record,
+    chips: Sequence[Image],
+    epochs: int,
+    stages: Stages,
+) -> Record:
+    """A calibration whose weights were trained for int8."""
+    from export.int8.qat import Settings, train
+
+    def told(epoch: Progress) -> None:
+        error = f"{source.model_id}: error on held-out faces {epoch.error:.2%} of the spread"
+        if epoch.number:
+            stages.done(f"{error} after epoch {epoch.number} of {epochs}")
+        else:
+            stages.start(f"{error} before training")
+
+    calibration = start.calibration(content)
+    made = train(content, calibration, chips, source.contract, Settings(epochs), told)
+    described = calibration_faces.described(chips, epochs)
+    return record.of(content, made, replace(start.origin, calibration=described))
+
+
+def _steps(stages: Stages, model_id: str) -> Callable[[int, int], None]:
+    return lambda done, of: stages.start(f"{model_id}: calibrated {done} of {of} ops")

@@ -1,0 +1,86 @@
+"""An ONNX file in int8, with QuantizeLinear and DequantizeLinear (QDQ).
+
+It computes as the int8 TFLite file does, op by op: both are written from one calibration of the
+TFLite graph. ONNX Runtime makes one int8 kernel of each op between a DequantizeLinear and a
+QuantizeLinear.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from agecompact.contract import Contract
+from agecompact.errors import ConversionError, missing_extra
+from agecompact.models.complexity import example_inputs
+from export.int8.source import calibrated, opened
+from export.job import Job
+from export.source import Source
+
+if TYPE_CHECKING:
+    import onnx
+
+    from export.int8.record import Record
+
+# Besides those of the float file.
+TOOLS = ("onnx2tf", "tensorflow", "ai-edge-litert")
+
+
+def in_int8(job: Job, content: bytes, source: Source, opset: int) -> tuple[onnx.ModelProto, Record]:
+    """The int8 file of a network, and its calibration.
+
+    Args:
+        job: The job.
+        content: The float32 ONNX file, of one image.
+        source: The network.
+        opset: ONNX opset to write.
+
+    Raises:
+        UsageError: As `int8.source.opened` raises it.
+        BackendMissingError: The extra of TFLite is not installed.
+        ConversionError: The file takes any number of images, or no layer can be int8.
+    """
+    if job.dynamic_batch:
+        raise ConversionError("int8 ONNX files take one image", fix="leave out --dynamic-batch")
+    found = opened(job.calibration, source)
+    folder = job.folder / "int8"
+    folder.mkdir()
+    path = folder / "float32.onnx"
+    path.write_bytes(content)
+    try:
+        from export.to_tflite import float_file
+
+        tflite = float_file(replace(job, source=path, folder=folder))
+    except ModuleNotFoundError as error:
+        raise missing_extra("tflite", str(error.name)) from None
+    finally:
+        shutil.rmtree(folder)
+    record = calibrated(tflite, source, found)
+    return exported(tflite, record, source.contract, opset), record
+
+
+def exported(content: bytes, record: Record, contract: Contract, opset: int) -> onnx.ModelProto:
+    """The int8 model of a calibrated TFLite file.
+
+    Args:
+        content: The float32 TFLite file.
+        record: Its calibration.
+        contract: Of the network, float32 NCHW.
+        opset: ONNX opset to write.
+    """
+    import torch
+
+    from export.int8.qdq import Quantised
+
+    program = torch.onnx.export(
+        Quantised.of(content, record.calibration(content), contract.input_names),
+        example_inputs(contract, 1),
+        dynamo=True,
+        opset_version=opset,
+        input_names=list(contract.input_names),
+        output_names=list(contract.output_names),
+        verbose=False,
+    )
+    assert program is not None
+    return program.model_proto
