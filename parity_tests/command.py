@@ -14,6 +14,7 @@ from agecompact.artifacts.manifest import Build, read_builds
 from agecompact.console.common import STDOUT, emit, json_option, progress, say, screen, show
 from agecompact.console.groups import BUILD, BUILDS, PATH, DefaultGroup
 from agecompact.errors import GateError, UsageError
+from agecompact.faces.files import images_in
 from agecompact.files import output_errors, size_of, write_text
 from agecompact.formats import EXPORTED, PRECISIONS, format_of
 from parity_tests.options import (
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from parity_tests.results import Result
+
+# Faces in a golden pack: an emulated processor takes seconds for each.
+_PACKED = 16
 
 
 @click.group(cls=DefaultGroup, default="check", implied={"--reference": "pair"})
@@ -169,18 +173,30 @@ def pair(
 @command.command()
 @click.argument("build", type=BUILD, default=BUILDS)
 @tolerances_option
+@click.option(
+    "--images",
+    type=PATH,
+    metavar="DIR",
+    help=f"Face chips, {_PACKED} of them, instead of noise and pictures of one colour. int8 files "
+    "then have the gate of faces, a tight one.",
+)
 @json_option
-def freeze(build: Path, tolerances: Tolerances, json_target: str | None) -> None:
+def freeze(
+    build: Path, tolerances: Tolerances, images: Path | None, json_target: str | None
+) -> None:
     """Write a golden pack beside the artefacts: inputs and PyTorch's outputs.
 
     Any device can replay it without Python: bench does, on emulated ARM, Android and iOS.
     """
     from agecompact.artifacts import golden
+    from agecompact.data.face import spread
     from parity_tests.golden import discard
     from parity_tests.golden import freeze as write_pack
+    from parity_tests.inputs import pictures
     from parity_tests.tolerances import with_projects
 
     builds = read_builds(build)
+    chosen = spread(images_in(images, "--images"), _PACKED) if images else ()
     settings = CheckSettings(tolerances=with_projects(tolerances))
     console = screen(json_target)
     written = []
@@ -189,7 +205,7 @@ def freeze(build: Path, tolerances: Tolerances, json_target: str | None) -> None
     with progress(console, "freeze", len(builds)) as stages:
         for each in builds:
             stages.start(f"running PyTorch for {each.folder}")
-            folder = write_pack(each, settings)
+            folder = write_pack(each, settings, pictures(each.manifest.contract, chosen))
             written.append({"folder": str(folder), "bytes": size_of(folder)})
             inputs = len(golden.read(folder).samples)
             line = f"{folder}: {inputs} inputs, {size_of(folder) / 1e3:,.0f} kB"

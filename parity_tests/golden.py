@@ -42,7 +42,8 @@ def freeze(build: Build, settings: CheckSettings, faces: Sequence[Sample] = ()) 
     Args:
         build: The build.
         settings: Contains the gates, which the pack repeats for its readers.
-        faces: Inputs that replace all but the first one.
+        faces: Inputs that replace all but the first one. Calibrated files then have the gates of
+            faces; those of a pack with other pictures are wide.
 
     Returns:
         The pack's folder.
@@ -56,7 +57,7 @@ def freeze(build: Build, settings: CheckSettings, faces: Sequence[Sample] = ()) 
     contract = build.manifest.contract
     # Refuses names that are not file names, before anything runs or is written under them.
     widths = {output.name: 1.0 for output in contract.outputs}
-    _index(build, settings, _ALWAYS, widths)
+    _index(build, settings, _ALWAYS, widths, of_faces=bool(faces))
     regular(build.weights)
     with Reference.of_build(build, settings) as reference:
         chosen = _chosen(reference)
@@ -68,7 +69,8 @@ def freeze(build: Build, settings: CheckSettings, faces: Sequence[Sample] = ()) 
     with atomic_path(folder) as scratch:
         scratch.mkdir()
         _write_arrays(scratch, contract, samples, values)
-        index = _index(build, settings, tuple(sample.name for sample in samples), widths)
+        names = tuple(sample.name for sample in samples)
+        index = _index(build, settings, names, widths, of_faces=bool(faces))
         write_versioned(scratch / golden.FILE_NAME, index)
         lines = _lines(build, len(samples), plain=index.is_plain)
         (scratch / "golden.txt").write_text(lines, encoding="utf-8")
@@ -127,7 +129,12 @@ def _write_arrays(
 
 
 def _index(
-    build: Build, settings: CheckSettings, samples: tuple[str, ...], widths: Mapping[str, float]
+    build: Build,
+    settings: CheckSettings,
+    samples: tuple[str, ...],
+    widths: Mapping[str, float],
+    *,
+    of_faces: bool,
 ) -> PackIndex:
     """The index; `widths` are those of the spans of the outputs, by name."""
     manifest = build.manifest
@@ -143,8 +150,10 @@ def _index(
             runtime=FORMATS[entry.format].runtimes[0].name,
             model=manifest.model,
         )
-        # A pack holds both ends of the range, which the faces of a calibration hardly reach.
-        return gates.searched if PRECISIONS[entry.precision].calibrated else gates.max
+        # A pack that is not of faces holds both ends of the range, where a calibration promises
+        # little.
+        wide = PRECISIONS[entry.precision].calibrated and not of_faces
+        return gates.searched if wide else gates.max
 
     return PackIndex(
         model=manifest.model,

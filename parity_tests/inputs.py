@@ -72,8 +72,21 @@ def fixed(contract: Contract, images: Sequence[Path] = ()) -> tuple[Sample, ...]
         UsageError: An image cannot be read.
     """
     samples = [Sample(name, contract.crop(chip)) for name, chip in _extremes()]
-    samples += [Sample(path.name, contract.crop(read_image(path)), "face") for path in images]
+    samples += pictures(contract, images)
     return (*standard(contract), *samples)
+
+
+def pictures(contract: Contract, images: Sequence[Path]) -> list[Sample]:
+    """Face chips of a user.
+
+    Args:
+        contract: Crops the images.
+        images: Image files, each a face chip.
+
+    Raises:
+        UsageError: One cannot be read.
+    """
+    return [Sample(path.name, contract.crop(read_image(path)), "face") for path in images]
 
 
 def mosaics(contract: Contract) -> tuple[Sample, ...]:

@@ -20,6 +20,7 @@ from parity_tests import inputs
 from parity_tests.golden import freeze
 from parity_tests.reference import Reference
 from parity_tests.settings import CheckSettings
+from tests.agecompact.data import synthetic
 from tests.parity_tests.editing import edited_build, unchanged
 from tests.support import Agecompact, BuildOf, CopyBuild
 
@@ -110,14 +111,19 @@ def test_every_artefact_has_its_gate(frozen: Build) -> None:
     assert set(pack.tolerances) == {entry.file for entry in frozen.manifest.artifacts}
 
 
-def test_a_calibrated_file_has_the_gate_of_searched_inputs(copy_build: CopyBuild) -> None:
-    """The inputs of a pack are not faces only."""
+@pytest.mark.parametrize("of_faces", [False, True])
+def test_a_calibrated_file_has_a_wide_gate_unless_all_inputs_are_faces(
+    of_faces: bool, copy_build: CopyBuild
+) -> None:
     build = copy_build("ssrnet", ".tflite")
     (first, *_) = build.manifest.artifacts
     entries = [replace(first, file=f"ssrnet_{p}.tflite", precision=p) for p in ("float32", "int8")]
     build = replace(build, manifest=replace(build.manifest, artifacts=tuple(entries)))
     settings = CheckSettings()
-    freeze(build, settings)
+    faces = (
+        [s for s in inputs.fixed(build.manifest.contract) if s.kind == "face"] if of_faces else []
+    )
+    freeze(build, settings, faces)
     pack = golden.read(build.folder / golden.FOLDER)
     gates = [
         settings.tolerances.of(
@@ -126,7 +132,21 @@ def test_a_calibrated_file_has_the_gate_of_searched_inputs(copy_build: CopyBuild
         for p in ("float32", "int8")
     ]
     assert pack.tolerances["ssrnet_float32.tflite"] == {"age": gates[0].max}
-    assert pack.tolerances["ssrnet_int8.tflite"] == {"age": gates[1].searched}
+    assert pack.tolerances["ssrnet_int8.tflite"] == {
+        "age": gates[1].max if of_faces else gates[1].searched
+    }
+
+
+def test_the_command_packs_faces(
+    copy_build: CopyBuild, agecompact: Agecompact, tmp_path: Path
+) -> None:
+    build = copy_build("ssrnet", ".onnx")
+    for i in range(20):
+        synthetic.write(tmp_path / f"{i:02}.png", i)
+    done = agecompact("parity", "freeze", build.folder, "--images", tmp_path)
+    assert done.returncode == 0, done.stderr
+    pack = golden.read(build.folder / golden.FOLDER)
+    assert pack.samples == ("face", *(f"{i * 20 // 16:02}.png" for i in range(16)))
 
 
 def test_the_command_freezes_every_build_and_says_so(
