@@ -81,8 +81,11 @@ export: $(MANIFESTS)
 # make export-ssrnet, export-c3ae, ...
 export-%: $(BUILD)/%/manifest.json ;
 
-$(BUILD)/%/manifest.json: agecompact/weights/%.safetensors agecompact/weights/%.json $(EXPORT_SOURCES) | $(READY)
-	$(BIN)/agecompact export $* --out $(BUILD)
+# Core ML's int8 is of weights alone.
+PRECISIONS ?= fp32 fp16 int8 int8-weights
+$(BUILD)/%/manifest.json: agecompact/weights/%.safetensors agecompact/weights/%.json \
+    agecompact/weights/%.int8.safetensors $(EXPORT_SOURCES) | $(READY)
+	$(BIN)/agecompact export $* $(PRECISIONS:%=--precision %) --out $(BUILD)
 
 parity: $(BUILD)/parity.json
 

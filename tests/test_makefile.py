@@ -47,6 +47,7 @@ def test_nothing_is_remade_without_a_change(build: Path) -> None:
         ("agecompact/artifacts/metadata.py", [EXPORT, PARITY, BENCH]),
         ("agecompact/models/ssrnet.py", [EXPORT, PARITY, BENCH]),
         ("agecompact/weights/ssrnet.safetensors", [EXPORT, PARITY, BENCH]),
+        ("agecompact/weights/ssrnet.int8.safetensors", [EXPORT, PARITY, BENCH]),
         ("export/to_tflite.py", [EXPORT, PARITY, BENCH]),
         ("parity_tests/tolerances.toml", [PARITY]),
         ("parity_tests/localisation/rounding.py", [PARITY]),

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from agecompact.artifacts.manifest import read_builds
 from agecompact.errors import UsageError
 from agecompact.models import registry
 from agecompact.runtimes.reading import read_metadata
+from agecompact.weights import checkpoints
+from export import source as sources
 from export import targets
 from export.flatbuffer import pack
+from export.int8 import record
 from export.int8.faces import LEAST, read_faces
 from export.int8.graph import Graph
+from export.int8.source import calibrated, opened, released
 from parity_tests import inputs
 from tests.agecompact.data import synthetic
+from tests.export.int8.models import float_file
 from tests.invoking import run
+from tests.own.projects import write
 from tests.support import BuildOf, verdicts_on
+
+_INT8 = onnx.TensorProto.INT8
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +49,15 @@ def chips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_without_a_precision_int8_is_not_made() -> None:
     assert "int8" not in {target.precision.name for target in targets.select((), ())}
-    (onnx, int8) = targets.select(["tflite"], ["int8"])
-    assert (onnx.format.name, int8.format.name, int8.precision.name) == ("onnx", "tflite", "int8")
+    (source, int8) = targets.select(["tflite"], ["int8"])
+    assert (source.format.name, int8.format.name, int8.precision.name) == ("onnx", "tflite", "int8")
+    # Formats that do not have it are left out, if none is named.
+    assert [t.format.name for t in targets.select((), ["int8"])] == ["onnx", "onnx", "tflite"]
 
 
 def test_it_needs_faces(tmp_path: Path) -> None:
-    error = run("export", "ssrnet", "--precision", "int8", "--format", "tflite").exception
+    own = write(tmp_path, "mobile")
+    error = run("export", own, "--precision", "int8", "--format", "tflite").exception
     assert isinstance(error, UsageError)
     assert error.what == "int8 needs faces to calibrate with"
     assert "--calibration FOLDER" in error.fix
@@ -57,6 +71,45 @@ def test_it_needs_faces(tmp_path: Path) -> None:
     error = run("export", "ssrnet", *arguments).exception
     assert isinstance(error, UsageError)
     assert error.what == f"no image in {tmp_path}"
+    error = run("export", "ssrnet", *arguments[:-1], tmp_path / "none").exception
+    assert isinstance(error, UsageError)
+    assert error.what == f"no such folder or calibration file: {tmp_path / 'none'}"
+
+
+def test_released_weights_need_none() -> None:
+    for model in filter(checkpoints.is_released, registry.MODELS):
+        source = sources.read(checkpoints.released_path(model))
+        found = released(source)
+        assert found is not None, model
+        assert found.origin.calibration.faces >= 400
+        assert released(replace(source, sha256="0" * 64)) is None
+
+
+def test_a_calibration_of_other_weights_is_refused(tmp_path: Path) -> None:
+    path = checkpoints.released_path("ssrnet-gender").with_suffix(record.SUFFIX)
+    source = sources.read(checkpoints.released_path("ssrnet"))
+    with pytest.raises(UsageError, match=r"is the calibration of other weights\nwhy: .*\nfix: .*"):
+        opened(path, source)
+    arguments = ("--precision", "mixed", "--format", "coreml", "--calibration", path)
+    error = run("export", "ssrnet", *arguments, "--out", tmp_path).exception
+    assert isinstance(error, UsageError)
+    assert error.what == "mixed needs faces to calibrate with"
+
+
+def test_what_faces_gave_is_kept(
+    build_of: BuildOf, chips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    build = build_of("ssrnet")
+    content, source = float_file(build), sources.read(build.weights)
+    faces = read_faces(chips, source.contract)
+    first = calibrated(content, source, faces)
+    monkeypatch.setattr("export.int8.source.calibrate", lambda *_: pytest.fail("made again"))
+    assert calibrated(content, source, faces).sha256 == first.sha256
+    (kept,) = (tmp_path / "agecompact" / "int8").iterdir()
+    kept.write_bytes(kept.read_bytes()[:100])
+    with pytest.raises(pytest.fail.Exception, match="made again"):
+        calibrated(content, source, faces)
 
 
 def test_formats_without_int8_refuse_it() -> None:
@@ -68,17 +121,24 @@ def test_formats_without_int8_refuse_it() -> None:
 @pytest.fixture(scope="module")
 def build(build_of: BuildOf, chips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("int8")
-    wanted = ("--precision", "int8", "--format", "tflite", "--calibration", chips)
+    wanted = ("--precision", "int8", "--calibration", chips)
     done = run("export", "--weights", build_of("ssrnet").weights, *wanted, "--out", out)
     assert done.exit_code == 0, (done.output, done.exception)
     return out / "ssrnet"
 
 
 @pytest.mark.slow
-def test_the_file_says_what_it_is(build: Path) -> None:
+def test_the_file_says_what_it_is(build: Path, chips: Path) -> None:
     (made,) = read_builds(build)
-    entry = next(e for e in made.manifest.artifacts if e.precision == "int8")
-    assert entry.file == "ssrnet_int8.tflite"
+    entries = {e.file: e for e in made.manifest.artifacts if e.precision == "int8"}
+    assert set(entries) == {"ssrnet_int8.onnx", "ssrnet_int8.tflite"}
+    for entry in entries.values():
+        assert entry.calibration is not None
+        assert entry.calibration.faces == len(list((chips / "inside").iterdir()))
+        assert "ai-edge-litert" in entry.versions
+    entry = entries["ssrnet_int8.tflite"]
+    assert "ai-edge-quantizer" in entry.versions
+    assert not any(e.calibration for e in made.manifest.artifacts if e.precision == "float32")
     metadata = read_metadata(made.path(entry))
     assert (metadata.model, metadata.precision, metadata.contract.dtype) == (
         "ssrnet",
@@ -91,7 +151,8 @@ def test_the_file_says_what_it_is(build: Path) -> None:
 @pytest.mark.slow
 def test_it_passes_its_gates(build: Path) -> None:
     results = {r.artifact: r for r in verdicts_on(read_builds(build)[0])}
-    assert results["ssrnet_int8.tflite"].status == "passed", results["ssrnet_int8.tflite"].reason
+    for file in ("ssrnet_int8.tflite", "ssrnet_int8.onnx"):
+        assert results[file].status == "passed", results[file].reason
 
 
 @pytest.mark.slow
@@ -105,9 +166,16 @@ def test_a_first_layer_of_the_wrong_sign_fails(build: Path, tmp_path: Path) -> N
     stored = graph.model.buffers[tensor.buffer]
     stored.data = (-np.asarray(stored.data, np.uint8).view(np.int8)).view(np.uint8)
     path.write_bytes(pack(graph.model))
+    other = folder / "ssrnet_int8.onnx"
+    model = onnx.load(other)
+    first = next(each for each in model.graph.initializer if each.data_type == _INT8)
+    turned = -numpy_helper.to_array(first)
+    first.CopyFrom(numpy_helper.from_array(turned, first.name))
+    onnx.save(model, other)
     results = {r.artifact: r for r in verdicts_on(read_builds(folder)[0])}
-    assert results[path.name].status == "failed"
-    assert results[path.name].kind in ("mismatch", "degenerate")
+    for file in (path.name, other.name):
+        assert results[file].status == "failed"
+        assert results[file].kind in ("mismatch", "degenerate")
 
 
 def test_too_few_faces_are_refused_at_once(tmp_path: Path) -> None:

@@ -37,6 +37,9 @@ def chips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_candidates_that_need_faces_are_left_out_without_any(tmp_path: Path) -> None:
     without, with_faces = candidates.listed((), None), candidates.listed((), tmp_path)
     assert set(without.left_out) == {"int8"}
+    assert not candidates.listed(["int8"], None).tried
+    released = candidates.listed(["int8"], None, is_calibrated=True)
+    assert [each.calibration for each in released.tried] == [None]
     assert {each.name for each in with_faces.tried} == {
         *(each.name for each in without.tried),
         "int8",
@@ -60,7 +63,6 @@ def test_candidates_that_need_faces_are_left_out_without_any(tmp_path: Path) -> 
             "--max-mae-cost needs labelled faces",
         ),
         (("--images", "a", "--on", "moon"), "unknown place to measure 'moon'"),
-        (("--images", "a", "--precision", "int8"), "int8 needs faces to calibrate with"),
         (("--images", "a", "--precision", "int3"), "unknown precision 'int3'"),
     ],
 )
