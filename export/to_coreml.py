@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from agecompact import __version__
 from agecompact.artifacts import metadata, onnx_source
 from agecompact.artifacts.texts import texts_of
-from agecompact.contract import Contract
+from agecompact.contract import Contract, Image
 from agecompact.errors import ConversionError
 from agecompact.formats import FORMATS, PRECISIONS, Target
 from agecompact.models import registry
@@ -30,7 +30,7 @@ from agecompact.weights import checkpoints
 from export import source as sources
 from export.coreml_slim import slim
 from export.coreml_weights import palettized, palettized_alike, quantised, weights_of
-from export.int8.faces import read_faces
+from export.int8.faces import MOST, as_batch, calibration_set, chosen, read_chips
 from export.job import Conversion, Job, metadata_for, versions_of
 from export.mixed_palettes import chosen_widths
 from export.mixed_precision import computes_in_float16
@@ -93,7 +93,9 @@ def convert(job: Job) -> Conversion:
     contract = weights.contract
     # Before the conversion: a wrong folder is found at once.
     wanted = any(PRECISIONS[precision].calibrated for precision in job.precisions)
-    faces = read_faces(job.calibration, contract) if wanted and job.calibration else None
+    chips: list[Image] = []
+    if wanted and job.calibration is not None:
+        chips = read_chips(chosen(job.calibration, MOST), job.calibration)
     # The package then holds exactly these constants, and parity compares them bit by bit.
     network = folded = conform(fold_batch_norm(weights.network()), contract)
     described = sources.of_weights(weights)
@@ -124,8 +126,8 @@ def convert(job: Job) -> Conversion:
         if precision in _COMPRESS:
             model = _COMPRESS[precision](model)
         elif target.precision.calibrated:
-            assert faces is not None
-            model = palettized(model, chosen_widths(weights_of(model), folded, faces.batch))
+            faces = as_batch(chips, contract)
+            model = palettized(model, chosen_widths(weights_of(model), folded, faces))
         _describe(model, metadata_for(described, target, versions))
         path = job.folder / target.file_name(weights.model_id)
         model.save(str(path))
@@ -135,7 +137,7 @@ def convert(job: Job) -> Conversion:
         "coremltools",
         versions,
         model.get_spec().specificationVersion,
-        calibration=faces.described if faces else None,
+        calibration=calibration_set(chips) if chips else None,
     )
 
 

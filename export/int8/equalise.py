@@ -193,9 +193,7 @@ def _groups(graph: Graph) -> list[_Group]:
 
 def _own_weights(graph: Graph, op: Op) -> bool:
     constants = [t for t in op.inputs[1:] if t >= 0]
-    return all(graph.constant(t) is not None for t in constants) and all(
-        sum(1 for _ in graph.readers(t)) == 1 for t in constants
-    )
+    return all(graph.constant(t) is not None and graph.is_read_once(t) for t in constants)
 
 
 def _reads_channels(graph: Graph, op: Op) -> bool:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +17,17 @@ from agecompact.faces.framing import WHOLE
 
 # More change little on the networks that we measured; fewer than the least cannot be all ages.
 MOST, LEAST = 400, 32
+# Of so many, the faces are chosen by the answers for them.
+CANDIDATES = 2000
 
 
-def chosen(folder: Path) -> Sequence[Path]:
-    """The pictures of a folder that are used, evenly spread over its files.
+def chosen(folder: Path, most: int = CANDIDATES) -> Sequence[Path]:
+    """At most so many pictures of a folder, evenly spread over its files.
 
     Raises:
         UsageError: There are none.
     """
-    return spread(images_in(folder, "--calibration"), MOST)
+    return spread(images_in(folder, "--calibration"), most)
 
 
 def read_chips(paths: Sequence[Path], folder: Path) -> list[Image]:
@@ -47,39 +48,28 @@ def read_chips(paths: Sequence[Path], folder: Path) -> list[Image]:
     return chips
 
 
-def read_faces(folder: Path, contract: Contract) -> Faces:
-    """The face chips in a folder, evenly spread over its files.
+def read_faces(folder: Path, contract: Contract) -> dict[str, Tensor]:
+    """The face chips in a folder, evenly spread over its files, as a network takes them.
 
     Args:
         folder: Square pictures, each a face as UTKFace crops it.
         contract: Of the network, float32 NCHW.
 
+    Returns:
+        By input name, float32 `(faces, C, H, W)`.
+
     Raises:
         UsageError: There are too few that can be read.
     """
-    return Faces.of(read_chips(chosen(folder), folder), contract)
+    return as_batch(read_chips(chosen(folder, MOST), folder), contract)
 
 
-@dataclass(frozen=True)
-class Faces:
-    """Faces to calibrate with.
-
-    Attributes:
-        batch: By input name, float32 `(faces, C, H, W)`.
-        described: How many they are, and the hash of their pixels.
-    """
-
-    batch: Mapping[str, Tensor]
-    described: CalibrationSet
-
-    @classmethod
-    def of(cls, chips: Sequence[Image], contract: Contract) -> Faces:
-        """Faces, from chips, uint8 BGR."""
-        batch = {name: np.ascontiguousarray(v) for name, v in contract.batch(chips).items()}
-        return cls(batch, described(chips))
+def as_batch(chips: Sequence[Image], contract: Contract) -> dict[str, Tensor]:
+    """Face chips as a network takes them, by input name, float32 `(faces, C, H, W)`."""
+    return {name: np.ascontiguousarray(v) for name, v in contract.batch(chips).items()}
 
 
-def described(chips: Sequence[Image], qat_epochs: int = 0) -> CalibrationSet:
+def calibration_set(chips: Sequence[Image], qat_epochs: int = 0) -> CalibrationSet:
     """How many chips there are, and the hash of their pixels."""
     found = hashlib.sha256()
     for chip in chips:

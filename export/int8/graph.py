@@ -189,6 +189,10 @@ class Graph:
         """The ops that read a tensor."""
         return (op for op in self.ops if tensor in op.inputs)
 
+    def is_read_once(self, tensor: int) -> bool:
+        """Whether exactly one op reads a tensor."""
+        return sum(1 for _ in self.readers(tensor)) == 1
+
     def producer(self, tensor: int) -> Op | None:
         """The op that writes a tensor; None for an input or a constant."""
         return next((op for op in self.ops if op.output == tensor), None)

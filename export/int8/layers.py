@@ -58,11 +58,11 @@ def round_layer(
     stored = original.constant(weights)
     assert stored is not None
     bias_at = op.inputs[2] if len(op.inputs) > 2 and op.inputs[2] >= 0 else None
-    if not _is_read_once(graph, weights):
+    if not graph.is_read_once(weights):
         # It must suit all its readers.
         graph.set_constant(weights, _nearest(op, stored))
         return
-    own_bias = bias_at is not None and _is_read_once(graph, bias_at)
+    own_bias = bias_at is not None and graph.is_read_once(bias_at)
     places = _places(original, op, random)
     right = _columns(original, op, exact[op.inputs[0]], places)
     seen = _columns(graph, op, rough[op.inputs[0]], places)
@@ -117,10 +117,6 @@ def _nearest(op: Op, stored: Array) -> Array:
         scales = scales_of(matrix)[:, np.newaxis]
         matrices.append(np.round(matrix / scales) * scales)
     return _stored(op, matrices, stored.shape)
-
-
-def _is_read_once(graph: Graph, tensor: int) -> bool:
-    return sum(1 for _ in graph.readers(tensor)) == 1
 
 
 def _places(graph: Graph, op: Op, random: np.random.Generator) -> Sequence[int] | None:

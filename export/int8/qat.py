@@ -43,8 +43,8 @@ class Settings:
     """
 
     epochs: int = 10
-    batch: int = 32
-    rate: float = 0.003
+    batch: int = 64
+    rate: float = 0.02
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,8 @@ class Student:
         for tensor, op in self._weights.items():
             for place, each in enumerate((tensor, *op.inputs[2:]), start=1):
                 stored = graph.constant(each) if each >= 0 else None
-                if stored is not None:
+                # What several layers read, such as the kernel of average pools, stays as it is.
+                if stored is not None and graph.is_read_once(each):
                     read = twin.kernel_of(op, stored) if place == 1 else twin.as_operand(stored)
                     self._learnt[each] = read.contiguous().requires_grad_()
 

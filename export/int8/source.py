@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib.resources import files as package_files
 from pathlib import Path
 
+from agecompact.contract import Image
 from agecompact.errors import OutputError, UsageError
 from agecompact.files import user_cache
 from export.int8 import record
 from export.int8.calibrate import calibrate
-from export.int8.faces import Faces, read_faces
+from export.int8.faces import MOST, as_batch, calibration_set, chosen, read_chips
 from export.int8.graph import Graph
 from export.int8.record import Origin, Record
+from export.int8.selection import selected
 from export.int8.span import span_of
 from export.source import Source
 
 Step = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Faces to choose from.
+
+    Attributes:
+        chips: uint8 `(200, 200, 3)` BGR.
+    """
+
+    chips: Sequence[Image]
 
 
 def opened(given: Path | None, source: Source) -> Record | Faces:
@@ -38,7 +52,7 @@ def opened(given: Path | None, source: Source) -> Record | Faces:
             raise no_faces()
         return shipped
     if given.is_dir():
-        return read_faces(given, source.contract)
+        return Faces(read_chips(chosen(given), given))
     return of_file(given, source)
 
 
@@ -113,15 +127,17 @@ def from_faces(
     Args:
         content: The float file.
         source: The network.
-        faces: The faces.
+        faces: The faces, of which some are chosen.
         step: Is told how many ops are done, and of how many.
 
     Raises:
         ConversionError: No layer can be int8.
     """
-    made = calibrate(content, faces.batch, step)
-    span = span_of(content, faces.batch, source.contract)
-    return record.of(content, made, Origin(source.sha256, faces.described, span))
+    chips = selected(content, faces.chips, source.contract, MOST)
+    batch = as_batch(chips, source.contract)
+    made = calibrate(content, batch, step)
+    span = span_of(content, batch, source.contract)
+    return record.of(content, made, Origin(source.sha256, calibration_set(chips), span))
 
 
 def _key(content: bytes, source: Source, faces: Faces) -> str:
@@ -129,7 +145,7 @@ def _key(content: bytes, source: Source, faces: Faces) -> str:
     found = hashlib.sha256()
     found.update(record.structure_hash(Graph.parse(content)).encode())
     found.update(source.sha256.encode())
-    found.update(faces.described.faces_sha256.encode())
+    found.update(calibration_set(faces.chips).faces_sha256.encode())
     for path in sorted(Path(__file__).parent.glob("*.py")):
         found.update(path.read_bytes())
     return found.hexdigest()

@@ -76,5 +76,5 @@ def _is_plain(graph: Graph, op: Op, others: Mapping[int, Any]) -> bool:
         and len(constants) == _BIAS
         and all(each is not None for each in constants)
         and op.inputs[_BIAS] not in others
-        and len(list(graph.readers(op.inputs[_BIAS]))) == 1
+        and graph.is_read_once(op.inputs[_BIAS])
     )

@@ -229,7 +229,7 @@ def _calls(job: Job, *, channels_last: bool) -> dict[str, Any]:
     """The calibration faces, the same for every tool: by input name, float32 `(faces, ...)`."""
     from export.int8.faces import read_faces
 
-    found = read_faces(job.calibration, job.contract).batch
+    found = read_faces(job.calibration, job.contract)
     axes = (0, 2, 3, 1) if channels_last else (0, 1, 2, 3)
     return {name: np.ascontiguousarray(faces.transpose(axes)) for name, faces in found.items()}
 

@@ -102,7 +102,7 @@ def test_what_faces_gave_is_kept(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     build = build_of("ssrnet")
     content, source = float_file(build), sources.read(build.weights)
-    faces = read_faces(chips, source.contract)
+    faces = opened(chips, source)
     first = calibrated(content, source, faces)
     monkeypatch.setattr("export.int8.source.calibrate", lambda *_: pytest.fail("made again"))
     assert calibrated(content, source, faces).sha256 == first.sha256

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agecompact.artifacts.manifest import Build
-from agecompact.contract import Contract
+from agecompact.contract import Contract, Image
 from export.int8.calibrate import calibrate
 from export.int8.writer import to_int8
 from parity_tests.inputs import Sample, fixed
@@ -30,6 +30,11 @@ def batch(contract: Contract, samples: Sequence[Sample]) -> dict[str, npt.NDArra
         name: np.ascontiguousarray(contract.stack([sample.crops[name] for sample in samples]))
         for name in contract.input_names
     }
+
+
+def batch_of_chips(contract: Contract, chips: Sequence[Image]) -> dict[str, npt.NDArray[Any]]:
+    """Float32 NCHW batches by input name."""
+    return {name: np.ascontiguousarray(each) for name, each in contract.batch(chips).items()}
 
 
 def _lit(sample: Sample, factor: float) -> Sample:

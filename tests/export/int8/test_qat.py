@@ -18,7 +18,7 @@ from export.int8.qat import Progress, Settings, Student, train
 from export.int8.rounding import LEVELS
 from export.int8.writer import to_int8
 from parity_tests.inputs import fixed
-from tests.export.int8.models import answers, float_file
+from tests.export.int8.models import answers, batch_of_chips, float_file
 from tests.support import BuildOf
 
 pytest.importorskip("ai_edge_quantizer", reason="needs 'tflite'")
@@ -41,20 +41,15 @@ def chips(build: Build) -> list[Image]:
     ]
 
 
-def batch(build: Build, chips: list[Image]) -> dict[str, np.ndarray]:
-    contract = build.manifest.contract
-    return {n: np.ascontiguousarray(v) for n, v in contract.batch(chips).items()}
-
-
 @pytest.fixture(scope="module")
 def calibration(build: Build, chips: list[Image]) -> Calibration:
-    return calibrate(float_file(build), batch(build, chips))
+    return calibrate(float_file(build), batch_of_chips(build.manifest.contract, chips))
 
 
 def test_the_forward_pass_answers_as_litert(
     build: Build, chips: list[Image], calibration: Calibration
 ) -> None:
-    content, faces = float_file(build), batch(build, chips[::2])
+    content, faces = float_file(build), batch_of_chips(build.manifest.contract, chips[::2])
     graph = Graph.parse(content)
     inputs = {t: torch.from_numpy(faces[graph.name(t)]) for t in graph.inputs}
     with torch.no_grad():
@@ -76,7 +71,7 @@ def test_it_makes_up_for_biases_that_are_off(
     trained = train(content, off, chips, build.manifest.contract, settings, told.append)
     assert [each.number for each in told] == [0, 1, 2, 3, 4]
     assert min(each.error for each in told) < 0.7 * told[0].error
-    faces = batch(build, chips[4::9])
+    faces = batch_of_chips(build.manifest.contract, chips[4::9])
     right = answers(content, faces)
     before, after = (
         np.abs(answers(to_int8(content, each), faces) - right).mean() for each in (off, trained)
