@@ -54,7 +54,10 @@ def calibrate(
     if not made.plan.body:
         raise ConversionError("no layer of this network can be int8", why=made.note)
     note = made.note + _left_note({index: cost[index] for index in left})
-    return Calibration(made.plan, made.ranges, differences(original, graph), factors, note)
+    for each in factors:
+        cost = {index + (index >= each.place): share for index, share in cost.items()}
+    constants = differences(original, graph)
+    return Calibration(made.plan, made.ranges, constants, factors, note, cost)
 
 
 def by_tensor(graph: Graph, faces: Mapping[str, Batch]) -> dict[int, Tensor]:

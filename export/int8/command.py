@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agecompact.console.common import Stages, emit, json_option, progress, say, screen
+from agecompact.console.common import Stages, emit, json_option, progress, say, screen, show
 from agecompact.console.groups import PATH
 from agecompact.console.models import model_file, named_model
 from agecompact.contract import Image
@@ -21,6 +21,7 @@ from export import pipeline, targets
 from export import source as sources
 from export.int8 import faces as calibration_faces
 from export.int8 import record
+from export.int8.costs_table import costs_table
 from export.int8.source import Faces, from_faces
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def calibrate(
             found = _trained(content, source, found, chips, qat_epochs, stages)
     target = out or Path(f"{source.model_id}{record.SUFFIX}")
     record.write(target, found)
+    show(console, costs_table(content, found))
     emit(unstructure(found.header), json_target)
     say(console, f"wrote {target}")
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 from agecompact.artifacts.manifest import CalibrationSet
-from agecompact.checked import Checked, Count, Pattern, Sha256
+from agecompact.checked import Checked, Count, NotNegative, Pattern, Sha256
 from agecompact.errors import UsageError
 from agecompact.files import atomic_path, canonical_json
 from agecompact.filetypes import unreadable
@@ -33,6 +33,7 @@ _KEY = "agecompact.int8"
 _STEPS, _GREATEST, _FACTORS = ".steps", ".greatest", ".factors"
 _AGAIN = "calibrate again: agecompact calibrate MODEL --faces FOLDER"
 _TINY = 1e-12
+_Index = Annotated[str, Pattern(r"\d+")]
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,15 @@ class Origin(Checked):
         weights_sha256: Hash of the weights file, or of the ONNX file in its place.
         calibration: The faces.
         span: How far the answers for the faces go, for people.
+        deviation: Standard deviation of the first output's answers; None if it has several.
+        unit: Its unit.
     """
 
     weights_sha256: Sha256
     calibration: CalibrationSet
     span: str = ""
+    deviation: NotNegative | None = None
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ class _Header(Checked):
         ranges: As in `Calibration`.
         factors: Where the multiplications are.
         note: As in `Calibration`.
+        costs: As in `Calibration`.
     """
 
     SCHEMA_VERSION: ClassVar[int] = 1
@@ -76,9 +82,10 @@ class _Header(Checked):
     graph_sha256: Sha256
     body: tuple[int, ...]
     stored: tuple[int, ...]
-    ranges: Mapping[Annotated[str, Pattern(r"\d+")], tuple[float, float]]
+    ranges: Mapping[_Index, tuple[float, float]]
     factors: tuple[_Place, ...]
     note: str
+    costs: Mapping[_Index, NotNegative] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -140,7 +147,8 @@ class Record:
             raise UsageError(f"{self.name} is damaged", why=str(error), fix=_AGAIN) from None
         plan = Plan(frozenset(header.body), frozenset(header.stored))
         ranges = {int(tensor): ends for tensor, ends in header.ranges.items()}
-        return Calibration(plan, ranges, constants, factors, header.note)
+        costs = {int(index): share for index, share in header.costs.items()}
+        return Calibration(plan, ranges, constants, factors, header.note, costs)
 
     def _constants(self) -> Iterator[tuple[int, Array]]:
         for name, values in self.tensors.items():
@@ -168,6 +176,7 @@ def of(content: bytes, calibration: Calibration, origin: Origin) -> Record:
         ranges={str(tensor): ends for tensor, ends in sorted(calibration.ranges.items())},
         factors=tuple(_Place(each.tensor, each.place) for each in calibration.factors),
         note=calibration.note,
+        costs={str(index): share for index, share in sorted(calibration.costs.items())},
     )
     return Record("the calibration", header, dict(_tensors(content, calibration)))
 

@@ -137,7 +137,9 @@ def from_faces(
     batch = as_batch(chips, source.contract)
     made = calibrate(content, batch, step)
     span = span_of(content, batch, source.contract)
-    return record.of(content, made, Origin(source.sha256, calibration_set(chips), span))
+    chosen_set = calibration_set(chips)
+    origin = Origin(source.sha256, chosen_set, span.text, span.deviation, span.unit)
+    return record.of(content, made, origin)
 
 
 def _key(content: bytes, source: Source, faces: Faces) -> str:

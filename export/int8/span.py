@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from agecompact.contract import Contract, Tensor
-from agecompact.outputs import Output
+from agecompact.outputs import Output, Values
 from export.int8 import twin
 from export.int8.graph import Graph
 
@@ -16,8 +17,23 @@ _WIDE_YEARS = 50.0
 _ENDS = (1, 99)
 
 
-def span_of(content: bytes, faces: Mapping[str, Tensor], contract: Contract) -> str:
-    """The span of a float file's answers for calibration faces, and what is missing, for people.
+@dataclass(frozen=True)
+class Span:
+    """How far answers go.
+
+    Attributes:
+        text: Of each output, and what is missing, for people; empty if no output has one answer.
+        deviation: Standard deviation of the first output's answers; None if it has several.
+        unit: Its unit.
+    """
+
+    text: str = ""
+    deviation: float | None = None
+    unit: str = ""
+
+
+def span_of(content: bytes, faces: Mapping[str, Tensor], contract: Contract) -> Span:
+    """The span of a float file's answers for calibration faces.
 
     Args:
         content: The file, TFLite in float32.
@@ -25,25 +41,28 @@ def span_of(content: bytes, faces: Mapping[str, Tensor], contract: Contract) -> 
         contract: Of the network.
 
     Returns:
-        Empty if the twin cannot run the file, or if no output has a single answer.
+        An empty one if the twin cannot run the file.
     """
     import torch
 
     graph = Graph.parse(content)
     inputs = {tensor: torch.from_numpy(faces[graph.name(tensor)]) for tensor in graph.inputs}
     found = {t: v.numpy() for t, v in twin.walk(graph, inputs) if t in graph.outputs}
-    parts = [
-        part
+    answers = {
+        output: output.answers(found[tensor].reshape(-1, output.size))
         for tensor, output in zip(graph.outputs, contract.outputs, strict=True)
         if tensor in found and output.answer_size == 1 and output.reading.kind != "argmax"
-        for part in _told(output, found[tensor].reshape(-1, output.size))
-    ]
-    return "; ".join(parts)
+    }
+    text = "; ".join(part for output, each in answers.items() for part in _told(output, each))
+    first = contract.outputs[0]
+    if first not in answers:
+        return Span(text)
+    return Span(text, float(answers[first].std()), first.unit)
 
 
-def _told(output: Output, values: Tensor) -> Iterator[str]:
-    low, high = np.percentile(output.answers(values), _ENDS)
+def _told(output: Output, answers: Values) -> Iterator[str]:
+    low, high = np.percentile(answers, _ENDS)
     ends = f"{low:.3g} to {high:.3g} {output.unit}"
-    yield f"calibrated with {len(values)} faces, whose answers go from {ends}"
+    yield f"calibrated with {len(answers)} faces, whose answers go from {ends}"
     if output.unit == "years" and high - low < _WIDE_YEARS:
         yield "add faces of other ages: int8 may be off by many years for them"

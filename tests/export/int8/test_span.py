@@ -18,12 +18,15 @@ def test_views_of_one_face_lack_other_ages(build_of: BuildOf) -> None:
     build = build_of("ssrnet")
     contract = build.manifest.contract
     faces = faces_of(contract, 24)
-    said = span_of(float_file(build), faces, contract)
+    found = span_of(float_file(build), faces, contract)
+    said = found.text
     low, high = np.percentile(answers(float_file(build), faces), (1, 99))
     assert said.startswith(
         f"calibrated with 24 faces, whose answers go from {low:.3g} to {high:.3g} years"
     )
     assert "add faces of other ages" in said
+    assert found.deviation == pytest.approx(answers(float_file(build), faces).std(), rel=1e-3)
+    assert found.unit == "years"
 
 
 def test_faces_of_all_ages_lack_nothing() -> None:
