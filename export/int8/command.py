@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from agecompact.console.groups import PATH
 from agecompact.console.models import model_file, named_model
 from agecompact.contract import Image
 from agecompact.data.face import spread
+from agecompact.errors import ConversionError
 from agecompact.faces.files import images_in
 from agecompact.scratch import scratch_folder
 from agecompact.serialization import unstructure
@@ -23,6 +24,8 @@ from export.int8 import faces as calibration_faces
 from export.int8 import record
 from export.int8.costs_table import costs_table
 from export.int8.source import Faces, from_faces
+from export.int8.tries import best_of
+from export.int8.twin import UnknownOpError
 
 if TYPE_CHECKING:
     from export.int8.qat import Progress
@@ -47,6 +50,14 @@ if TYPE_CHECKING:
     "spread evenly; training sees all.",
 )
 @click.option(
+    "--tries",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Calibrate with N sets of these faces, and keep the best on faces of none of them.",
+)
+@click.option(
     "--qat-epochs",
     type=click.IntRange(min=0),
     default=0,
@@ -60,6 +71,7 @@ def calibrate(
     model: str,
     weights: Path | None,
     folder: Path,
+    tries: int,
     qat_epochs: int,
     out: Path | None,
     json_target: str | None,
@@ -77,21 +89,30 @@ def calibrate(
     naming = "agecompact calibrate {model} --weights {path} --faces FOLDER"
     with (
         model_file(model_id, weights or own, None, console, naming=naming) as path,
-        progress(console, model_id, 2 + qat_epochs) as stages,
+        progress(console, model_id, 1 + tries + qat_epochs) as stages,
     ):
         source = sources.read(path)
+        target = out or Path(f"{source.model_id}{record.SUFFIX}")
         stages.start(f"{model_id}: converting to TFLite")
         content = _float_file(path)
         stages.done(f"{model_id}: converted to TFLite")
         chosen = spread(paths, calibration_faces.CANDIDATES)
         faces = Faces(calibration_faces.read_chips(chosen, folder))
-        found = from_faces(content, source, faces, _steps(stages, model_id))
-        stages.done(f"{model_id}: {found.origin.span}; {found.header.note}")
-        if qat_epochs:
-            chips = calibration_faces.read_chips(paths, folder)
-            found = _trained(content, source, found, chips, qat_epochs, stages)
-    target = out or Path(f"{source.model_id}{record.SUFFIX}")
-    record.write(target, found)
+        try:
+            found = _calibrated(tries, content, source, faces, stages)
+            # A training that is interrupted leaves this.
+            record.write(target, found)
+            if qat_epochs:
+                chips = calibration_faces.read_chips(paths, folder)
+                found = _trained(content, source, found, chips, qat_epochs, stages)
+                record.write(target, found)
+        except UnknownOpError as unknown:
+            raise ConversionError(
+                f"{model_id} cannot be compared with its int8",
+                why=f"{unknown} is unknown here",
+                fix="leave out --tries and --qat-epochs: what follows the op then stays float",
+            ) from None
+    say(console, *found.notes)
     show(console, costs_table(content, found))
     emit(unstructure(found.header), json_target)
     say(console, f"wrote {target}")
@@ -104,6 +125,23 @@ def _float_file(weights: Path) -> bytes:
         made = pipeline.export(pipeline.Request(weights, wanted, scratch)).manifest
         (entry,) = (each for each in made.artifacts if each.format == "tflite")
         return (scratch / made.model / entry.file).read_bytes()
+
+
+def _calibrated(tries: int, content: bytes, source: Source, faces: Faces, stages: Stages) -> Record:
+    """The best of so many calibrations."""
+    name = source.model_id
+
+    def step(done: int, of: int) -> None:
+        stages.start(f"{name}: calibrated {done} of {of} ops")
+
+    def told(number: int, error: float) -> None:
+        stages.done(f"{name}: try {number} of {tries} is off by {error:.2%} of the spread")
+
+    if tries > 1:
+        return best_of(tries, content, source, faces, step, told)
+    found = from_faces(content, source, faces, step)
+    stages.done(f"{name}: calibrated")
+    return found
 
 
 def _trained(
@@ -128,7 +166,3 @@ def _trained(
     made = train(content, calibration, chips, source.contract, Settings(epochs), told)
     described = calibration_faces.calibration_set(chips, epochs)
     return record.of(content, made, replace(start.origin, calibration=described))
-
-
-def _steps(stages: Stages, model_id: str) -> Callable[[int, int], None]:
-    return lambda done, of: stages.start(f"{model_id}: calibrated {done} of {of} ops")

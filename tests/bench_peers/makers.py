@@ -67,6 +67,11 @@ def agecompact_int8(job: Job) -> None:
     _export(job, "tflite", "int8", job.calibration)
 
 
+def agecompact_onnx_int8(job: Job) -> None:
+    """`agecompact export --format onnx --precision int8 --calibration FOLDER`."""
+    _export(job, "onnx", "int8", job.calibration)
+
+
 def _export(job: Job, format_: str, precision: str, calibration: Path | None = None) -> None:
     from export import pipeline, targets
 

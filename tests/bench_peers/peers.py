@@ -152,6 +152,15 @@ PEERS: Mapping[str, Peer] = {
             is_calibrated=True,
         ),
         Peer(
+            name="agecompact-onnx-int8",
+            title="agecompact ONNX int8",
+            suffix=".onnx",
+            maker=f"{_MAKERS}:agecompact_onnx_int8",
+            distributions=(*_OURS, "onnx"),
+            is_calibrated=True,
+            is_ours=True,
+        ),
+        Peer(
             name="agecompact-int8",
             title="agecompact int8",
             suffix=".tflite",

@@ -14,8 +14,9 @@ from export.int8.calibrate import calibrate
 from export.int8.calibration import Calibration, apply, rounded_ops
 from export.int8.graph import Graph
 from export.int8.layers import row_axis
-from export.int8.qat import Progress, Settings, Student, train
+from export.int8.qat import Progress, Settings, train
 from export.int8.rounding import LEVELS
+from export.int8.student import Student
 from export.int8.writer import to_int8
 from parity_tests.inputs import fixed
 from tests.export.int8.models import answers, batch_of_chips, float_file
