@@ -227,6 +227,8 @@ def _export(made: Manifest, file: str, out: Path, source: Path | None) -> str:
         what = [made.model, *([] if source is None else ["--weights", str(source)])]
     format_, precision = target.format, target.precision
     asked = ["--precision", precision.flag] if precision.name in format_.on_request else []
+    if precision.calibrated and source is not None:
+        asked += ["--calibration", "FOLDER"]
     return shlex.join(
         ["agecompact", "export", *what, "--format", format_.name, *asked, "--out", str(out)]
     )

@@ -87,7 +87,7 @@ class Comparison:
         return next((r for r in self.rows if (r.model, r.peer) == (model, peer)), None)
 
     def with_row(self, row: Row) -> Comparison:
-        """The comparison with a row in the place of the one of the same model and tool."""
+        """The comparison with a row added, or replaced if it has the model and the tool already."""
         others = [r for r in self.rows if (r.model, r.peer) != (row.model, row.peer)]
         return replace(self, rows=(*others, row))
 

@@ -16,7 +16,7 @@ from agecompact.artifacts import golden, manifest
 from agecompact.artifacts.manifest import Build, Manifest, NotMade
 from agecompact.bench import store
 from agecompact.files import sha256_of
-from export.publish import Published, publish
+from export.publish import Published, _export, publish
 from parity_tests import golden as packs
 from parity_tests.settings import CheckSettings
 from tests.support import Agecompact, BuildOf, CopyBuild
@@ -225,3 +225,17 @@ def test_the_verb_says_what_it_kept_and_removed(
         f"  agecompact export ssrnet --weights {weights} --format tflite --out {out}\n"
     )
     assert not (build.folder / TFLITE).exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "weights", "calibration"),
+    [(Path("w.safetensors"), "--weights w.safetensors ", " --calibration FOLDER"), (None, "", "")],
+)
+def test_int8_of_other_weights_is_made_again_with_faces(
+    source: Path | None, weights: str, calibration: str, build: Build
+) -> None:
+    """Released weights have a calibration."""
+    command = _export(build.manifest, "ssrnet_int8.tflite", Path("out"), source)
+    assert command == (
+        f"agecompact export ssrnet {weights}--format tflite --precision int8{calibration} --out out"
+    )
