@@ -86,6 +86,11 @@ class _Percent(click.ParamType[float]):
     show_default=True,
     help="Rounds in which the artefacts alternate.",
 )
+@click.option(
+    "--samples",
+    type=click.IntRange(1),
+    help="Inputs of the golden pack that an emulated processor runs; default: 4.",
+)
 @click.option("--profile", is_flag=True, help="Measure the time per op too, if the runtime can.")
 @json_option
 def _measure(
@@ -94,6 +99,7 @@ def _measure(
     threads: tuple[int, ...],
     batches: tuple[int, ...],
     rounds: int,
+    samples: int | None,
     profile: bool,
     json_target: str | None,
 ) -> None:
@@ -115,7 +121,7 @@ def _measure(
         measure = driver.load()
         found = readable(builds, driver.files)
         faults += found.faults
-        settings = Settings(threads, batches, rounds, profile, place)
+        settings = Settings(threads, batches, rounds, profile, place, samples)
         files = sum(len(driver.files(each)) for each in found.builds)
         with progress(console, f"bench on {where}", files) as stages:
             for each in found.builds:
