@@ -104,7 +104,7 @@ _FLAGS = ("fp32", "int8", "fp16-arith")
 def test_from_weights_to_the_chosen_artefact(chips: Path, tmp_path: Path) -> None:
     out, report = tmp_path / "build", tmp_path / "report.json"
     wanted = [word for flag in _FLAGS for word in ("--precision", flag)]
-    call = ("optimise", "ssrnet", *wanted, "--calibration", chips, "--images", chips)
+    call = ("optimise", "ssrnet", *wanted, "--images", chips)
     call += ("--limit", 6, "--out", out)
     done(*call, "--json", report)
     content = json.loads(report.read_text())
