@@ -15,6 +15,7 @@ from agecompact.contract import Contract
 from agecompact.errors import ConversionError, missing_extra
 from agecompact.models.complexity import example_inputs
 from export.int8.source import calibrated, opened
+from export.int8.twin import UnknownOpError
 from export.job import Job
 from export.source import Source
 
@@ -68,14 +69,28 @@ def exported(content: bytes, record: Record, contract: Contract, opset: int) -> 
         record: Its calibration.
         contract: Of the network, float32 NCHW.
         opset: ONNX opset to write.
+
+    Raises:
+        ConversionError: The graph has an op that the twin does not know.
     """
     import torch
 
     from export.int8.qdq import Quantised
 
+    network = Quantised.of(content, record.calibration(content), contract.input_names)
+    inputs = example_inputs(contract, 1)
+    try:
+        # The exporter would hide the reason.
+        network(*inputs)
+    except UnknownOpError as unknown:
+        raise ConversionError(
+            "this network has no ONNX file in int8",
+            why=f"{unknown} is unknown here",
+            fix="add --format tflite: there, what follows the op stays float",
+        ) from None
     program = torch.onnx.export(
-        Quantised.of(content, record.calibration(content), contract.input_names),
-        example_inputs(contract, 1),
+        network,
+        inputs,
         dynamo=True,
         opset_version=opset,
         input_names=list(contract.input_names),

@@ -12,7 +12,8 @@ import pytest
 
 from agecompact.artifacts.manifest import CalibrationSet
 from agecompact.contract import Contract
-from export.int8 import record
+from agecompact.errors import ConversionError
+from export.int8 import record, twin
 from export.int8.calibrate import calibrate
 from export.int8.record import Origin
 from export.int8.writer import to_int8
@@ -62,6 +63,17 @@ def test_onnx_runtime_runs_its_convolutions_in_int8(
     count = Counter(n.op_type for n in onnx.load(tmp_path / "optimised.onnx").graph.node)
     assert count["QLinearConv"] > 5
     assert count["Conv"] == 0
+
+
+def test_an_op_that_is_unknown_is_an_error(
+    build_of: BuildOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = build_of("ssrnet")
+    contract, content = build.manifest.contract, float_file(build)
+    monkeypatch.setattr(twin, "_OPS", {k: v for k, v in twin._OPS.items() if k != "TANH"})
+    found = record.of(content, calibrate(content, faces_of(contract, 33)), ORIGIN)
+    with pytest.raises(ConversionError, match=r"no ONNX file in int8\nwhy: TANH is unknown"):
+        exported(content, found, contract, OPSET)
 
 
 def test_its_inputs_and_outputs_are_those_of_the_contract(
