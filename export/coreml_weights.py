@@ -1,7 +1,8 @@
 """Compresses the weights of a float16 Core ML program.
 
 A weight stays as it is where compression gains nothing, and where it reads the network's input: all
-later layers amplify its error. Each compressed weight is the nearest one on its grid, which parity
+later layers amplify its error. Where no face says what a layer costs, so do the next weights, a
+small share of all. Each compressed weight is the nearest one on its grid, which parity
 checks one by one.
 """
 
@@ -10,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
+from export.float16 import FULL_SHARE
 from export.palette import Array, palette_of
 
 # What a compressed constant takes besides its numbers: the records of its blobs, the rest of their
@@ -20,7 +24,7 @@ _WEIGHTED = frozenset({"conv", "linear"})
 
 
 def weights_of(model: Any) -> dict[str, Array]:
-    """The weights that may be compressed, by the name of their constant.
+    """The weights that may be compressed, in the order of the program, by name of the constant.
 
     Args:
         model: An `MLModel` of a program.
@@ -68,7 +72,7 @@ def palettized(model: Any, widths: Mapping[str, int]) -> Any:
 
 def palettized_alike(model: Any, bits: int) -> Any:
     """The model with palettes of one width."""
-    return palettized(model, dict.fromkeys(weights_of(model), bits))
+    return palettized(model, dict.fromkeys(_late(weights_of(model)), bits))
 
 
 def quantised(model: Any) -> Any:
@@ -78,11 +82,18 @@ def quantised(model: Any) -> Any:
     config = cto.OpLinearQuantizerConfig(mode="linear_symmetric", weight_threshold=0)
     configs = {
         name: config
-        for name, weight in weights_of(model).items()
+        for name, weight in _late(weights_of(model)).items()
         # A scale and a zero point for each channel.
         if weight.size + len(weight) * (weight.itemsize + 1) + _OVERHEAD_BYTES < weight.nbytes
     }
     return cto.linear_quantize_weights(model, cto.OptimizationConfig(op_name_configs=configs))
+
+
+def _late(weights: Mapping[str, Array]) -> dict[str, Array]:
+    """The weights, in the order of the program, without the first ones up to a share of all."""
+    sizes = np.cumsum([weight.size for weight in weights.values()])
+    kept = int((sizes <= FULL_SHARE * sizes[-1]).sum()) if len(sizes) else 0
+    return dict(list(weights.items())[kept:])
 
 
 def _first_ops(specification: Any) -> frozenset[str]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 # Share of a network's weights that may stay float32.
-_FULL_SHARE = 0.02
+FULL_SHARE = 0.02
 _DEQUANTIZE_VERSION = 3
 # The first runtime whose DEQUANTIZE supports float16.
 _MIN_RUNTIME = (b"min_runtime_version", b"1.15.0")
@@ -69,7 +69,7 @@ def late_weights(model: Any, schema: Any) -> list[int]:
     """
     levels, tensors = _weights_by_depth(model, schema), model.subgraphs[0].tensors
     sizes = [sum(int(np.prod(tensors[i].shape)) for i in level) for level in levels]
-    within = np.cumsum(sizes) <= _FULL_SHARE * sum(sizes)
+    within = np.cumsum(sizes) <= FULL_SHARE * sum(sizes)
     kept = max(1, int(within.sum()))
     return [index for level in levels[kept:] for index in level]
 
