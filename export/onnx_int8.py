@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from agecompact.contract import Contract
 from agecompact.errors import ConversionError, missing_extra
+from agecompact.formats import FORMATS, PRECISIONS, Target
 from agecompact.models.complexity import example_inputs
 from export.int8.source import calibrated, opened
 from export.int8.twin import UnknownOpError
@@ -29,25 +30,23 @@ TOOLS = ("onnx2tf", "tensorflow", "ai-edge-litert")
 
 
 def in_int8(job: Job, content: bytes, source: Source, opset: int) -> tuple[onnx.ModelProto, Record]:
-    """The int8 file of a network, and its calibration.
+    """The int8 file of a network, which takes one image, and its calibration.
 
     Args:
         job: The job.
-        content: The float32 ONNX file, of one image.
+        content: The float32 ONNX file.
         source: The network.
         opset: ONNX opset to write.
 
     Raises:
         UsageError: As `int8.source.opened` raises it.
         BackendMissingError: The extra of TFLite is not installed.
-        ConversionError: The file takes any number of images, or no layer can be int8.
+        ConversionError: No layer can be int8, or the graph has an op that the twin does not know.
     """
-    if job.dynamic_batch:
-        raise ConversionError("int8 ONNX files take one image", fix="leave out --dynamic-batch")
     found = opened(job.calibration, source)
     folder = job.folder / "int8"
     folder.mkdir()
-    path = folder / "float32.onnx"
+    path = folder / Target(FORMATS["onnx"], PRECISIONS["float32"]).file_name(source.model_id)
     path.write_bytes(content)
     try:
         from export.to_tflite import float_file

@@ -199,7 +199,8 @@ def _run_stages(
                 converter=conversion.converter,
                 versions=versions[file],
                 opset=conversion.opset,
-                batch=conversion.batch,
+                # The calibrated graph is one of a single image.
+                batch=1 if target.precision.calibrated else conversion.batch,
                 conversion_s=seconds,
                 calibration=conversion.calibration if target.precision.calibrated else None,
             )

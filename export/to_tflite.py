@@ -104,7 +104,8 @@ def float_file(job: Job) -> bytes:
     weights = sources.read(job.weights)
     target = Target(FORMATS["tflite"], PRECISIONS["float32"])
     described = metadata_for(weights, target, versions_of(*_TOOLS), layout="NHWC")
-    return _finish(_run_onnx2tf(job.source, job.folder / "onnx2tf"), described)
+    source = _of_one_image(job, job.source)
+    return _finish(_run_onnx2tf(source, job.folder / "onnx2tf"), described)
 
 
 def _of_one_image(job: Job, source: Path) -> Path:

@@ -145,7 +145,8 @@ def test_formats_without_int8_refuse_it() -> None:
 @pytest.fixture(scope="module")
 def build(build_of: BuildOf, chips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("int8")
-    wanted = ("--precision", "int8", "--calibration", chips)
+    wanted = ("--precision", "fp32", "--precision", "int8", "--calibration", chips)
+    wanted += ("--format", "onnx", "--format", "tflite", "--dynamic-batch")
     done = run("export", "--weights", build_of("ssrnet").weights, *wanted, "--out", out)
     assert done.exit_code == 0, (done.output, done.exception)
     return out / "ssrnet"
@@ -160,6 +161,7 @@ def test_the_file_says_what_it_is(build: Path, chips: Path) -> None:
         assert entry.calibration is not None
         assert entry.calibration.faces == len(list((chips / "inside").iterdir()))
         assert "ai-edge-litert" in entry.versions
+        assert entry.batch == 1
     entry = entries["ssrnet_int8.tflite"]
     assert "ai-edge-quantizer" in entry.versions
     assert not any(e.calibration for e in made.manifest.artifacts if e.precision == "float32")
