@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from export.float16 import FULL_SHARE
+
 if TYPE_CHECKING:
     import onnx
 
-# Share of a network's weights that may stay float32.
-_FULL_SHARE = 0.02
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _SUFFIX = "_float16"
 
@@ -50,7 +50,7 @@ def _halved(graph: onnx.GraphProto) -> list[str]:
     """Weights to store in float16: all after the first level, and after the share that stays."""
     levels = _weights_by_depth(graph)
     sizes = [sum(level.values()) for level in levels]
-    within = [held <= _FULL_SHARE * sum(sizes) for held in accumulate(sizes)]
+    within = [held <= FULL_SHARE * sum(sizes) for held in accumulate(sizes)]
     return [name for level in levels[max(1, sum(within)) :] for name in level]
 
 

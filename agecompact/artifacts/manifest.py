@@ -24,7 +24,7 @@ class CalibrationSet(Checked):
 
     Attributes:
         faces: Number of faces.
-        faces_sha256: Hash of the faces as the network sees them.
+        faces_sha256: Hash of the pixels of their chips.
         qat_epochs: Passes over them in quantisation-aware training; 0 for none.
     """
 

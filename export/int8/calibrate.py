@@ -42,9 +42,9 @@ def calibrate(
         ConversionError: No layer can be int8.
     """
     original, graph = Graph.parse(content), Graph.parse(content)
-    found = by_tensor(graph, faces)
+    found = _by_tensor(graph, faces)
     largest = max(int(np.prod(graph.shape(op.output))) for op in graph.ops)
-    batch, few = (spread(found, most) for most in (_VALUES // largest, _FEW))
+    batch, few = (_spread(found, most) for most in (_VALUES // largest, _FEW))
     equalise(graph, few)
     plan = plan_of(graph)
     cost = costs(graph, few, plan)
@@ -60,14 +60,14 @@ def calibrate(
     return Calibration(made.plan, made.ranges, constants, factors, note, cost)
 
 
-def by_tensor(graph: Graph, faces: Mapping[str, Batch]) -> dict[int, Tensor]:
+def _by_tensor(graph: Graph, faces: Mapping[str, Batch]) -> dict[int, Tensor]:
     """Faces by input tensor of a graph instead of its name."""
     import torch
 
     return {tensor: torch.from_numpy(faces[graph.name(tensor)]) for tensor in graph.inputs}
 
 
-def spread(faces: Mapping[int, Tensor], most: int) -> dict[int, Tensor]:
+def _spread(faces: Mapping[int, Tensor], most: int) -> dict[int, Tensor]:
     """At most so many faces, evenly spread."""
     return {tensor: values[:: -(-len(values) // most)] for tensor, values in faces.items()}
 

@@ -49,6 +49,13 @@ def apply(graph: Graph, calibration: Calibration) -> None:
         graph.set_constant(tensor, values)
 
 
+def applied(content: bytes, calibration: Calibration) -> Graph:
+    """The graph of a float file, changed as its calibration says; it stays float."""
+    graph = Graph.parse(content)
+    apply(graph, calibration)
+    return graph
+
+
 def differences(original: Graph, changed: Graph) -> dict[int, Array]:
     """The constants of a graph that have other values in another one, as those are there."""
     found = {}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from agecompact.tables import Column, Table
-from export.int8.calibration import apply
-from export.int8.graph import Graph, Op
+from export.int8.calibration import applied
+from export.int8.graph import Op
 from export.int8.record import Record
 
 # The costliest of a network's ops.
@@ -19,8 +19,7 @@ def costs_table(content: bytes, record: Record) -> Table:
         record: Its calibration.
     """
     calibration, origin = record.calibration(content), record.origin
-    graph = Graph.parse(content)
-    apply(graph, calibration)
+    graph = applied(content, calibration)
     ops = graph.ops
 
     def row(op: Op) -> tuple[str, ...]:

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from export.int8 import twin
-from export.int8.calibration import Calibration, apply, rounded_ops
+from export.int8.calibration import Calibration, applied, rounded_ops
 from export.int8.graph import Array, Graph, Op
-from export.int8.rounding import LEVELS, grid_of
+from export.int8.rounding import grid_of, scales_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 # ONNX Runtime's kernels for x86 take bytes; those for ARM take both.
 _UINT8 = (0, 255, torch.uint8)
 _INT8 = (-128, 127, torch.int8)
-_TINY = 1e-12
 _INT32 = (-(2**31), 2**31 - 1, torch.int32)
 
 
@@ -49,9 +48,7 @@ class Quantised(nn.Module):
     @classmethod
     def of(cls, content: bytes, calibration: Calibration, inputs: Sequence[str]) -> Quantised:
         """The network of a float file and its calibration."""
-        graph = Graph.parse(content)
-        apply(graph, calibration)
-        return cls(graph, calibration, inputs).eval()
+        return cls(applied(content, calibration), calibration, inputs).eval()
 
     def forward(self, *faces: Tensor) -> tuple[Tensor, ...]:
         """The outputs for one face."""
@@ -77,7 +74,7 @@ class Quantised(nn.Module):
     def _store(self, op: Op) -> None:
         """Keeps a layer's weights, and its bias if it computes in int8, as integers."""
         weights = twin.kernel_of(op, _constant(self._graph, op, 1))
-        steps = weights.flatten(1).abs().amax(1).double().clamp_min(_TINY) / LEVELS
+        steps = torch.from_numpy(scales_of(weights.flatten(1).double().numpy()))
         rows = steps.view(-1, *(1 for _ in weights.shape[1:]))
         self._keep(op, 1, weights / rows, steps, torch.int8)
         if op.index not in self._body or len(op.inputs) < 3 or op.inputs[2] < 0:

@@ -21,7 +21,7 @@ from agecompact.errors import UsageError
 from agecompact.files import atomic_path, canonical_json
 from agecompact.filetypes import unreadable
 from agecompact.serialization import parse_json, unstructure
-from export.int8.calibration import Calibration, apply, rounded_ops
+from export.int8.calibration import Calibration, applied, rounded_ops
 from export.int8.equalise import Factors
 from export.int8.graph import Array, Graph
 from export.int8.layers import row_axis
@@ -225,8 +225,7 @@ def read(path: Path) -> Record:
 
 
 def _tensors(content: bytes, calibration: Calibration) -> Iterator[tuple[str, Array]]:
-    graph = Graph.parse(content)
-    apply(graph, calibration)
+    graph = applied(content, calibration)
     rows = {op.inputs[1]: row_axis(op) for op in rounded_ops(graph, calibration.plan)}
     for tensor, values in calibration.constants.items():
         if tensor not in rows:

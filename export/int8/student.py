@@ -14,7 +14,7 @@ import numpy as np
 
 from agecompact.contract import Contract, Image
 from export.int8 import twin
-from export.int8.calibration import Calibration, apply
+from export.int8.calibration import Calibration, applied
 from export.int8.graph import Array, Graph, Op
 from export.int8.layers import KINDS
 from export.int8.rounding import LEVELS, on_grid
@@ -53,9 +53,7 @@ class Student:
     @classmethod
     def of(cls, content: bytes, calibration: Calibration) -> Student:
         """The student of a float file."""
-        graph = Graph.parse(content)
-        apply(graph, calibration)
-        return cls(graph, calibration)
+        return cls(applied(content, calibration), calibration)
 
     def groups(self, rate: float) -> list[dict[str, object]]:
         """Parameters for Adam, which moves each by its learning rate: in steps of its own grid."""

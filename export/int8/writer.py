@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from export.flatbuffer import pack, pack_once
-from export.int8.calibration import Calibration, apply
+from export.int8.calibration import Calibration, applied
 from export.int8.graph import Graph
 from export.int8.slim import slim, strip
 
@@ -22,8 +22,7 @@ def to_int8(content: bytes, calibration: Calibration) -> bytes:
         calibration: Its calibration. The rounded weights are on the grids that the quantiser
             chooses: one a row, its greatest weight 127 steps.
     """
-    graph = Graph.parse(content)
-    apply(graph, calibration)
+    graph = applied(content, calibration)
     chosen = dict.fromkeys(calibration.plan.stored, weight_settings())
     chosen |= dict.fromkeys(calibration.plan.body, settings())
     return quantised(graph, chosen, _statistics(graph, calibration.ranges))
