@@ -9,6 +9,7 @@ import numpy as np
 
 from agecompact.contract import Tensor as Batch
 from agecompact.errors import ConversionError
+from export.int8 import twin
 from export.int8.calibration import Calibration, differences
 from export.int8.equalise import equalise, equalise_entries
 from export.int8.graph import Graph
@@ -42,7 +43,7 @@ def calibrate(
         ConversionError: No layer can be int8.
     """
     original, graph = Graph.parse(content), Graph.parse(content)
-    found = _by_tensor(graph, faces)
+    found = twin.bound(graph, faces)
     largest = max(int(np.prod(graph.shape(op.output))) for op in graph.ops)
     batch, few = (_spread(found, most) for most in (_VALUES // largest, _FEW))
     equalise(graph, few)
@@ -58,13 +59,6 @@ def calibrate(
         cost = {index + (index >= each.place): share for index, share in cost.items()}
     constants = differences(original, graph)
     return Calibration(made.plan, made.ranges, constants, factors, note, cost)
-
-
-def _by_tensor(graph: Graph, faces: Mapping[str, Batch]) -> dict[int, Tensor]:
-    """Faces by input tensor of a graph instead of its name."""
-    import torch
-
-    return {tensor: torch.from_numpy(faces[graph.name(tensor)]) for tensor in graph.inputs}
 
 
 def _spread(faces: Mapping[int, Tensor], most: int) -> dict[int, Tensor]:

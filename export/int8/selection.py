@@ -49,8 +49,6 @@ def selected(content: bytes, chips: Sequence[Image], contract: Contract, most: i
 
 def _answers(content: bytes, chips: Sequence[Image], contract: Contract) -> Values | None:
     """The first output's answer for each face."""
-    import torch
-
     output = contract.outputs[0]
     if output.answer_size != 1 or output.reading.kind == "argmax":
         return None
@@ -58,13 +56,9 @@ def _answers(content: bytes, chips: Sequence[Image], contract: Contract) -> Valu
     found = []
     for start in range(0, len(chips), _BATCH):
         batch = contract.batch(chips[start : start + _BATCH])
-        inputs = {
-            tensor: torch.from_numpy(np.ascontiguousarray(batch[graph.name(tensor)]))
-            for tensor in graph.inputs
-        }
         found += [
             output.answers(values.numpy().reshape(-1, output.size)).ravel()
-            for tensor, values in twin.walk(graph, inputs)
+            for tensor, values in twin.walk(graph, twin.bound(graph, batch))
             if tensor == graph.outputs[0]
         ]
     return np.concatenate(found) if found else None

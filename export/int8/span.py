@@ -43,11 +43,10 @@ def span_of(content: bytes, faces: Mapping[str, Tensor], contract: Contract) -> 
     Returns:
         An empty one if the twin cannot run the file.
     """
-    import torch
-
     graph = Graph.parse(content)
-    inputs = {tensor: torch.from_numpy(faces[graph.name(tensor)]) for tensor in graph.inputs}
-    found = {t: v.numpy() for t, v in twin.walk(graph, inputs) if t in graph.outputs}
+    found = {
+        t: v.numpy() for t, v in twin.walk(graph, twin.bound(graph, faces)) if t in graph.outputs
+    }
     answers = {
         output: output.answers(found[tensor].reshape(-1, output.size))
         for tensor, output in zip(graph.outputs, contract.outputs, strict=True)

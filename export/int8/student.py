@@ -168,13 +168,8 @@ def batches(
     graph: Graph, contract: Contract, chips: Sequence[Image], size: int
 ) -> Iterator[Mapping[int, Tensor]]:
     """Faces by input tensor of a graph, some at a time."""
-    import torch
-
     for start in range(0, len(chips), size):
-        batch = contract.batch(chips[start : start + size])
-        yield {
-            t: torch.from_numpy(np.ascontiguousarray(batch[graph.name(t)])) for t in graph.inputs
-        }
+        yield twin.bound(graph, contract.batch(chips[start : start + size]))
 
 
 def _right(graph: Graph, faces: Mapping[int, Tensor]) -> Mapping[int, Tensor]:

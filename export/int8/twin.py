@@ -122,6 +122,16 @@ def walk(graph: Graph, faces: Mapping[int, Tensor]) -> Iterator[tuple[int, Tenso
                 del values[tensor]
 
 
+def bound(graph: Graph, faces: Mapping[str, Array]) -> dict[int, Tensor]:
+    """Faces by input tensor of a graph, instead of its name."""
+    import torch
+
+    return {
+        tensor: torch.from_numpy(np.ascontiguousarray(faces[graph.name(tensor)]))
+        for tensor in graph.inputs
+    }
+
+
 def as_operand(constant: Array) -> Tensor:
     """A constant as ops read it here: maps in NCHW."""
     import torch
