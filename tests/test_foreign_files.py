@@ -51,6 +51,7 @@ from ios_bench import parsers
 from parity_tests import results, tolerances
 from tests import golden_pack, mutations, records
 from tests.agecompact.data import synthetic
+from tests.agecompact.faces import made
 from tests.android_bench.emulated import test_output as runner_texts
 from tests.parity_tests.records import GOOD
 from tests.support import REPOSITORY
@@ -529,15 +530,32 @@ def _own_json_lines(folder: Path) -> Reader:
 # Binary.
 
 
-def _image(folder: Path, suffix: str) -> Reader:
+def _image(folder: Path, suffix: str, channels: int = 3) -> Reader:
     path = folder / f"image{suffix}"
-    cv2.imwrite(str(path), synthetic.picture(1, 60))
+    layers = np.dstack([synthetic.picture(1, 60)] * 2)[:, :, :channels]
+    cv2.imwrite(str(path), layers)
 
     def read() -> object:
         read_chip(path, WHOLE)
         return read_image(path)
 
     return Reader(path, read, mutations.binary_mutants, 300)
+
+
+def _heic(folder: Path) -> Reader:
+    heif = pytest.importorskip("pillow_heif", reason="reads HEIC")
+    reader = _image(folder, ".heic.png")
+    reader.file.write_bytes(made.heic(synthetic.picture(1, 64), heif))
+    return reader
+
+
+def _profiled(folder: Path) -> Reader:
+    reader = _image(folder, ".jpg")
+    profile = made.profile("wide", lambda x: x**2)
+    # At the start of the file, where mutations are.
+    content = made.saved(synthetic.picture(1, 60), "JPEG", icc_profile=profile)
+    reader.file.write_bytes(content)
+    return reader
 
 
 def _keras(folder: Path) -> Reader:
@@ -630,6 +648,13 @@ READERS: dict[str, Callable[[Path], Reader]] = {
     "PNG": lambda folder: _image(folder, ".png"),
     "WebP": lambda folder: _image(folder, ".webp"),
     "BMP": lambda folder: _image(folder, ".bmp"),
+    "PNG with alpha": lambda folder: _image(folder, ".png", 4),
+    "WebP with alpha": lambda folder: _image(folder, ".webp", 4),
+    "GIF": lambda folder: _image(folder, ".gif"),
+    "TIFF": lambda folder: _image(folder, ".tiff"),
+    "AVIF": lambda folder: _image(folder, ".avif"),
+    "HEIC": _heic,
+    "colour profile": _profiled,
     "Keras HDF5": _keras,
     "IMDB-WIKI": _imdb_wiki,
     "types of files": _filetypes,

@@ -12,6 +12,7 @@ import os
 import re
 import sys
 import tempfile
+import warnings
 from typing import IO
 
 _STDERR = 2
@@ -24,7 +25,8 @@ class Complaints:
     """A context manager: what C libraries print to standard error goes to a file meanwhile.
 
     Python's own standard error stays where it was, and what is not about damage reaches it at the
-    end. Threads may decode meanwhile, but one object at a time may be open.
+    end. Pillow's warnings are not shown. Threads may decode meanwhile, but one object at a time may
+    be open.
     """
 
     def __enter__(self) -> Complaints:
@@ -34,9 +36,14 @@ class Complaints:
         if _descriptor(sys.stderr) == _STDERR:
             sys.stderr = os.fdopen(os.dup(self._original), "w", buffering=1, errors="replace")
         os.dup2(self._file.fileno(), _STDERR)
+        self._warnings = warnings.catch_warnings()
+        self._warnings.__enter__()
+        # They are about metadata.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._warnings.__exit__(None, None, None)
         os.dup2(self._original, _STDERR)
         if sys.stderr is not self._stderr:
             sys.stderr.close()

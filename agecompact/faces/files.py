@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from agecompact.contract import Image
 from agecompact.errors import UsageError
-from agecompact.faces import headers
+from agecompact.faces import headers, pillow
 from agecompact.faces.complaints import Complaints
 from agecompact.faces.decoding import decode, decode_partial
 from agecompact.faces.framing import Framing, frame
@@ -22,7 +24,16 @@ State = Literal["read", "unreadable", "faceless", "not_square"]
 _MOST_BYTES = 2**28
 # Squashing a picture whose sides differ by less is a slight distortion.
 _SQUARE_TO = 1 / 20
-_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+_SUFFIXES = frozenset(
+    (
+        *(".jpg", ".jpeg", ".jfif", ".png", ".webp", ".avif"),
+        *(".heic", ".heif", ".gif", ".tif", ".tiff", ".bmp"),
+    )
+)
+# A path has one slash where a network address has two.
+_ADDRESS = re.compile(r"(https?|ftps?|sftp|s3|gs|abfss?|hdfs|smb)://?", re.IGNORECASE)
+_DOWNLOADS = {"s3": "aws s3 cp {} .", "gs": "gcloud storage cp {} ."}
+_CURL = {"http", "https", "ftp", "ftps", "sftp"}
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,7 @@ def images_in(folder: Path, option: str) -> tuple[Path, ...]:
     Raises:
         UsageError: There are none.
     """
+    _refuse_address(folder)
     found = tuple(p for p in sorted(folder.rglob("*")) if p.suffix.lower() in _SUFFIXES)
     if not found:
         raise UsageError(
@@ -104,19 +116,26 @@ def is_square(content: bytes) -> bool:
 
 
 def read_image(path: Path) -> Image:
-    """Reads an image as uint8 HWC BGR.
+    """Reads an image as uint8 HWC BGR, as `faces.decoding` does.
 
     Raises:
-        UsageError: The file is missing, is not an image that OpenCV can decode, is damaged or cut
-            short, or is too large.
+        UsageError: The file is missing, is not an image of a known format, is damaged or cut short,
+            is too large, or needs a package that is not installed.
     """
     content = image_bytes(path)
-    size = headers.size(content)
-    if size and headers.is_too_large(size):
+    header = headers.read(content)
+    if header and headers.is_too_large(header.size):
+        width, height = header.size
         raise UsageError(
             f"{path} is too large",
-            why=f"it has {size[0]} x {size[1]} pixels, the limit is {headers.MOST_PIXELS:,}",
+            why=f"it has {width} x {height} pixels, the limit is {headers.MOST_PIXELS:,}",
             fix="save a smaller copy of it",
+        )
+    if header and not pillow.is_installed(header.format):
+        raise UsageError(
+            f"cannot read {path}",
+            why=f"it is a {header.format} picture, and pillow-heif is not installed",
+            fix="pip install pillow-heif, or convert the picture to JPEG or PNG",
         )
     with Complaints() as complaints:
         image = decode_partial(content)
@@ -142,4 +161,19 @@ def image_bytes(path: Path) -> bytes:
     Raises:
         UsageError: The file is missing, inaccessible, too large or not a regular file.
     """
+    _refuse_address(path)
     return read_bytes(path, most=_MOST_BYTES, fix="give the path of an image file")
+
+
+def _refuse_address(path: Path) -> None:
+    address = _ADDRESS.match(str(path))
+    if address is None or path.exists():
+        return
+    scheme = address[1].lower()
+    url = shlex.quote(f"{scheme}://{str(path)[address.end() :]}")
+    command = _DOWNLOADS.get(scheme, "curl -O {}" if scheme in _CURL else "")
+    raise UsageError(
+        f"{url} is a network address",
+        why="pictures are read from this machine's disks only",
+        fix=f"download it first: {command.format(url)}" if command else "download it first",
+    )

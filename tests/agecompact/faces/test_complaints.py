@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 from agecompact.data import utkface
 from agecompact.data.survey import survey
@@ -17,6 +21,8 @@ from agecompact.faces.complaints import Complaints
 from agecompact.faces.decoding import decode
 from agecompact.faces.files import read_image
 from tests.agecompact.data.synthetic import jpeg, picture
+from tests.agecompact.faces import made
+from tests.agecompact.faces.made import packed, saved
 
 
 def zeroed(content: bytes) -> bytes:
@@ -45,10 +51,29 @@ def test_opencv_decodes_a_damaged_file_and_libjpeg_complains(damage, capfd) -> N
     assert capfd.readouterr().err == ""
 
 
+_WIDE = made.profile("wide", lambda x: x**2)
+
+
+def _of_inks() -> bytes:
+    inks = np.dstack([picture(1), picture(2)[:, :, 0]])
+    return packed(Pillow.fromarray(inks, "CMYK"), "JPEG")
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_photo_is_refused(damage, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: jpeg(picture(1)),
+        lambda: saved(picture(1), "JPEG", quality=100, icc_profile=_WIDE),
+        _of_inks,
+    ],
+    ids=["photo", "with a profile", "CMYK"],
+)
+def test_a_damaged_photo_is_refused(
+    damage: Callable[[bytes], bytes], make: Callable[[], bytes], tmp_path: Path
+) -> None:
     photo = tmp_path / "photo.jpg"
-    photo.write_bytes(jpeg(picture(1)))
+    photo.write_bytes(make())
     assert read_image(photo).shape == (200, 200, 3)
     photo.write_bytes(damage(photo.read_bytes()))
     with pytest.raises(UsageError, match="is damaged") as refused:
@@ -91,6 +116,17 @@ def test_what_is_not_about_damage_reaches_standard_error(capfd, monkeypatch) -> 
     assert "libpng warning" in printed
     assert "JFIF revision" in printed
     assert "Corrupt" not in printed
+
+
+def test_what_pillow_says_about_metadata_does_not(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    layers = np.dstack([picture(1), picture(1)[:, :, 0]])
+    photo.write_bytes(saved(layers, "PNG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_image(photo).shape == (200, 200, 3)
+        with pytest.raises(UserWarning, match="EXIF"), Pillow.open(photo) as opened:
+            opened.getexif()
 
 
 def test_pythons_standard_error_is_not_the_file() -> None:

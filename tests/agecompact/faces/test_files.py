@@ -1,6 +1,8 @@
 """Image files are read as BGR, and damaged ones are an error or have no chip."""
 
 import hashlib
+import struct
+import sys
 from pathlib import Path
 
 import cv2
@@ -43,6 +45,52 @@ def test_an_image_is_read_as_bgr(tmp_path: Path) -> None:
     assert chip is not None
     assert (chip == (255, 0, 0)).all()
     assert read_chip(path, Framing("detect")).state == "faceless"
+
+
+@pytest.mark.parametrize(
+    ("url", "command"),
+    [
+        ("https://example.org/a/face.jpg", "curl -O https://example.org/a/face.jpg"),
+        ("HTTP://example.org/face.jpg?w=1&h=2", "curl -O 'http://example.org/face.jpg?w=1&h=2'"),
+        ("ftp://example.org/face.jpg", "curl -O ftp://example.org/face.jpg"),
+        ("s3://bucket/face.jpg", "aws s3 cp s3://bucket/face.jpg ."),
+        ("gs://bucket/face.jpg", "gcloud storage cp gs://bucket/face.jpg ."),
+        ("hdfs://host/face.jpg", "download it first"),
+    ],
+)
+def test_a_network_address_is_refused_with_the_cure(url: str, command: str) -> None:
+    for use in (read_image, lambda path: files.images_in(path, "--images")):
+        with pytest.raises(UsageError, match="is a network address") as refused:
+            use(Path(url))
+        assert refused.value.fix.endswith(command)
+    assert read_chip(Path(url), WHOLE) == ChipFile("unreadable")
+
+
+def test_a_folder_may_be_called_like_a_network(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    face = Path("https:/example.org/face.png")
+    face.parent.mkdir(parents=True)
+    cv2.imwrite(str(face), picture(1))
+    assert read_image(face).shape == (200, 200, 3)
+    assert files.images_in(face.parent, "--images") == (face,)
+
+
+def test_heic_without_its_package_names_it(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "IMG_0001.HEIC"
+    size = b"\0\0\0\x14ispe\0\0\0\0" + struct.pack(">II", 64, 64)
+    inner = struct.pack(">I4s", len(size) + 8, b"ipco") + size
+    inner = struct.pack(">I4s", len(inner) + 8, b"iprp") + inner
+    meta = struct.pack(">I4s4x", len(inner) + 12, b"meta") + inner
+    path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + meta)
+    # As Python does for a module that is missing.
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.setattr("agecompact.faces.pillow.find_spec", lambda _: None)
+    with pytest.raises(UsageError, match="cannot read") as refused:
+        read_image(path)
+    assert "HEIC" in refused.value.why
+    assert refused.value.fix.startswith("pip install pillow-heif")
+    assert read_chip(path, WHOLE).state == "unreadable"
+    assert files.images_in(tmp_path, "--images") == (path,)
 
 
 def test_each_box_of_a_photo_is_a_picture() -> None:
