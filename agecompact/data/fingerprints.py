@@ -49,7 +49,8 @@ def take(path: Path, framing: Framing, known: Mapping[str, Fingerprint]) -> Fing
     Args:
         path: The file, which is read and hashed.
         framing: How to cut its chip.
-        known: Fingerprints by hash; a file with one of these hashes is not decoded.
+        known: Fingerprints by hash; a file with one of these hashes is not decoded. What could not
+            be read is tried again: a package for its format may be installed by now.
     """
     try:
         content = image_bytes(path)
@@ -58,7 +59,7 @@ def take(path: Path, framing: Framing, known: Mapping[str, Fingerprint]) -> Fing
     sha256 = picture_hash(content, framing)
     if framing.kind == "whole" and not is_square(content):
         return Fingerprint("not_square", sha256)
-    if sha256 in known:
+    if sha256 in known and known[sha256].state != "unreadable":
         return known[sha256]
     file = chip_in(content, framing)
     thumbnail = _NO_THUMBNAIL if file.chip is None else duplicates.thumbnail(file.chip)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # Pillow's mode of a picture whose profile has these colours.
 _MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
+# What Pillow raises for a profile that it cannot read, and for texts in it.
+_DAMAGED = (OSError, ValueError)
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
@@ -46,7 +48,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
                 )
                 if converted is not None:
                     return converted
-        except (ImageCms.PyCMSError, OSError):
+        except (ImageCms.PyCMSError, *_DAMAGED):
             pass
     return image.convert("RGB")
 
@@ -55,7 +57,7 @@ def is_srgb(profile: bytes) -> bool:
     """Whether an ICC profile is of sRGB by its name, or is damaged."""
     try:
         return _is_srgb(_parsed(profile))
-    except OSError:
+    except _DAMAGED:
         return True
 
 

@@ -57,7 +57,10 @@ def brands(content: bytes) -> frozenset[bytes]:
 
 
 def iso(content: bytes) -> Size | None:
-    """Width and height of the largest picture in an ISO file, before it is turned.
+    """Width and height of the largest picture in an ISO file, before it is turned and cropped.
+
+    The stream in the file may be larger than that, up to the limits of its decoder: libavif's is
+    16384 x 16384.
 
     Raises:
         struct.error: A box ends before its fields do.

@@ -13,7 +13,7 @@ from typing import Literal
 from agecompact.faces import containers
 from agecompact.faces.containers import Size
 
-# 8192 x 8192, which needs up to 0.7 GB while it is decoded.
+# 8192 x 8192, which needs 0.4 to 1.6 GB while it is decoded.
 MOST_PIXELS = 2**26
 FORMATS = "JPEG, PNG, WebP, AVIF, HEIC, GIF, TIFF or BMP"
 

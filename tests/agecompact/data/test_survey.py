@@ -1,5 +1,6 @@
 """A survey keeps and drops the right files, and no picture is ever in two parts of a split."""
 
+import hashlib
 import os
 import zipfile
 from collections.abc import Mapping
@@ -16,12 +17,13 @@ from skimage import data
 from agecompact.contract import Image
 from agecompact.data import fgnet, fingerprints, labels, megaage, registry, utkface
 from agecompact.data.cache import chips
-from agecompact.data.fingerprints import path_in
+from agecompact.data.fingerprints import Fingerprint, path_in
 from agecompact.data.splits import PARTS, split
 from agecompact.data.survey import Survey, survey
 from agecompact.errors import UsageError
-from agecompact.faces.files import read_chip
-from agecompact.faces.framing import WHOLE
+from agecompact.faces import files
+from agecompact.faces.files import ChipFile, read_chip
+from agecompact.faces.framing import WHOLE, Framing
 from tests.agecompact.data import synthetic
 from tests.agecompact.data.synthetic import CHANGES, jpeg, picture
 from tests.limited import run_limited
@@ -107,6 +109,17 @@ def test_a_data_set_without_usable_faces_is_refused(tmp_path: Path) -> None:
     synthetic.utkface(tmp_path, {"20_0_0_a.jpg": b"", "30_0_0_a.jpg": 1, "31_0_0_a.jpg": 1})
     with pytest.raises(UsageError, match="3 labelled files, 1 of them not images"):
         _survey(tmp_path)
+
+
+def test_what_was_unreadable_is_read_again(tmp_path: Path) -> None:
+    """An earlier version, or one without a package, could not read its format."""
+    path = tmp_path / "face.png"
+    synthetic.write(path, 1)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    known = {sha256: Fingerprint("unreadable", sha256)}
+    assert fingerprints.take(path, WHOLE, known).state == "read"
+    known = {sha256: Fingerprint("faceless", sha256)}
+    assert fingerprints.take(path, WHOLE, known) is known[sha256]
 
 
 def test_a_labelled_folder_is_unreadable_not_fatal(tmp_path: Path) -> None:
@@ -297,7 +310,14 @@ def test_a_second_survey_decodes_no_picture_again(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = _survey(folder, cache=tmp_path)
-    monkeypatch.setattr(fingerprints, "chip_in", None)
+
+    def chip_in(content: bytes, framing: Framing) -> ChipFile:
+        file = files.chip_in(content, framing)
+        # Only what could not be read is tried again.
+        assert file.state == "unreadable"
+        return file
+
+    monkeypatch.setattr(fingerprints, "chip_in", chip_in)
     assert _survey(folder, cache=tmp_path) == first
     # A survey by gender uses fewer files, and drops none of the others from the cache.
     _survey(folder, "gender", cache=tmp_path)

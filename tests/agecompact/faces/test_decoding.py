@@ -20,8 +20,9 @@ from PIL import Image as Pillow
 from PIL import PngImagePlugin
 
 from agecompact.contract import Image
-from agecompact.faces import headers
+from agecompact.faces import colours, headers
 from agecompact.faces.decoding import decode
+from tests import mutations
 from tests.agecompact.data.synthetic import jpeg, picture
 from tests.agecompact.faces import made
 from tests.agecompact.faces.made import heic, packed, saved
@@ -42,6 +43,28 @@ _TURNS: dict[int, Callable[[Image], Image]] = {
     7: lambda x: x[::-1, ::-1].transpose(1, 0, 2),
     8: lambda x: np.rot90(x, 1),
 }
+
+
+def _linear(x: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """The curve of sRGB and Display P3 (IEC 61966-2-1)."""
+    x = np.asarray(x, np.float64)
+    return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
+
+
+def _encoded(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.where(x <= 0.0031308, x * 12.92, 1.055 * np.clip(x, 0, None) ** (1 / 2.4) - 0.055)
+
+
+# From linear Display P3 to linear sRGB (CSS Color 4, 10.2), RGB.
+_P3_TO_SRGB = np.array(
+    [
+        [1.2249401, -0.2249404, 0.0],
+        [-0.0420569, 1.0420571, 0.0],
+        [-0.0196376, -0.0786361, 1.0982735],
+    ]
+)
+_P3 = made.profile("Display P3", lambda x: float(_linear(x)))
+_GREY = made.profile("Gray, gamma 1.8", lambda x: x**1.8, b"GRAY")
 
 
 def read(content: bytes) -> Image:
@@ -96,7 +119,9 @@ def test_the_chips_of_utkface_have_the_bits_that_opencv_reads() -> None:
 
 
 @pytest.mark.parametrize("orientation", _TURNS)
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "PNG with alpha", "HEIC"])
+@pytest.mark.parametrize(
+    "kind", ["JPEG", "JPEG, Display P3", "PNG", "WEBP", "TIFF", "AVIF", "PNG with alpha", "HEIC"]
+)
 def test_a_picture_is_turned_once(kind: str, orientation: int, request) -> None:
     exif = Pillow.Exif()
     exif[274] = orientation
@@ -105,6 +130,11 @@ def test_a_picture_is_turned_once(kind: str, orientation: int, request) -> None:
     elif kind == "PNG with alpha":
         opaque = np.dstack([_CORNERS, np.full((48, 80), 255, np.uint8)])
         content = saved(opaque, "PNG", exif=exif)
+    elif kind == "JPEG, Display P3":
+        content = saved(_CORNERS, "JPEG", exif=exif, icc_profile=_P3)
+        # The colours become stronger, and keep their corners.
+        assert np.corrcoef(read(content).ravel(), _TURNS[orientation](_CORNERS).ravel())[0, 1] > 0.9
+        return
     else:
         content = saved(_CORNERS, kind, exif=exif)
     assert off(read(content), _TURNS[orientation](_CORNERS)) < 5
@@ -303,28 +333,6 @@ def test_a_truncated_heic_is_not_an_image(heif: ModuleType) -> None:
         assert decode(content[: int(len(content) * share)]) is None
 
 
-def _linear(x: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """The curve of sRGB and Display P3 (IEC 61966-2-1)."""
-    x = np.asarray(x, np.float64)
-    return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
-
-
-def _encoded(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.where(x <= 0.0031308, x * 12.92, 1.055 * np.clip(x, 0, None) ** (1 / 2.4) - 0.055)
-
-
-# From linear Display P3 to linear sRGB (CSS Color 4, 10.2), RGB.
-_P3_TO_SRGB = np.array(
-    [
-        [1.2249401, -0.2249404, 0.0],
-        [-0.0420569, 1.0420571, 0.0],
-        [-0.0196376, -0.0786361, 1.0982735],
-    ]
-)
-_P3 = made.profile("Display P3", lambda x: float(_linear(x)))
-_GREY = made.profile("Gray, gamma 1.8", lambda x: x**1.8, b"GRAY")
-
-
 @pytest.mark.parametrize(
     ("kind", "options"),
     [
@@ -369,6 +377,14 @@ def test_a_profile_that_does_not_fit_changes_no_bit() -> None:
     plain = read(saved(picture(7), "JPEG"))
     for bad in (b"not a profile", _P3[:200], _GREY):
         assert np.array_equal(read(saved(picture(7), "JPEG", icc_profile=bad)), plain)
+
+
+def test_no_profile_breaks_the_decoder() -> None:
+    grey, colour = Pillow.new("L", (2, 2)), Pillow.new("RGB", (2, 2))
+    for image, valid in ((colour, _P3), (grey, _GREY)):
+        for profile in mutations.binary_mutants(valid, 2000):
+            assert colours.to_srgb(image, profile).mode == "RGB"
+            assert colours.is_srgb(profile) in (True, False)
 
 
 def test_a_grey_picture_has_a_profile_too() -> None:
