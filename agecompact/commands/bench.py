@@ -113,6 +113,10 @@ def _measure(
     """
     drivers = [(where, *parse_place(where)) for where in places]
     builds = read_builds(build)
+    # Before anything is measured, so that no place is missed after minutes on another, and a fault
+    # of the place is not hidden by one of the build.
+    for _, driver, place in drivers:
+        driver.available(place)
     console = screen(json_target)
     path = build / store.FILE_NAME
     records: list[Record] = []
