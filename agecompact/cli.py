@@ -81,7 +81,7 @@ def cli() -> None:
     """Convert compact face-age networks from PyTorch for phones, and prove that nothing was lost.
 
     Exit codes: 0 success, 1 check failed, 2 usage error, 3 environment or backend missing,
-    4 conversion failed.
+    4 conversion failed, 5 a check cannot tell.
     """
 
 

@@ -27,6 +27,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     ENVIRONMENT = 3
     CONVERSION = 4
+    UNDECIDED = 5
 
 
 class AgecompactError(Exception):
@@ -78,6 +79,12 @@ class GateError(AgecompactError):
     """A check ran and failed."""
 
     exit_code = ExitCode.GATE_FAILED
+
+
+class UndecidedError(AgecompactError):
+    """A check ran and cannot tell: what it read is noisy, invalid or incomplete."""
+
+    exit_code = ExitCode.UNDECIDED
 
 
 class BackendMissingError(AgecompactError):
