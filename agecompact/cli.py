@@ -54,6 +54,9 @@ VERBS = {
     "optimise": Verb(
         "parity_tests.optimise.command:optimise", "Try precisions, and choose by measured cost."
     ),
+    "doctor": Verb(
+        "agecompact.commands.doctor:command", "List what is installed, and what is missing."
+    ),
     "report": Verb("agecompact.commands.report:command", "Print the results of a build folder."),
 }
 

@@ -121,8 +121,14 @@ def missing_extra(extra: str, module: str) -> BackendMissingError:
     return BackendMissingError(
         f"this needs the '{extra}' extra",
         why=f"Python cannot import '{module}'",
-        fix=f"pip install '.[{extra}]' in the folder of agecompact's source",
+        fix=install_command(extra),
     )
+
+
+def install_command(extra: str | None) -> str:
+    """The command that installs an extra; without one, agecompact and what every verb needs."""
+    what = f"'.[{extra}]'" if extra else "."
+    return f"pip install {what} in the folder of agecompact's source"
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:

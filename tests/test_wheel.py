@@ -72,6 +72,7 @@ def test_every_file_of_the_packages_is_installed(source: Path, site: Path) -> No
 
 # As in the README, on small inputs; later ones use what earlier ones wrote.
 COMMANDS = (
+    "agecompact doctor",
     "agecompact list",
     "agecompact list --recipes",
     "agecompact predict chip.jpg --no-detect",
