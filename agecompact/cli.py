@@ -54,6 +54,9 @@ VERBS = {
     "optimise": Verb(
         "parity_tests.optimise.command:optimise", "Try precisions, and choose by measured cost."
     ),
+    "doctor": Verb(
+        "agecompact.commands.doctor:command", "List what is installed, and what is missing."
+    ),
     "report": Verb("agecompact.commands.report:command", "Print the results of a build folder."),
 }
 
@@ -81,7 +84,7 @@ def cli() -> None:
     """Convert compact face-age networks from PyTorch for phones, and prove that nothing was lost.
 
     Exit codes: 0 success, 1 check failed, 2 usage error, 3 environment or backend missing,
-    4 conversion failed.
+    4 conversion failed, 5 a check cannot tell.
     """
 
 

@@ -27,6 +27,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     ENVIRONMENT = 3
     CONVERSION = 4
+    UNDECIDED = 5
 
 
 class AgecompactError(Exception):
@@ -80,6 +81,12 @@ class GateError(AgecompactError):
     exit_code = ExitCode.GATE_FAILED
 
 
+class UndecidedError(AgecompactError):
+    """A check ran and cannot tell: what it read is noisy, invalid or incomplete."""
+
+    exit_code = ExitCode.UNDECIDED
+
+
 class BackendMissingError(AgecompactError):
     """A runtime, an extra or a system facility is not available."""
 
@@ -114,8 +121,14 @@ def missing_extra(extra: str, module: str) -> BackendMissingError:
     return BackendMissingError(
         f"this needs the '{extra}' extra",
         why=f"Python cannot import '{module}'",
-        fix=f"pip install '.[{extra}]' in the folder of agecompact's source",
+        fix=install_command(extra),
     )
+
+
+def install_command(extra: str | None) -> str:
+    """The command that installs an extra; without one, agecompact and what every verb needs."""
+    what = f"'.[{extra}]'" if extra else "."
+    return f"pip install {what} in the folder of agecompact's source"
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:

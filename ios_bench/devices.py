@@ -115,6 +115,21 @@ class Phone:
             return replace(result, machine=self.machine)
 
 
+def available(place: str | None) -> str:
+    """The device to measure.
+
+    Args:
+        place: `DEVICE[/UNIT,...]`; None for the only device, and all compute units.
+
+    Raises:
+        BackendMissingError: This is not a Mac, Xcode is missing, or the app is not built.
+        DeviceError: There is no such device, or it cannot be measured.
+        UsageError: Several devices can be measured, and none is named; or an unknown compute unit.
+    """
+    phone = _ready(of_device(Settings(place=place)).device)
+    return f"{phone.device.label}, {phone.machine.os}"
+
+
 def measure_build(
     build: Build, settings: Settings, report: Report = lambda _: None
 ) -> tuple[Record, ...]:
@@ -154,6 +169,13 @@ def prepare(wanted: str | None) -> Phone:
         BackendMissingError: This is not a Mac, Xcode is missing, or the app is not built.
         DeviceError: There is no such device, or it cannot be measured.
     """
+    phone = _ready(wanted)
+    phone.devicectl.install(phone.device.identifier, phone.app.path)
+    return phone
+
+
+def _ready(wanted: str | None) -> Phone:
+    """The device with that name, before anything is installed on it."""
     require_macos("devices are driven with Xcode's devicectl", "connect the device to a Mac")
     if shutil.which("xcrun") is None:
         raise BackendMissingError(
@@ -164,7 +186,6 @@ def prepare(wanted: str | None) -> Phone:
     device = choose(devicectl.devices(), wanted)
     if devicectl.locked(device.identifier):
         raise _cannot_measure(device, parsers.LOCKED)
-    devicectl.install(device.identifier, app.path)
     return Phone(device, app, devicectl)
 
 

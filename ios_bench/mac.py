@@ -61,6 +61,22 @@ class Mac:
             return results.of_run(blank, out, completed, request.timeout_s)
 
 
+def available(place: str | None) -> str:
+    """What measures on this Mac.
+
+    Args:
+        place: Compute units, separated by commas; None for all.
+
+    Raises:
+        BackendMissingError: This is not a Mac, or it has no Swift to build the runner with.
+        UsageError: An unknown compute unit.
+    """
+    of_mac(Settings(place=place))
+    _require_core_ml()
+    built = _named_runner()
+    return f"the runner at {built}" if built else f"Swift at {_swift()}"
+
+
 def measure_build(
     build: Build, settings: Settings, report: Report = lambda _: None
 ) -> tuple[Record, ...]:
@@ -95,7 +111,7 @@ def this_mac(run: tool.Run = tool.run) -> Mac:
     Raises:
         BackendMissingError: This is not a Mac, it has no Swift, or the runner does not build.
     """
-    require_macos("Core ML predicts on macOS only", "run the same command on a Mac")
+    _require_core_ml()
     runner = _runner(run)
     try:
         completed = run([str(runner), "--machine"], _MACHINE_TIMEOUT_S)
@@ -109,6 +125,10 @@ def this_mac(run: tool.Run = tool.run) -> Mac:
             fix=f"swift package clean --package-path {SWIFT_PACKAGE}",
         ) from None
     return Mac(runner, machine, run)
+
+
+def _require_core_ml() -> None:
+    require_macos("Core ML predicts on macOS only", "run the same command on a Mac")
 
 
 def require_macos(why: str, fix: str) -> None:
@@ -127,28 +147,43 @@ def require_macos(why: str, fix: str) -> None:
         )
 
 
-def _runner(run: tool.Run) -> Path:
-    if (named := os.environ.get(RUNNER_VARIABLE)) is not None:
-        path = Path(named)
-        if path.is_file():
-            return path
+def _named_runner() -> Path | None:
+    """The runner that the environment names; None if it is to be built."""
+    named = os.environ.get(RUNNER_VARIABLE)
+    if named is None:
+        return None
+    path = Path(named)
+    if not path.is_file():
         raise BackendMissingError(
             f"no runner at {path}",
             why=f"{RUNNER_VARIABLE} names this path",
             fix=f"unset {RUNNER_VARIABLE}, so that the runner is built",
         )
+    return path
+
+
+def _swift() -> str:
+    """Path of the compiler that builds the runner."""
     if not SWIFT_PACKAGE.is_dir():
         raise BackendMissingError(
             "the Swift package of ios_bench is missing",
             why="it is part of agecompact's repository, but not of a wheel",
             fix=f"clone the repository, or set {RUNNER_VARIABLE} to a built runner",
         )
-    if shutil.which("swift") is None:
+    swift = shutil.which("swift")
+    if swift is None:
         raise BackendMissingError(
             "the runner cannot be built",
             why="there is no 'swift' on the PATH",
             fix="xcode-select --install",
         )
+    return swift
+
+
+def _runner(run: tool.Run) -> Path:
+    if (built := _named_runner()) is not None:
+        return built
+    _swift()
     build = ["swift", "build", "-c", "release", "--package-path", str(SWIFT_PACKAGE)]
     completed = run([*build, "--product", RUNNER], _BUILD_TIMEOUT_S)
     if completed.returncode == 0:

@@ -32,6 +32,7 @@ _ORDER = (
     {"evaluation"},
     {"bench"},
     {"training"},
+    {"diagnosis"},
     {"lemur", "report"},
     {"console"},
     {"commands", "cli", "__main__"},

@@ -11,6 +11,8 @@ from tests.support import REPOSITORY
 PAGES = ("README.md", "docs/training.md")
 DOCUMENTS = (
     "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
     *(path.relative_to(REPOSITORY).as_posix() for path in sorted(REPOSITORY.glob("docs/*.md"))),
 )
 

@@ -72,6 +72,7 @@ def test_every_file_of_the_packages_is_installed(source: Path, site: Path) -> No
 
 # As in the README, on small inputs; later ones use what earlier ones wrote.
 COMMANDS = (
+    "agecompact doctor",
     "agecompact list",
     "agecompact list --recipes",
     "agecompact predict chip.jpg --no-detect",
@@ -101,7 +102,7 @@ MAY_FAIL = ("agecompact bench diff",)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_the_readme_works(command: str, site: Path, home: Path) -> None:
     ran = run(command.split(), site, home)
-    allowed = {0, 1} if command.startswith(MAY_FAIL) else {0}
+    allowed = {0, 5} if command.startswith(MAY_FAIL) else {0}
     assert ran.returncode in allowed, ran.stdout[-2000:] + ran.stderr[-2000:]
     assert "Traceback" not in ran.stderr
 

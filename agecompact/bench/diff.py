@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ from agecompact.bench.store import MeasurementKey, machine_key, measurement_key
 from agecompact.bench.timing import Ratio
 from agecompact.bench.validity import validated
 
-# `refused`: a record of the figure is invalid, so nobody knows. `not comparable`: the machines or
-# the kind of figure do not allow a comparison, however well they were measured.
+# `refused`: nobody knows, because a record is invalid, noise hides the answer, or no cost of a
+# measurement can be compared. `not comparable`: the machines or the kind of figure do not allow a
+# comparison of this figure, however well it was measured.
 Verdict = Literal[
     "same", "better", "regression", "refused", "not comparable", "only in A", "only in B"
 ]
@@ -59,7 +61,9 @@ def compare(
     Sizes, ratios and instructions are comparable between any machines; instructions exactly, since
     a file takes the same number every time. Times are comparable on the same device, and on the
     same host only with `absolute`: a shared machine drifts by more than a regression. Figures
-    measured in an invalid record are not compared.
+    measured in an invalid record are not compared. A ratio is refused where its intervals cannot
+    show a growth beyond the threshold, or cannot tell whether there was one. A measurement whose
+    every cost is not comparable has a refused `cost`, so that equal bytes alone never pass.
 
     Args:
         before: Records of A.
@@ -120,16 +124,18 @@ def _compared(
         allowed: float = threshold,
         invalid: str = "",
         unlike: str = "",
-        noise: bool = False,
+        noise: str = "",
+        overlap: bool = False,
     ) -> Comparison:
         growth = after / before - 1
         verdict: Verdict = "regression" if growth > 0 else "better"
-        reason = unlike or invalid
+        reason = unlike or invalid or noise
         if reason:
             verdict = "not comparable" if unlike else "refused"
         elif abs(growth) <= allowed:
             verdict = "same"
-        elif noise:
+        elif overlap:
+            # A fall that may be noise is no proof of an improvement.
             verdict, reason = "same", "the intervals of A and B overlap"
         return Comparison(key, name, before, after, verdict, reason)
 
@@ -142,19 +148,28 @@ def _compared(
     if size_a and size_b:
         yield figure("bytes, deflated", size_a.deflated_bytes, size_b.deflated_bytes)
     invalid = _invalid(a, b)
+    costs: list[Comparison] = []
     if a.instructions and b.instructions:
         # With two threads the count is no longer exact.
         allowed = 0.0 if (a.runtime.threads or 1) == 1 else threshold
         unlike = "other cores" if a.machine.cpu != b.machine.cpu else ""
         counts = a.instructions.total, b.instructions.total
-        yield figure("instructions", *counts, allowed=allowed, invalid=invalid, unlike=unlike)
+        costs.append(
+            figure("instructions", *counts, allowed=allowed, invalid=invalid, unlike=unlike)
+        )
     if a.ratio and b.ratio:
         medians = a.ratio.median, b.ratio.median
-        yield figure("ratio", *medians, invalid=invalid, noise=_overlap(a.ratio, b.ratio))
+        noise, overlap = _noise(a.ratio, b.ratio, threshold), _overlap(a.ratio, b.ratio)
+        costs.append(figure("ratio", *medians, invalid=invalid, noise=noise, overlap=overlap))
     if a.latency and b.latency and a.latency.p50_ms and b.latency.p50_ms:
         unlike = _unlike(a, b, absolute=absolute)
         medians = a.latency.p50_ms, b.latency.p50_ms
-        yield figure("p50 ms", *medians, invalid=invalid, unlike=unlike)
+        costs.append(figure("p50 ms", *medians, invalid=invalid, unlike=unlike))
+    yield from costs
+    if not (a.valid and broken) and all(cost.verdict == "not comparable" for cost in costs):
+        reasons = [invalid, *(cost.reason for cost in costs)]
+        why = next(filter(None, reasons), "A and B have no figure of its cost in common")
+        yield Comparison(key, "cost", None, None, "refused", why)
 
 
 def _invalid(a: Record, b: Record) -> str:
@@ -169,6 +184,24 @@ def _unlike(a: Record, b: Record, *, absolute: bool) -> str:
     if a.machine != b.machine:
         return "times of different machines"
     return "host times; compare them with --absolute" if a.source == "host" and not absolute else ""
+
+
+def _noise(old: Ratio, new: Ratio, threshold: float) -> str:
+    """Why the ratios' intervals do not show whether it grew by more than the threshold; or empty.
+
+    A growth is known to about the root of the sum of squares of both relative uncertainties.
+    """
+    if old.low is None or old.high is None or new.low is None or new.high is None:
+        return ""
+    growth = new.median / old.median - 1
+    if growth > threshold:
+        return "the intervals of A and B overlap" if _overlap(old, new) else ""
+    uncertainty = math.hypot(
+        (old.high - old.low) / 2 / old.median, (new.high - new.low) / 2 / new.median
+    )
+    if uncertainty + min(growth, 0) <= threshold:
+        return ""
+    return f"noise of {uncertainty:.1%} either way would hide a growth of {threshold:.1%}"
 
 
 def _overlap(old: Ratio, new: Ratio) -> bool:

@@ -1,6 +1,6 @@
 """The drivers that measure artefacts, by name; none is imported before it is used.
 
-A new device is a module with a `Measure` function and an entry in `DRIVERS`.
+A new device is a module with a `Measure` function, a `Check` and an entry in `DRIVERS`.
 """
 
 from __future__ import annotations
@@ -41,6 +41,9 @@ Report = Callable[[str], None]
 # Measures every artefact of a build that the device can run, and returns the records without a
 # verdict. An artefact that cannot be measured has a record with its `failure`.
 Measure = Callable[[Build, Settings, Report], tuple[Record, ...]]
+# Says in a few words what would measure, for the part of `--on` after the colon; raises the
+# `AgecompactError` of that place, such as a `BackendMissingError`, if nothing could.
+Check = Callable[[str | None], str]
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Driver:
 
     Attributes:
         measure: `module:function` of its `Measure`.
+        check: `module:function` of its `Check`.
         summary: What it measures, for `--help`.
         runtime: The runtime whose files it measures, such as `litert`; None for every file.
         place: What may follow the colon of `--on`, for `--help`; None for nothing.
@@ -56,6 +60,7 @@ class Driver:
     """
 
     measure: str
+    check: str
     summary: str
     runtime: str | None = None
     place: str | None = None
@@ -66,21 +71,40 @@ class Driver:
         measure: Measure = imports.resolve(self.measure)
         return measure
 
+    def available(self, place: str | None) -> str:
+        """What would measure there, in a few words.
+
+        Args:
+            place: The part of `--on` after the colon; None without one.
+
+        Raises:
+            BackendMissingError: What it measures with is missing on this machine.
+            UsageError: There is no such place.
+        """
+        check: Check = imports.resolve(self.check)
+        return check(place)
+
     def files(self, build: Build) -> tuple[BuildFile, ...]:
         """The files of a build that it measures."""
         return files_opened_by(self.runtime, build) if self.runtime else measured_files(build)
 
 
 DRIVERS: Mapping[str, Driver] = {
-    "host": Driver("agecompact.bench.host:measure_build", "latency on this machine"),
+    "host": Driver(
+        "agecompact.bench.host:measure_build",
+        "agecompact.bench.host:available",
+        "latency on this machine",
+    ),
     "emulated": Driver(
         "android_bench.emulated.driver:measure_build",
+        "android_bench.emulated.driver:available",
         "ARM instructions on an emulated core",
         runtime="litert",
         place="CORE",
     ),
     "adb": Driver(
         "android_bench.adb.measure:measure_build",
+        "android_bench.adb.measure:available",
         "latency on an Android phone",
         runtime="litert",
         place="SERIAL",
@@ -91,12 +115,14 @@ DRIVERS: Mapping[str, Driver] = {
     ),
     "mac": Driver(
         "ios_bench.mac:measure_build",
+        "ios_bench.mac:available",
         "latency of Core ML on this Mac",
         runtime="coreml",
         place="UNIT,...",
     ),
     "ios": Driver(
         "ios_bench.devices:measure_build",
+        "ios_bench.devices:available",
         "latency of Core ML on a device connected to this Mac",
         runtime="coreml",
         place="DEVICE[/UNIT,...]",

@@ -26,6 +26,12 @@ from agecompact.runtimes.reading import Reader
 from agecompact.runtimes.registry import runtime_of
 
 
+def available(place: str | None) -> str:  # noqa: ARG001 - there is one host.
+    """This machine, as a record names it."""
+    machine = this_machine()
+    return f"{machine.cpu}, {machine.cores or 'unknown'} cores"
+
+
 def measure_build(
     build: Build, settings: Settings, report: Report = lambda _: None
 ) -> tuple[Record, ...]:

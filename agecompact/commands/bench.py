@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,16 @@ from agecompact.bench.record import Record
 from agecompact.bench.validity import validated
 from agecompact.console.common import emit, json_option, progress, screen, show
 from agecompact.console.groups import BUILD, BUILDS, DefaultGroup
-from agecompact.errors import GateError, UsageError
+from agecompact.errors import GateError, UndecidedError
 from agecompact.serialization import unstructure
 
 _DIFF_SCHEMA_VERSION = 2
 _SIZE_SCHEMA_VERSION = 1
+_MEASURE_AGAIN = """\
+measure all files of A again, on an idle and cool machine, with more rounds than the default 20:
+agecompact bench {0} --rounds 60
+or count instructions in A and B, which other programs do not disturb:
+agecompact bench {0} --on emulated:cortex-a76"""
 
 
 @click.group(cls=DefaultGroup, default="measure", elsewhere=driver_commands())
@@ -113,6 +119,10 @@ def _measure(
     """
     drivers = [(where, *parse_place(where)) for where in places]
     builds = read_builds(build)
+    # Before anything is measured, so that no place is missed after minutes on another, and a fault
+    # of the place is not hidden by one of the build.
+    for _, driver, place in drivers:
+        driver.available(place)
     console = screen(json_target)
     path = build / store.FILE_NAME
     records: list[Record] = []
@@ -172,19 +182,14 @@ def _size(build: Path, json_target: str | None) -> None:
 def _diff(
     before: Path, after: Path, threshold: float, absolute: bool, json_target: str | None
 ) -> None:
-    """Compare two latency.json; exit with 1 on a regression, or if a figure cannot be judged.
+    """Compare two latency.json; exit with 1 on a regression, with 5 if it cannot tell.
 
     Sizes, ratios and instructions are comparable between machines, times only on the same device.
     A figure cannot be judged if its record is invalid in A or B, for example because the machine
-    was busy or hot: measure that file again.
+    was busy or hot, or if noise hides a growth of the threshold. What only A has cannot be judged
+    either; what only B has is new, and listed.
     """
     comparisons = compare(store.read(before), store.read(after), threshold, absolute=absolute)
-    if not any(c.verdict in ("same", "better", "regression") for c in comparisons):
-        raise UsageError(
-            f"nothing in {before} is comparable with {after}",
-            why="they have no file, source, runtime and thread count in common",
-            fix="measure both in the same way: agecompact bench",
-        )
     console = screen(json_target)
     for table in tables.compared(comparisons):
         show(console, table)
@@ -195,13 +200,26 @@ def _diff(
             f"{len(worse)} regressions beyond {threshold:.3g}",
             why="; ".join(_summary(c) for c in worse),
         )
-    refused = [c for c in comparisons if c.verdict == "refused"]
-    if refused:
-        raise GateError(
-            f"{len(refused)} figures cannot be judged",
-            why="\n     ".join(f"{c.subject.file} {c.figure}: {c.reason}" for c in refused),
-            fix="measure the invalid files again, on an idle and cool machine: agecompact bench",
+    if undecided := _undecided(comparisons):
+        raise UndecidedError(
+            f"{len(undecided)} figures cannot be judged",
+            why="\n".join(undecided),
+            fix=_MEASURE_AGAIN.format(shlex.quote(str(after.parent))),
         )
+
+
+def _undecided(comparisons: tuple[Comparison, ...]) -> list[str]:
+    """What nobody knows after a comparison, and why, a line each."""
+    lines = [f"{_named(c)}: {c.reason}" for c in comparisons if c.verdict == "refused"]
+    lines += [f"{_named(c)}: B has no measurement" for c in comparisons if c.verdict == "only in A"]
+    if not any(c.verdict in ("same", "better") for c in comparisons):
+        lines.append("A and B have no file, source, runtime and thread count in common")
+    return lines
+
+
+def _named(comparison: Comparison) -> str:
+    subject = comparison.subject
+    return f"{subject.file} on {subject.source}, {comparison.figure}"
 
 
 def _summary(comparison: Comparison) -> str:

@@ -73,7 +73,7 @@ def choose(devices: Sequence[Device], serial: str | None) -> Device:
         raise UsageError(
             f"no device '{serial}'",
             why=f"connected: {', '.join(device.serial for device in devices)}",
-            fix=f"--serial {devices[0].serial}",
+            fix=f"--on adb:{devices[0].serial}, or --serial {devices[0].serial} of bench adb",
         )
     # A single device that is ready is used even if others are not.
     usable = [device for device in candidates if device.ready] or candidates
@@ -81,7 +81,7 @@ def choose(devices: Sequence[Device], serial: str | None) -> Device:
         raise UsageError(
             "more than one Android device is connected",
             why=", ".join(f"{device.serial} ({device.state})" for device in candidates),
-            fix=f"--serial {usable[0].serial}, or export ANDROID_SERIAL",
+            fix=f"--on adb:{usable[0].serial}, or export ANDROID_SERIAL={usable[0].serial}",
         )
     (device,) = usable
     if not device.ready:

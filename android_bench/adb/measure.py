@@ -33,6 +33,21 @@ from android_bench.failure import MeasurementFailure
 RUNTIME = "litert"
 
 
+def available(place: str | None) -> str:
+    """The device to measure, and LiteRT of the runner that it would run.
+
+    Args:
+        place: Its serial; None if only one is connected.
+
+    Raises:
+        UsageError: There are several devices and no serial is given, or none has that serial.
+        AdbFailure: There is no device, or it is not ready.
+        BackendMissingError: There is no adb, or no ARM runner.
+    """
+    connected = _connect(Options(serial=place))
+    return f"{connected.serial}, LiteRT {bundle.load().index.litert}"
+
+
 def measure_build(
     build: Build, settings: Settings, report: Report = lambda _: None
 ) -> tuple[Record, ...]:
@@ -79,12 +94,17 @@ def measure(build: Build, options: Options, report: Report = lambda _: None) -> 
         AdbFailure: There is no device, or it is not ready.
         BackendMissingError: There is no adb, or no ARM runner.
     """
+    # The device first: without one, what it would run is of no interest.
+    connected = _connect(options)
     engine = _engine(build, options)
-    connected = client.connect(program.find(), options.named_serial())
     info = device_info.query(connected)
     ledger = Ledger(options.ledger, connected.serial) if options.ledger is not None else None
     with Session(connected) as session:
         return _Measurement(session, engine, info, options, ledger).run(build, report)
+
+
+def _connect(options: Options) -> client.Client:
+    return client.connect(program.find(), options.named_serial())
 
 
 def _engine(build: Build, options: Options) -> Engine:

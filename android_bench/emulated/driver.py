@@ -26,6 +26,21 @@ _DEFAULT_CPU = "cortex-a76"
 _RUNTIME = "litert"
 
 
+def available(place: str | None) -> str:
+    """The emulated processor.
+
+    Args:
+        place: `cortex-a76` or `a76`; None for the default.
+
+    Raises:
+        UsageError: There is no such processor.
+        BackendMissingError: There is no ARM bundle, or its emulator does not run here.
+    """
+    cpu = _cpu_named(place or _DEFAULT_CPU)
+    loaded = bundle.load()
+    return f"{cpu.name}, qemu {emulator.version(loaded)}, LiteRT {loaded.index.litert}"
+
+
 def measure_build(
     build: Build, settings: Settings, report: Report = lambda _: None
 ) -> tuple[Record, ...]:

@@ -117,6 +117,13 @@ def test_measures_every_package_on_every_unit(phone, build):
     ]
 
 
+def test_it_is_found_without_installing_anything(phone):
+    assert devices.available(None) == f"Bench phone ({PHONE}), iOS 17.5.1"
+    assert not [call for call in phone.calls if "install" in call]
+    with pytest.raises(DeviceError, match="no device 'Nobody'"):
+        devices.available("Nobody/cpuOnly")
+
+
 def test_each_run_has_its_own_folder(phone, build):
     devices.measure_build(build, Settings(place=f"{PHONE}/cpuOnly"))
     assert len(list((phone.container / "Documents").iterdir())) == 2

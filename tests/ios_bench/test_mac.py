@@ -149,6 +149,17 @@ def test_a_runner_that_does_not_build_is_reported():
     assert "no such module" in caught.value.why
 
 
+def test_what_would_measure_is_known_without_building_it(runner, monkeypatch, tmp_path):
+    runner("succeeds")
+    assert mac.available("cpuOnly") == f"the runner at {tmp_path / 'agecompact-bench'}"
+    monkeypatch.delenv(mac.RUNNER_VARIABLE)
+    monkeypatch.setattr(mac, "shutil", SimpleNamespace(which=lambda _: "/usr/bin/swift"))
+    assert mac.available(None) == "Swift at /usr/bin/swift"
+    monkeypatch.setattr(mac, "shutil", SimpleNamespace(which=lambda _: None))
+    with pytest.raises(BackendMissingError, match="cannot be built"):
+        mac.available(None)
+
+
 @pytest.mark.usefixtures("swift")
 def test_a_built_runner_is_found():
     def run(command, _):

@@ -8,6 +8,7 @@ from agecompact.bench.circumstances import Conditions
 from agecompact.bench.diff import compare
 from agecompact.bench.figures import Instructions
 from agecompact.bench.timing import Latency
+from agecompact.errors import ExitCode
 from tests import records
 
 
@@ -54,9 +55,49 @@ def test_ratios_compare_beyond_the_threshold_and_beyond_the_noise():
     assert _verdicts(records.HOST, _ratio(1.2))["ratio"] == "regression"
     assert _verdicts(records.HOST, _ratio(0.8))["ratio"] == "better"
     assert _verdicts(records.HOST, _ratio(1.2), threshold=0.25)["ratio"] == "same"
-    noisy = replace(records.HOST, ratio=replace(records.RATIO, median=0.88, low=0.8, high=0.96))
-    [row] = [c for c in compare([records.HOST], [noisy], 0.05) if c.figure == "ratio"]
-    assert (row.verdict, row.reason) == ("same", "the intervals of A and B overlap")
+
+
+def _between(low, median, high):
+    ratio = replace(records.RATIO, low=low, median=median, high=high)
+    return replace(records.HOST, ratio=ratio)
+
+
+@pytest.mark.parametrize(
+    ("interval", "verdict", "reason"),
+    [
+        # The median grew by 10 %, and may not have grown at all.
+        ((0.8, 0.88, 0.96), "refused", "the intervals of A and B overlap"),
+        ((0.82, 0.88, 0.94), "regression", ""),
+        # The median is the same, and may have grown by 10 %.
+        ((0.72, 0.8, 0.88), "refused", "noise of 10.1% either way would hide a growth of 5.0%"),
+        ((0.77, 0.8, 0.83), "same", ""),
+        # It fell by 10 %: even with that noise it has not grown by 5 %. By 6 %, it may have.
+        ((0.65, 0.72, 0.79), "same", "the intervals of A and B overlap"),
+        ((0.66, 0.752, 0.844), "refused", "noise of 12.3% either way would hide a growth of 5.0%"),
+        ((0.7, 0.72, 0.74), "better", ""),
+    ],
+)
+def test_noise_never_passes_in_silence(interval, verdict, reason):
+    rows = compare([records.HOST], [_between(*interval)], 0.05)
+    [row] = [c for c in rows if c.figure == "ratio"]
+    assert (row.verdict, row.reason) == (verdict, reason)
+
+
+def test_a_pair_without_a_comparable_cost_is_refused():
+    bare = replace(records.HOST, ratio=None)
+    [cost] = [c for c in compare([bare], [bare], 0.05) if c.figure == "cost"]
+    assert (cost.verdict, cost.reason) == (
+        "refused",
+        "host times; compare them with --absolute",
+    )
+    assert "cost" not in _verdicts(bare, bare, absolute=True)
+    # A core is part of the machine, not of what was measured.
+    other = replace(records.EMULATED, machine=replace(records.EMULATED.machine, cpu="cortex-a53"))
+    assert _verdicts(records.EMULATED, other)["cost"] == "refused"
+    failed = replace(records.HOST, latency=None, ratio=None, failure="crash: signal SIGABRT")
+    assert _verdicts(failed, records.HOST)["cost"] == "refused"
+    assert _verdicts(failed, failed)["cost"] == "refused"
+    assert "cost" not in _verdicts(records.HOST, failed)
 
 
 def test_ratios_of_different_machines_are_compared_and_times_are_not():
@@ -153,15 +194,16 @@ def test_no_regression_exits_with_0(agecompact, written, tmp_path):
 
 
 @pytest.mark.parametrize("side", ["A", "B"])
-def test_a_figure_that_cannot_be_judged_exits_with_1_and_the_cure(agecompact, written, side):
+def test_a_figure_that_cannot_be_judged_exits_with_5_and_the_cure(agecompact, written, side):
     busy = replace(records.HOST, conditions=Conditions(load_average=99.0))
     sides = {"A": records.HOST, "B": records.HOST, side: busy}
     a, b = (written(f"{name}.json", record) for name, record in sides.items())
     run = agecompact("bench", "diff", a, b)
-    assert run.returncode == 1
+    assert run.returncode == ExitCode.UNDECIDED == 5
     assert "1 figures cannot be judged" in run.stderr
     assert f"ratio: {side} is invalid: busy, a load average of 99.0" in run.stderr
-    assert "fix: measure the invalid files again" in run.stderr
+    assert f"agecompact bench {b.parent} --rounds 60" in run.stderr
+    assert f"agecompact bench {b.parent} --on emulated:cortex-a76" in run.stderr
     assert "refused" in run.stdout
 
 
@@ -174,11 +216,30 @@ def test_a_regression_exits_with_1_and_is_named(agecompact, written):
     assert agecompact("bench", "diff", a, b, "--threshold", "0.5").returncode == 0
 
 
-def test_nothing_to_compare_exits_with_2(agecompact, written):
-    a, b = written("a.json", records.HOST), written("b.json", records.DEVICE)
+def test_a_regression_is_one_even_beside_what_cannot_be_judged(agecompact, written):
+    busy = replace(records.HOST, conditions=Conditions(load_average=99.0))
+    a = written("a.json", records.HOST, records.DEVICE)
+    b = written("b.json", busy, _slower(records.DEVICE, 1.5))
+    assert agecompact("bench", "diff", a, b).returncode == ExitCode.GATE_FAILED
+
+
+def test_what_b_lacks_exits_with_5_and_what_it_adds_with_0(agecompact, written):
+    both = written("both.json", records.HOST, records.EMULATED)
+    one = written("one.json", records.EMULATED)
+    run = agecompact("bench", "diff", both, one)
+    assert run.returncode == ExitCode.UNDECIDED
+    assert "ssrnet_float16.tflite on host, record: B has no measurement" in run.stderr
+    more = agecompact("bench", "diff", one, both)
+    assert more.returncode == 0, more.stderr
+    assert "only in B" in more.stdout
+
+
+@pytest.mark.parametrize("held", [(), (records.DEVICE,)])
+def test_nothing_to_compare_exits_with_5(agecompact, written, held):
+    a, b = written("a.json", *held), written("b.json", records.HOST)
     run = agecompact("bench", "diff", a, b)
-    assert run.returncode == 2
-    assert "nothing in" in run.stderr
+    assert run.returncode == ExitCode.UNDECIDED
+    assert "A and B have no file, source, runtime and thread count in common" in run.stderr
 
 
 @pytest.mark.parametrize("threshold", ["five", "-1%", "5%%", "nan"])

@@ -59,7 +59,7 @@ def test_several_devices_need_a_serial():
     both = device_list.parse("A device model:x\nB device model:y\n")
     with pytest.raises(UsageError, match="more than one") as caught:
         device_list.choose(both, None)
-    assert "--serial A" in caught.value.fix
+    assert "--on adb:A" in caught.value.fix
     assert device_list.choose(both, "B").serial == "B"
     with pytest.raises(UsageError, match="no device 'C'"):
         device_list.choose(both, "C")
