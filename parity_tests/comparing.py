@@ -153,17 +153,18 @@ def _judged(
     settings: CheckSettings,
 ) -> Result:
     """The result of one output, with its verdict; with both MAEs, even if it fails before."""
-    assert result.tolerance is not None
+    gates = result.tolerance
+    assert gates is not None
     failure = None
     try:
         _reject_degenerate(part, reference, outputs)
-        _reject_mismatch(result, result.tolerance, worst)
-        _reject_out_of_range(part, outputs, result.tolerance.max)
+        _reject_mismatch(result, gates, worst)
+        _reject_out_of_range(part, outputs, gates.max)
     except Failure as found:
         failure = found
     try:
         result = _measured_on_labelled(result, part.output, runner, reference, settings)
-        _reject_task(result, result.tolerance)
+        _reject_task(result, gates)
     except Failure as found:
         failure = failure or found
     return failed(result, failure) if failure else result
