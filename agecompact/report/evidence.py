@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from agecompact.artifacts import confined, parity
+from agecompact.artifacts import confined, parity, trials
 from agecompact.artifacts.manifest import Build, Entry, read_builds
 from agecompact.artifacts.parity import Result
+from agecompact.artifacts.trials import Records
 from agecompact.bench import size, store
 from agecompact.bench.record import Record, Size
 from agecompact.bench.validity import validated
@@ -94,12 +95,14 @@ class Evidence:
         builds: Its builds.
         artifacts: Their artefacts, in the manifests' order.
         evaluations: Evaluations on labelled faces, those of the weights first.
+        trials: What `optimise` measured of each model, if it did.
     """
 
     root: Path
     builds: tuple[Build, ...]
     artifacts: tuple[Artifact, ...]
     evaluations: tuple[Evaluation, ...] = ()
+    trials: tuple[Records, ...] = ()
 
 
 def read(root: Path, evaluations: Iterable[Path] = (), *, with_sizes: bool = False) -> Evidence:
@@ -131,7 +134,16 @@ def read(root: Path, evaluations: Iterable[Path] = (), *, with_sizes: bool = Fal
         builds,
         tuple(artifacts),
         (*_of_cards(builds), *(_of_file(path, builds, artifacts) for path in evaluations)),
+        tuple(_trials(root, builds)),
     )
+
+
+def _trials(root: Path, builds: Sequence[Build]) -> Iterable[Records]:
+    for build in builds:
+        model = build.manifest.model
+        found = trials.read(root / trials.FOLDER / model, model)
+        if found.records:
+            yield found
 
 
 def _results(path: Path) -> tuple[Result, ...]:

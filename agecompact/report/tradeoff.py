@@ -6,11 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from agecompact.artifacts.trials import Records
 from agecompact.bench import pareto
 from agecompact.formats import FORMATS
 from agecompact.report import charts
 from agecompact.report.costs import single_counts
-from agecompact.report.document import Cell, Chart, Grid, Part, Section, number
+from agecompact.report.document import DASH, Cell, Chart, Grid, Part, Section, known_grid, number
 from agecompact.report.evidence import Artifact, Evidence
 from agecompact.report.missing import command
 from agecompact.tables import Column
@@ -67,7 +68,8 @@ def tradeoff(evidence: Evidence) -> Section:
     parts: list[Part] = [_chart(found, best, formats, "")]
     if cores:
         parts.append(_chart(found, best, formats, cores[-1]))
-    return Section("front", title, text, (*parts, _grid(found, best, cores)))
+    parts += [_grid(found, best, cores), *map(_tried, evidence.trials)]
+    return Section("front", title, text, tuple(parts))
 
 
 def choices(artifacts: Sequence[Artifact]) -> tuple[Choice, ...]:
@@ -104,14 +106,13 @@ def _rivals(found: Sequence[Choice]) -> Iterator[Sequence[Choice]]:
 
 
 def _front(rivals: Sequence[Choice]) -> frozenset[str]:
-    """Those without a figure that others have are not on the front."""
-    cores = {core for each in rivals for core in each.instructions}
-    points = {
-        each.artifact.file: (each.p99, each.bytes, *(each.instructions[c] for c in sorted(cores)))
-        for each in rivals
-        if cores <= each.instructions.keys()
-    }
-    return pareto.front(points)
+    cores = sorted({core for each in rivals for core in each.instructions})
+    return pareto.front(
+        {
+            each.artifact.file: (each.p99, each.bytes, *(each.instructions.get(c) for c in cores))
+            for each in rivals
+        }
+    )
 
 
 def _grid(found: Sequence[Choice], best: frozenset[str], cores: Sequence[str]) -> Grid:
@@ -140,6 +141,45 @@ def _grid(found: Sequence[Choice], best: frozenset[str], cores: Sequence[str]) -
             for each in found
         ),
     )
+
+
+def _tried(records: Records) -> Grid:
+    """What `optimise` tried, on a front of its own: its errors are those of other faces."""
+    tried = records.records
+    best = pareto.front(
+        {
+            each.candidate: (
+                each.errors.p99 if each.errors else None,
+                each.made.bytes,
+                each.count.instructions if each.count else None,
+            )
+            for each in tried
+        }
+    )
+    columns = (
+        Column("candidate", "name"),
+        Column("front", "name"),
+        Column("p99 error", "number"),
+        Column("mean error", "number"),
+        Column("MAE change", "number"),
+        Column("bytes", "number"),
+        Column("millions", "number"),
+        Column("counted on", "name"),
+    )
+    rows = (
+        (
+            Cell(each.candidate),
+            Cell("yes" if each.candidate in best else "no"),
+            number(each.errors.p99 if each.errors else None, ".2g"),
+            number(each.errors.mean if each.errors else None, ".2g"),
+            number(each.errors.mae_cost if each.errors else None, "+.3f"),
+            number(each.made.bytes, ",d"),
+            number(each.count.instructions / 1e6 if each.count else None, ".2f"),
+            Cell(each.count.place if each.count else DASH),
+        )
+        for each in tried
+    )
+    return known_grid(f"What optimise tried for {records.model}", columns, rows)
 
 
 def _place(choice: Choice, best: frozenset[str]) -> str:

@@ -80,13 +80,7 @@ def front(rows: Sequence[Row]) -> frozenset[str]:
 
     A row without a figure on an axis that others have one on is not on the front.
     """
-    names = axes(rows)
-    known: dict[str, tuple[float, ...]] = {}
-    for row in rows:
-        values = [_AXES[name](row) for name in names]
-        if names and None not in values:
-            known[row.name] = tuple(value for value in values if value is not None)
-    return pareto.front(known)
+    return pareto.front({row.name: [of(row) for of in _AXES.values()] for row in rows})
 
 
 def choose(rows: Sequence[Row], limits: Limits, minimise: Cost) -> Row:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from agecompact.artifacts import manifest
+from agecompact.artifacts import manifest, trials
+from agecompact.artifacts.trials import Count, Errors, Made, Origin, Record, Records
 from agecompact.errors import UsageError
 from agecompact.report import evidence
 from agecompact.report.compose import SECTIONS, compose
@@ -160,6 +161,36 @@ def test_a_failed_artefact_is_not_on_the_front_and_keeps_nothing_off_it(tmp_path
     found = rows(section(root, "front"))
     assert found["ssrnet_int8.tflite"]["front"] == "failed"
     assert found["ssrnet_float32.tflite"]["front"] == "yes"
+
+
+def test_what_optimise_tried_has_a_front_of_its_own(root: Path) -> None:
+    origin = Origin(weights_sha256="1" * 64, network_sha256="2" * 64, calibration_sha256=None)
+
+    def tried(name: str, size: int, p99: float | None, instructions: int) -> Record:
+        made = Made(origin=origin, versions={}, file="a.tflite", sha256="3" * 64, bytes=size)
+        errors = None
+        if p99 is not None:
+            figures = {"p99": p99, "mean": p99 / 2, "greatest": 2 * p99, "mae_cost": -0.01}
+            errors = Errors(faces_sha256="4" * 64, faces=9, **figures)
+        count = Count(place="emulated:a", machine="a core", instructions=instructions)
+        return Record(candidate=name, made=made, errors=errors, count=count)
+
+    records = (
+        tried("best", 10, 0.1, 2_000_000),
+        tried("beaten", 11, 0.1, 2_000_000),
+        tried("unjudged", 1, None, 1_000_000),
+    )
+    folder = root / "optimise" / report_builds.MODEL
+    folder.mkdir(parents=True)
+    trials.write(folder, Records(model=report_builds.MODEL, records=records))
+    found = rows(section(root, "front"), "What optimise tried for ssrnet")
+    fronts = {name: row["front"] for name, row in found.items()}
+    assert fronts == {"best": "yes", "beaten": "no", "unjudged": "no"}
+    best = found["best"]
+    assert (best["millions"], best["MAE change"], found["unjudged"]["p99 error"]) == (
+        *("2.00", "-0.010"),
+        "-",
+    )
 
 
 def test_failures_are_listed_with_what_localisation_found(tmp_path: Path) -> None:
