@@ -84,7 +84,8 @@ def _error_cells(artifact: Artifact, result: Result) -> tuple[Cell, ...]:
         Cell(result.verdict),
         number(result.max_error, ".2g"),
         number(gate, "g"),
-        number(share, ".0%"),
+        # Far beyond its gate, an error is a multiple of it.
+        number(share, ".0%") if share is None or share < 10 else number(share, ",.0f", "x"),
         number(result.quantiles.p50 if result.quantiles else None, ".2g"),
         number(result.mean_error, ".2g"),
         number(result.p99_error, ".2g"),

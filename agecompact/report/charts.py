@@ -25,7 +25,7 @@ _BESIDE = ((-10, -7), (10, -7), (10, 9), (-10, 9))
 _SHAPES = ("circle", "square", "triangle-up", "diamond")
 # Measured with the metrics of Arial; the padding is for wider fonts.
 _FONT = "Arial, Helvetica, sans-serif"
-_PADDING = 18
+_PADDING = 24
 
 _CONFIG: Spec = {
     "background": "transparent",

@@ -55,6 +55,12 @@ def test_the_distribution_of_the_errors_is_in_the_grid_and_in_the_chart(root: Pa
     assert drawn["limit"] == 0.1
 
 
+def test_an_error_far_beyond_its_gate_is_a_multiple_of_it(tmp_path: Path) -> None:
+    root = report_builds.write(tmp_path, failing=["ssrnet_int8.tflite"])
+    row = rows(section(root, "agreement"))["ssrnet_int8.tflite"]
+    assert (row["verdict"], row["share"]) == ("failed: mismatch", "42x")
+
+
 def test_an_error_of_nothing_is_drawn_at_the_end_of_the_logarithmic_axis(root: Path) -> None:
     def exact(results: Any) -> None:
         zeros = dict.fromkeys(results[0]["quantiles"], 0.0)
