@@ -30,7 +30,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # It also holds measurements of other devices, which a failed bench must not delete.
 .PRECIOUS: $(BUILD)/latency.json
 .PHONY: demo test test-all lint export parity golden bench bench-arm bench-android bench-ios bench-ios-app \
-  bench-peers arm-bundle adb-loopback mil-conformance report setup clean clean-venv
+  bench-peers arm-bundle adb-loopback web-tools mil-conformance report setup clean clean-venv
 
 demo: report
 
@@ -111,6 +111,10 @@ arm-bundle: $(READY)
 adb-loopback: $(READY)
 	$(BIN)/python -m tests.android_bench.adb.packages
 
+# axe-core for the tests of web pages, which also need an installed Chromium.
+web-tools: $(READY)
+	$(BIN)/python -m tests.web.tools
+
 CORES ?= cortex-a53 cortex-a76
 bench-arm: $(MANIFESTS) arm-bundle golden
 	$(BIN)/agecompact bench $(BUILD) $(CORES:%=--on emulated:%)
@@ -139,7 +143,7 @@ bench-peers: $(READY) arm-bundle
 	  $(if $(IMAGES),--images "$(IMAGES)") $(if $(AGAIN),--again)
 
 report: $(BUILD)/parity.json $(BUILD)/latency.json
-	@$(BIN)/agecompact report $(BUILD)
+	@$(BIN)/agecompact report $(BUILD) --html $(BUILD)/report.html
 
 clean:
 	rm -rf $(BUILD)

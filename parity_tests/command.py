@@ -104,7 +104,7 @@ def check(
         results = compare_with_baseline(results, before, settings.tolerances.growth)
     against = _reference_of(builds)
     records.write(report, results)
-    write_text(junit, to_junit(results))
+    write_text(junit, to_junit(results, against))
     if markdown:
         write_text(markdown, to_markdown(results, against))
     emit(records.as_json(results), json_target)

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from agecompact.artifacts.parity import Tolerance
+from agecompact.artifacts.parity import Quantiles, Tolerance
 from agecompact.contract import Output
 from agecompact.evaluation.evaluate import targets_of
 from agecompact.formats import PRECISIONS, opened_by
@@ -121,6 +121,7 @@ def _measured(
         max_error=float(errors.max()),
         p99_error=float(np.percentile(errors, 99)),
         mean_error=float(errors.mean()),
+        quantiles=Quantiles(*map(float, np.percentile(errors, (10, 25, 50, 75, 90)))),
         worst_sample=samples[int(errors.argmax())].name,
         samples=len(errors),
     )
@@ -151,15 +152,22 @@ def _judged(
     reference: Reference,
     settings: CheckSettings,
 ) -> Result:
-    """The result of one output, with its verdict."""
-    assert result.tolerance is not None
+    """The result of one output, with its verdict; with both MAEs, even if it fails before."""
+    gates = result.tolerance
+    assert gates is not None
+    failure = None
     try:
         _reject_degenerate(part, reference, outputs)
-        _reject_mismatch(result, result.tolerance, worst)
-        _reject_out_of_range(part, outputs, result.tolerance.max)
-        return _compared_on_labelled(result, part.output, runner, reference, settings)
-    except Failure as failure:
-        return failed(result, failure)
+        _reject_mismatch(result, gates, worst)
+        _reject_out_of_range(part, outputs, gates.max)
+    except Failure as found:
+        failure = found
+    try:
+        result = _measured_on_labelled(result, part.output, runner, reference, settings)
+        _reject_task(result, gates)
+    except Failure as found:
+        failure = failure or found
+    return failed(result, failure) if failure else result
 
 
 def _reject_degenerate(part: Part, reference: Reference, outputs: Outputs) -> None:
@@ -207,7 +215,7 @@ def _reject_out_of_range(part: Part, outputs: Outputs, slack: float) -> None:
         raise Failure("metadata", f"its outputs are {found}; the contract has {low:g} to {high:g}")
 
 
-def _compared_on_labelled(
+def _measured_on_labelled(
     result: Result,
     output: Output,
     runner: ModelRunner,
@@ -218,26 +226,24 @@ def _compared_on_labelled(
     target = targets.get(output.name)
     if target is None or target not in settings.labelled:
         return result
-    gates = result.tolerance
-    assert gates is not None
     labelled = settings.labelled[target]
     mae = mean_absolute_error(runner, labelled)
-    error = abs(mae - reference.mae[target])
-    result = replace(
+    return replace(
         result,
-        mae_years=error,
+        mae_years=abs(mae - reference.mae[target]),
         artifact_mae_years=mae,
         reference_mae_years=reference.mae[target],
         faces=len(labelled.faces),
     )
-    if error > gates.mae:
-        failure = Failure(
+
+
+def _reject_task(result: Result, gates: Tolerance) -> None:
+    if result.mae_years is not None and result.mae_years > gates.mae:
+        raise Failure(
             "task",
-            f"its MAE is {mae:.4f} {result.unit}, PyTorch's {reference.mae[target]:.4f}; a "
-            f"difference of {gates.mae:g} is allowed",
+            f"its MAE is {result.artifact_mae_years:.4f} {result.unit}, PyTorch's "
+            f"{result.reference_mae_years:.4f}; a difference of {gates.mae:g} is allowed",
         )
-        return failed(result, failure)
-    return result
 
 
 def _with_location(

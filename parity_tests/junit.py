@@ -8,12 +8,17 @@ from collections.abc import Sequence
 from agecompact.text import one_line
 from parity_tests import float64
 from parity_tests.results import Result
+from parity_tests.table import artifact_of, task_text
 
 
-def to_junit(results: Sequence[Result]) -> str:
+def to_junit(results: Sequence[Result], reference: str = "PyTorch") -> str:
     """One test suite with one test case per artefact, runtime and output.
 
     XML cannot hold control characters, such as those of a crashed runtime's coloured log.
+
+    Args:
+        results: The results.
+        reference: What the artefacts were checked against.
     """
     statuses = [result.status for result in results]
     suite = ET.Element(
@@ -30,7 +35,7 @@ def to_junit(results: Sequence[Result]) -> str:
             suite,
             "testcase",
             classname=one_line(result.model),
-            name=one_line(f"{f'{result.artifact} {result.output}'.strip()} [{result.label}]"),
+            name=one_line(f"{artifact_of(result)} [{result.label}]"),
             time=f"{result.seconds:.3f}",
         )
         if result.status == "failed":
@@ -41,7 +46,7 @@ def to_junit(results: Sequence[Result]) -> str:
                 failure.text = "\n".join(map(one_line, result.localisation["lines"]))
         elif result.status == "skipped":
             ET.SubElement(case, "skipped", message=one_line(result.reason))
-        if result.float64:
-            ET.SubElement(case, "system-out").text = one_line(float64.text(result))
+        if said := [line for line in (float64.text(result), task_text(result, reference)) if line]:
+            ET.SubElement(case, "system-out").text = "\n".join(map(one_line, said))
     ET.indent(suite)
     return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"

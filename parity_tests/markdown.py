@@ -6,9 +6,17 @@ from collections.abc import Sequence
 
 from agecompact import markdown
 from agecompact.markdown import escape
+from agecompact.tables import Column
 from parity_tests import coverage, float64
 from parity_tests.results import Result, passed
-from parity_tests.table import COLUMNS, errors_of
+from parity_tests.table import (
+    COLUMNS,
+    artifact_of,
+    errors_of,
+    task_cells,
+    task_columns,
+    task_title,
+)
 
 
 def to_markdown(results: Sequence[Result], reference: str = "PyTorch") -> str:
@@ -30,6 +38,14 @@ def to_markdown(results: Sequence[Result], reference: str = "PyTorch") -> str:
     ]
     said = (*coverage.lines(results), *float64.lines(results))
     lines += ["", *(f"{escape(line)}." for line in said)]
+    if measured := [result for result in results if result.faces]:
+        columns = (*COLUMNS[:2], *task_columns(reference), Column("unit", "name"))
+        lines += [
+            "",
+            f"{task_title(measured)}:",
+            "",
+            *markdown.table(columns, map(_task_row, measured)),
+        ]
     if skipped:
         labels = ", ".join(sorted({escape(result.label) for result in skipped}))
         lines += ["", f"Not run here: {labels}."]
@@ -48,8 +64,13 @@ def _row(result: Result) -> list[str]:
     verdict = escape(result.verdict)
     verdict = f"**{verdict}**" if result.kind else verdict
     return [
-        escape(f"{result.artifact} {result.output}".strip()),
+        escape(artifact_of(result)),
         escape(result.label),
         *errors,
         verdict,
     ]
+
+
+def _task_row(result: Result) -> list[str]:
+    cells = (artifact_of(result), result.label, *task_cells(result), result.unit)
+    return [escape(cell) for cell in cells]

@@ -42,34 +42,60 @@ def task_table(results: Sequence[Result], reference: str) -> Table | None:
     measured = [result for result in results if result.faces]
     if not measured:
         return None
-    faces = ", ".join(f"{n:,}" for n in sorted({result.faces for result in measured}))
     return Table(
         columns=(
             Column("artefact", "name"),
             Column("runtime", "name"),
-            Column("MAE", "number"),
-            Column(reference, "number"),
-            Column("difference", "number"),
+            *task_columns(reference),
             Column("allowed", "number", rank=1),
             Column("unit", "name", rank=1),
         ),
         rows=tuple(
             (
-                _artifact(r),
+                artifact_of(r),
                 r.runtime,
-                f"{r.artifact_mae_years:.4f}",
-                f"{r.reference_mae_years:.4f}",
-                _figure(r.mae_years),
+                *task_cells(r),
                 "-" if r.tolerance is None else f"{r.tolerance.mae:g}",
                 r.unit,
             )
             for r in measured
         ),
-        title=f"MAE on {faces} labelled faces",
+        title=task_title(measured),
     )
 
 
-def _artifact(result: Result) -> str:
+def task_title(measured: Sequence[Result]) -> str:
+    """The heading of the MAEs of results on labelled faces."""
+    faces = ", ".join(f"{n:,}" for n in sorted({result.faces for result in measured}))
+    return f"MAE on {faces} labelled faces"
+
+
+def task_columns(reference: str) -> tuple[Column, ...]:
+    """The columns of `task_cells`."""
+    return tuple(Column(heading, "number") for heading in ("MAE", reference, "difference"))
+
+
+def task_cells(result: Result) -> tuple[str, ...]:
+    """The MAE of the artefact, that of the reference, and by how much the first is greater."""
+    return (
+        f"{result.artifact_mae_years:.4f}",
+        f"{result.reference_mae_years:.4f}",
+        f"{result.mae_change:+.1e}",
+    )
+
+
+def task_text(result: Result, reference: str) -> str:
+    """Both MAEs of a result and their difference in words; empty without labelled faces."""
+    if not result.faces:
+        return ""
+    own, theirs, difference = task_cells(result)
+    return (
+        f"MAE on {result.faces:,} labelled faces: {own} {result.unit}, {reference} {theirs}, "
+        f"difference {difference}"
+    )
+
+
+def artifact_of(result: Result) -> str:
     """The artefact and, of several outputs, which one."""
     return f"{result.artifact} {result.output}".strip()
 
@@ -93,7 +119,7 @@ def table(results: Sequence[Result], reference: str) -> Table:
     return Table(
         columns=(*COLUMNS, _UNIT) if mixed else COLUMNS,
         rows=tuple(
-            (_artifact(r), r.runtime, *errors_of(r), r.verdict, *((r.unit,) if mixed else ()))
+            (artifact_of(r), r.runtime, *errors_of(r), r.verdict, *((r.unit,) if mixed else ()))
             for r in shown
         ),
         title=" in ".join([f"Error against {reference}", *(() if mixed else units)]),

@@ -65,7 +65,7 @@ _VERBS: dict[str, tuple[str, ...]] = {
     "freeze": ("parity", "freeze", "{build}"),
     "bench": ("bench", "{build}", "--rounds", "2"),
     "bench size": ("bench", "size", "{build}"),
-    "report": ("report", "{build}"),
+    "report": ("report", "{build}", "--html", "{out}/r.html", "--markdown", "{out}/r.md"),
 }
 _FAST = ("predict", "parity", "data check")
 # A file of a layout that is unknown, so that no public weights are needed.

@@ -87,6 +87,7 @@ COMMANDS = (
     "agecompact bench build --rounds 2",
     "agecompact bench size build",
     "agecompact bench diff build/latency.json build/latency.json",
+    "agecompact report build --html report.html",
     "agecompact report build --markdown table.md",
     "agecompact data check --dataset utkface --data UTKFace/",
     "agecompact data split --dataset utkface --data UTKFace/ --out split.json",

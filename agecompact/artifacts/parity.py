@@ -66,6 +66,25 @@ class Float64Check:
 
 
 @dataclass(frozen=True)
+class Quantiles:
+    """How errors are distributed over inputs, in the result's unit.
+
+    Attributes:
+        p10: A tenth of the inputs have a smaller error.
+        p25: A quarter have.
+        p50: Half have.
+        p75: Three quarters have.
+        p90: Nine tenths have.
+    """
+
+    p10: float
+    p25: float
+    p50: float
+    p75: float
+    p90: float
+
+
+@dataclass(frozen=True)
 class Result:
     """The result of checking one artefact in one runtime.
 
@@ -88,6 +107,7 @@ class Result:
         max_error: Greatest error over the fixed inputs; None if not compared.
         p99_error: 99th percentile of the error over the fixed inputs.
         mean_error: Mean error over the fixed inputs.
+        quantiles: Quantiles of the error over the fixed inputs; None if not compared.
         worst_sample: Name of the fixed input with the greatest error.
         samples: Number of fixed inputs that were compared.
         searched_error: Greatest error over the inputs that searches found: those that drive the
@@ -123,6 +143,7 @@ class Result:
     max_error: float | None = None
     p99_error: float | None = None
     mean_error: float | None = None
+    quantiles: Quantiles | None = None
     worst_sample: str | None = None
     samples: int = 0
     searched_error: float | None = None
@@ -153,6 +174,13 @@ class Result:
             return "not run here"
         return self.status if self.kind is None else f"{self.status}: {self.kind}"
 
+    @property
+    def mae_change(self) -> float | None:
+        """MAE of the artefact less that of the reference; None without labelled faces."""
+        if self.artifact_mae_years is None or self.reference_mae_years is None:
+            return None
+        return self.artifact_mae_years - self.reference_mae_years
+
 
 @dataclass(frozen=True)
 class ParityReport:
@@ -163,10 +191,19 @@ class ParityReport:
         results: One per artefact and runtime.
     """
 
-    SCHEMA_VERSION: ClassVar[int] = 4
+    SCHEMA_VERSION: ClassVar[int] = 5
 
     passed: bool
     results: tuple[Result, ...]
+
+    @staticmethod
+    def of_version(version: Any, fields: Mapping[str, Any]) -> dict[str, Any] | None:
+        """See `serialization.SeveralVersions`: version 4 had no quantiles."""
+        return dict(fields) if version == 4 else None
+
+    def to_version(self, fields: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+        """See `serialization.SeveralVersions`."""
+        return self.SCHEMA_VERSION, dict(fields)
 
 
 def read(path: Path) -> tuple[Result, ...]:

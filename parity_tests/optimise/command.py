@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from parity_tests.optimise.judging import Picture
 
-FOLDER = "optimise"
 PLOT = "optimise.svg"
 
 _LIMIT = click.FloatRange(min=0)
@@ -205,7 +204,7 @@ def optimise(
     by = judged(choice, source.contract, output, console)
     _say_shared(console, hashes, by.pictures)
     unit = by.output.compared_unit
-    folder = out / FOLDER / source.model_id
+    folder = out / records.FOLDER / source.model_id
     measurer = Measurer(
         source=source,
         given=given,

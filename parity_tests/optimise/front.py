@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from agecompact.bench import pareto
 from agecompact.errors import GateError
 
 Cost = Literal["instructions", "bytes"]
@@ -79,22 +80,7 @@ def front(rows: Sequence[Row]) -> frozenset[str]:
 
     A row without a figure on an axis that others have one on is not on the front.
     """
-    names = axes(rows)
-    known: dict[str, tuple[float, ...]] = {}
-    for row in rows:
-        values = [_AXES[name](row) for name in names]
-        if names and None not in values:
-            known[row.name] = tuple(value for value in values if value is not None)
-    return frozenset(
-        name
-        for name, point in known.items()
-        if not any(dominates(other, point) for other in known.values())
-    )
-
-
-def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether a point is as small as another on all axes, and smaller on one."""
-    return all(a <= b for a, b in zip(one, other, strict=True)) and tuple(one) != tuple(other)
+    return pareto.front({row.name: [of(row) for of in _AXES.values()] for row in rows})
 
 
 def choose(rows: Sequence[Row], limits: Limits, minimise: Cost) -> Row:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +45,9 @@ def test_its_outputs_match_pytorchs(
     assert result.p99_error is not None
     assert result.mean_error is not None
     assert result.mean_error <= result.p99_error <= result.max_error <= most_years
+    assert result.quantiles is not None
+    levels = [*astuple(result.quantiles), result.p99_error, result.max_error]
+    assert levels == sorted(levels)
 
 
 def test_noise_differs_from_crop_to_crop(build_of: BuildOf) -> None:
@@ -65,7 +68,7 @@ def test_the_command_writes_the_documented_json_and_junit(
     assert done.returncode == 0, done.stderr
     written = json.loads((build.folder / "parity.json").read_text())
     assert json.loads(done.stdout) == written
-    assert written["schema_version"] == 4
+    assert written["schema_version"] == 5
     assert written["passed"] is True
     statuses = {row["runtime"]: row["status"] for row in written["results"]}
     gates = {row["runtime"]: row["tolerance"]["max"] for row in written["results"]}

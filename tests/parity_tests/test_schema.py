@@ -29,7 +29,13 @@ def test_the_file_matches_the_dataclasses() -> None:
 
 def test_every_field_has_a_description() -> None:
     definitions = schema.generate()["$defs"]
-    assert definitions.keys() == {"CoveredRange", "Float64Check", "Result", "Tolerance"}
+    assert definitions.keys() == {
+        "CoveredRange",
+        "Float64Check",
+        "Quantiles",
+        "Result",
+        "Tolerance",
+    }
     for name, definition in definitions.items():
         assert all(field["description"] for field in definition["properties"].values()), name
 

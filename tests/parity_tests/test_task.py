@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -86,6 +87,32 @@ def test_the_mae_of_both_is_printed_and_recorded(build: Build, faces: Path) -> N
     assert f"MAE on {len(tested)} labelled faces" in printed
     for figure in ("artifact_mae_years", "reference_mae_years"):
         assert f"{row[figure]:.4f}" in printed
+
+
+def test_junit_and_markdown_have_both_and_the_difference_with_its_sign(
+    build: Build, faces: Path, tmp_path: Path
+) -> None:
+    in_onnx(older)(build.folder / FILE)
+    summary = tmp_path / "summary.md"
+    printed, _ = check(build, "--data", faces, "--markdown", summary)
+    (row,) = json.loads((build.folder / "parity.json").read_text())["results"]
+    own, theirs = row["artifact_mae_years"], row["reference_mae_years"]
+    assert abs(own - theirs) > 0.1
+    figures = (f"{own:.4f}", f"{theirs:.4f}", f"{own - theirs:+.1e}")
+    said = ET.parse(build.folder / "parity.xml").findtext(".//system-out")
+    for text in (printed, said, summary.read_text()):
+        assert text
+        assert all(figure in text for figure in figures)
+
+
+def test_an_artefact_that_fails_before_the_task_has_its_mae_too(build: Build, faces: Path) -> None:
+    in_onnx(older)(build.folder / FILE)
+    check(build, "--data", faces)
+    (row,) = json.loads((build.folder / "parity.json").read_text())["results"]
+    assert row["kind"] == "mismatch"
+    tested = datasets.load_tested(datasets.DataChoice("utkface", faces), "age", Console(quiet=True))
+    expected = mae_of(build, [face.path for face in tested])
+    assert row["artifact_mae_years"] == pytest.approx(expected, abs=1e-4)
 
 
 def test_without_labelled_faces_no_mae_is_shown(build: Build) -> None:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agecompact.bench.pareto import dominates
 from agecompact.errors import GateError
-from parity_tests.optimise.front import Limits, Row, axes, choose, dominates, front
+from parity_tests.optimise.front import Limits, Row, axes, choose, front
 
 # Few values, so that rows are often equal on an axis.
 _small = st.integers(1, 4)
