@@ -13,6 +13,7 @@ from agecompact.faces import headers
 from agecompact.faces.complaints import Complaints
 from agecompact.faces.decoding import decode, decode_partial
 from agecompact.faces.framing import Framing, frame
+from agecompact.faces.placement import is_nearly_square
 from agecompact.files import read_bytes
 
 # Stored by position in `data.fingerprints`: append only.
@@ -20,8 +21,6 @@ State = Literal["read", "unreadable", "faceless", "not_square"]
 
 # An uncompressed image of the most pixels that are decoded has 201 MB.
 _MOST_BYTES = 2**28
-# Squashing a picture whose sides differ by less is a slight distortion.
-_SQUARE_TO = 1 / 20
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 
 
@@ -100,7 +99,7 @@ def is_square(content: bytes) -> bool:
     Bytes that declare no size are left to the decoder: for them it is true as well.
     """
     size = headers.size(content)
-    return size is None or abs(size[0] - size[1]) <= _SQUARE_TO * max(size)
+    return size is None or is_nearly_square(*size)
 
 
 def read_image(path: Path) -> Image:
