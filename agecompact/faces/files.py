@@ -15,6 +15,7 @@ from agecompact.faces import headers, pillow
 from agecompact.faces.complaints import Complaints
 from agecompact.faces.decoding import decode, decode_partial
 from agecompact.faces.framing import Framing, frame
+from agecompact.faces.placement import is_nearly_square
 from agecompact.files import read_bytes
 
 # Stored by position in `data.fingerprints`: append only.
@@ -22,8 +23,6 @@ State = Literal["read", "unreadable", "faceless", "not_square"]
 
 # An uncompressed image of the most pixels that are decoded has 201 MB.
 _MOST_BYTES = 2**28
-# Squashing a picture whose sides differ by less is a slight distortion.
-_SQUARE_TO = 1 / 20
 _SUFFIXES = frozenset(
     (
         *(".jpg", ".jpeg", ".jfif", ".png", ".webp", ".avif"),
@@ -112,7 +111,7 @@ def is_square(content: bytes) -> bool:
     Bytes that declare no size are left to the decoder: for them it is true as well.
     """
     size = headers.size(content)
-    return size is None or abs(size[0] - size[1]) <= _SQUARE_TO * max(size)
+    return size is None or is_nearly_square(*size)
 
 
 def read_image(path: Path) -> Image:
@@ -122,18 +121,30 @@ def read_image(path: Path) -> Image:
         UsageError: The file is missing, is not an image of a known format, is damaged or cut short,
             is too large, or needs a package that is not installed.
     """
-    content = image_bytes(path)
+    return image_in(image_bytes(path), str(path))
+
+
+def image_in(content: bytes, name: str) -> Image:
+    """The image, uint8 HWC BGR, in the bytes of a file.
+
+    Args:
+        content: The bytes.
+        name: What the file is called in errors.
+
+    Raises:
+        UsageError: As `read_image` raises it.
+    """
     header = headers.read(content)
     if header and headers.is_too_large(header.size):
         width, height = header.size
         raise UsageError(
-            f"{path} is too large",
+            f"{name} is too large",
             why=f"it has {width} x {height} pixels, the limit is {headers.MOST_PIXELS:,}",
             fix="save a smaller copy of it",
         )
     if header and not pillow.is_installed(header.format):
         raise UsageError(
-            f"cannot read {path}",
+            f"cannot read {name}",
             why=f"it is a {header.format} picture, and pillow-heif is not installed",
             fix="pip install pillow-heif, or convert the picture to JPEG or PNG",
         )
@@ -142,13 +153,13 @@ def read_image(path: Path) -> Image:
         damage = complaints.damage()
     if damage:
         raise UsageError(
-            f"{path} is damaged",
+            f"{name} is damaged",
             why=f"a part of the picture is lost: {damage}",
             fix="copy or download it again",
         )
     if image is None:
         raise UsageError(
-            f"{path} is not an image",
+            f"{name} is not an image",
             why=f"it is damaged, or not {headers.FORMATS}",
             fix="convert it to JPEG or PNG",
         )

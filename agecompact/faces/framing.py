@@ -8,14 +8,10 @@ from typing import Literal
 import numpy as np
 
 from agecompact.contract import Image
-from agecompact.faces import detection
+from agecompact.faces import cutting, detection
 from agecompact.faces.detection import FaceBox
 
 CHIP_SIDE = 200
-
-# Detection time grows with the number of pixels: 0.36 s at 512x512. In the data sets that need
-# detection, faces fill much of the picture, and are found in a small copy as well.
-_DETECTION_SIDE = 256
 
 
 @dataclass(frozen=True)
@@ -27,11 +23,13 @@ class Framing:
             the detector finds (`detect`), or the square around a labelled `box`.
         border: Pixels that `border` removes from each side.
         box: The region of `box`; None for the other kinds.
+        detector: Name of the detector of `detect`; None for the default one.
     """
 
     kind: Literal["whole", "border", "detect", "box"] = "whole"
     border: int = 0
     box: FaceBox | None = None
+    detector: str | None = None
 
     @property
     def key(self) -> str:
@@ -39,6 +37,8 @@ class Framing:
 
         Boxes share one: `faces.files.picture_hash` tells them apart.
         """
+        if self.kind == "detect":
+            return f"detect-{self.detector or detection.default().name}"
         return f"{self.kind}{self.border or ''}"
 
 
@@ -73,26 +73,9 @@ def _cut(image: Image, framing: Framing) -> Image | None:
         height, width = image.shape[:2]
         return np.ascontiguousarray(image[edge : height - edge, edge : width - edge])
     if framing.kind == "detect":
-        found = largest_face(image)
-        return None if found is None else detection.chip(image, found)
+        finder = detection.detector(framing.detector)
+        found = finder.largest(image)
+        return None if found is None else finder.chip(image, found)
     if framing.box is not None:
-        return detection.square(image, framing.box)
+        return cutting.square(image, framing.box)
     return image
-
-
-def largest_face(image: Image) -> FaceBox | None:
-    """The largest face in a picture, found in a small copy of it; None if there is none.
-
-    Args:
-        image: uint8 HWC BGR.
-    """
-    import cv2
-
-    shrink = max(1.0, max(image.shape[:2]) / _DETECTION_SIDE)
-    size = tuple(max(1, round(side / shrink)) for side in image.shape[1::-1])
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if shrink > 1 else image
-    boxes = detection.detect(np.asarray(small, np.uint8))
-    if not boxes:
-        return None
-    box = boxes[0]
-    return FaceBox(*(round(v * shrink) for v in (box.x, box.y, box.width, box.height)))

@@ -12,12 +12,13 @@ from skimage import data
 
 from agecompact.contract import Image
 from agecompact.data import chips
-from agecompact.data.chips import SAMPLE, Look, choose, find
+from agecompact.data.chips import SAMPLE, Look, choose
 from agecompact.data.face import Label
 from agecompact.data.listing import Record
 from agecompact.errors import UsageError
 from agecompact.faces.detection import FaceBox
 from agecompact.faces.framing import DETECT, WHOLE, Framing, frame
+from agecompact.faces.placement import placement
 from tests.agecompact.data import synthetic
 
 
@@ -51,12 +52,12 @@ def records(folder: Path, pictures: Mapping[str, Image | bytes], kinds: Sequence
 
 @pytest.mark.parametrize("side", [64, 112, 200, 400])
 def test_a_chip_has_its_face_in_place(side: int) -> None:
-    assert find(cv2.resize(chip(), (side, side), interpolation=cv2.INTER_AREA)) == "in_place"
+    assert placement(cv2.resize(chip(), (side, side), interpolation=cv2.INTER_AREA)) == "in_place"
 
 
 def test_a_photo_has_its_face_elsewhere_and_a_pattern_none() -> None:
-    assert find(photo()) == "elsewhere"
-    assert find(synthetic.picture(1)) == "no_face"
+    assert placement(photo()) == "elsewhere"
+    assert placement(synthetic.picture(1)) == "no_face"
 
 
 @pytest.mark.parametrize("share", [0.2, 0.3, 0.4, 0.5, 0.6])
@@ -64,7 +65,7 @@ def test_a_small_face_is_elsewhere(share: float) -> None:
     side = round(200 / share)
     canvas = cv2.resize(synthetic.picture(3), (side, side))
     canvas[-200:, -200:] = chip()
-    assert find(canvas) == "elsewhere"
+    assert placement(canvas) == "elsewhere"
 
 
 def test_a_look_counts_each_kind(tmp_path: Path, pictures: Mapping[str, Image | bytes]) -> None:

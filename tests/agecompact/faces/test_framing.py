@@ -9,11 +9,12 @@ from skimage import data
 
 from agecompact.contract import Image
 from agecompact.data.duplicates import thumbnail
-from agecompact.faces import detection
+from agecompact.faces import cutting, detection
 from agecompact.faces.decoding import decode
-from agecompact.faces.detection import FaceBox
+from agecompact.faces.detection import DETECTORS, FaceBox
 from agecompact.faces.framing import WHOLE, Framing, frame
 from tests.agecompact.data.synthetic import jpeg, picture
+from tests.detectors import INSTALLED
 
 
 def test_a_whole_chip_is_not_touched() -> None:
@@ -40,24 +41,36 @@ def _photo(side: int) -> Image:
     return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
 
 
-def test_a_face_is_framed_as_it_is_for_prediction() -> None:
+@pytest.mark.parametrize("name", INSTALLED)
+def test_a_face_is_framed_as_it_is_for_prediction(name: str) -> None:
     photo = _photo(256)
-    expected = detection.chip(photo, detection.detect(photo)[0])
-    chip = frame(photo, Framing("detect"))
+    finder = detection.detector(name)
+    expected = finder.chip(photo, finder.find(photo)[0])
+    chip = frame(photo, Framing("detect", detector=name))
     assert np.array_equal(chip, cv2.resize(expected, (200, 200), interpolation=cv2.INTER_AREA))
 
 
+@pytest.mark.parametrize("name", INSTALLED)
 @pytest.mark.parametrize("side", [400, 512, 1024])
-def test_a_large_photo_is_framed_like_a_small_one(side: int) -> None:
-    chips = [frame(_photo(size), Framing("detect")) for size in (256, side)]
+def test_a_large_photo_is_framed_like_a_small_one(side: int, name: str) -> None:
+    framing = Framing("detect", detector=name)
+    chips = [frame(_photo(size), framing) for size in (256, side)]
     prints = [thumbnail(chip) for chip in chips if chip is not None]
     assert len(prints) == 2
     assert float(prints[0] @ prints[1]) > 0.95
 
 
-def test_a_picture_without_a_face_has_no_chip() -> None:
+@pytest.mark.parametrize("name", INSTALLED)
+def test_a_picture_without_a_face_has_no_chip(name: str) -> None:
     for side in (1, 100, 600):
-        assert frame(np.full((side, side, 3), 128, np.uint8), Framing("detect")) is None
+        grey = np.full((side, side, 3), 128, np.uint8)
+        assert frame(grey, Framing("detect", detector=name)) is None
+
+
+def test_chips_of_different_detectors_are_cached_apart() -> None:
+    keys = {Framing("detect", detector=name).key for name in DETECTORS}
+    assert len(keys) == len(DETECTORS)
+    assert Framing("detect").key == Framing("detect", detector=detection.default().name).key
 
 
 @pytest.mark.parametrize(
@@ -77,7 +90,7 @@ def test_a_box_is_cut_out_as_a_square(box: FaceBox, square: tuple[int, int, int]
 
 
 def test_edge_pixels_repeat_beyond_the_picture() -> None:
-    cut = detection.square(picture(1), FaceBox(-20, 130, 80, 80))
+    cut = cutting.square(picture(1), FaceBox(-20, 130, 80, 80))
     padded = cv2.copyMakeBorder(picture(1), 0, 10, 20, 0, cv2.BORDER_REPLICATE)
     assert np.array_equal(cut, padded[130:210, 0:80])
 
@@ -99,7 +112,7 @@ def test_a_box_outside_the_picture_has_no_chip(box: FaceBox) -> None:
 
 @given(st.tuples(*(st.integers(-300, 500) for _ in range(4))))
 def test_a_square_is_at_most_twice_the_picture(sides: tuple[int, int, int, int]) -> None:
-    cut = detection.square(picture(1), FaceBox(*sides))
+    cut = cutting.square(picture(1), FaceBox(*sides))
     if cut is not None:
         assert cut.shape[0] == cut.shape[1] == max(sides[2:])
         assert cut.shape[0] ** 2 <= 2 * 200**2
