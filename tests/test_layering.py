@@ -30,6 +30,7 @@ _ORDER = (
     {"data"},
     {"runtimes"},
     {"evaluation"},
+    {"predict"},
     {"bench"},
     {"training"},
     {"diagnosis"},
@@ -40,6 +41,7 @@ _ORDER = (
 _LEVEL = {name: level for level, names in enumerate(_ORDER) for name in names}
 # Registries name objects of higher levels, and import them when they are used.
 _REGISTRIES = {
+    Path("agecompact/__init__.py"),
     Path("agecompact/cli.py"),
     Path("agecompact/formats.py"),
     Path("agecompact/bench/drivers.py"),
