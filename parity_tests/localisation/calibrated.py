@@ -25,6 +25,7 @@ from parity_tests.localisation.context import Diagnosis
 from parity_tests.localisation.diagnose import diagnose
 from parity_tests.localisation.equalised import Equalised, factors
 from parity_tests.localisation.graph import Graph, rms
+from parity_tests.localisation.opkinds import INPUT
 from parity_tests.localisation.recompute import Values, along, per_channel
 from parity_tests.localisation.report import (
     Cost,
@@ -191,7 +192,8 @@ class _Walk:
             assert pair.view is not None
             crop = pair.view.crop
             theirs[:, slice(None) if crop is None else slice(crop, crop + 1)] = both[1]
-        found = factors(right, theirs) if right.ndim == 5 else np.ones(1)
+        inner = right.ndim == 5 and compared.mine.kind(index) != INPUT
+        found = factors(right, theirs) if inner else np.ones(1)
         self._factors[index] = found
         then = theirs / along(found, theirs) if found.size > 1 else theirs
         return _Place(index, pairs, now, then, found)
@@ -210,11 +212,12 @@ class _Walk:
             answers = self._answer.of(self._traces)
             own = _finite(rms(answers - self._answers))
             self._answers = answers
-            if own > _LOOKED_AT * self._error:
+            # Equal where both are infinite.
+            if 0 < own >= _LOOKED_AT * self._error:
                 in_int8, rounding = self._in_int8(place)
                 least = max(_BROKEN * in_int8, _PART * self._error, error_before, self._least)
                 # A layer that makes up for errors before it moves the answers back.
-                if self.broken is None and min(own, self._moved(answers)) > least:
+                if self.broken is None and min(own, self._moved(answers)) >= least:
                     network = Equalised(compared, self._factors, self._known.state)
                     context = network.context(place.index, self._pairs, before, rounding)
                     self.broken = row, diagnose(context) or Diagnosis("unknown", "")

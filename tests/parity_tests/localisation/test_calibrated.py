@@ -36,6 +36,7 @@ from tests.parity_tests.editing import (
     edited_build,
     in_onnx,
     in_tflite,
+    tflite_weights,
 )
 from tests.parity_tests.faults import int8_edits as e
 from tests.parity_tests.faults import qdq_edits as q
@@ -258,6 +259,18 @@ def test_reversed_colours_are_blamed_on_the_input(
     assert located.disagrees
     assert located.origin is not None
     assert (located.origin.op, located.origin.cause) == ("input", "RGB/BGR order")
+
+
+def test_answers_that_are_not_finite_are_located(
+    int8_build: Callable[[str], Build], network: Callable[[str], Network], tmp_path: Path
+) -> None:
+    path = Path(shutil.copy(file_of(int8_build("c3ae-plain"), ".tflite"), tmp_path))
+    in_tflite(tflite_weights(1, lambda v: v.fill(np.nan), kind="FULLY_CONNECTED", bias=True))(path)
+    found = network("c3ae-plain").localised(network("c3ae-plain").traced(path))
+    assert found.origin is not None
+    assert (found.origin.scope, found.origin.cause) == ("age", "not finite")
+    row = as_json(found)["rows"][found.origin.row]
+    assert row["cost"]["own"] is None
 
 
 def test_parity_names_the_broken_layer_and_its_cost(
