@@ -55,5 +55,29 @@ _PLATFORMS = (
         "golden",
         "pip install -r requirements.txt && python -m pytest",
     ),
+    Platform(
+        "web",
+        "browsers",
+        ("onnx", "tflite"),
+        "model",
+        "golden",
+        "npm install && npm start, then open http://localhost:8080/test.html",
+    ),
+    Platform(
+        "android",
+        "Android",
+        ("tflite",),
+        "app/src/main/assets",
+        "app/src/androidTest/assets",
+        "./gradlew :face:test :app:connectedAndroidTest",
+    ),
+    Platform(
+        "ios",
+        "iOS",
+        ("coreml",),
+        "Sources/FaceModel/Model",
+        "Tests/FaceModelTests/Golden",
+        "swift test",
+    ),
 )
 PLATFORMS: Mapping[str, Platform] = {platform.name: platform for platform in _PLATFORMS}

@@ -16,7 +16,7 @@ _SUFFIX = ".j2"
 # A part of every README.
 _CONTRACT = "contract.md.j2"
 # Names of files, models and versions. Anything else must be quoted, or stand in prose.
-_PLAIN = re.compile(r"[\w.+ -]*")
+_PLAIN = re.compile(r"[\w.+/ -]*")
 
 
 class _Code(str):
@@ -113,6 +113,8 @@ def _as_code(write: Callable[[Any], str]) -> Callable[[Any], _Code]:
 
 
 _FILTERS: Mapping[str, Callable[[Any], _Code]] = {
+    # For constants of a template alone.
+    "code": _Code,
     "py": _as_code(_python),
     "js": _as_code(_javascript),
     "kotlin": _as_code(_kotlin),
