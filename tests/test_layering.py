@@ -34,7 +34,7 @@ _ORDER = (
     {"bench"},
     {"training"},
     {"diagnosis"},
-    {"lemur", "report"},
+    {"integrate", "lemur", "report"},
     {"console"},
     {"commands", "cli", "__main__"},
 )
