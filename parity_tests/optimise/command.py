@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from parity_tests.optimise.judging import Picture
+    from agecompact.evaluation.pictures import Picture
 
 PLOT = "optimise.svg"
 
