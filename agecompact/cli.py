@@ -43,6 +43,10 @@ VERBS = {
     "evaluate": Verb(
         "agecompact.commands.evaluate:command", "Measure the error of weights or artefacts."
     ),
+    "preprocessing": Verb(
+        "agecompact.commands.preprocessing:command",
+        "Measure what mistakes in preprocessing cost.",
+    ),
     "lemur": Verb("agecompact.commands.lemur:command", "Export networks for LEMUR (nn-dataset)."),
     "init": Verb("agecompact.commands.init:command", "Write a project file for your own network."),
     "check": Verb("parity_tests.project_command:check", "Run a project's network on faces, once."),

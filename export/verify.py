@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from agecompact.artifacts import confined, golden, manifest
+from agecompact.artifacts import confined, golden, manifest, preprocessing
 from agecompact.artifacts.manifest import Build, Entry
 from agecompact.artifacts.provenance import differences
 from agecompact.bench import store
@@ -16,7 +16,9 @@ from agecompact.files import size_of
 from agecompact.runtimes.reading import Reader
 
 # What later stages write into the folder of a single build.
-_LATER = frozenset({golden.FOLDER, "parity.json", "parity.xml", store.FILE_NAME})
+_LATER = frozenset(
+    {golden.FOLDER, "parity.json", "parity.xml", store.FILE_NAME, preprocessing.FILE_NAME}
+)
 
 
 def check(folder: Path, reader: Reader) -> list[str]:

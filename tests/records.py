@@ -1,5 +1,7 @@
 """Records for tests to compare, store and alter."""
 
+from agecompact.artifacts import preprocessing
+from agecompact.artifacts.preprocessing import Cost
 from agecompact.bench.circumstances import Delegate, Machine, Runtime
 from agecompact.bench.figures import Instructions, OutputAccuracy
 from agecompact.bench.record import Artifact, Record, Size
@@ -73,3 +75,40 @@ EMULATED = Record(
     output_error=OUTPUT_ERROR,
 )
 ALL = (HOST, DEVICE, EMULATED)
+PREPROCESSED = preprocessing.Record(
+    file="w.safetensors",
+    sha256="7" * 64,
+    weights_sha256="7" * 64,
+    contract_sha256="8" * 64,
+    runtime="torch 2.0",
+    versions={"opencv": "4.0"},
+    output="age",
+    unit="years",
+    dataset="utkface",
+    part="test",
+    split_sha256="9" * 64,
+    faces=1000,
+    faces_sha256="a" * 64,
+    figure="mae",
+    right=5.75,
+    costs=(
+        Cost(
+            mistake="range-0-1",
+            kind="range",
+            text="gives 0..1 for 0..255",
+            mean=13.8,
+            p99=45.0,
+            greatest=50.8,
+            change=9.5,
+        ),
+        Cost(
+            mistake="resize-linear",
+            kind="resize",
+            text="resizes bilinearly, without anti-aliasing",
+            mean=1.4,
+            p99=3.0,
+            greatest=4.1,
+            change=-0.04,
+        ),
+    ),
+)

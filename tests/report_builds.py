@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from agecompact.artifacts import manifest
+from agecompact.artifacts import manifest, preprocessing
 from agecompact.artifacts.manifest import CalibrationSet, Entry, Manifest, NotMade
 from agecompact.artifacts.parity import ParityReport, Quantiles, Result, Tolerance
 from agecompact.bench import store
@@ -33,7 +33,7 @@ _ERRORS = {"float32": 2e-5, "float16": 1e-2, "int8": 6e-2}
 
 
 def write(root: Path, model: str = MODEL, *, failing: Sequence[str] = ()) -> Path:
-    """Writes a build of three precisions in two formats, checked, counted and evaluated.
+    """Writes a build of three precisions in two formats, with all that was measured of it.
 
     Args:
         root: The build folder.
@@ -68,6 +68,9 @@ def write(root: Path, model: str = MODEL, *, failing: Sequence[str] = ()) -> Pat
         for core in ("cortex-a53", "cortex-a76")
     ]
     (root / "latency.json").write_text(json.dumps(store.to_json(counted)))
+    cost = replace(records.PREPROCESSED.costs[0], text=HOSTILE)
+    costs = (cost, *records.PREPROCESSED.costs[1:])
+    preprocessing.add(root / "build", model, replace(records.PREPROCESSED, costs=costs))
     return root
 
 

@@ -51,6 +51,10 @@ _VERBS: dict[str, tuple[str, ...]] = {
     "data check": ("data", "check", *_DATA, "--cache", "{out}"),
     "data split": ("data", "split", *_DATA, "--out", "{out}/split.json"),
     "evaluate": ("evaluate", "ssrnet", *_DATA, "--split", "all", "--limit", "4"),
+    "preprocessing": (
+        *("preprocessing", "ssrnet", *_DATA, "--split", "all", "--limit", "4"),
+        *("--out", "{out}"),
+    ),
     "train": ("train", *_TRAINING, "--out", "{out}"),
     "tune": (
         *("tune", *_TRAINING, "--out", "{out}", "--storage", "sqlite:///{out}/study.db"),

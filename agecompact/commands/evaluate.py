@@ -5,57 +5,29 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import click
 
 from agecompact.console.common import emit, json_option, say, screen, show
-from agecompact.console.datasets import (
-    DataChoice,
-    data_options,
-    load,
-    load_whole,
-    require_parts,
-)
+from agecompact.console.datasets import DataChoice, data_options, part_of
 from agecompact.console.groups import PATH, count_option
 from agecompact.data.face import Target, spread
 from agecompact.data.splits import PARTS
 from agecompact.errors import UsageError
-from agecompact.files import sha256_of
 from agecompact.formats import format_of
 from agecompact.runtimes import registry
-from agecompact.runtimes.reading import read_metadata
-from agecompact.weights import cards, checkpoints
+from agecompact.weights import cards
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from agecompact.contract import Contract
-    from agecompact.data.face import Face
     from agecompact.data.splits import Part
     from agecompact.evaluation.evaluate import Evaluation
-    from agecompact.evaluation.prediction import Model, Predictions
-
-
-@dataclass(frozen=True)
-class _OpenModel:
-    """A model that is ready to run.
-
-    Attributes:
-        model: Runs it.
-        contract: Its preprocessing contract.
-        card: The card of its weights; empty if there is none.
-        summary: Its identity, for the result's `measured`.
-    """
-
-    model: Model[Any]
-    contract: Contract
-    card: Mapping[str, Any]
-    summary: Mapping[str, Any]
+    from agecompact.evaluation.opening import OpenModel
+    from agecompact.evaluation.prediction import Predictions
 
 
 @click.command()
@@ -107,6 +79,7 @@ def command(
     from agecompact.console.models import model_file
     from agecompact.evaluation import card_sections
     from agecompact.evaluation.evaluate import evaluate, target_of_contract
+    from agecompact.evaluation.opening import open_model
     from agecompact.evaluation.prediction import cached, decode_face
 
     console = screen(json_target)
@@ -119,7 +92,7 @@ def command(
     if update_card:
         _check_updatable(path, is_weights, part, limit)
     given = weights or path
-    with _open(path, given.name, threads) as opened:
+    with open_model(path, threads) as opened:
         if update_card and not opened.card.get("split"):
             raise UsageError(
                 f"cannot update the card of {given}",
@@ -128,7 +101,7 @@ def command(
             )
         started = time.perf_counter()
         label = target_of_contract(opened.contract, target)
-        whole, split_sha256 = _faces(choice, part, label, console)
+        whole, split_sha256 = part_of(choice, part, label, console)
         faces = spread(whole, limit)
         source = cached(faces, choice.cache) if choice.cache else decode_face
         data_seconds = time.perf_counter() - started
@@ -145,7 +118,7 @@ def command(
     )
     record = {
         "schema_version": 1,
-        "measured": dict(opened.summary),
+        "measured": _measured(opened, given.name),
         "split": {"seed": choice.split_seed, "protocol": choice.protocol, "fold": choice.fold},
         "limit": limit,
         "warnings": list(doubts),
@@ -176,44 +149,17 @@ def _check_updatable(path: Path, is_weights: bool, part: str, limit: int | None)
         )
 
 
-@contextmanager
-def _open(path: Path, name: str, threads: int) -> Iterator[_OpenModel]:
-    """Opens weights in this process, or an exported file in its own; `name` is for the result."""
-    import torch
-
-    from agecompact.evaluation.prediction import NetworkModel, open_artifact
-
-    metadata = read_metadata(path)
-    contract = metadata.contract
-    identity = {
+def _measured(opened: OpenModel, name: str) -> dict[str, Any]:
+    """The identity of a model, for the result; `name` is that of the given file."""
+    return {
+        "kind": "weights" if opened.is_weights else "artifact",
+        "runtime": opened.runtime,
         "file": name,
-        "model": metadata.model,
-        "precision": metadata.precision,
-        "sha256": sha256_of(path),
-        "weights_sha256": metadata.weights_sha256,
+        "model": opened.metadata.model,
+        "precision": opened.metadata.precision,
+        "sha256": opened.sha256,
+        "weights_sha256": opened.metadata.weights_sha256,
     }
-    if format_of(path).converter is None:
-        torch.set_num_threads(threads)
-        weights = checkpoints.read(path)
-        summary = {"kind": "weights", "runtime": f"torch {torch.__version__}", **identity}
-        yield _OpenModel(NetworkModel(weights.network(), contract), contract, weights.card, summary)
-        return
-    card = cards.released(metadata.weights_sha256, metadata.model)
-    with open_artifact(path, threads) as (model, opened):
-        summary = {"kind": "artifact", "runtime": opened.version, **identity}
-        yield _OpenModel(model, contract, card, summary)
-
-
-def _faces(
-    choice: DataChoice, part: Part | Literal["all"], target: Target, console: Console
-) -> tuple[tuple[Face, ...], str | None]:
-    """The faces to measure on, and the hash of the split that they belong to, if there is one."""
-    if part == "all":
-        faces, whole = load_whole(choice, target, console)
-        return faces, whole.sha256 if whole else None
-    _, split = load(choice, target, console)
-    require_parts(split, (part,))
-    return split.part(part), split.sha256
 
 
 def _timing(predictions: Predictions, data_seconds: float) -> dict[str, float]:

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -181,6 +181,24 @@ def load_whole(
             return load_survey(choice, listing, target, console).faces, None
     _, split = load(choice, target, console)
     return tuple(face for part in splits.PARTS for face in split.part(part)), split
+
+
+def part_of(
+    choice: DataChoice, part: Part | Literal["all"], target: Target, console: Console
+) -> tuple[tuple[Face, ...], str | None]:
+    """The faces of a part, and the hash of the split that they belong to, if there is one.
+
+    Raises:
+        UsageError: The data set, the protocol, the fold or the split file cannot be used, or the
+            part has no face.
+        OutputError: The cache cannot be written.
+    """
+    if part == "all":
+        faces, whole = load_whole(choice, target, console)
+        return faces, whole.sha256 if whole else None
+    _, split = load(choice, target, console)
+    require_parts(split, (part,))
+    return split.part(part), split.sha256
 
 
 def split_file_of(choice: DataChoice, survey: Survey, split: Split) -> SplitFile:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from agecompact.contract import Contract, Output
 from agecompact.data.face import Face, Target, target_of
-from agecompact.errors import UsageError
+from agecompact.errors import UsageError, unknown_name
 from agecompact.evaluation.bootstrap import Bootstrap
 from agecompact.evaluation.metrics import Metrics, age_metrics, gender_metrics
 from agecompact.evaluation.prediction import (
@@ -72,6 +72,25 @@ def target_of_contract(contract: Contract, wanted: Target | None = None) -> Targ
             fix="an age is an output of one value in years, a gender a score named 'gender'",
         )
     return target
+
+
+def output_of_contract(contract: Contract, name: str | None = None) -> Output:
+    """The output of a name; without one, the first that answers a label, or the first.
+
+    Raises:
+        UsageError: There is no such output.
+    """
+    by_name = {output.name: output for output in contract.outputs}
+    if name is None:
+        return next(iter(targets_of(contract).values()), contract.outputs[0])
+    if name not in by_name:
+        raise unknown_name("output", name, by_name)
+    return by_name[name]
+
+
+def target_of_output(contract: Contract, output: Output) -> Target | None:
+    """The label that an output answers; None if there is none."""
+    return next((t for t, each in targets_of(contract).items() if each == output), None)
 
 
 def labels(faces: Iterable[Face], target: Target) -> npt.NDArray[np.float32]:

@@ -39,6 +39,7 @@ _MOST_WORKERS = 8
 Values = npt.NDArray[np.floating]
 # A face's chip, uint8 HWC BGR, or None if its file has none. Called in threads.
 Source = Callable[[Face], Image | None]
+_Item = TypeVar("_Item")
 _Staged = TypeVar("_Staged")
 _Done = TypeVar("_Done")
 
@@ -123,7 +124,7 @@ def predict(
 
     chunks = (faces[start : start + BATCH] for start in range(0, len(faces), BATCH))
     # Closed before the caller cleans up, so that no thread stages a batch afterwards.
-    with closing(_ahead(prepared, chunks)) as ready:
+    with closing(ahead(prepared, chunks)) as ready:
         for readable, staged in filter(None, ready):
             result = model.run(staged)
             for output in contract.outputs:
@@ -170,16 +171,14 @@ def output_of(found: Mapping[str, npt.ArrayLike], output: Output, images: int) -
     return values.reshape(images, output.size)
 
 
-def _ahead(
-    prepared: Callable[[Sequence[Face]], _Done], chunks: Iterable[Sequence[Face]]
-) -> Generator[_Done]:
-    """Batches in order, prepared at most one per worker ahead of the consumer."""
+def ahead(prepared: Callable[[_Item], _Done], items: Iterable[_Item]) -> Generator[_Done]:
+    """What is prepared of items, in order, at most one per worker ahead of the consumer."""
     workers = min(os.cpu_count() or 1, _MOST_WORKERS)
     pending: deque[Future[_Done]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
         try:
-            for chunk in chunks:
-                pending.append(pool.submit(prepared, chunk))
+            for item in items:
+                pending.append(pool.submit(prepared, item))
                 if len(pending) > workers:
                     yield pending.popleft().result()
             while pending:

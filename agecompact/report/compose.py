@@ -16,6 +16,7 @@ from agecompact.report.document import Report, Section
 from agecompact.report.evidence import Evidence
 from agecompact.report.failures import failures
 from agecompact.report.origin import origin
+from agecompact.report.preprocessing import preprocessing
 from agecompact.report.summary import summaries, to_grid
 from agecompact.report.tradeoff import tradeoff
 
@@ -37,6 +38,7 @@ SECTIONS: tuple[Callable[[Evidence], Section], ...] = (
     artifacts,
     agreement,
     accuracy,
+    preprocessing,
     instructions,
     sizes,
     tradeoff,

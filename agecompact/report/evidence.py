@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from agecompact.artifacts import confined, parity, trials
+from agecompact.artifacts import confined, parity, preprocessing, trials
 from agecompact.artifacts.manifest import Build, Entry, read_builds
 from agecompact.artifacts.parity import Result
 from agecompact.artifacts.trials import Records
@@ -87,6 +87,21 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class Preprocessed:
+    """What mistakes in preprocessing cost with a file that belongs to the build.
+
+    Attributes:
+        model: Id of the model.
+        name: The artefact's file name, or `weights of <model>`.
+        record: The figures.
+    """
+
+    model: str
+    name: str
+    record: preprocessing.Record
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What a build folder holds.
 
@@ -96,6 +111,7 @@ class Evidence:
         artifacts: Their artefacts, in the manifests' order.
         evaluations: Evaluations on labelled faces, those of the weights first.
         trials: What `optimise` measured of each model, if it did.
+        preprocessed: What mistakes in preprocessing cost, by file.
     """
 
     root: Path
@@ -103,6 +119,7 @@ class Evidence:
     artifacts: tuple[Artifact, ...]
     evaluations: tuple[Evaluation, ...] = ()
     trials: tuple[Records, ...] = ()
+    preprocessed: tuple[Preprocessed, ...] = ()
 
 
 def read(root: Path, evaluations: Iterable[Path] = (), *, with_sizes: bool = False) -> Evidence:
@@ -135,6 +152,7 @@ def read(root: Path, evaluations: Iterable[Path] = (), *, with_sizes: bool = Fal
         tuple(artifacts),
         (*_of_cards(builds), *(_of_file(path, builds, artifacts) for path in evaluations)),
         tuple(_trials(root, builds)),
+        tuple(each for build in builds for each in _preprocessed(build, artifacts)),
     )
 
 
@@ -144,6 +162,20 @@ def _trials(root: Path, builds: Sequence[Build]) -> Iterable[Records]:
         found = trials.read(root / trials.FOLDER / model, model)
         if found.records:
             yield found
+
+
+def _preprocessed(build: Build, artifacts: Sequence[Artifact]) -> Iterable[Preprocessed]:
+    """The records of a build's files as they are now; else that of its released weights' card."""
+    model, sha256 = build.manifest.model, build.manifest.weights_sha256
+    names = {a.sha256: a.file for a in artifacts if a.build is build and a.sha256}
+    names[sha256] = f"weights of {model}"
+    records = preprocessing.read(build.folder, model).records
+    found = [record for record in records if record.sha256 in names]
+    if not found:
+        card = preprocessing.of_card(cards.released(sha256, model))
+        found = [card] if card is not None else []
+    for record in found:
+        yield Preprocessed(model, names[record.sha256], record)
 
 
 def _results(path: Path) -> tuple[Result, ...]:

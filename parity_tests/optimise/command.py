@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from agecompact.evaluation.pictures import Picture
     from agecompact.formats import Format, Runtime
-    from parity_tests.optimise.judging import Picture
 
 PLOT = "optimise.svg"
 # The reference runtime takes 17 ms a face for C3AE-plain, and much longer for large networks.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,11 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from agecompact.bench.figures import OutputAccuracy
-from agecompact.data.face import Face, Target, spread, target_of
-from agecompact.errors import GateError, UsageError
+from agecompact.data.face import spread
+from agecompact.errors import GateError
+from agecompact.evaluation.pictures import Picture
 from agecompact.evaluation.prediction import BATCH, open_artifact, output_of
-from agecompact.faces.files import read_chip
-from agecompact.faces.framing import WHOLE, Framing
 from agecompact.files import canonical_json
 from agecompact.formats import Runtime
 from agecompact.outputs import Output
@@ -25,48 +24,6 @@ from parity_tests.inputs import Sample
 from parity_tests.optimise.records import Errors
 
 _Values = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture of a face.
-
-    Attributes:
-        path: Its file.
-        framing: How it becomes a chip.
-        sha256: `faces.files.picture_hash`.
-        truth: Its label, a number in the unit of the answer; None if it has none.
-    """
-
-    path: Path
-    framing: Framing
-    sha256: str
-    truth: float | None = None
-
-
-def labelled(faces: Iterable[Face], target: Target) -> tuple[Picture, ...]:
-    """Faces of a data set, which all have the label."""
-    return tuple(
-        Picture(face.path, face.framing, face.sha256, target_of(face.label, target))
-        for face in faces
-    )
-
-
-def unlabelled(paths: Iterable[Path]) -> tuple[Picture, ...]:
-    """Face chips without labels; files that cannot be read are left out.
-
-    Raises:
-        UsageError: None can be read.
-    """
-    read = [(path, read_chip(path, WHOLE)) for path in paths]
-    found = tuple(Picture(path, WHOLE, each.sha256) for path, each in read if each.chip is not None)
-    if not found:
-        raise UsageError(
-            "none of the images can be read",
-            why=f"they are {', '.join(sorted({each.state for _, each in read}))}",
-            fix="name a folder of square pictures of faces with --images",
-        )
-    return found
 
 
 class Judge:
@@ -153,7 +110,7 @@ class Judge:
         """Some of the faces, evenly spread, as inputs of a golden pack."""
         crop = read_metadata(self._weights).contract.crop
         some = spread(self._pictures, most)
-        return [Sample(f"face {i}", crop(_chip(each))) for i, each in enumerate(some)]
+        return [Sample(f"face {i}", crop(each.chip())) for i, each in enumerate(some)]
 
     def _mean_absolute_error(self, values: _Values) -> float:
         truth = np.array([picture.truth for picture in self._pictures], np.float64)
@@ -168,17 +125,10 @@ def _values(
     made = []
     with open_artifact(path, 1, runtime) as (model, _):
         for start in range(0, len(pictures), BATCH):
-            chips = [_chip(picture) for picture in pictures[start : start + BATCH]]
+            chips = [picture.chip() for picture in pictures[start : start + BATCH]]
             result = model.run(model.stage(contract.batch(chips)))
             made.append(output_of(result.values, output, len(chips)))
     values = np.concatenate(made).astype(np.float64)
     if not np.isfinite(values).all():
         raise GateError(f"{path.name} gives an answer that is NaN or infinite")
     return values
-
-
-def _chip(picture: Picture) -> npt.NDArray[np.uint8]:
-    chip = read_chip(picture.path, picture.framing).chip
-    if chip is None:
-        raise UsageError(f"{picture.path} has changed since the run began", fix="run it again")
-    return chip

@@ -12,11 +12,16 @@ from agecompact.console.datasets import DataChoice, framing_option, load, requir
 from agecompact.console.groups import PATH, count_option, grouped_options
 from agecompact.contract import Contract
 from agecompact.data.face import spread
-from agecompact.errors import UsageError, unknown_name
-from agecompact.evaluation.evaluate import target_of_contract, targets_of
+from agecompact.errors import UsageError
+from agecompact.evaluation.evaluate import (
+    output_of_contract,
+    target_of_contract,
+    target_of_output,
+    targets_of,
+)
+from agecompact.evaluation.pictures import Picture, labelled, unlabelled
 from agecompact.faces.files import images_in
 from agecompact.outputs import Output
-from parity_tests.optimise.judging import Picture, labelled, unlabelled
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -121,13 +126,13 @@ def judged(
             fix="name a labelled data set with --data, or a folder of face chips with --images",
         )
     limit = min((each for each in (choice.limit, most) if each is not None), default=None)
-    output = _output(contract, name)
+    output = output_of_contract(contract, name)
     if choice.data is None:
         assert choice.images is not None
         paths = tuple(spread(images_in(choice.images, "--images"), limit))
         pictures = unlabelled(paths)
         return Judged(output, pictures, f"{len(pictures):,} faces without labels")
-    target = next((t for t, each in targets_of(contract).items() if each == output), None)
+    target = target_of_output(contract, output)
     if target is None and name is None:
         target = target_of_contract(contract)
     if target is None:
@@ -141,12 +146,3 @@ def judged(
     pictures = labelled(spread(split.val, limit), target)
     description = f"{len(pictures):,} faces of the validation part of {choice.dataset}"
     return Judged(targets_of(contract)[target], pictures, description)
-
-
-def _output(contract: Contract, name: str | None) -> Output:
-    by_name = {output.name: output for output in contract.outputs}
-    if name is None:
-        return next(iter(targets_of(contract).values()), contract.outputs[0])
-    if name not in by_name:
-        raise unknown_name("output", name, by_name)
-    return by_name[name]

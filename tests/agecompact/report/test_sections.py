@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from agecompact.artifacts import manifest, trials
+from agecompact.artifacts import manifest, preprocessing, trials
 from agecompact.artifacts.trials import Count, Errors, Made, Origin, Record, Records
 from agecompact.errors import UsageError
 from agecompact.report import evidence
 from agecompact.report.compose import SECTIONS, compose
 from agecompact.report.document import Chart, Grid, Listing, Section
-from tests import report_builds
+from tests import records, report_builds
 
 
 def section(root: Path, anchor: str, *evaluations: Path) -> Section:
@@ -122,6 +122,52 @@ def test_the_evaluation_of_released_weights_comes_from_their_card(root: Path) ->
     assert rows(section(root, "accuracy"), "weights of ssrnet")["all"]["MAE, years"] == f"{mae:.3f}"
 
 
+def test_the_costs_of_mistakes_are_shown_the_worst_first(root: Path) -> None:
+    shown = rows(section(root, "preprocessing"), "weights of ssrnet")
+    assert list(shown) == [report_builds.HOSTILE, "resizes bilinearly, without anti-aliasing"]
+    assert shown[report_builds.HOSTILE] == {
+        "if an app ...": report_builds.HOSTILE,
+        "concerns": "range",
+        **{"mean": "13.80", "p99": "45.00", "greatest": "50.80"},
+        **{"unit": "years", "MAE change": "+9.50"},
+    }
+    (grid,) = section(root, "preprocessing").parts
+    assert isinstance(grid, Grid)
+    assert grid.caption.endswith("'age', on 1,000 faces of the test part of utkface")
+
+
+def test_costs_of_mistakes_are_those_of_the_files_in_the_build(root: Path) -> None:
+    build = manifest.read(root / "build")
+    entry = build.manifest.artifacts[0]
+    of_artifact = replace(records.PREPROCESSED, file=entry.file, sha256=entry.sha256)
+    preprocessing.add(root / "build", "ssrnet", of_artifact)
+    found = section(root, "preprocessing")
+    assert len(found.parts) == 2
+    assert rows(found, entry.file)
+    manifest.write(root / "build", replace(build.manifest, weights_sha256="b" * 64))
+    build.path(entry).write_text("made again")
+    found = section(root, "preprocessing")
+    assert not found.parts
+    assert "agecompact preprocessing MODEL" in " ".join(found.text)
+
+
+def test_the_costs_of_released_weights_come_from_their_card(root: Path) -> None:
+    from agecompact.weights import checkpoints
+
+    path = checkpoints.card_path(checkpoints.released_path("ssrnet"))
+    card = json.loads(path.read_text())
+    build = manifest.read(root / "build")
+    manifest.write(root / "build", replace(build.manifest, weights_sha256=card["sha256"]))
+    wanted = {each["text"]: f"{each['mean']:.2f}" for each in card["preprocessing"]["costs"]}
+    shown = rows(section(root, "preprocessing"), "weights of ssrnet")
+    assert {text: row["mean"] for text, row in shown.items()} == wanted
+    # Figures of the build itself take precedence.
+    own = replace(records.PREPROCESSED, sha256=card["sha256"])
+    preprocessing.add(root / "build", "ssrnet", own)
+    assert "gives 0..1 for 0..255" in rows(section(root, "preprocessing"))
+    assert len(rows(section(root, "preprocessing"))) == 2
+
+
 def test_instructions_are_compared_with_their_bound(root: Path) -> None:
     found = section(root, "instructions")
     grid = next(part for part in found.parts if isinstance(part, Grid))
@@ -181,14 +227,14 @@ def test_what_optimise_tried_has_a_front_of_its_own(root: Path) -> None:
         count = Count(place="emulated:a", machine="a core", instructions=instructions)
         return Record(candidate=name, made=made, errors=errors, count=count)
 
-    records = (
+    tried_ones = (
         tried("best", 10, 0.1, 2_000_000),
         tried("beaten", 11, 0.1, 2_000_000),
         tried("unjudged", 1, None, 1_000_000),
     )
     folder = root / "optimise" / report_builds.MODEL
     folder.mkdir(parents=True)
-    trials.write(folder, Records(model=report_builds.MODEL, records=records))
+    trials.write(folder, Records(model=report_builds.MODEL, records=tried_ones))
     found = rows(section(root, "front"), "What optimise tried for ssrnet")
     fronts = {name: row["front"] for name, row in found.items()}
     assert fronts == {"best": "yes", "beaten": "no", "unjudged": "no"}
@@ -233,9 +279,11 @@ def test_a_file_that_changed_is_named_beside_its_hash(root: Path) -> None:
 def test_each_section_without_figures_names_the_command_that_makes_them(root: Path) -> None:
     for name in ("parity.json", "latency.json"):
         (root / name).unlink()
+    (root / "build" / preprocessing.FILE_NAME).unlink()
     wanted = {
         "agreement": "agecompact parity",
         "accuracy": "agecompact evaluate",
+        "preprocessing": "agecompact preprocessing",
         "instructions": "agecompact bench",
         "bytes": "agecompact bench size",
         "front": "agecompact parity",

@@ -9,11 +9,12 @@ import pytest
 
 from agecompact.bench.figures import OutputAccuracy
 from agecompact.errors import UsageError
+from agecompact.evaluation.pictures import Picture, unlabelled
 from agecompact.faces.framing import WHOLE
 from agecompact.models import registry
 from agecompact.outputs import Output, Reading
 from parity_tests.optimise import judging
-from parity_tests.optimise.judging import Judge, Picture, unlabelled
+from parity_tests.optimise.judging import Judge
 from tests.parity_tests.optimise.made import sha256
 
 _AGE = Output("age", "years", reading=Reading(scale=100.0))
