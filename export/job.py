@@ -18,6 +18,9 @@ from export.source import Source
 
 InputKind = Literal["tensor", "image"]
 
+# Whose versions decide what a TFLite file is, and so an ONNX file that is written from one.
+TFLITE_TOOLS = ("onnx2tf", "tensorflow", "ai-edge-litert")
+
 
 @dataclass(frozen=True)
 class Job:
@@ -33,6 +36,7 @@ class Job:
             graphs that normalise them.
         calibration: Folder of face chips, or calibration file, that int8 is made with; None for
             the released calibration, or if no int8 is wanted.
+        shared: A folder for what a converter of the same export may use again; None for none.
     """
 
     weights: Path
@@ -42,6 +46,7 @@ class Job:
     dynamic_batch: bool = False
     input_kind: InputKind = "tensor"
     calibration: Path | None = None
+    shared: Path | None = None
 
 
 @dataclass(frozen=True)

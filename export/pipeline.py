@@ -151,6 +151,8 @@ def _run_stages(
     entries: list[manifest.Entry] = []
     not_made: list[manifest.NotMade] = []
     made: dict[str, Path] = {}
+    shared = scratch / "shared"
+    shared.mkdir()
     for format_ in EXPORTED.values():
         targets = [target for target in request.targets if target.format == format_]
         if not targets:
@@ -170,6 +172,7 @@ def _run_stages(
                 dynamic_batch=request.dynamic_batch,
                 input_kind=request.input_kind,
                 calibration=request.calibration,
+                shared=shared,
             )
             conversion = _convert(format_, job, scratch)
             versions = {file: _versions_in(folder / file) for file in files}
