@@ -14,7 +14,6 @@ from agecompact.console.common import emit, json_option, progress, say, screen
 from agecompact.console.groups import BUILD, BUILDS, PATH
 from agecompact.console.models import model_file, named_model
 from agecompact.errors import ConversionError, GateError, UsageError
-from agecompact.faces.files import images_in
 from agecompact.formats import EXPORTED, PRECISIONS, Target
 from agecompact.models import project, registry
 from agecompact.runtimes.reading import Reader
@@ -22,7 +21,7 @@ from agecompact.serialization import unstructure
 from agecompact.weights import checkpoints
 from export import pipeline, source, targets
 from export.int8 import record
-from export.int8.faces import LEAST, too_few
+from export.int8.faces import pictures
 from export.int8.source import no_faces, released
 from export.job import InputKind
 from export.publish import Removed
@@ -156,8 +155,7 @@ def _check_calibration(given: Path | None, chosen: Sequence[Target]) -> None:
             f"--calibration is only for {' and '.join(flags)}", fix=f"add --precision {flags[0]}"
         )
     if given.is_dir():
-        if (found := len(images_in(given, "--calibration"))) < LEAST:
-            raise too_few(given, found)
+        pictures(given)
         return
     record.read(given)
     if others := [each.flag for each in wanted if each.name != "int8"]:
@@ -170,9 +168,11 @@ def _check_calibration(given: Path | None, chosen: Sequence[Target]) -> None:
 
 def _check_without(chosen: Sequence[Target], sources: Sequence[_Chosen]) -> None:
     """Refuses precisions that need faces without any, unless a calibration was released."""
-    for flag in (each.precision.flag for each in chosen if each.precision.calibrated):
-        if flag != "int8" or any(released(source.read(each.weights)) is None for each in sources):
-            raise no_faces(flag)
+    flags = {each.precision.flag for each in chosen if each.precision.calibrated}
+    if others := sorted(flags - {"int8"}):
+        raise no_faces(others[0])
+    if flags and any(released(source.read(each.weights)) is None for each in sources):
+        raise no_faces()
 
 
 def _say_removed(console: Console, removed: Sequence[Removed]) -> None:

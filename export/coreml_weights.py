@@ -11,9 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from export.float16 import FULL_SHARE
+from export.full_share import kept
 from export.palette import Array, palette_of
 
 # What a compressed constant takes besides its numbers: the records of its blobs, the rest of their
@@ -91,9 +89,8 @@ def quantised(model: Any) -> Any:
 
 def _late(weights: Mapping[str, Array]) -> dict[str, Array]:
     """The weights, in the order of the program, without the first ones up to a share of all."""
-    sizes = np.cumsum([weight.size for weight in weights.values()])
-    kept = int((sizes <= FULL_SHARE * sizes[-1]).sum()) if len(sizes) else 0
-    return dict(list(weights.items())[kept:])
+    first = kept([weight.size for weight in weights.values()])
+    return dict(list(weights.items())[first:])
 
 
 def _first_ops(specification: Any) -> frozenset[str]:

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-# Share of a network's weights that may stay float32.
-FULL_SHARE = 0.02
+from export.full_share import kept
+
 _DEQUANTIZE_VERSION = 3
 # The first runtime whose DEQUANTIZE supports float16.
 _MIN_RUNTIME = (b"min_runtime_version", b"1.15.0")
@@ -69,9 +69,7 @@ def late_weights(model: Any, schema: Any) -> list[int]:
     """
     levels, tensors = _weights_by_depth(model, schema), model.subgraphs[0].tensors
     sizes = [sum(int(np.prod(tensors[i].shape)) for i in level) for level in levels]
-    within = np.cumsum(sizes) <= FULL_SHARE * sum(sizes)
-    kept = max(1, int(within.sum()))
-    return [index for level in levels[kept:] for index in level]
+    return [index for level in levels[max(1, kept(sizes)) :] for index in level]
 
 
 def _weights_by_depth(model: Any, schema: Any) -> list[list[int]]:

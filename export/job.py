@@ -18,6 +18,9 @@ from export.source import Source
 
 InputKind = Literal["tensor", "image"]
 
+# Whose versions decide what a TFLite file is, and so an ONNX file that is written from one.
+TFLITE_TOOLS = ("onnx2tf", "tensorflow", "ai-edge-litert")
+
 
 @dataclass(frozen=True)
 class Job:
@@ -34,6 +37,7 @@ class Job:
         calibration: Folder of face chips, or calibration file, that int8 is made with; None for
             the released calibration, or if no int8 is wanted.
         without: Names of `passes.registry.PASSES` that TFLite files are made without.
+        shared: A folder for what a converter of the same export may use again; None for none.
     """
 
     weights: Path
@@ -44,6 +48,7 @@ class Job:
     input_kind: InputKind = "tensor"
     calibration: Path | None = None
     without: tuple[str, ...] = ()
+    shared: Path | None = None
 
 
 @dataclass(frozen=True)

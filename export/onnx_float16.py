@@ -9,12 +9,11 @@ graph in float16 would cast every activation to float32 and back.
 from __future__ import annotations
 
 import math
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from export.float16 import FULL_SHARE
+from export.full_share import kept
 
 if TYPE_CHECKING:
     import onnx
@@ -50,8 +49,7 @@ def _halved(graph: onnx.GraphProto) -> list[str]:
     """Weights to store in float16: all after the first level, and after the share that stays."""
     levels = _weights_by_depth(graph)
     sizes = [sum(level.values()) for level in levels]
-    within = [held <= FULL_SHARE * sum(sizes) for held in accumulate(sizes)]
-    return [name for level in levels[max(1, sum(within)) :] for name in level]
+    return [name for level in levels[max(1, kept(sizes)) :] for name in level]
 
 
 def _weights_by_depth(graph: onnx.GraphProto) -> list[dict[str, int]]:

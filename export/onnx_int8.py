@@ -15,6 +15,7 @@ from agecompact.contract import Contract
 from agecompact.errors import ConversionError, missing_extra
 from agecompact.formats import FORMATS, PRECISIONS, Target
 from agecompact.models.complexity import example_inputs
+from export import torch_onnx
 from export.int8.source import calibrated, opened
 from export.int8.twin import UnknownOpError
 from export.job import Job
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     import onnx
 
     from export.int8.record import Record
-
-# Besides those of the float file.
-TOOLS = ("onnx2tf", "tensorflow", "ai-edge-litert")
 
 
 def in_int8(job: Job, content: bytes, source: Source, opset: int) -> tuple[onnx.ModelProto, Record]:
@@ -72,8 +70,6 @@ def exported(content: bytes, record: Record, contract: Contract, opset: int) -> 
     Raises:
         ConversionError: The graph has an op that the twin does not know.
     """
-    import torch
-
     from export.int8.qdq import Quantised
 
     network = Quantised.of(content, record.calibration(content), contract.input_names)
@@ -87,14 +83,4 @@ def exported(content: bytes, record: Record, contract: Contract, opset: int) -> 
             why=f"{unknown} is unknown here",
             fix="add --format tflite: there, what follows the op stays float",
         ) from None
-    program = torch.onnx.export(
-        network,
-        inputs,
-        dynamo=True,
-        opset_version=opset,
-        input_names=list(contract.input_names),
-        output_names=list(contract.output_names),
-        verbose=False,
-    )
-    assert program is not None
-    return program.model_proto
+    return torch_onnx.exported(network, inputs, contract, opset)

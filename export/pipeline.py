@@ -170,6 +170,8 @@ def _run_stages(
     entries: list[manifest.Entry] = []
     not_made: list[manifest.NotMade] = []
     made: dict[str, Path] = {}
+    shared = scratch / "shared"
+    shared.mkdir()
     for format_ in EXPORTED.values():
         targets = [target for target in request.targets if target.format == format_]
         if not targets:
@@ -190,6 +192,7 @@ def _run_stages(
                 input_kind=request.input_kind,
                 calibration=request.calibration,
                 without=request.without,
+                shared=shared,
             )
             conversion = _convert(format_, job, scratch)
             versions = {file: _versions_in(folder / file) for file in files}

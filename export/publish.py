@@ -17,11 +17,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from agecompact.artifacts import golden, manifest
+from agecompact.artifacts.confined import regular
 from agecompact.artifacts.manifest import Build, Entry, Manifest, NotMade
-from agecompact.errors import UsageError
+from agecompact.errors import AgecompactError, UsageError
 from agecompact.files import locked, sha256_of, updated_path
-from agecompact.formats import OFFERED
+from agecompact.formats import OFFERED, format_of
 from agecompact.models.project import is_project
+from agecompact.runtimes.reading import Reader
 from agecompact.scratch import PREFIX
 
 _PARITY = ("parity.json", "parity.xml")
@@ -108,7 +110,9 @@ def _merge(made: Manifest, old: Build | None, folder: Path, source: Path | None)
             continue
         why = "its conversion failed" if file in failed else _why_stale(entry, old, made)
         if why or entry is None:
-            removed.append(Removed(folder / file, why, _export(made, file, folder.parent, source)))
+            pictures = entry is not None and _takes_pictures(folder / file)
+            again = _export(made, file, folder.parent, source, pictures=pictures)
+            removed.append(Removed(folder / file, why, again))
         else:
             kept.append(entry)
     merged = replace(
@@ -217,7 +221,20 @@ def _copy(folder: Path, temporary: Path, leave: set[Path], made: Manifest) -> No
             shutil.copy2(path, temporary / path.name, follow_symlinks=False)
 
 
-def _export(made: Manifest, file: str, out: Path, source: Path | None) -> str:
+def _takes_pictures(path: Path) -> bool:
+    """Whether an artefact's inputs are pictures; not if it cannot be read."""
+    try:
+        if not format_of(path).takes_images:
+            return False
+        with Reader() as reader:
+            return reader.metadata(regular(path)).contract.takes_levels
+    except AgecompactError:
+        return False
+
+
+def _export(
+    made: Manifest, file: str, out: Path, source: Path | None, *, pictures: bool = False
+) -> str:
     target = next((t for t in OFFERED if t.file_name(made.model) == file), None)
     if target is None:
         return ""
@@ -229,6 +246,8 @@ def _export(made: Manifest, file: str, out: Path, source: Path | None) -> str:
     asked = ["--precision", precision.flag] if precision.name in format_.on_request else []
     if precision.calibrated and source is not None:
         asked += ["--calibration", "FOLDER"]
+    if pictures:
+        asked += ["--input", "image"]
     return shlex.join(
         ["agecompact", "export", *what, "--format", format_.name, *asked, "--out", str(out)]
     )

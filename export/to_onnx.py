@@ -7,7 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agecompact import __version__
 from agecompact.artifacts import metadata, onnx_source
@@ -17,9 +17,10 @@ from agecompact.models.complexity import example_inputs
 from agecompact.weights import checkpoints
 from export import source as sources
 from export.exact_folding import fold_exactly
-from export.job import Conversion, Job, metadata_for, versions_of
+from export.job import TFLITE_TOOLS, Conversion, Job, metadata_for, versions_of
 from export.onnx_float16 import store_half
-from export.onnx_int8 import TOOLS, in_int8
+from export.onnx_int8 import in_int8
+from export.torch_onnx import exported
 
 if TYPE_CHECKING:
     import onnx
@@ -54,24 +55,14 @@ def convert(job: Job) -> Conversion:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     weights = checkpoints.read(job.weights)
     contract = weights.contract
-    dynamic: dict[str, Any] = {}
+    shapes = None
     if job.dynamic_batch:
         batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
-        dynamic["dynamic_shapes"] = tuple({0: batch} for _ in contract.crops)
+        shapes = tuple({0: batch} for _ in contract.crops)
     network = weights.network()
-    program = torch.onnx.export(
-        network,
-        # With batch size 1 the exporter would take the open axis for a constant.
-        example_inputs(contract, 2 if job.dynamic_batch else 1),
-        dynamo=True,
-        opset_version=OPSET,
-        input_names=list(contract.input_names),
-        output_names=list(contract.output_names),
-        verbose=False,
-        **dynamic,
-    )
-    assert program is not None
-    model = program.model_proto
+    # With batch size 1 the exporter would take the open axis for a constant.
+    inputs = example_inputs(contract, 2 if job.dynamic_batch else 1)
+    model = exported(network, inputs, contract, OPSET, shapes)
     _name_nodes(model)
     fold_exactly(model, network)
     _strip_traces(model)
@@ -119,7 +110,7 @@ def _written(
             stored, record = in_int8(job, content, source, OPSET)
             _strip_traces(stored)
             _check(stored)
-            versions = {**versions, **versions_of(*_TOOLS, *TOOLS)}
+            versions = {**versions, **versions_of(*_TOOLS, *TFLITE_TOOLS)}
             made = replace(made, notes=record.notes, calibration=record.origin.calibration)
         else:
             stored = onnx.load_model_from_string(content)

@@ -30,10 +30,9 @@ from export.int8.slim import slim
 from export.int8.source import calibrated, opened
 from export.int8.writer import to_int8
 from export.int8_weights import dynamic_range, weights_only
-from export.job import Conversion, Job, metadata_for, versions_of
+from export.job import TFLITE_TOOLS, Conversion, Job, metadata_for, versions_of
 from export.passes import registry
 
-_TOOLS = ("onnx2tf", "tensorflow", "ai-edge-litert")
 _QUANTIZER = "ai-edge-quantizer"
 _HALF_BITS = 16
 
@@ -64,15 +63,15 @@ def convert(job: Job) -> Conversion:
     # Before the conversion: it takes a minute, and a wrong folder is found at once.
     wanted = any(PRECISIONS[precision].calibrated for precision in job.precisions)
     calibration = opened(job.calibration, weights) if wanted else None
-    converted = _run_onnx2tf(_of_one_image(job, job.source), job.folder / "onnx2tf")
-    versions = versions_of(*_TOOLS)
+    converted = _converted(job, job.source)
+    versions = versions_of(*TFLITE_TOOLS)
     record = None
     as_image = job.input_kind == "image"
     source = replace(weights, contract=weights.contract.of_images()) if as_image else weights
     for precision in job.precisions:
         target = Target(FORMATS["tflite"], PRECISIONS[precision])
         quantised = target.precision.stored_bits < _HALF_BITS
-        tools = versions_of(*_TOOLS, _QUANTIZER) if quantised else versions
+        tools = versions_of(*TFLITE_TOOLS, _QUANTIZER) if quantised else versions
         described = metadata_for(source, target, tools, layout="NHWC")
         path = job.folder / target.file_name(weights.model_id)
         content = _finish(converted, described, job.without)
@@ -85,8 +84,6 @@ def convert(job: Job) -> Conversion:
         if as_image:
             content = take_images(content, weights.contract)
         path.write_bytes(content)
-    shutil.rmtree(job.folder / "onnx2tf")
-    shutil.rmtree(job.folder / "one_image", ignore_errors=True)
     if record is None:
         return Conversion("onnx2tf", versions)
     faces = record.origin.calibration
@@ -102,9 +99,21 @@ def float_file(job: Job) -> bytes:
     assert job.source is not None
     weights = sources.read(job.weights)
     target = Target(FORMATS["tflite"], PRECISIONS["float32"])
-    described = metadata_for(weights, target, versions_of(*_TOOLS), layout="NHWC")
-    source = _of_one_image(job, job.source)
-    return _finish(_run_onnx2tf(source, job.folder / "onnx2tf"), described, job.without)
+    described = metadata_for(weights, target, versions_of(*TFLITE_TOOLS), layout="NHWC")
+    return _finish(_converted(job, job.source), described, job.without)
+
+
+def _converted(job: Job, source: Path) -> bytes:
+    """What onnx2tf makes of the ONNX file of a job, or made of it for another format."""
+    kept = job.shared / "onnx2tf.tflite" if job.shared else None
+    if kept is not None and kept.is_file():
+        return kept.read_bytes()
+    made = _run_onnx2tf(_of_one_image(job, source), job.folder / "onnx2tf")
+    shutil.rmtree(job.folder / "onnx2tf")
+    shutil.rmtree(job.folder / "one_image", ignore_errors=True)
+    if kept is not None:
+        kept.write_bytes(made)
+    return made
 
 
 def _of_one_image(job: Job, source: Path) -> Path:

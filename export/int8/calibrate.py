@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,10 +12,11 @@ from agecompact.errors import ConversionError
 from export.int8 import twin
 from export.int8.calibration import Calibration, differences
 from export.int8.equalise import equalise, equalise_entries
-from export.int8.graph import Graph
+from export.int8.graph import Graph, moved
 from export.int8.plan import plan_of
 from export.int8.reconstruct import reconstruct
 from export.int8.sensitivity import costs, fragile
+from export.int8.steps import UNTOLD, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,7 +31,7 @@ _VALUES = 200_000_000
 def calibrate(
     content: bytes,
     faces: Mapping[str, Batch],
-    step: Callable[[int, int], None] = lambda done, of: None,  # noqa: ARG005
+    step: Step = UNTOLD,
 ) -> Calibration:
     """Finds out how a float file becomes int8.
 
@@ -56,7 +57,7 @@ def calibrate(
         raise ConversionError("no layer of this network can be int8", why=made.note)
     note = made.note + _left_note({index: cost[index] for index in left})
     for each in factors:
-        cost = {index + (index >= each.place): share for index, share in cost.items()}
+        cost = {moved(index, each.place): share for index, share in cost.items()}
     constants = differences(original, graph)
     return Calibration(made.plan, made.ranges, constants, factors, note, cost)
 

@@ -15,7 +15,6 @@ from agecompact.console.models import model_file, named_model
 from agecompact.contract import Image
 from agecompact.data.face import spread
 from agecompact.errors import ConversionError
-from agecompact.faces.files import images_in
 from agecompact.serialization import unstructure
 from export import pipeline
 from export import source as sources
@@ -32,6 +31,9 @@ if TYPE_CHECKING:
     from export.source import Source
 
 
+_OPTION = "--faces"
+
+
 @click.command()
 @click.argument("model")
 @click.option(
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     help="A weights file, or a state dict of MODEL, instead of its released weights.",
 )
 @click.option(
-    "--faces",
+    _OPTION,
     "folder",
     type=PATH,
     required=True,
@@ -81,9 +83,7 @@ def calibrate(
     with a folder of faces calibrates as well, without training.
     """
     console = screen(json_target)
-    paths = images_in(folder, "--faces")
-    if len(paths) < calibration_faces.LEAST:
-        raise calibration_faces.too_few(folder, len(paths))
+    paths = calibration_faces.pictures(folder, _OPTION)
     model_id, own = named_model(model)
     naming = "agecompact calibrate {model} --weights {path} --faces FOLDER"
     with (
@@ -96,13 +96,13 @@ def calibrate(
         content = pipeline.float_tflite(path)
         stages.done(f"{model_id}: converted to TFLite")
         chosen = spread(paths, calibration_faces.CANDIDATES)
-        faces = Faces(calibration_faces.read_chips(chosen, folder))
+        faces = Faces(calibration_faces.read_chips(chosen, folder, _OPTION))
         try:
             found = _calibrated(tries, content, source, faces, stages)
             # A training that is interrupted leaves this.
             record.write(target, found)
             if qat_epochs:
-                chips = calibration_faces.read_chips(paths, folder)
+                chips = calibration_faces.read_chips(paths, folder, _OPTION)
                 found = _trained(content, source, found, chips, qat_epochs, stages)
                 record.write(target, found)
         except UnknownOpError as unknown:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from export.int8 import twin
-from export.int8.graph import Array, Graph, Op
+from export.int8.graph import Array, Graph, Op, moved
 from export.int8.layers import KINDS, row_axis
 from export.int8.plan import Plan
 
@@ -115,7 +115,10 @@ def equalise_entries(
             stored = graph.constant(reader.inputs[1])
             assert stored is not None
             graph.set_constant(reader.inputs[1], stored * relative)
-        entries = {t: [_after(r, place) for r in readers] for t, readers in entries.items()}
+        entries = {
+            t: [replace(r, index=moved(r.index, place)) for r in readers]
+            for t, readers in entries.items()
+        }
         plan = plan.shifted(place)
     return plan, tuple(added)
 
@@ -128,11 +131,6 @@ def insert(graph: Graph, factors: Factors) -> None:
     constant = graph.add_constant(f"{name}_factors", factors.values)
     options = graph.schema.MulOptionsT()
     graph.insert_op(factors.place, "MUL", (tensor, constant), equal, options)
-
-
-def _after(op: Op, place: int) -> Op:
-    """An op of the graph after another was put at a place."""
-    return replace(op, index=op.index + (op.index >= place))
 
 
 def _entries(graph: Graph, plan: Plan, left: Collection[int]) -> Iterator[Op]:

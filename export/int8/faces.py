@@ -17,25 +17,44 @@ from agecompact.faces.framing import WHOLE
 
 # More change little on the networks that we measured; fewer than the least cannot be all ages.
 MOST, LEAST = 400, 32
+# What names a folder of faces.
+_OPTION = "--calibration"
 # Of so many, the faces are chosen by the answers for them.
 CANDIDATES = 2000
+
+
+def pictures(folder: Path, option: str = _OPTION) -> Sequence[Path]:
+    """The pictures of a folder, enough to calibrate with, if each is a face.
+
+    Args:
+        folder: The folder.
+        option: The option that named it, for errors.
+
+    Raises:
+        UsageError: There are too few.
+    """
+    found = images_in(folder, option)
+    if len(found) < LEAST:
+        raise _too_few(folder, len(found), option, "400 of all ages are a good number")
+    return found
 
 
 def chosen(folder: Path, most: int = CANDIDATES) -> Sequence[Path]:
     """At most so many pictures of a folder, evenly spread over its files.
 
     Raises:
-        UsageError: There are none.
+        UsageError: There are too few to calibrate with.
     """
-    return spread(images_in(folder, "--calibration"), most)
+    return spread(pictures(folder), most)
 
 
-def read_chips(paths: Sequence[Path], folder: Path) -> list[Image]:
+def read_chips(paths: Sequence[Path], folder: Path, option: str = _OPTION) -> list[Image]:
     """The face chips in files, uint8 `(200, 200, 3)` BGR.
 
     Args:
         paths: Square pictures, each a face as UTKFace crops it.
         folder: The folder that they are in, for errors.
+        option: The option that named it, for errors.
 
     Raises:
         UsageError: There are too few that can be read.
@@ -44,7 +63,7 @@ def read_chips(paths: Sequence[Path], folder: Path) -> list[Image]:
     chips = [each.chip for each in found if each.chip is not None]
     if len(chips) < LEAST:
         states = sorted({each.state for each in found if each.chip is None})
-        raise too_few(folder, len(chips), f"others are {', '.join(states)}")
+        raise _too_few(folder, len(chips), option, f"others are {', '.join(states)}")
     return chips
 
 
@@ -77,10 +96,9 @@ def calibration_set(chips: Sequence[Image], qat_epochs: int = 0) -> CalibrationS
     return CalibrationSet(len(chips), found.hexdigest(), qat_epochs)
 
 
-def too_few(folder: Path, count: int, why: str = "400 of all ages are a good number") -> UsageError:
-    """The error for a folder with too few faces."""
+def _too_few(folder: Path, count: int, option: str, why: str) -> UsageError:
     return UsageError(
         f"{folder} has too few face chips: {count}, calibration needs {LEAST}",
         why=why,
-        fix="name a folder of square pictures of faces with --calibration",
+        fix=f"name a folder of square pictures of faces with {option}",
     )

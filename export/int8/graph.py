@@ -45,6 +45,11 @@ class Op:
     options: Any
 
 
+def moved(index: int, place: int) -> int:
+    """The place of an op after another was put at a place in the order of execution."""
+    return index + (index >= place)
+
+
 class Graph:
     """The only subgraph of a model, by index.
 

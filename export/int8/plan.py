@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from export.int8.graph import Graph, Op
+from export.int8.graph import Graph, Op, moved
 from export.int8.layers import KINDS
 from export.int8.ranges import FIXED
 
@@ -40,8 +40,9 @@ class Plan:
 
     def shifted(self, place: int) -> Plan:
         """The plan after a float op was put at a place in the order of execution."""
-        moved = (frozenset(i + (i >= place) for i in each) for each in (self.body, self.stored))
-        return Plan(*moved)
+        return Plan(
+            *(frozenset(moved(i, place) for i in each) for each in (self.body, self.stored))
+        )
 
 
 def plan_of(graph: Graph) -> Plan:

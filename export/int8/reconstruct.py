@@ -8,7 +8,7 @@ least squared error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from export.int8.layers import KINDS, round_layer
 from export.int8.plan import Plan, note_of
 from export.int8.ranges import Range, input_ranges, output_range
 from export.int8.rounding import on_grid
+from export.int8.steps import UNTOLD, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,7 +46,7 @@ def reconstruct(
     graph: Graph,
     faces: Mapping[int, Tensor],
     plan: Plan,
-    step: Callable[[int, int], None] = lambda done, of: None,  # noqa: ARG005
+    step: Step = UNTOLD,
 ) -> Reconstruction:
     """Rounds the layers of a plan, in place.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files as package_files
@@ -13,15 +13,15 @@ from agecompact.contract import Image
 from agecompact.errors import OutputError, UsageError
 from agecompact.files import user_cache
 from export.int8 import record
+from export.int8.answers import answers_of
 from export.int8.calibrate import calibrate
 from export.int8.faces import MOST, as_batch, calibration_set, chosen, read_chips
 from export.int8.graph import Graph
 from export.int8.record import Origin, Record
 from export.int8.selection import selected
 from export.int8.span import span_of
+from export.int8.steps import UNTOLD, Step
 from export.source import Source
-
-Step = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def from_faces(
     content: bytes,
     source: Source,
     faces: Faces,
-    step: Step = lambda done, of: None,  # noqa: ARG005
+    step: Step = UNTOLD,
 ) -> Record:
     """Calibrates a float file.
 
@@ -133,10 +133,12 @@ def from_faces(
     Raises:
         ConversionError: No layer can be int8.
     """
-    chips = selected(content, faces.chips, source.contract, MOST)
-    batch = as_batch(chips, source.contract)
-    made = calibrate(content, batch, step)
-    span = span_of(content, batch, source.contract)
+    contract = source.contract
+    answers = answers_of(content, faces.chips, contract)
+    places = selected(answers.get(contract.outputs[0].name), len(faces.chips), MOST)
+    chips = [faces.chips[place] for place in places]
+    made = calibrate(content, as_batch(chips, contract), step)
+    span = span_of({name: each[places] for name, each in answers.items()}, contract)
     chosen_set = calibration_set(chips)
     origin = Origin(source.sha256, chosen_set, span.text, span.deviation, span.unit)
     return record.of(content, made, origin)

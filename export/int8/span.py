@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agecompact.contract import Contract, Tensor
+from agecompact.contract import Contract
 from agecompact.outputs import Output, Values
-from export.int8 import twin
-from export.int8.graph import Graph
 
 # Faces of children and of the old are this many years apart.
 _WIDE_YEARS = 50.0
@@ -32,31 +30,20 @@ class Span:
     unit: str = ""
 
 
-def span_of(content: bytes, faces: Mapping[str, Tensor], contract: Contract) -> Span:
-    """The span of a float file's answers for calibration faces.
+def span_of(answers: Mapping[str, Values], contract: Contract) -> Span:
+    """The span of a network's answers for calibration faces.
 
     Args:
-        content: The file, TFLite in float32.
-        faces: By input name, float32 `(faces, C, H, W)`.
+        answers: By output name, `(faces, 1)`; without outputs that have several, or that are not
+            known.
         contract: Of the network.
-
-    Returns:
-        An empty one if the twin cannot run the file.
     """
-    graph = Graph.parse(content)
-    found = {
-        t: v.numpy() for t, v in twin.walk(graph, twin.bound(graph, faces)) if t in graph.outputs
-    }
-    answers = {
-        output: output.answers(found[tensor].reshape(-1, output.size))
-        for tensor, output in zip(graph.outputs, contract.outputs, strict=True)
-        if tensor in found and output.answer_size == 1 and output.reading.kind != "argmax"
-    }
-    text = "; ".join(part for output, each in answers.items() for part in _told(output, each))
+    known = [output for output in contract.outputs if output.name in answers]
+    text = "; ".join(part for output in known for part in _told(output, answers[output.name]))
     first = contract.outputs[0]
-    if first not in answers:
+    if first not in known:
         return Span(text)
-    return Span(text, float(answers[first].std()), first.unit)
+    return Span(text, float(answers[first.name].std()), first.unit)
 
 
 def _told(output: Output, answers: Values) -> Iterator[str]:

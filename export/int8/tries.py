@@ -11,7 +11,8 @@ from agecompact.data.face import spread
 from export.int8.faces import MOST
 from export.int8.qat import split
 from export.int8.record import Record
-from export.int8.source import Faces, Step, from_faces
+from export.int8.source import Faces, from_faces
+from export.int8.steps import Step
 from export.int8.student import Comparison, Student
 from export.source import Source
 

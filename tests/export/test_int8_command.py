@@ -25,10 +25,10 @@ from export.int8.faces import LEAST, read_faces
 from export.int8.graph import Graph
 from export.int8.layers import KINDS
 from export.int8.source import calibrated, opened, released
-from parity_tests import inputs
 from tests.agecompact.data import synthetic
 from tests.export.int8.models import float_file
 from tests.invoking import run
+from tests.lit_faces import write_lit_faces
 from tests.marks import by_model
 from tests.own.projects import write
 from tests.support import BuildOf, verdicts_on
@@ -40,12 +40,7 @@ _INT8 = onnx.TensorProto.INT8
 def chips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Views of a face in five lights, in a folder of a folder."""
     folder = tmp_path_factory.mktemp("chips")
-    (folder / "inside").mkdir()
-    views = [s for s in inputs.fixed(registry.get("ssrnet").contract) if s.kind == "face"]
-    for i, view in enumerate(views):
-        for light in (0.6, 0.8, 1.0, 1.2, 1.4):
-            lit = np.clip(view.crops["face"] * light, 0, 255).astype(np.uint8)
-            cv2.imwrite(str(folder / "inside" / f"{i}_{light}.png"), lit)
+    write_lit_faces(folder / "inside", (0.6, 0.8, 1.0, 1.2, 1.4))
     return folder
 
 
@@ -210,6 +205,7 @@ def test_too_few_faces_are_refused_at_once(tmp_path: Path) -> None:
     error = run("export", "ssrnet", *arguments, "--out", tmp_path / "out").exception
     assert isinstance(error, UsageError)
     assert error.what == f"{tmp_path} has too few face chips: 1, calibration needs 32"
+    assert error.fix == "name a folder of square pictures of faces with --calibration"
     assert not (tmp_path / "out").exists()
 
 

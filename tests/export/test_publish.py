@@ -19,6 +19,7 @@ from agecompact.files import sha256_of
 from export.publish import Published, _export, publish
 from parity_tests import golden as packs
 from parity_tests.settings import CheckSettings
+from tests.pictures import as_pictures
 from tests.support import Agecompact, BuildOf, CopyBuild
 
 ONNX, TFLITE, HALF = "ssrnet_float32.onnx", "ssrnet_float32.tflite", "ssrnet_float16.tflite"
@@ -120,6 +121,17 @@ def test_artefacts_of_other_weights_are_removed_by_name(build: Build, republish:
         f"agecompact export ssrnet --weights 'my weights.safetensors' --format tflite --out {out}"
     )
     assert commands[golden.FOLDER] == f"agecompact parity freeze {build.folder}"
+
+
+def test_the_command_for_a_file_of_pictures_asks_for_pictures(
+    build: Build, republish: Republish
+) -> None:
+    as_pictures(build.folder / TFLITE)
+    published = republish(ONNX, weights_sha256=OTHER_HASH)
+    commands = {each.path.name: each.again for each in published.removed}
+    asked = {file: "--input image" in command for file, command in commands.items()}
+    assert asked.pop(TFLITE)
+    assert not any(asked.values()), asked
 
 
 def test_a_new_version_of_a_tool_makes_its_artefacts_stale(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from agecompact.artifacts.metadata import ArtifactMetadata
 from agecompact.models import registry
 from agecompact.runtimes.process import RuntimeProcess
 from agecompact.runtimes.reading import Reader
-from export import pipeline, targets
+from export import pipeline, targets, to_tflite
+from export.job import Job
 from export.verify import check
 from tests.marks import by_model
 from tests.support import BuildOf, leaks, verdicts_on
@@ -130,3 +132,23 @@ def test_an_open_batch_of_the_onnx_file_is_closed(build_of: BuildOf, tmp_path: P
     assert not any(tensor.ShapeSignatureLength() for tensor in tensors)
     results = verdicts_on(read_builds(tmp_path / "c3ae")[0])
     assert [result.status for result in results] == ["passed", "passed"], results
+
+
+def test_formats_of_one_export_share_what_onnx2tf_made(
+    build_of: BuildOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build, runs = build_of("ssrnet"), []
+
+    def counted(source: Path, folder: Path) -> bytes:
+        folder.mkdir(parents=True)
+        runs.append(source)
+        return f"run {len(runs)}".encode()
+
+    monkeypatch.setattr(to_tflite, "_run_onnx2tf", counted)
+    source = build.folder / "ssrnet_float32.onnx"
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    job = Job(build.weights, ("float32",), tmp_path / "job", source, shared=shared)
+    assert [to_tflite._converted(job, source) for _ in range(2)] == [b"run 1", b"run 1"]
+    alone = replace(job, shared=None)
+    assert [to_tflite._converted(alone, source) for _ in range(2)] == [b"run 2", b"run 3"]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 from agecompact.artifacts import manifest
-from agecompact.models import project, registry
+from agecompact.models import project
 from export.int8.graph import Graph
-from parity_tests import inputs
+from tests.lit_faces import write_lit_faces
 from tests.own.projects import write
 from tests.support import Agecompact
 
@@ -22,13 +21,7 @@ pytest.importorskip("ai_edge_quantizer", reason="needs 'tflite'")
 @pytest.fixture(scope="module")
 def chips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Views of the shipped face in five lights."""
-    folder = tmp_path_factory.mktemp("chips")
-    views = [s for s in inputs.fixed(registry.get("ssrnet").contract) if s.kind == "face"]
-    for i, view in enumerate(views):
-        for light in (0.5, 0.7, 0.9, 1.1, 1.3):
-            lit = np.clip(view.crops["face"] * light, 0, 255).astype(np.uint8)
-            cv2.imwrite(str(folder / f"{i}_{light}.png"), lit)
-    return folder
+    return write_lit_faces(tmp_path_factory.mktemp("chips"), (0.5, 0.7, 0.9, 1.1, 1.3))
 
 
 @pytest.mark.slow

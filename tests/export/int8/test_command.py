@@ -11,23 +11,16 @@ import pytest
 
 from agecompact.artifacts import manifest
 from agecompact.errors import UsageError
-from agecompact.models import registry
 from export.int8 import record
-from parity_tests import inputs
 from tests.invoking import run
+from tests.lit_faces import write_lit_faces
 
 pytest.importorskip("ai_edge_quantizer", reason="needs 'tflite'")
 
 
 @pytest.mark.slow
 def test_from_faces_to_an_int8_file(tmp_path: Path) -> None:
-    chips = tmp_path / "chips"
-    chips.mkdir()
-    views = [s for s in inputs.fixed(registry.get("ssrnet").contract) if s.kind == "face"]
-    for i, view in enumerate(views):
-        for light in (0.5, 0.7, 0.9, 1.1, 1.3):
-            lit = np.clip(view.crops["face"] * light, 0, 255).astype(np.uint8)
-            cv2.imwrite(str(chips / f"{i}_{light}.png"), lit)
+    chips = write_lit_faces(tmp_path / "chips", (0.5, 0.7, 0.9, 1.1, 1.3))
     file, out, told = tmp_path / "a.int8.safetensors", tmp_path / "build", tmp_path / "told.json"
     done = run(
         *("calibrate", "ssrnet", "--faces", chips, "--qat-epochs", 1),
@@ -55,4 +48,5 @@ def test_too_few_faces_are_refused_at_once(tmp_path: Path) -> None:
     error = run("calibrate", "ssrnet", "--faces", tmp_path, "--out", tmp_path / "out").exception
     assert isinstance(error, UsageError)
     assert error.what == f"{tmp_path} has too few face chips: 1, calibration needs 32"
+    assert error.fix == "name a folder of square pictures of faces with --faces"
     assert not (tmp_path / "out").exists()

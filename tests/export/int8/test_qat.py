@@ -18,8 +18,8 @@ from export.int8.qat import Progress, Settings, train
 from export.int8.rounding import LEVELS
 from export.int8.student import Student
 from export.int8.writer import to_int8
-from parity_tests.inputs import fixed
 from tests.export.int8.models import answers, batch_of_chips, float_file
+from tests.lit_faces import lit_faces
 from tests.support import BuildOf
 
 pytest.importorskip("ai_edge_quantizer", reason="needs 'tflite'")
@@ -31,15 +31,9 @@ def build(build_of: BuildOf) -> Build:
 
 
 @pytest.fixture(scope="module")
-def chips(build: Build) -> list[Image]:
+def chips() -> list[Image]:
     """Views of the shipped face in eight lights."""
-    contract = build.manifest.contract
-    views = [s.crops["face"] for s in fixed(contract) if s.kind == "face"]
-    return [
-        np.clip(view.astype(float) * light, 0, 255).astype(np.uint8)
-        for light in np.linspace(0.4, 1.3, 8)
-        for view in views
-    ]
+    return lit_faces(np.linspace(0.4, 1.3, 8))
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from agecompact.artifacts.manifest import Build
 from agecompact.contract import Image
 from agecompact.data.face import spread
 from export.int8 import twin
+from export.int8.answers import answers_of
 from export.int8.selection import selected
 from parity_tests.inputs import fixed
 from tests.export.int8.models import answers, batch_of_chips, float_file
@@ -34,7 +35,8 @@ def chips(build: Build) -> list[Image]:
 
 def test_rare_answers_are_kept(build: Build, chips: list[Image]) -> None:
     content, contract = float_file(build), build.manifest.contract
-    found = selected(content, chips, contract, 24)
+    known = answers_of(content, chips, contract)["age"]
+    found = [chips[place] for place in selected(known, len(chips), 24)]
     assert len(found) == 24
     of_all, of_found, of_spread = (
         answers(content, batch_of_chips(contract, each))
@@ -46,15 +48,22 @@ def test_rare_answers_are_kept(build: Build, chips: list[Image]) -> None:
     assert of_found.std() > 1.5 * of_spread.std()
 
 
-def test_few_faces_are_all_used(build: Build, chips: list[Image]) -> None:
+def test_the_answers_are_those_of_litert(build: Build, chips: list[Image]) -> None:
     content, contract = float_file(build), build.manifest.contract
-    found = selected(content, chips[:10], contract, 24)
-    assert [id(each) for each in found] == [id(each) for each in chips[:10]]
+    # More than are run at a time.
+    found = answers_of(content, chips[-60:], contract)
+    right = answers(content, batch_of_chips(contract, chips[-60:]))
+    assert found["age"].ravel() == pytest.approx(right, abs=1e-3)
+
+
+def test_few_faces_are_all_used() -> None:
+    assert selected(np.linspace(4, 80, 10), 10, 24) == list(range(10))
 
 
 def test_faces_are_spread_evenly_if_the_graph_cannot_be_run(
     build: Build, chips: list[Image], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(twin, "_OPS", {})
-    found = selected(float_file(build), chips, build.manifest.contract, 24)
-    assert [id(each) for each in found] == [id(each) for each in spread(chips, 24)]
+    found = answers_of(float_file(build), chips, build.manifest.contract)
+    assert found == {}
+    assert selected(found.get("age"), len(chips), 24) == list(spread(range(len(chips)), 24))

@@ -16,8 +16,8 @@ from export.int8.qat import split
 from export.int8.record import Origin, Record
 from export.int8.source import Faces
 from export.source import Source
-from parity_tests.inputs import fixed
 from tests.export.int8.models import batch_of_chips, float_file
+from tests.lit_faces import lit_faces
 from tests.support import BuildOf
 
 pytest.importorskip("ai_edge_litert", reason="needs 'tflite'")
@@ -29,13 +29,8 @@ def source(build_of: BuildOf) -> Source:
 
 
 @pytest.fixture(scope="module")
-def chips(source: Source) -> list[Image]:
-    views = [s.crops["face"] for s in fixed(source.contract) if s.kind == "face"]
-    return [
-        np.clip(view.astype(float) * light, 0, 255).astype(np.uint8)
-        for light in np.linspace(0.4, 1.3, 8)
-        for view in views
-    ]
+def chips() -> list[Image]:
+    return lit_faces(np.linspace(0.4, 1.3, 8))
 
 
 @pytest.mark.parametrize("better", [0, 1, 2])

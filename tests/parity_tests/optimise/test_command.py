@@ -6,8 +6,6 @@ import json
 import re
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
 from agecompact.artifacts.manifest import read_builds
@@ -17,22 +15,16 @@ from agecompact.models import registry
 from agecompact.models.spec import ModelSpec
 from agecompact.weights import checkpoints
 from android_bench.emulated import bundle
-from parity_tests import inputs
 from parity_tests.optimise import candidates
 from parity_tests.optimise.measurer import network_hash
 from tests.invoking import done, refused, run
+from tests.lit_faces import write_lit_faces
 
 
 @pytest.fixture(scope="module")
 def chips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Views of the shipped face in three lights."""
-    folder = tmp_path_factory.mktemp("chips")
-    views = [s for s in inputs.fixed(registry.get("ssrnet").contract) if s.kind == "face"]
-    for i, view in enumerate(views):
-        for light in (0.7, 1.0, 1.3):
-            lit = np.clip(view.crops["face"] * light, 0, 255).astype(np.uint8)
-            cv2.imwrite(str(folder / f"{i}_{light}.png"), lit)
-    return folder
+    return write_lit_faces(tmp_path_factory.mktemp("chips"), (0.7, 1.0, 1.3))
 
 
 def test_candidates_that_need_faces_are_left_out_without_any(tmp_path: Path) -> None:
