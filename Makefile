@@ -30,8 +30,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # It also holds measurements of other devices, which a failed bench must not delete.
 .PRECIOUS: $(BUILD)/latency.json
 .PHONY: demo test test-all lint export parity golden bench bench-arm bench-android bench-ios bench-ios-app \
-  bench-peers preprocessing arm-bundle adb-loopback web-tools mil-conformance report setup clean \
-  clean-venv
+  bench-peers preprocessing arm-bundle adb-loopback web-tools kotlin-tools mil-conformance report setup \
+  clean clean-venv
 
 demo: report
 
@@ -112,9 +112,13 @@ arm-bundle: $(READY)
 adb-loopback: $(READY)
 	$(BIN)/python -m tests.android_bench.adb.packages
 
-# axe-core for the tests of web pages, which also need an installed Chromium.
+# npm packages for the tests of web pages, which also need an installed Chromium.
 web-tools: $(READY)
 	$(BIN)/python -m tests.web.tools
+
+# A Kotlin compiler for the tests of Android projects, which also need Java.
+kotlin-tools: $(READY)
+	$(BIN)/python -m tests.agecompact.integrate.kotlin_tools
 
 CORES ?= cortex-a53 cortex-a76
 bench-arm: $(MANIFESTS) arm-bundle golden
