@@ -58,6 +58,9 @@ VERBS = {
     "optimise": Verb(
         "parity_tests.optimise.command:optimise", "Try precisions, and choose by measured cost."
     ),
+    "integrate": Verb(
+        "agecompact.commands.integrate:command", "Write a project that runs an artefact in an app."
+    ),
     "doctor": Verb(
         "agecompact.commands.doctor:command", "List what is installed, and what is missing."
     ),

@@ -7,22 +7,18 @@ those of desktop computers, still compute in float32.
 
 from __future__ import annotations
 
-from agecompact.contract import Contract
 from export.float16 import store_half
 from export.int8.graph import Graph
-from export.passes.centring import centre_inputs
 
 # As in `tensorflow/compiler/mlir/lite/tools/optimize/reduced_precision_metadata.h`.
 _ENTRY, _ALLOWED = "reduced_precision_support", b"fp16accfp16"
 
 
-def allow_half(graph: Graph, contract: Contract) -> None:
+def allow_half(graph: Graph) -> None:
     """Stores a float32 graph in float16 and allows arithmetic in float16, in place.
 
     Args:
         graph: The graph, all constants float32.
-        contract: Of the file, which says what the inputs hold.
     """
-    centre_inputs(graph, contract.table()[0])
     store_half(graph.model, graph.schema)
     graph.add_metadata(_ENTRY, _ALLOWED)

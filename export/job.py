@@ -33,6 +33,7 @@ class Job:
             graphs that normalise them.
         calibration: Folder of face chips, or calibration file, that int8 is made with; None for
             the released calibration, or if no int8 is wanted.
+        without: Names of `passes.registry.PASSES` that TFLite files are made without.
     """
 
     weights: Path
@@ -42,6 +43,7 @@ class Job:
     dynamic_batch: bool = False
     input_kind: InputKind = "tensor"
     calibration: Path | None = None
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from agecompact.scratch import raise_if_full, scratch_folder
 from agecompact.serialization import read_versioned, write_versioned
 from agecompact.weights import checkpoints
 from export import source as sources
+from export import targets as selection
 from export.job import Conversion, InputKind, Job, Reply
 from export.publish import Published, publish
 
@@ -54,6 +55,7 @@ class Request:
         given: The file that the user named, if the weights are not the released ones: the weights
             file itself, or the state dict that it was made of.
         calibration: Folder of face chips; precisions that are `calibrated` need one.
+        without: As in `Job`.
     """
 
     weights: Path
@@ -64,6 +66,7 @@ class Request:
     keep_going: bool = False
     given: Path | None = None
     calibration: Path | None = None
+    without: tuple[str, ...] = ()
 
 
 def export(request: Request, stages: Stages = _SILENT) -> Published:
@@ -145,6 +148,22 @@ def adopt(build: manifest.Build, out: Path, given: Path | None) -> Published:
         return publish(made, scratch, out, given)
 
 
+def float_tflite(weights: Path) -> bytes:
+    """The float32 TFLite file of a network, made in a scratch folder.
+
+    Args:
+        weights: The weights file.
+
+    Raises:
+        AgecompactError: As `export` raises it.
+    """
+    with scratch_folder() as scratch:
+        wanted = selection.select(("tflite",), ("fp32",))
+        made = export(Request(weights, wanted, scratch)).manifest
+        (entry,) = (each for each in made.artifacts if each.format == "tflite")
+        return (scratch / made.model / entry.file).read_bytes()
+
+
 def _run_stages(
     request: Request, weights: Path, scratch: Path, stages: Stages
 ) -> tuple[list[manifest.Entry], list[manifest.NotMade]]:
@@ -170,6 +189,7 @@ def _run_stages(
                 dynamic_batch=request.dynamic_batch,
                 input_kind=request.input_kind,
                 calibration=request.calibration,
+                without=request.without,
             )
             conversion = _convert(format_, job, scratch)
             versions = {file: _versions_in(folder / file) for file in files}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
@@ -31,16 +31,15 @@ from export.int8.source import calibrated, opened
 from export.int8.writer import to_int8
 from export.int8_weights import dynamic_range, weights_only
 from export.job import Conversion, Job, metadata_for, versions_of
-from export.passes.pooling import average_pool_as_convolution, tanh_after_max_pool
-from export.stepwise_mean import split_means
+from export.passes import registry
 
 _TOOLS = ("onnx2tf", "tensorflow", "ai-edge-litert")
 _QUANTIZER = "ai-edge-quantizer"
 _HALF_BITS = 16
 
 # How the float32 graph is changed, in place, for precisions other than float32.
-_CHANGES: Mapping[str, Callable[[Graph, Contract], None]] = {
-    "float16": lambda graph, _: store_half(graph.model, graph.schema),
+_CHANGES: Mapping[str, Callable[[Graph], None]] = {
+    "float16": lambda graph: store_half(graph.model, graph.schema),
     "float16-arithmetic": allow_half,
 }
 # How the finished float32 file is written anew, without faces.
@@ -76,7 +75,7 @@ def convert(job: Job) -> Conversion:
         tools = versions_of(*_TOOLS, _QUANTIZER) if quantised else versions
         described = metadata_for(source, target, tools, layout="NHWC")
         path = job.folder / target.file_name(weights.model_id)
-        content = _finish(converted, described)
+        content = _finish(converted, described, job.without)
         if target.precision.calibrated:
             assert calibration is not None
             record = calibrated(content, weights, calibration)
@@ -105,7 +104,7 @@ def float_file(job: Job) -> bytes:
     target = Target(FORMATS["tflite"], PRECISIONS["float32"])
     described = metadata_for(weights, target, versions_of(*_TOOLS), layout="NHWC")
     source = _of_one_image(job, job.source)
-    return _finish(_run_onnx2tf(source, job.folder / "onnx2tf"), described)
+    return _finish(_run_onnx2tf(source, job.folder / "onnx2tf"), described, job.without)
 
 
 def _of_one_image(job: Job, source: Path) -> Path:
@@ -153,7 +152,9 @@ def _run_onnx2tf(source: Path, folder: Path) -> bytes:
     return made.read_bytes()
 
 
-def _finish(content: bytes, described: metadata.ArtifactMetadata) -> bytes:
+def _finish(
+    content: bytes, described: metadata.ArtifactMetadata, without: Collection[str] = ()
+) -> bytes:
     """Stores the weights in their precision, and adds names, the signature and the metadata."""
     from ai_edge_litert import schema_py_generated as schema
 
@@ -163,11 +164,9 @@ def _finish(content: bytes, described: metadata.ArtifactMetadata) -> bytes:
             "the TFLite model has several subgraphs", why="models of agecompact have one"
         )
     graph = model.subgraphs[0]
-    split_means(model, schema)
-    tanh_after_max_pool(Graph(model, schema))
-    average_pool_as_convolution(Graph(model, schema))
+    registry.run(Graph(model, schema), described.contract, described.precision, without)
     if change := _CHANGES.get(described.precision):
-        change(Graph(model, schema), described.contract)
+        change(Graph(model, schema))
     _check_inputs(graph, described.contract)
     _name_outputs(graph, described.contract)
     graph.name = described.model.encode()

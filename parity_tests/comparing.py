@@ -275,5 +275,6 @@ def _localised(
     # Imported only here: a build without failures does not need it.
     from parity_tests.fault_location import locate_fault
 
-    found = locate_fault(reference, runner, worst or reference.samples[0], result.precision)
+    sample = worst or reference.samples[0]
+    found = locate_fault(reference, runner, sample, result.precision, result.tolerance)
     return replace(result, localisation=found)

@@ -30,16 +30,18 @@ _ORDER = (
     {"data"},
     {"runtimes"},
     {"evaluation"},
+    {"predict"},
     {"bench"},
     {"training"},
     {"diagnosis"},
-    {"lemur", "report"},
+    {"integrate", "lemur", "report"},
     {"console"},
     {"commands", "cli", "__main__"},
 )
 _LEVEL = {name: level for level, names in enumerate(_ORDER) for name in names}
 # Registries name objects of higher levels, and import them when they are used.
 _REGISTRIES = {
+    Path("agecompact/__init__.py"),
     Path("agecompact/cli.py"),
     Path("agecompact/formats.py"),
     Path("agecompact/bench/drivers.py"),

@@ -55,7 +55,11 @@ class Finding:
 
 # `module:function` of what makes checks for `Settings`. The places of `bench` bring their own: see
 # `agecompact.bench.drivers`.
-SOURCES = ("agecompact.diagnosis.packages:checks", "agecompact.diagnosis.places:checks")
+SOURCES = (
+    "agecompact.diagnosis.packages:checks",
+    "agecompact.diagnosis.pictures:checks",
+    "agecompact.diagnosis.places:checks",
+)
 
 
 def checks(settings: Settings) -> Iterator[Check]:

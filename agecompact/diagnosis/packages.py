@@ -24,6 +24,7 @@ _COSTS: Mapping[str, tuple[str, ...]] = {
     "tflite": ("export --precision int8", "calibrate", "optimise"),
     "coreml": (),
     "train": ("train", "tune", "weights import of Keras files", "data --dataset imdb-wiki"),
+    "report": ("report --html",),
     "dev": ("make test", "python -m parity_tests"),
 }
 _TORCH = "https://download.pytorch.org/whl/cpu"

@@ -24,6 +24,7 @@ from agecompact.data import cache as chip_cache
 from agecompact.data.face import Face
 from agecompact.errors import UsageError
 from agecompact.faces.files import read_chip
+from agecompact.formats import Runtime
 from agecompact.runtimes.messages import Opened
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess, Staged
 
@@ -277,15 +278,22 @@ class ArtifactModel:
 
 
 @contextmanager
-def open_artifact(path: Path, threads: int) -> Iterator[tuple[ArtifactModel, Opened]]:
+def open_artifact(
+    path: Path, threads: int, runtime: Runtime | None = None
+) -> Iterator[tuple[ArtifactModel, Opened]]:
     """Opens an artefact in its own process, which ends with the block.
+
+    Args:
+        path: Its file.
+        threads: Threads for its runtime.
+        runtime: What opens it; by default the first runtime of its format.
 
     Raises:
         BackendMissingError: Its runtime is not installed, or does not exist on this platform.
         UsageError: The runtime rejects the file, fails on it, crashes or times out.
     """
     try:
-        with RuntimeProcess(path, threads=threads) as process:
+        with RuntimeProcess(path, runtime, threads=threads) as process:
             opened = process.open()
             yield ArtifactModel(process, opened), opened
     except RuntimeFailure as failure:

@@ -100,10 +100,10 @@ class BlazeFace:
     def find(self, image: Image) -> tuple[Detection, ...]:
         """See `detection.Detector`."""
         whole, from_afar, halves, quarters = _views(image)
-        found = self._refined(image, self._seen(image, (*whole, *halves)))
-        found = found or self._refined(image, self._seen(image, from_afar))
+        seen = self._seen(image, (*whole, *halves))
+        found = self._refined(image, seen) or self._refined(image, self._seen(image, from_afar))
         if not found or found[0].box.width < _SMALL * max(image.shape[:2]):
-            found = self._refined(image, self._seen(image, (*whole, *halves, *quarters)))
+            found = self._refined(image, [*seen, *self._seen(image, quarters)])
         return found
 
     def largest(self, image: Image) -> Detection | None:

@@ -12,7 +12,7 @@ from agecompact.faces.detection import FaceBox, Landmarks
 
 # Where UTKFace's chips have the eyes and the mouth, in sides of the chip: medians of what BlazeFace
 # finds in 1,500 chips of the training part, whose edges were extended.
-_TEMPLATE = np.array([(0.305, 0.293), (0.697, 0.301), (0.495, 0.717)])
+TEMPLATE = np.array([(0.305, 0.293), (0.697, 0.301), (0.495, 0.717)])
 # A face of more pixels than any network reads is made smaller first, which bounds the memory.
 _MOST_SIDE = 1024
 _TINY = 1e-6
@@ -68,12 +68,12 @@ def aligned(image: Image, landmarks: Landmarks) -> Image:
 def similarity(landmarks: Landmarks) -> npt.NDArray[np.float64]:
     """The turn, scale and shift that takes landmarks to a chip of side 1, as a 2x3 matrix."""
     points = np.array([landmarks.left_eye, landmarks.right_eye, landmarks.mouth], np.float64)
-    from_, to = points - points.mean(axis=0), _TEMPLATE - _TEMPLATE.mean(axis=0)
+    from_, to = points - points.mean(axis=0), TEMPLATE - TEMPLATE.mean(axis=0)
     power = max(float(np.square(from_).sum()), _TINY)
     along = float((from_ * to).sum()) / power
     across = float((from_[:, 0] * to[:, 1] - from_[:, 1] * to[:, 0]).sum()) / power
     turn = np.array([[along, -across], [across, along]])
-    shift = _TEMPLATE.mean(axis=0) - turn @ points.mean(axis=0)
+    shift = TEMPLATE.mean(axis=0) - turn @ points.mean(axis=0)
     return np.hstack([turn, shift[:, None]])
 
 

@@ -16,9 +16,8 @@ from agecompact.contract import Image
 from agecompact.data.face import spread
 from agecompact.errors import ConversionError
 from agecompact.faces.files import images_in
-from agecompact.scratch import scratch_folder
 from agecompact.serialization import unstructure
-from export import pipeline, targets
+from export import pipeline
 from export import source as sources
 from export.int8 import faces as calibration_faces
 from export.int8 import record
@@ -94,7 +93,7 @@ def calibrate(
         source = sources.read(path)
         target = out or Path(f"{source.model_id}{record.SUFFIX}")
         stages.start(f"{model_id}: converting to TFLite")
-        content = _float_file(path)
+        content = pipeline.float_tflite(path)
         stages.done(f"{model_id}: converted to TFLite")
         chosen = spread(paths, calibration_faces.CANDIDATES)
         faces = Faces(calibration_faces.read_chips(chosen, folder))
@@ -116,15 +115,6 @@ def calibrate(
     show(console, costs_table(content, found))
     emit(unstructure(found.header), json_target)
     say(console, f"wrote {target}")
-
-
-def _float_file(weights: Path) -> bytes:
-    """The float32 TFLite file of a network."""
-    with scratch_folder() as scratch:
-        wanted = targets.select(("tflite",), ("fp32",))
-        made = pipeline.export(pipeline.Request(weights, wanted, scratch)).manifest
-        (entry,) = (each for each in made.artifacts if each.format == "tflite")
-        return (scratch / made.model / entry.file).read_bytes()
 
 
 def _calibrated(tries: int, content: bytes, source: Source, faces: Faces, stages: Stages) -> Record:

@@ -36,6 +36,16 @@ def row_axis(op: Op) -> int:
     return -1 if op.kind == "DEPTHWISE_CONV_2D" else 0
 
 
+def multiplications(graph: Graph, op: Op) -> int:
+    """Multiplications of a layer, for one face."""
+    if op.kind not in KINDS:
+        return 0
+    stored = graph.constant(op.inputs[1])
+    assert stored is not None
+    each = stored.size // (stored.shape[-1] if op.kind == "DEPTHWISE_CONV_2D" else stored.shape[0])
+    return int(each * np.prod(graph.shape(op.output)))
+
+
 def round_layer(
     graph: Graph,
     original: Graph,

@@ -18,7 +18,7 @@ from export.flatbuffer import pack
 from export.int8 import twin
 from export.int8.graph import Graph
 from export.int8.layers import KINDS, round_layer
-from export.int8.plan import Plan
+from export.int8.plan import Plan, note_of
 from export.int8.ranges import Range, input_ranges, output_range
 from export.int8.rounding import on_grid
 
@@ -95,10 +95,4 @@ def reconstruct(
                 del exact[tensor], rough[tensor]
             step(op.index + 1, len(ops))
     made = Plan(frozenset(body), frozenset(stored))
-    return Reconstruction(made, ranges, _note(graph, made) + stopped)
-
-
-def _note(graph: Graph, plan: Plan) -> str:
-    layers = {op.index for op in graph.ops if op.kind in KINDS}
-    note = f"{len(plan.body & layers)} of {len(layers)} layers are int8"
-    return note + (f", {len(plan.stored)} have int8 weights" if plan.stored else "")
+    return Reconstruction(made, ranges, note_of(graph, made) + stopped)

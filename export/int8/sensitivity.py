@@ -12,7 +12,7 @@ import numpy as np
 
 from export.int8 import twin
 from export.int8.graph import Graph, Op
-from export.int8.layers import KINDS
+from export.int8.layers import multiplications
 from export.int8.plan import Plan, neighbours
 from export.int8.ranges import KEEPS_SCALE, Range, input_ranges, output_range
 from export.int8.rounding import on_grid
@@ -85,7 +85,7 @@ def fragile(graph: Graph, cost: Mapping[int, float]) -> frozenset[int]:
             squares add up.
     """
     ops = graph.ops
-    work = {op.index: _macs(graph, op) for op in ops}
+    work = {op.index: multiplications(graph, op) for op in ops}
     left = _MOST * sum(work.values())
     error = sum(each**2 for each in cost.values())
     chosen: set[int] = set()
@@ -109,13 +109,3 @@ def _in_int8(
 def _share(values: Tensor, right: Tensor) -> float:
     spread = float((right - right.mean(0)).square().mean().sqrt())
     return float((values - right).square().mean().sqrt()) / max(spread, 1e-9)
-
-
-def _macs(graph: Graph, op: Op) -> int:
-    """Multiplications of a layer, for one face."""
-    if op.kind not in KINDS:
-        return 0
-    stored = graph.constant(op.inputs[1])
-    assert stored is not None
-    each = stored.size // (stored.shape[-1] if op.kind == "DEPTHWISE_CONV_2D" else stored.shape[0])
-    return int(each * np.prod(graph.shape(op.output)))

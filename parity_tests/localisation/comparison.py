@@ -33,11 +33,13 @@ class Known:
             missing, and only errors far beyond rounding are reported then.
         state: Its weights by name.
         replay: Runs it again with other values; None if it cannot run again.
+        in_int8: As `replay`, with its weights in int8.
     """
 
     rounding: Mapping[str, float] = field(default_factory=dict)
     state: Mapping[str, Array] = field(default_factory=dict)
     replay: Replay | None = None
+    in_int8: Replay | None = None
 
 
 class Comparison:
@@ -48,6 +50,7 @@ class Comparison:
         theirs: The candidate's.
         precision: The candidate's, a key of `agecompact.formats.PRECISIONS`.
         known: What is known of the reference beyond its traces.
+        pairs: All pairs of tensors; None finds them.
 
     Attributes:
         mine: As above.
@@ -56,10 +59,17 @@ class Comparison:
         pairs: All pairs of tensors.
     """
 
-    def __init__(self, mine: Graph, theirs: Graph, precision: str, known: Known) -> None:
+    def __init__(
+        self,
+        mine: Graph,
+        theirs: Graph,
+        precision: str,
+        known: Known,
+        pairs: Sequence[Pair] | None = None,
+    ) -> None:
         self.mine, self.theirs, self._known = mine, theirs, known
         self.meter = ErrorMeter(mine, theirs, precision, known.rounding)
-        self.pairs = align(mine, theirs)
+        self.pairs = align(mine, theirs) if pairs is None else tuple(pairs)
 
     @cached_property
     def kept(self) -> dict[int, Pair]:

@@ -100,6 +100,7 @@ class FaultContext:
         candidate_reads: The reference's counterparts of what the candidate's op depends on, by
             name; empty if unknown.
         replay: Runs the reference with other values; None if it cannot run again.
+        is_solved: Whether the candidate's weights were solved anew, and need not be PyTorch's.
     """
 
     reference: Values
@@ -116,6 +117,7 @@ class FaultContext:
     rounding_unit: float = 2.0**-24
     candidate_reads: Mapping[str, Values] = field(default_factory=dict)
     replay: Replayed | None = None
+    is_solved: bool = False
 
     @property
     def kind(self) -> str:

@@ -31,12 +31,11 @@ def early_pools(graph: Graph, other: Graph) -> set[int]:
         for parent in other.parents[i]
     ):
         return set()
+    found = {i: graph.readers[graph.as_read(i)] for i in range(len(graph)) if graph.kind(i) == POOL}
     return {
         index
-        for index, readers in enumerate(graph.readers)
-        if graph.kind(index) == POOL
-        and len(readers) == 1
-        and first_kind(graph, readers[0]) in ACTIVATIONS
+        for index, readers in found.items()
+        if len(readers) == 1 and first_kind(graph, readers[0]) in ACTIVATIONS
     }
 
 

@@ -16,6 +16,9 @@ _MOST_LEVELS = 2**16
 _OFF_LATTICE = 0.02
 # No value is off by this many times the RMS error of rounding.
 _NOISE = 16
+# A value this far beyond the ends, of the range's width, is clipped if it is at one; so are most of
+# them, and they are more than a few.
+_SLACK, _MOST_OF, _LEAST_CLIPPED = 0.05, 0.9, 1e-3
 _HALF_UNIT = PRECISIONS["float16"].rounding_unit
 # Half of the least positive number of float16.
 _HALF_LEAST = 2.0**-25
@@ -34,13 +37,34 @@ def quantised(context: FaultContext) -> Diagnosis | None:
     if np.abs(got - np.clip(right, low, high)).max() > reach:
         return None
     beyond = (right > high + reach) | (right < low - reach)
-    ends = f"{right.min():.4g}..{right.max():.4g}"
     if beyond.any():
-        ranges = f"it keeps within {low:.4g}..{high:.4g}, the tensor reaches {ends}"
-        share = f"{beyond.mean():.1%} of the values are clipped"
-        return Diagnosis("quantisation clipped range", f"{ranges}: {share}")
+        return _clipped(right, low, high, float(beyond.mean()))
+    ends = f"{right.min():.4g}..{right.max():.4g}"
     steps = round((high - low) / step)
     return Diagnosis("quantisation step", f"rounded to steps of {step:.4g}, {steps} of {ends}")
+
+
+def saturated(context: FaultContext) -> Diagnosis | None:
+    """Of a layer that was solved anew, what is beyond a range is at its end."""
+    got, right = context.candidate, context.reference
+    if got is None or not context.is_solved or not _stores(context.candidate_op):
+        return None
+    low, high = float(got.min()), float(got.max())
+    reach = (high - low) * _SLACK
+    above, below = right > high + reach, right < low - reach
+    beyond = above | below
+    at_end = (above & (got == high)) | (below & (got == low))
+    if beyond.mean() < _LEAST_CLIPPED or at_end.sum() < _MOST_OF * beyond.sum():
+        return None
+    return _clipped(right, low, high, float(beyond.mean()))
+
+
+def _clipped(right: Values, low: float, high: float, share: float) -> Diagnosis:
+    ends = f"{right.min():.4g}..{right.max():.4g}"
+    ranges = f"it keeps within {low:.4g}..{high:.4g}, the tensor reaches {ends}"
+    return Diagnosis(
+        "quantisation clipped range", f"{ranges}: {share:.1%} of the values are clipped"
+    )
 
 
 def narrowed(context: FaultContext) -> Diagnosis | None:
@@ -76,4 +100,4 @@ def _step(values: Values) -> float | None:
     return step if np.abs(multiples - np.round(multiples)).max() < _OFF_LATTICE else None
 
 
-TESTS = (quantised, narrowed)
+TESTS = (quantised, saturated, narrowed)

@@ -28,6 +28,8 @@ from parity_tests.localisation.recompute import (
 
 # A constant differs if it is off by more than this many roundings, of its channel's greatest.
 _ROUNDINGS = 8
+# The cosine of solved weights with those that they were solved from.
+_LIKE = 0.5
 # How exactly a batch norm of unknown epsilon is measured on outputs.
 _MEASURED = 1e-5
 # Arrangements of OIHW weights that frameworks disagree about.
@@ -157,6 +159,8 @@ def other_weights(context: FaultContext) -> Diagnosis | None:
     held = held_constants(context, right)
     if held is None:
         return None
+    if context.is_solved:
+        return _unlike(right, held)
     differ = _differ(held.weight, right.weight, right.accuracy)
     if not differ.any():
         return _bias(right, held)
@@ -165,6 +169,25 @@ def other_weights(context: FaultContext) -> Diagnosis | None:
         or _of_input_channels(right, held)
         or Diagnosis("weights differ", _described(right, held, differ), right.op.scope)
     )
+
+
+def _unlike(right: Affine, held: Held) -> Diagnosis | None:
+    """Weights that no calibration makes of PyTorch's."""
+    count = len(right.bias)
+    if right.bias.any() and not held.bias.any():
+        evidence = f"missing in all {count} channels: up to {np.abs(right.bias).max():.4g}"
+        return Diagnosis("bias dropped", evidence, right.op.scope)
+    mine, theirs = (w.reshape(count, -1) for w in (right.weight, held.weight))
+    lengths = np.linalg.norm(mine, axis=1) * np.linalg.norm(theirs, axis=1)
+    cosines = np.divide((mine * theirs).sum(1), lengths, out=np.ones(count), where=lengths > 0)
+    if np.median(cosines) >= _LIKE and cosines.min() > -_LIKE:
+        return None
+    unlike = channels_text(np.flatnonzero(cosines < _LIKE), count)
+    evidence = (
+        f"more than calibration changes them: those of {unlike} have a cosine of "
+        f"{cosines.min():.2f} to {cosines[cosines < _LIKE].max():.2f} with PyTorch's"
+    )
+    return Diagnosis("weights differ", evidence, right.op.scope)
 
 
 def _differ(weight: Values, right: Values, accuracy: float) -> np.ndarray:

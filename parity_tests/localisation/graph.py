@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from agecompact.runtimes.base import Array, Arrays, Step, Trace
-from parity_tests.localisation.opkinds import ARITHMETIC, INPUT, OTHER, VIEW, kind_of
+from parity_tests.localisation.opkinds import ARITHMETIC, INPUT, OTHER, STORE, VIEW, kind_of
 
 # Steps by index: the keys of a mapping, or a set.
 Indices = Mapping[int, object] | set[int]
@@ -89,6 +89,12 @@ class Graph:
             for parent in parents:
                 found[parent].append(index)
         return tuple(map(tuple, found))
+
+    def as_read(self, index: int) -> int:
+        """The step that stores a tensor as all its readers read it; itself if none does."""
+        while len(self.readers[index]) == 1 and self.kind(self.readers[index][0]) == STORE:
+            (index,) = self.readers[index]
+        return index
 
     @cached_property
     def unchanging(self) -> frozenset[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from io import StringIO
 from math import isfinite
@@ -12,7 +12,7 @@ from agecompact.tables import Column, Table
 from parity_tests.localisation.opkinds import INPUT
 from parity_tests.localisation.origin import VISIBLE
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _MOST_ROWS = 12
 _BEFORE = 4
@@ -26,6 +26,23 @@ _COLUMNS = (
     Column("max error", "number", rank=2),
     Column("relative", "number", rank=2),
 )
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an op costs the answers, RMS over the samples, in their unit.
+
+    Attributes:
+        own: How far they move once the float network, which has the candidate's tensors up to
+            here, has this op's as well.
+        in_int8: How far this op alone moves them if it computes in int8 as well as it can; None if
+            it was not looked at, because its own cost is a small part of all.
+        total: Their error with all of the candidate's tensors up to here.
+    """
+
+    own: float
+    in_int8: float | None
+    total: float
 
 
 @dataclass(frozen=True)
@@ -45,6 +62,10 @@ class TensorComparison:
         relative: RMS error relative to the reference's standard deviation; None likewise.
         ratio: RMS error relative to the error that rounding causes here; infinite likewise.
         inputs_ratio: Greatest ratio of the tensors that it is computed from; 0 for an input.
+        cost: What the op costs the answers; None in a file that is not calibrated. If there is
+            one, the errors above are the op's own: of what it makes of the candidate's tensors,
+            the factors of equalised channels removed, relative to what PyTorch makes of the same;
+            and the ratios are 0.
     """
 
     scope: str
@@ -58,6 +79,7 @@ class TensorComparison:
     relative: float | None
     ratio: float
     inputs_ratio: float
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +115,7 @@ class Localisation:
         origin: Where the error originates; None if no single op is to blame.
         greatest_increase: Index of the row whose op adds the most to the error of its inputs.
         summary: The result in one sentence.
+        unit: Of the costs; empty if the rows have none.
     """
 
     precision: str
@@ -100,10 +123,13 @@ class Localisation:
     origin: FaultOrigin | None
     greatest_increase: int
     summary: str
+    unit: str = ""
 
     @property
     def disagrees(self) -> bool:
         """Whether the outputs differ by more than rounding costs."""
+        if self.unit:
+            return self.origin is not None
         return self.rows[-1].ratio > VISIBLE
 
 
@@ -151,8 +177,9 @@ def as_json(localisation: Localisation) -> dict[str, Any]:
     """JSON values: the fields, a schema version, and `lines`; infinity becomes null."""
     rows = [asdict(row) for row in localisation.rows]
     for row in rows:
-        for key in ("ratio", "inputs_ratio"):
-            row[key] = row[key] if isfinite(row[key]) else None
+        for numbers in (row, row["cost"] or {}):
+            infinite = {k for k, v in numbers.items() if isinstance(v, float) and not isfinite(v)}
+            numbers.update(dict.fromkeys(infinite))
     origin = None
     if localisation.origin is not None:
         origin = asdict(localisation.origin)
@@ -164,6 +191,7 @@ def as_json(localisation: Localisation) -> dict[str, Any]:
         "originates_at": origin,
         "most": localisation.greatest_increase,
         "summary": localisation.summary,
+        "unit": localisation.unit,
     }
     return {**content, "lines": lines(content)}
 
@@ -186,27 +214,48 @@ def table(content: Mapping[str, Any]) -> Table:
     """A table of at most 12 rows around the origin, which `>` marks.
 
     The errors are relative to the error of rounding, for the tensor and for its inputs; the
-    greatest error in the tensor's unit; and the RMS error relative to the standard deviation.
+    greatest error in the tensor's unit; and the RMS error relative to the standard deviation. Of a
+    calibrated file, it has what the ops cost, and the costliest come first if none is to blame.
 
     Args:
         content: As `as_json` returns it.
     """
     rows, origin = content["rows"], content["originates_at"]
+    if content["unit"] and origin is None:
+        costliest = sorted(rows, key=lambda row: row["cost"]["own"], reverse=True)[:_MOST_ROWS]
+        return _costs(content["unit"], (("  ", row) for row in costliest))
     centre = content["most"] if origin is None else origin["row"]
     first = max(0, min(centre - _BEFORE, len(rows) - _MOST_ROWS))
     shown = enumerate(rows[first : first + _MOST_ROWS], first)
-    return Table(_COLUMNS, tuple(_cells(row, "> " if i == centre else "  ") for i, row in shown))
+    marked = [("> " if i == centre else "  ", row) for i, row in shown]
+    if content["unit"]:
+        return _costs(content["unit"], marked)
+    return Table(_COLUMNS, tuple((*_names(row, mark), *_errors(row)) for mark, row in marked))
 
 
-def _cells(row: Mapping[str, Any], mark: str) -> tuple[str, ...]:
-    ratios = ("inf" if r is None else f"{r:.1f}" for r in (row["ratio"], row["inputs_ratio"]))
-    errors = ("-" if e is None else f"{e:.1e}" for e in (row["max_abs"], row["relative"]))
+def _names(row: Mapping[str, Any], mark: str) -> tuple[str, str]:
     return (
         mark + _short(f"{row['scope']} {'+'.join(row['covers'])}".strip()),
         _short(f"{row['candidate_op']} {row['candidate_tensor']}"),
-        *ratios,
-        *errors,
     )
+
+
+def _errors(row: Mapping[str, Any]) -> Iterator[str]:
+    yield from ("inf" if r is None else f"{r:.1f}" for r in (row["ratio"], row["inputs_ratio"]))
+    yield from ("-" if e is None else f"{e:.1e}" for e in (row["max_abs"], row["relative"]))
+
+
+def _costs(unit: str, marked: Iterable[tuple[str, Mapping[str, Any]]]) -> Table:
+    """What each op costs, in int8 as well as it can be, and all ops up to it."""
+
+    def costs(row: Mapping[str, Any]) -> Iterator[str]:
+        for name, absent in (("own", "inf"), ("in_int8", "-"), ("total", "inf")):
+            found = row["cost"][name]
+            yield absent if found is None else f"{found:.3f}"
+
+    rows = tuple((*_names(row, mark), *costs(row)) for mark, row in marked)
+    columns = (*_COLUMNS[:2], *(Column(name, "number") for name in (unit, "in int8", "so far")))
+    return Table(columns, rows)
 
 
 def _short(text: str) -> str:

@@ -27,6 +27,8 @@ from parity_tests.localisation.graph import rms, with_inputs
 
 # Runs with simulated rounding over all samples, at least two on each.
 _RUNS = 8
+# Steps of int8 on either side of 0.
+_LEVELS = 127
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class ReferenceRun:
         traces: Its traces in float32, one per sample, inputs first.
         known: The RMS change that rounding causes, over all samples; its weights and statistics,
             float32, and the epsilon of each batch norm as `<module>.eps`; and a function that runs
-            it again on the same samples with some tensors replaced, inputs among them.
+            it again on the same samples with some tensors replaced, inputs among them: the network
+            as it is, and with its weights in int8.
     """
 
     traces: tuple[Trace, ...]
@@ -68,7 +71,8 @@ def run_reference(weights: Path, samples: Sequence[Arrays], precision: str) -> R
                 error = rms(np.subtract(wrong.value, right.value, dtype=np.float64))
                 squares.setdefault(right.output, []).append(error**2)
     rounding = {name: float(np.mean(found)) ** 0.5 for name, found in squares.items()}
-    known = Known(rounding, _state(network), partial(_replay, network, samples))
+    replays = (partial(_replay, each, samples) for each in (network, _in_int8(network)))
+    known = Known(rounding, _state(network), *replays)
     return ReferenceRun(traces, known)
 
 
@@ -112,6 +116,18 @@ def _with_changed_weights(network: nn.Module, unit: float, generator: torch.Gene
     with torch.no_grad():
         for weight in changed.parameters():
             weight.copy_(_change("", weight, unit, generator))
+    return changed
+
+
+def _in_int8(network: nn.Module) -> nn.Module:
+    """A network whose weights are multiples of a step, one for each output."""
+    changed = copy.deepcopy(network)
+    with torch.no_grad():
+        for weight in changed.parameters():
+            if weight.ndim > 1:
+                greatest = weight.abs().amax(tuple(range(1, weight.ndim)), keepdim=True)
+                step = greatest.clamp(min=1e-12) / _LEVELS
+                weight.copy_((weight / step).round() * step)
     return changed
 
 

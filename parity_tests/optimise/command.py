@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from agecompact.console.groups import BUILDS, PATH, grouped_options
 from agecompact.console.models import model_file
 from agecompact.errors import GateError, UsageError
 from agecompact.files import claimed, sha256_of, write_text
+from agecompact.formats import EXPORTED, RUNTIMES
 from agecompact.models import project, registry
 from export import pipeline
 from export.int8.faces import LEAST, chosen, too_few
@@ -32,8 +34,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from agecompact.evaluation.pictures import Picture
+    from agecompact.formats import Format, Runtime
 
 PLOT = "optimise.svg"
+# The reference runtime takes 17 ms a face for C3AE-plain, and much longer for large networks.
+_MOST_IN_REFERENCE = 500
 
 _LIMIT = click.FloatRange(min=0)
 
@@ -57,12 +62,13 @@ class Wish:
         """The limits."""
         return Limits(p99=self.max_p99, mae_cost=self.max_mae_cost)
 
-    def check(self, *, has_labels: bool) -> None:
+    def check(self, *, has_labels: bool, format_: Format = candidates.COUNTED) -> None:
         """Refuses a wish that cannot be met, before anything runs.
 
         Raises:
             UsageError: A limit comes without something to minimise or the other way round, or
-                the MAE has a limit and the faces have no labels.
+                the MAE has a limit and the faces have no labels, or the format's instructions are
+                not counted.
         """
         limited = self.limits != Limits()
         if limited and self.minimise is None:
@@ -74,6 +80,12 @@ class Wish:
                 f"--minimise {self.minimise} needs a limit",
                 why="without one, the cheapest candidate is chosen however wrong it is",
                 fix="add --max-p99 0.5, or --max-mae-cost 0.05",
+            )
+        if self.minimise == "instructions" and format_ != candidates.COUNTED:
+            raise UsageError(
+                f"the instructions of {format_.name} files are not counted",
+                why=f"only {candidates.COUNTED.name} files run on the core that counts them",
+                fix="choose by size: --minimise bytes",
             )
         if self.max_mae_cost is not None and not has_labels:
             raise UsageError(
@@ -116,6 +128,14 @@ _wish_options = grouped_options(
     help="A weights file, or a state dict of MODEL, instead of its released weights.",
 )
 @click.option(
+    "--format",
+    "format_name",
+    type=click.Choice(tuple(EXPORTED)),
+    default=candidates.COUNTED.name,
+    show_default=True,
+    help="Format of the candidates. Instructions are counted only for tflite.",
+)
+@click.option(
     "--precision",
     "precisions",
     multiple=True,
@@ -154,6 +174,7 @@ _wish_options = grouped_options(
 def optimise(
     model: str | None,
     weights: Path | None,
+    format_name: str,
     precisions: tuple[str, ...],
     calibration: Path | None,
     choice: FaceChoice,
@@ -164,15 +185,19 @@ def optimise(
     out: Path,
     json_target: str | None,
 ) -> None:
-    """Export a model in every precision, measure each, and choose one.
+    """Export a model in many ways, measure each, and choose one.
 
-    MODEL is the name of a model, or a project file. Every TFLite precision is exported and
-    measured: its bytes, its error against the weights on faces, and its ARM instructions. The table
-    marks the Pareto front. Results and a plot are in OUT/optimise/MODEL/; a second run, or one
-    after Ctrl-C, measures only what is missing. With --minimise and a limit, the best candidate is
-    put into OUT/MODEL/ like any export, or the verb exits with 1 and says which comes nearest.
+    MODEL is the name of a model, or a project file. The candidates are every precision of the
+    format, int8 with its costliest ops in float32, and TFLite files without one of the graph
+    passes. Of each, bytes, the error against the weights on faces, and ARM instructions are
+    measured. The table marks the Pareto front. Results and a plot are in OUT/optimise/MODEL/,
+    those of other formats in its folders onnx and coreml; a second run, or one after Ctrl-C,
+    measures only what is missing. With --minimise and a limit, the best candidate is put into
+    OUT/MODEL/ like any export, or the verb exits with 1 and says which comes nearest.
     """
-    wish.check(has_labels=choice.data is not None)
+    format_ = EXPORTED[format_name]
+    is_counted = format_ == candidates.COUNTED
+    wish.check(has_labels=choice.data is not None, format_=format_)
     parse_place(place)
     console = screen(json_target)
     naming = "agecompact optimise {model} --weights {path}"
@@ -188,6 +213,7 @@ def optimise(
         precisions,
         calibration.absolute() if calibration else None,
         is_calibrated=known is not None,
+        format_=format_,
     )
     if not listed.tried:
         raise UsageError(
@@ -201,18 +227,20 @@ def optimise(
     from parity_tests.optimise.plot import svg
 
     hashes = _hashes(calibration) if calibration and calibration.is_dir() else []
-    by = judged(choice, source.contract, output, console)
+    runtime = _stand_in(format_)
+    by = judged(choice, source.contract, output, console, _MOST_IN_REFERENCE if runtime else None)
+    described = f"{by.description}, in the {runtime.label}" if runtime else by.description
     _say_shared(console, hashes, by.pictures)
     unit = by.output.compared_unit
-    folder = out / records.FOLDER / source.model_id
+    folder = out / records.FOLDER / source.model_id / ("" if is_counted else format_.name)
     measurer = Measurer(
         source=source,
         given=given,
         network_sha256=network_hash(registry.get(source.model_id), source.contract),
         calibration_sha256=_calibration_hash(hashes, known),
         folder=folder,
-        judge=Judge(path, by.output, by.pictures),
-        place=place,
+        judge=Judge(path, by.output, by.pictures, runtime),
+        place=place if is_counted else None,
     )
     effort = run.Effort(
         budget_s=float("inf") if budget is None else 60 * budget,
@@ -228,7 +256,7 @@ def optimise(
             stages,
         )
     rows = run.rows(listed.tried, outcome)
-    subject = table.Subject(source.model_id, by.output.name, unit, by.description, place)
+    subject = table.Subject(source.model_id, by.output.name, unit, described, measurer.place)
     write_text(folder / PLOT, svg(rows, subject))
     show(console, table.table(rows, subject))
     say(console, *table.notes(rows))
@@ -248,6 +276,13 @@ def optimise(
             say(console, f"removed {each.path}: {each.why}")
     if all(row.p99 is None for row in rows):
         raise GateError("no candidate was measured", why="\n     ".join(table.notes(rows)))
+
+
+def _stand_in(format_: Format) -> Runtime | None:
+    """What judges files of a format instead of its first runtime, which needs a Mac; else None."""
+    if format_.name == "coreml" and sys.platform != "darwin":
+        return RUNTIMES["mil"]
+    return None
 
 
 def _best(rows: Sequence[Row], wish: Wish) -> Row | GateError | None:

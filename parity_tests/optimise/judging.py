@@ -17,6 +17,7 @@ from agecompact.errors import GateError
 from agecompact.evaluation.pictures import Picture
 from agecompact.evaluation.prediction import BATCH, open_artifact, output_of
 from agecompact.files import canonical_json
+from agecompact.formats import Runtime
 from agecompact.outputs import Output
 from agecompact.runtimes.reading import read_metadata
 from parity_tests.inputs import Sample
@@ -32,18 +33,27 @@ class Judge:
         weights: The weights file, or the ONNX file in its place.
         output: The output whose answers are compared, which the weights' contract has.
         pictures: The faces; all of them have labels, or none.
+        runtime: What runs the artefacts; by default the first runtime of their format.
     """
 
-    def __init__(self, weights: Path, output: Output, pictures: Sequence[Picture]) -> None:
+    def __init__(
+        self,
+        weights: Path,
+        output: Output,
+        pictures: Sequence[Picture],
+        runtime: Runtime | None = None,
+    ) -> None:
         self._weights = weights
         self._output = output
         self._pictures = pictures
+        self._runtime = runtime
 
     @cached_property
     def faces_sha256(self) -> str:
         """Hash of all that the errors depend on besides the two files."""
         faces = [[p.sha256, p.framing.key, p.truth] for p in self._pictures]
-        return hashlib.sha256(canonical_json([self._output.name, faces]).encode()).hexdigest()
+        by = [self._runtime.name] if self._runtime else []
+        return hashlib.sha256(canonical_json([self._output.name, faces, *by]).encode()).hexdigest()
 
     @cached_property
     def _expected(self) -> _Values:
@@ -59,7 +69,8 @@ class Judge:
             UsageError: It does not run.
             GateError: An answer is NaN or infinite.
         """
-        expected, found = self._expected, _values(artefact, self._output, self._pictures)
+        expected = self._expected
+        found = _values(artefact, self._output, self._pictures, self._runtime)
         compared = self._output.compared
         errors = np.abs(compared(found) - compared(expected)).max(axis=1)
         measured = Errors(
@@ -106,11 +117,13 @@ class Judge:
         return float(np.abs(self._output.answers(values)[:, 0] - truth).mean())
 
 
-def _values(path: Path, output: Output, pictures: Sequence[Picture]) -> _Values:
+def _values(
+    path: Path, output: Output, pictures: Sequence[Picture], runtime: Runtime | None = None
+) -> _Values:
     """What a file writes as an output for pictures, `(pictures, size)`."""
     contract = read_metadata(path).contract
     made = []
-    with open_artifact(path, threads=1) as (model, _):
+    with open_artifact(path, 1, runtime) as (model, _):
         for start in range(0, len(pictures), BATCH):
             chips = [picture.chip() for picture in pictures[start : start + BATCH]]
             result = model.run(model.stage(contract.batch(chips)))

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from agecompact.artifacts import manifest
 from agecompact.artifacts.manifest import Build, Entry
 from agecompact.contract import Contract
+from agecompact.errors import ConversionError, UsageError
 from agecompact.files import canonical_json, sha256_of
 from agecompact.models.spec import ModelSpec
 from agecompact.serialization import unstructure
 from export import pipeline
+from export.int8 import record
+from export.int8.fallback import with_float
+from export.int8.source import calibrated, opened
 from export.publish import outdated
 from export.source import Source
 from parity_tests.optimise import counting
@@ -37,7 +42,8 @@ class Measurer:
             without any.
         folder: The work folder.
         judge: Measures errors.
-        place: Where instructions are counted, as `bench --on` takes it.
+        place: Where instructions are counted, as `bench --on` takes it; None for files of a format
+            whose instructions are not counted.
     """
 
     source: Source
@@ -46,7 +52,7 @@ class Measurer:
     calibration_sha256: str | None
     folder: Path
     judge: Judge
-    place: str
+    place: str | None
 
     @property
     def faces_sha256(self) -> str:
@@ -69,7 +75,8 @@ class Measurer:
         if why := outdated(made.versions):
             return why
         path = self._root(candidate) / self.source.model_id / made.file
-        if not path.is_file() or sha256_of(path) != made.sha256:
+        # Core ML packages are folders.
+        if not path.exists() or sha256_of(path) != made.sha256:
             return "it is gone, or has changed"
         return ""
 
@@ -81,6 +88,8 @@ class Measurer:
             AgecompactError: As `pipeline.export` raises it.
         """
         root = self._root(candidate)
+        if candidate.float_share:
+            candidate = replace(candidate, calibration=self._derived(candidate))
         pipeline.export(candidate.request(self.source.path, root, self.given))
         entry = self._entry(candidate)
         return Made(
@@ -106,6 +115,7 @@ class Measurer:
         Raises:
             AgecompactError: As `counting.count` raises it.
         """
+        assert self.place is not None
         build, file = self.build(candidate), self._entry(candidate).file
         faces = self.judge.samples(_FACES_THERE) if candidate.is_inexact_here else []
         counted = counting.count(build, file, self.place, faces)
@@ -119,6 +129,28 @@ class Measurer:
     def build(self, candidate: Candidate) -> Build:
         """The build of a candidate that was made."""
         return manifest.read(self._root(candidate) / self.source.model_id)
+
+    @cached_property
+    def _float_file(self) -> bytes:
+        """The float32 TFLite file, which calibrations are of."""
+        return pipeline.float_tflite(self.source.path)
+
+    def _derived(self, candidate: Candidate) -> Path:
+        """Writes the calibration of a candidate that is partly float32, in its build root.
+
+        Raises:
+            ConversionError: The network's calibration does not fit its graph.
+        """
+        path = self._root(candidate) / f"{self.source.model_id}{record.SUFFIX}"
+        try:
+            # The export of int8 left what faces gave in the cache.
+            found = opened(candidate.calibration, self.source)
+            known = calibrated(self._float_file, self.source, found)
+            record.write(path, with_float(self._float_file, known, candidate.float_share))
+        except UsageError as error:
+            # The plain int8 candidate fails for the same reason, which ends no run either.
+            raise ConversionError(error.what, why=error.why, fix=error.fix) from None
+        return path.absolute()
 
     def _root(self, candidate: Candidate) -> Path:
         return self.folder / "candidates" / candidate.name

@@ -99,7 +99,13 @@ face_options = grouped_options(
 )
 
 
-def judged(choice: FaceChoice, contract: Contract, name: str | None, console: Console) -> Judged:
+def judged(
+    choice: FaceChoice,
+    contract: Contract,
+    name: str | None,
+    console: Console,
+    most: int | None = None,
+) -> Judged:
     """The faces and the output that candidates are judged by.
 
     Args:
@@ -107,6 +113,7 @@ def judged(choice: FaceChoice, contract: Contract, name: str | None, console: Co
         contract: Contract of the network.
         name: Name of the output; None for the labelled one, or the first.
         console: Where to show progress.
+        most: Most faces, if `--limit` asks for more or for all.
 
     Raises:
         UsageError: Not exactly one of `--data` and `--images` is given, there is no such output,
@@ -118,10 +125,11 @@ def judged(choice: FaceChoice, contract: Contract, name: str | None, console: Co
             why="both are given" if choice.data else "neither is given",
             fix="name a labelled data set with --data, or a folder of face chips with --images",
         )
+    limit = min((each for each in (choice.limit, most) if each is not None), default=None)
     output = output_of_contract(contract, name)
     if choice.data is None:
         assert choice.images is not None
-        paths = tuple(spread(images_in(choice.images, "--images"), choice.limit))
+        paths = tuple(spread(images_in(choice.images, "--images"), limit))
         pictures = unlabelled(paths)
         return Judged(output, pictures, f"{len(pictures):,} faces without labels")
     target = target_of_output(contract, output)
@@ -135,6 +143,6 @@ def judged(choice: FaceChoice, contract: Contract, name: str | None, console: Co
     data = DataChoice(choice.dataset, choice.data, cache=choice.cache, framing=choice.framing)
     _, split = load(data, target, console)
     require_parts(split, ("val",))
-    pictures = labelled(spread(split.val, choice.limit), target)
+    pictures = labelled(spread(split.val, limit), target)
     description = f"{len(pictures):,} faces of the validation part of {choice.dataset}"
     return Judged(targets_of(contract)[target], pictures, description)

@@ -26,7 +26,7 @@ class Measuring(Protocol):
     """What makes and measures candidates; `measurer.Measurer` describes each method."""
 
     @property
-    def place(self) -> str: ...  # noqa: D102
+    def place(self) -> str | None: ...  # noqa: D102
 
     @property
     def faces_sha256(self) -> str: ...  # noqa: D102
@@ -62,12 +62,18 @@ class Outcome:
         failures: Why a candidate was not made or measured, by name.
         not_started: Names of those that the budget left no time for.
         uncounted: Why no instructions were counted; None if they were.
+        same: The name of another candidate whose file is the same, by name.
     """
 
     records: Records
     failures: Mapping[str, str] = field(default_factory=dict)
     not_started: tuple[str, ...] = ()
     uncounted: BackendMissingError | None = None
+    same: Mapping[str, str] = field(default_factory=dict)
+
+    def counts(self, measuring: Measuring) -> bool:
+        """Whether instructions are counted."""
+        return measuring.place is not None and self.uncounted is None
 
 
 def measure(
@@ -94,11 +100,14 @@ def measure(
     """
     started = effort.clock()
     outcome = Outcome(records)
-    for candidate in candidates:
-        name = candidate.name
+    for place, candidate in enumerate(candidates):
+        name, earlier = candidate.name, candidates[:place]
         record, why = _kept(records.of(name), candidate, measuring)
-        counts = outcome.uncounted is None
-        if record is not None and record.errors and (record.count or not counts):
+        if record is not None and (other := _same(record, earlier, outcome)):
+            stages.done(f"{name}: the same file as {other}")
+            outcome = _as_other(outcome, record, other, save)
+            continue
+        if record is not None and record.errors and (record.count or not outcome.counts(measuring)):
             stages.done(f"{name}: measured by an earlier run")
             outcome = _with(outcome, record, save)
             continue
@@ -108,9 +117,10 @@ def measure(
             continue
         stages.start(name)
         outcome = replace(outcome, records=outcome.records.without(name))
-        outcome = _measured(candidate, record, measuring, outcome, save, effort)
-        failure = outcome.failures.get(name)
-        what = f"failed: {failure}" if failure else "measured"
+        outcome = _measured(candidate, record, measuring, outcome, save, effort, earlier)
+        failure, same = outcome.failures.get(name), outcome.same.get(name)
+        what = f"the same file as {same}" if same else "measured"
+        what = f"failed: {failure}" if failure else what
         stages.done(f"{name}: {what}{f' again: {why}' if why and not failure else ''}")
     return outcome
 
@@ -141,16 +151,19 @@ def _measured(
     outcome: Outcome,
     save: Callable[[Records], None],
     effort: Effort,
+    earlier: Sequence[Candidate],
 ) -> Outcome:
     """The outcome with what a candidate's record lacks; saves after every step."""
     try:
         if record is None:
             record = Record(candidate=candidate.name, made=measuring.make(candidate))
             outcome = _with(outcome, record, save)
+            if other := _same(record, earlier, outcome):
+                return _as_other(outcome, record, other, save)
         if record.errors is None:
             record = replace(record, errors=_errors(candidate, measuring))
             outcome = _with(outcome, record, save)
-        if record.count is None and outcome.uncounted is None:
+        if record.count is None and outcome.counts(measuring):
             record = replace(record, count=measuring.count(candidate))
             outcome = _with(outcome, record, save)
     except (ConversionError, GateError) as error:
@@ -161,6 +174,26 @@ def _measured(
             raise
         return replace(outcome, uncounted=error)
     return outcome
+
+
+def _same(record: Record, earlier: Sequence[Candidate], outcome: Outcome) -> str:
+    """The name of an earlier candidate with the same file; empty if there is none.
+
+    A pass may have nothing to do in a network, and a larger share of float32 may hold no other op.
+    """
+    for candidate in earlier:
+        other = outcome.records.of(candidate.name)
+        if other is not None and other.made.sha256 == record.made.sha256:
+            return candidate.name
+    return ""
+
+
+def _as_other(
+    outcome: Outcome, record: Record, other: str, save: Callable[[Records], None]
+) -> Outcome:
+    """The outcome with a candidate whose file another one has, and which needs no figures."""
+    outcome = _with(outcome, replace(record, errors=None, count=None), save)
+    return replace(outcome, same={**outcome.same, record.candidate: other})
 
 
 def _errors(candidate: Candidate, measuring: Measuring) -> Errors:
@@ -178,8 +211,8 @@ def _with(outcome: Outcome, record: Record, save: Callable[[Records], None]) -> 
 
 
 def rows(candidates: Sequence[Candidate], outcome: Outcome) -> tuple[Row, ...]:
-    """A row for each candidate, in order."""
-    return tuple(_row(candidate, outcome) for candidate in candidates)
+    """A row for each candidate, in order, but for those whose file another one has."""
+    return tuple(_row(each, outcome) for each in candidates if each.name not in outcome.same)
 
 
 def _row(candidate: Candidate, outcome: Outcome) -> Row:

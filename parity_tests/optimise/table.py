@@ -21,14 +21,14 @@ class Subject:
         output: Name of the output.
         unit: Unit of its answers.
         faces: The faces, in words.
-        place: Where instructions were counted.
+        place: Where instructions were counted; None if they are not.
     """
 
     model: str
     output: str
     unit: str
     faces: str
-    place: str
+    place: str | None
 
 
 def table(rows: Sequence[Row], subject: Subject) -> Table:
@@ -62,7 +62,8 @@ def table(rows: Sequence[Row], subject: Subject) -> Table:
         "front: no other candidate is as good in all of "
         f"{', '.join(axes(rows)) or 'nothing'}, and better in one"
     )
-    title = f"{subject.model}: {subject.output}; instructions on {subject.place}"
+    title = f"{subject.model}: {subject.output}"
+    title += f"; instructions on {subject.place}" if subject.place else ""
     return Table(columns, cells, title, caption)
 
 

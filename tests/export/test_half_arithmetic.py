@@ -12,6 +12,7 @@ from agecompact.errors import BackendMissingError
 from export.flatbuffer import pack
 from export.half_arithmetic import allow_half
 from export.int8.graph import Graph
+from export.passes.centring import centre_inputs
 from tests.export.int8.models import answers, faces_of, float_file
 from tests.golden_pack import write_noise_pack
 from tests.support import BuildOf, CopyBuild
@@ -21,7 +22,8 @@ pytest.importorskip("ai_edge_litert", reason="needs 'tflite'")
 
 def _made(build: Build) -> bytes:
     graph = Graph.parse(float_file(build))
-    allow_half(graph, build.manifest.contract)
+    centre_inputs(graph, build.manifest.contract.table()[0])
+    allow_half(graph)
     return pack(graph.model)
 
 

@@ -25,7 +25,7 @@ def _options(graph: Graph, op: Op, side: int) -> object:
     return made
 
 
-def _undone(content: bytes) -> Graph:
+def undone(content: bytes) -> Graph:
     """The graph with average pools, and with the maximum of tanhs, as onnx2tf writes it."""
     graph = Graph.parse(content)
     for op in graph.ops:
@@ -48,7 +48,7 @@ def _kinds(graph: Graph) -> list[str]:
 def test_the_passes_give_the_file_and_answers_stay(build_of: BuildOf) -> None:
     build = build_of("ssrnet")
     content = float_file(build)
-    graph = _undone(content)
+    graph = undone(content)
     before = _kinds(graph)
     assert ("TANH", "MAX_POOL_2D") in pairwise(before)
     assert "DEPTHWISE_CONV_2D" not in before
@@ -77,7 +77,7 @@ def test_each_tanh_follows_its_pool(build_of: BuildOf) -> None:
 
 
 def test_a_pool_that_leaves_out_padding_is_no_convolution(build_of: BuildOf) -> None:
-    graph = _undone(float_file(build_of("ssrnet")))
+    graph = undone(float_file(build_of("ssrnet")))
     pool = next(op for op in graph.ops if op.kind == "AVERAGE_POOL_2D")
     pool.options.padding = _SAME
     pool.options.filterHeight = 3

@@ -17,7 +17,9 @@ def sha256(text: str) -> str:
 
 
 def tried(*flags: str) -> tuple[Candidate, ...]:
-    return candidates.listed(flags, None).tried
+    """The candidates of these precisions, as they are by default."""
+    found = candidates.listed(flags, None).tried
+    return tuple(each for each in found if not each.without and not each.float_share)
 
 
 @dataclass
@@ -28,10 +30,11 @@ class Bench:
     instructions: Mapping[str, int]
     sizes: Mapping[str, int]
     weights: str = "weights"
-    place: str = "emulated:cortex-a76"
+    place: str | None = "emulated:cortex-a76"
     faces: str = "faces"
     tool: str = "1"
     there: Errors | None = None
+    contents: Mapping[str, str] = field(default_factory=dict)
     fails: Mapping[tuple[str, str], AgecompactError] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
 
@@ -57,7 +60,7 @@ class Bench:
             origin=self.origin(candidate),
             versions={"tool": self.tool},
             file=f"{candidate.name}.tflite",
-            sha256=sha256(candidate.name),
+            sha256=sha256(self.contents.get(candidate.name, candidate.name)),
             bytes=self.sizes[candidate.name],
         )
 
@@ -70,6 +73,7 @@ class Bench:
 
     def count(self, candidate: Candidate) -> Count:
         self._called("count", candidate)
+        assert self.place is not None
         return Count(
             place=self.place,
             machine="made up",

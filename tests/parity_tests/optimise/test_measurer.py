@@ -7,17 +7,30 @@ from pathlib import Path
 
 import pytest
 
+import agecompact
+from agecompact.errors import ConversionError, UsageError
 from agecompact.files import sha256_of
 from agecompact.models import registry
+from export import pipeline
+from export.flatbuffer import pack
+from export.int8 import record
+from export.int8.graph import Graph
+from export.int8.record import Record
 from export.source import Source
 from parity_tests.optimise import candidates
+from parity_tests.optimise import measurer as measuring
 from parity_tests.optimise.candidates import Candidate
 from parity_tests.optimise.judging import Judge
 from parity_tests.optimise.measurer import Measurer
 from parity_tests.optimise.records import Made
+from tests.export.int8.models import float_file
 from tests.parity_tests.optimise.made import sha256
+from tests.support import BuildOf
+
+pytest.importorskip("ai_edge_litert", reason="needs 'tflite'")
 
 _INT8 = candidates.listed(["int8"], Path("faces")).tried[0]
+_WEIGHTS = Path(agecompact.__file__).parent / "weights"
 _FLOAT = candidates.listed(["fp32"], None).tried[0]
 
 
@@ -69,3 +82,43 @@ def test_a_file_that_is_gone_or_changed_is_stale(measurer: Measurer) -> None:
 def test_another_version_of_a_tool_makes_it_stale(measurer: Measurer) -> None:
     made = replace(_made(measurer, _FLOAT), versions={"numpy": "0.1"})
     assert "numpy 0.1" in measurer.stale(_FLOAT, made)
+
+
+_PARTLY = candidates.listed(["int8"], None, is_calibrated=True).tried[1]
+
+
+def _known(monkeypatch: pytest.MonkeyPatch, content: bytes) -> Record:
+    """Gives a network the released calibration of SSR-Net, and this float file."""
+    (found,) = (record.read(path) for path in _WEIGHTS.glob(f"ssrnet{record.SUFFIX}"))
+    monkeypatch.setattr(pipeline, "float_tflite", lambda _: content)
+    monkeypatch.setattr(measuring, "opened", lambda *_: found)
+    return found
+
+
+def test_partly_float_int8_is_exported_with_a_calibration_of_its_own(
+    measurer: Measurer, monkeypatch: pytest.MonkeyPatch, build_of: BuildOf
+) -> None:
+    known = _known(monkeypatch, float_file(build_of("ssrnet")))
+    asked: list[pipeline.Request] = []
+    monkeypatch.setattr(pipeline, "export", asked.append)
+    with pytest.raises(UsageError):
+        # Nothing was exported, so there is no build to read.
+        measurer.make(_PARTLY)
+    (request,) = asked
+    assert request.calibration is not None
+    assert request.calibration.is_relative_to(measurer.folder / "candidates" / _PARTLY.name)
+    derived = record.read(request.calibration)
+    assert set(derived.header.body) < set(known.header.body)
+    assert derived.origin == known.origin
+
+
+def test_the_calibration_of_another_graph_fails_the_candidate_alone(
+    measurer: Measurer, monkeypatch: pytest.MonkeyPatch, build_of: BuildOf
+) -> None:
+    graph = Graph.parse(float_file(build_of("ssrnet")))
+    next(op for op in graph.ops if op.kind == "CONV_2D").options.strideW += 1
+    _known(monkeypatch, pack(graph.model))
+    monkeypatch.setattr(pipeline, "export", lambda _: pytest.fail("it was exported"))
+    with pytest.raises(ConversionError, match="is the calibration of another graph"):
+        measurer.make(_PARTLY)
+    assert not list(measurer.folder.rglob(f"*{record.SUFFIX}"))

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from agecompact.errors import BackendMissingError, ConversionError, GateError, UsageError
-from parity_tests.optimise import records, run
+from parity_tests.optimise import candidates, records, run
+from parity_tests.optimise.front import Limits, choose, front
 from parity_tests.optimise.records import Errors, Records
 from tests.parity_tests.optimise.made import Bench, bench, tried
 
 _TRIED = tried("fp32", "fp16", "int8-weights")
 _STEPS = [(step, each.name) for each in _TRIED for step in ("make", "errors", "count")]
+_FLOAT16 = [step for step in _STEPS if step[1] == "float16"]
 _EMPTY = Records(model="ssrnet")
 
 
@@ -151,3 +153,63 @@ def test_half_precision_counts_by_its_errors_where_it_is_computed() -> None:
     again = asked.again(faces="others", there=there)
     run.measure(half, again, outcome.records, lambda _: None)
     assert [step for step, _ in again.calls] == ["errors", "count"]
+
+
+_SAME = {"float16": "float32"}
+
+
+def test_a_file_that_another_candidate_has_is_measured_once() -> None:
+    asked = bench().again(contents=_SAME)
+    outcome = _measured(asked)
+    assert asked.calls == [step for step in _STEPS if step not in _FLOAT16[1:]]
+    assert outcome.same == {"float16": "float32"}
+    assert [row.name for row in run.rows(_TRIED, outcome)] == ["float32", "int8-weights"]
+
+
+def test_a_second_run_knows_that_the_files_are_the_same_and_makes_neither() -> None:
+    before = _measured(bench().again(contents=_SAME)).records
+    again = bench().again(contents=_SAME)
+    outcome = _measured(again, before)
+    assert again.calls == []
+    assert outcome.same == {"float16": "float32"}
+    # Once the file is another one, it has figures of its own.
+    other = bench().again(tool="2")
+    assert not _measured(other, before).same
+    assert other.calls == _STEPS
+
+
+def test_without_a_place_to_count_no_instructions_are_asked_for() -> None:
+    asked = bench().again(place=None)
+    outcome = _measured(asked)
+    assert {step for step, _ in asked.calls} == {"make", "errors"}
+    assert outcome.uncounted is None
+    again = bench().again(place=None)
+    _measured(again, outcome.records)
+    assert again.calls == []
+
+
+def test_a_run_with_more_candidates_measures_only_those(tmp_path: Path) -> None:
+    wider = candidates.listed(["int8"], tmp_path).tried
+    names = [each.name for each in wider]
+    figures = {name: 3 - i for i, name in enumerate(names)}
+    asked = Bench(p99=figures, instructions=dict.fromkeys(names, 9), sizes=dict.fromkeys(names, 9))
+    before = run.measure(wider[:1], asked, _EMPTY, lambda _: None).records
+    again = asked.again()
+    outcome = run.measure(wider, again, before, lambda _: None)
+    assert {name for _, name in again.calls} == set(names[1:])
+    assert [row.name for row in run.rows(wider, outcome)] == names
+
+
+def test_partly_float_int8_that_is_worse_than_int8_is_not_chosen(tmp_path: Path) -> None:
+    wider = candidates.listed(["int8"], tmp_path).tried[:2]
+    plain, partly = (each.name for each in wider)
+    # The fault: the derived file costs more and is further off.
+    asked = Bench(
+        p99={plain: 0.5, partly: 0.6},
+        instructions={plain: 100, partly: 110},
+        sizes={plain: 50, partly: 50},
+    )
+    rows = run.rows(wider, run.measure(wider, asked, _EMPTY, lambda _: None))
+    assert front(rows) == {plain}
+    for cost in ("instructions", "bytes"):
+        assert choose(rows, Limits(p99=1.0), cost).name == plain  # type: ignore[arg-type]
