@@ -161,6 +161,8 @@ def test_a_mistake_fails_the_test_and_is_named(
 
 def test_the_page_answers_for_a_face_whose_eyes_and_mouth_are_clicked(project: Visitor) -> None:
     page = project.open("index.html")
+    # A picture that is chosen before the model is there would be lost.
+    page.wait_for_selector("input:enabled")
     page.set_input_files("input", project.folder / "golden" / "photo.png")
     canvas = page.locator("canvas")
     canvas.wait_for(state="visible")

@@ -6,11 +6,14 @@ import { frame } from "./preprocess.js";
 const POINTS = ["the eye on the left of the picture", "the other eye", "the middle of the mouth"];
 const status = document.querySelector("[role=status]");
 const canvas = document.querySelector("canvas");
+const input = document.querySelector("input");
 const model = await FaceModel.load();
 let photo;
 let points = [];
 
-document.querySelector("input").addEventListener("change", async ({ target }) => {
+input.disabled = false;
+status.textContent = "Choose a picture. It stays on this device.";
+input.addEventListener("change", async ({ target }) => {
   if (!target.files.length) return;
   photo = await readPicture(target.files[0]);
   [canvas.width, canvas.height, canvas.hidden] = [photo.width, photo.height, false];
