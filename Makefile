@@ -30,8 +30,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # It also holds measurements of other devices, which a failed bench must not delete.
 .PRECIOUS: $(BUILD)/latency.json
 .PHONY: demo test test-all lint export parity golden bench bench-arm bench-android bench-ios bench-ios-app \
-  bench-peers preprocessing arm-bundle adb-loopback web-tools kotlin-tools mil-conformance report setup \
-  clean clean-venv
+  bench-peers preprocessing arm-bundle adb-loopback web-tools kotlin-tools mil-conformance report docs \
+  docs-tools setup clean clean-venv
 
 demo: report
 
@@ -158,6 +158,20 @@ preprocessing-%: $(READY)
 
 report: $(BUILD)/parity.json $(BUILD)/latency.json
 	@$(BIN)/agecompact report $(BUILD) --html $(BUILD)/report.html
+
+# The site of docs/ in build/site, strict about links. Its tools lie beside .venv, not in it, so that
+# `make test` need not install them; with them alone, `make docs` needs no network.
+DOCS_TOOLS := $(BUILD)/docs-tools
+docs: docs-tools
+	PYTHONPATH=$(DOCS_TOOLS) NO_MKDOCS_2_WARNING=1 \
+	  $(BIN)/python -m mkdocs build --quiet --strict --site-dir $(abspath $(BUILD))/site
+
+docs-tools: $(DOCS_TOOLS)/.ready
+
+$(DOCS_TOOLS)/.ready: requirements-docs.lock | $(READY)
+	@rm -rf $(DOCS_TOOLS)
+	@$(PIP) install --no-deps --target $(DOCS_TOOLS) -r requirements-docs.lock
+	@touch $@
 
 clean:
 	rm -rf $(BUILD)

@@ -145,7 +145,7 @@ FAULTS: dict[str, tuple[Callable[[int], TfliteEdit], str]] = {
     "weights negated": (lambda n: e.flipped("CONV_2D", n), "weights differ"),
     "bias dropped": (lambda n: e.without_bias("CONV_2D", n), "bias dropped"),
     "scale too small": (lambda n: e.scaled("CONV_2D", n, 0.25), CLIPPED),
-    "scale too great": (lambda n: e.scaled("CONV_2D", n, 16.0), "quantisation step"),
+    "scale too great": (lambda n: e.scaled("CONV_2D", n, 64.0), "quantisation step"),
     "zero point": (lambda n: e.moved("CONV_2D", n, 110), CLIPPED),
 }
 IN_ONNX: dict[str, tuple[Callable[[int], OnnxEdit], str]] = {
