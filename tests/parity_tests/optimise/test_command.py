@@ -181,7 +181,8 @@ def test_from_weights_to_the_chosen_artefact(chips: Path, tmp_path: Path) -> Non
     cheapest = min(rows.values(), key=lambda row: row["bytes"])["name"]
     assert second["chosen"] == cheapest
     (build,) = read_builds(out)
-    assert cheapest in {entry.precision for entry in build.manifest.artifacts}
+    sizes = [entry.bytes for entry in build.manifest.artifacts if entry.format == "tflite"]
+    assert sizes == [rows[cheapest]["bytes"]]
     assert build.manifest.weights_sha256 == checkpoints.read(build.weights).sha256
     done("verify", out)
 
