@@ -52,9 +52,10 @@ def test_where_all_is_installed_it_exits_with_0(environment, tmp_path):
     found = json.loads((tmp_path / "doctor.json").read_text())
     assert found["works"] is True
     states = {check["name"]: check["ok"] for check in found["checks"]}
-    extras = dict.fromkeys(("Python", "packages", "tflite", "coreml", "train", "dev"), True)
-    assert extras.items() <= states.items()
-    assert {f"--on {name}" for name in DRIVERS} == states.keys() - extras.keys()
+    packages = ("Python", "packages", "tflite", "coreml", "train", "report", "dev")
+    everywhere = dict.fromkeys((*packages, "faces", "HEIC"), True)
+    assert everywhere.items() <= states.items()
+    assert {f"--on {name}" for name in DRIVERS} == states.keys() - everywhere.keys()
     # Nothing is on the path.
     assert states["--on adb"] is False
 
