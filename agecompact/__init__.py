@@ -25,8 +25,7 @@ def load(*models: str | Path) -> Predictor:
 
     Args:
         models: Names of models with released weights, such as `ssrnet`, or paths of exported files
-            or weights files; by default the most accurate
-            model, and one for the gender.
+            or weights files; by default the most accurate model, and one for the gender.
 
     Returns:
         A started predictor: use it in a `with` block, or call its `close`.

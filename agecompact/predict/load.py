@@ -34,6 +34,6 @@ def released_file(model_id: str) -> Path:
 
 
 def _path(model: str | Path) -> Path:
-    # A name that is no model's gets an error that suggests the nearest.
+    # `released_file` refuses an unknown name, and suggests the nearest.
     is_name = str(model) in MODELS or not Path(model).suffix
     return released_file(str(model)) if is_name else Path(model)

@@ -1,4 +1,4 @@
-"""A missing detector or HEIC reader is told, with the command that installs it."""
+"""Doctor reports a missing detector or HEIC reader, and the command that installs it."""
 
 import pytest
 

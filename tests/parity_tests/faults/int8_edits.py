@@ -60,7 +60,7 @@ def _stretch(quantization: Any, by: float) -> None:
 
 
 def _regridded(kind: str, number: int, change: Callable[[Any], None], by: float) -> TfliteEdit:
-    """Changes a grid; kernels are told of it, so that the layers that read it stay right."""
+    """Changes a grid and tells the kernels, so that the layers that read it stay right."""
 
     def edit(model: Any) -> None:
         graph = model.subgraphs[0]

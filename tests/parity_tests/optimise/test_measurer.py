@@ -102,7 +102,7 @@ def test_partly_float_int8_is_exported_with_a_calibration_of_its_own(
     asked: list[pipeline.Request] = []
     monkeypatch.setattr(pipeline, "export", asked.append)
     with pytest.raises(UsageError):
-        # Nothing was exported, so there is no build to read.
+        # There is no build to read, because this test exports nothing.
         measurer.make(_PARTLY)
     (request,) = asked
     assert request.calibration is not None
