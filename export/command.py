@@ -11,7 +11,7 @@ import click
 
 from agecompact.artifacts import manifest, onnx_source
 from agecompact.console.common import emit, json_option, progress, say, screen
-from agecompact.console.groups import BUILD, BUILDS, PATH
+from agecompact.console.groups import BUILD, BUILDS, PATH, weights_option
 from agecompact.console.models import model_file, named_model
 from agecompact.errors import ConversionError, GateError, UsageError
 from agecompact.formats import EXPORTED, PRECISIONS, Target
@@ -50,11 +50,7 @@ class _Chosen:
 @click.command()
 @click.argument("models", nargs=-1, metavar="MODEL...")
 @click.option("--all", "every", is_flag=True, help="Export every model that has released weights.")
-@click.option(
-    "--weights",
-    type=click.Path(path_type=Path),
-    help="A weights file, or a state dict of MODEL, instead of its released weights.",
-)
+@weights_option
 @click.option("--format", "formats", multiple=True, help=f"One of {_FORMATS}; repeatable.")
 @click.option("--precision", "precisions", multiple=True, help=f"One of {_PRECISIONS}; repeatable.")
 @click.option("--out", type=click.Path(path_type=Path), default=BUILDS, show_default=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agecompact.console.datasets import framing_option
+from agecompact.console.datasets import framing_option, layout_option
 from agecompact.console.groups import PATH, count_option, grouped_options
 from agecompact.faces.files import images_in
 from agecompact.formats import COMPUTE_UNITS
@@ -120,13 +120,7 @@ labelled_options = grouped_options(
             help="Also gate the MAE on the test part of this labelled data set, a folder or the "
             "table of csv and jsonl.",
         ),
-        click.option(
-            "--dataset",
-            default="utkface",
-            show_default=True,
-            metavar="ID",
-            help="Layout of --data; csv or jsonl for a table of your own.",
-        ),
+        layout_option,
         framing_option,
         count_option("--limit", "Number of faces of --data; default: all."),
         click.option(

@@ -13,11 +13,10 @@ import click
 
 from agecompact.console.common import emit, json_option, say, screen, show
 from agecompact.console.datasets import DataChoice, data_options, part_of
-from agecompact.console.groups import PATH, count_option
+from agecompact.console.groups import artifact_option, count_option, weights_option
 from agecompact.data.face import Target, spread
 from agecompact.data.splits import PARTS
 from agecompact.errors import UsageError
-from agecompact.formats import format_of
 from agecompact.runtimes import registry
 from agecompact.weights import cards
 
@@ -32,12 +31,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model", required=False)
-@click.option(
-    "--weights",
-    type=PATH,
-    help="A weights file, or a state dict of MODEL, instead of its released weights.",
-)
-@click.option("--artifact", type=PATH, help="An exported file; its embedded contract is used.")
+@weights_option
+@artifact_option
 @click.option(
     "--target",
     type=click.Choice(get_args(Target)),
@@ -88,9 +83,8 @@ def command(
     )
     path = click.get_current_context().with_resource(opening)
     registry.runtime_of(path)
-    is_weights = format_of(path).converter is None
     if update_card:
-        _check_updatable(path, is_weights, part, limit)
+        _check_updatable(path, part, limit)
     given = weights or path
     with open_model(path, threads) as opened:
         if update_card and not opened.card.get("split"):
@@ -137,11 +131,8 @@ def command(
         say(console, f"updated {cards.update(path, sections)}")
 
 
-def _check_updatable(path: Path, is_weights: bool, part: str, limit: int | None) -> None:
-    if not is_weights:
-        raise UsageError(
-            f"{path} has no card to update", why="only weights have one", fix="use --weights"
-        )
+def _check_updatable(path: Path, part: str, limit: int | None) -> None:
+    cards.require_card(path)
     if part != "test" or limit is not None:
         raise UsageError(
             "a card reports figures of the whole test part",

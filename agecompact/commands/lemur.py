@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from agecompact.console.common import emit, json_option, say, screen
-from agecompact.console.groups import PATH
+from agecompact.console.groups import PATH, weights_option
 
 
 @click.group()
@@ -18,11 +18,7 @@ def command() -> None:
 
 @command.command("export")
 @click.argument("model")
-@click.option(
-    "--weights",
-    type=PATH,
-    help="A weights file, or a state dict of MODEL, instead of its released weights.",
-)
+@weights_option
 @click.option(
     "--out", type=PATH, required=True, help="Folder for the module, its weights and their card."
 )

@@ -32,7 +32,7 @@ from agecompact.predict.drawing import Folder
 from agecompact.predict.load import DEFAULT_MODELS, released_file
 from agecompact.predict.predictor import Predictor
 from agecompact.predict.results import Result
-from agecompact.predict.sources import Picture, Sampling, count, pictures
+from agecompact.predict.sources import Named, Picture, Sampling, count, files, pictures
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -176,9 +176,10 @@ def command(
         paths = [stack.enter_context(each) for each in _model_files(models, images, console)]
         finder = None if looking.no_detect else detector(looking.detector)
         predictor = stack.enter_context(Predictor(paths, finder))
-        advance = stack.enter_context(_bar(console, images, looking))
+        named = files(images)
+        advance = stack.enter_context(_bar(console, named, looking))
         started = time.monotonic()
-        for picture in pictures(images, Sampling(looking.every, looking.limit), looking.cameras):
+        for picture in pictures(named, Sampling(looking.every, looking.limit), looking.cameras):
             result = _looked_at(picture, predictor, looking)
             _tell(result, console, as_lines=as_lines)
             if folder and not isinstance(picture.pixels, AgecompactError):
@@ -248,10 +249,10 @@ def _tell(result: Result, console: Console, *, as_lines: bool) -> None:
 
 @contextmanager
 def _bar(
-    console: Console, images: Sequence[str], looking: Looking
+    console: Console, named: Sequence[Named], looking: Looking
 ) -> Iterator[Callable[[str], None]]:
     """Shows progress on a terminal, if there are several pictures and their number is known."""
-    total = None if looking.cameras else count(images)
+    total = None if looking.cameras else count(named)
     if not console.is_terminal or total is None or total < _FEW:
         yield lambda name: None  # noqa: ARG005
         return

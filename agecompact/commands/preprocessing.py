@@ -13,9 +13,8 @@ from agecompact.artifacts import manifest
 from agecompact.artifacts import preprocessing as stored
 from agecompact.console.common import emit, json_option, progress, say, screen, show
 from agecompact.console.faces import FaceChoice, Faces, choose, face_options
-from agecompact.console.groups import BUILDS, PATH, count_option
+from agecompact.console.groups import BUILDS, PATH, artifact_option, count_option, weights_option
 from agecompact.errors import UsageError
-from agecompact.formats import format_of
 from agecompact.runtimes import registry
 from agecompact.serialization import unstructure
 from agecompact.weights import cards
@@ -30,12 +29,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model", required=False)
-@click.option(
-    "--weights",
-    type=PATH,
-    help="A weights file, or a state dict of MODEL, instead of its released weights.",
-)
-@click.option("--artifact", type=PATH, help="An exported file; its embedded contract is used.")
+@weights_option
+@artifact_option
 @click.option(
     "--output",
     metavar="NAME",
@@ -111,10 +106,7 @@ def command(
 
 
 def _check_updatable(path: Path, choice: FaceChoice) -> None:
-    if format_of(path).converter is not None:
-        raise UsageError(
-            f"{path} has no card to update", why="only weights have one", fix="use --weights"
-        )
+    cards.require_card(path)
     if choice.images is not None or choice.part != "test":
         raise UsageError(
             "a card reports figures of the test part",

@@ -64,6 +64,16 @@ framing_option = click.option(
     "detected. Default: as in the published data set; for csv and jsonl as the pictures look. A "
     "box in a table takes precedence.",
 )
+layout_option = click.option(
+    "--dataset",
+    default="utkface",
+    show_default=True,
+    metavar="ID",
+    help="Layout of --data; csv or jsonl for a table of your own.",
+)
+cache_option = click.option(
+    "--cache", type=PATH, metavar="DIR", help="Keep what is read of --data in this folder."
+)
 detector_option = click.option(
     "--detector",
     type=click.Choice(list(DETECTORS)),

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Literal
 import click
 from click.core import ParameterSource
 
-from agecompact.console.datasets import DataChoice, framing_option, part_of
+from agecompact.console.datasets import (
+    DataChoice,
+    cache_option,
+    framing_option,
+    layout_option,
+    part_of,
+)
 from agecompact.console.groups import PATH, count_option, grouped_options
 from agecompact.data.face import Target, spread
 from agecompact.data.splits import PARTS
@@ -90,13 +96,7 @@ face_options = grouped_options(
             help="Folder of a labelled data set, or the table of csv and jsonl; default: the "
             "environment variable AGECOMPACT_DATA.",
         ),
-        click.option(
-            "--dataset",
-            default="utkface",
-            show_default=True,
-            metavar="ID",
-            help="Layout of --data; csv or jsonl for a table of your own.",
-        ),
+        layout_option,
         framing_option,
         click.option("--split-file", type=PATH, help="A split written by `agecompact data split`."),
         click.option(
@@ -107,9 +107,7 @@ face_options = grouped_options(
             show_default=True,
             help="Part of the split to measure on.",
         ),
-        click.option(
-            "--cache", type=PATH, metavar="DIR", help="Keep what is read of --data in this folder."
-        ),
+        cache_option,
         click.option(
             "--images",
             type=PATH,

@@ -31,6 +31,16 @@ class _BuildPath(click.Path):
 BUILD = _BuildPath(path_type=Path)
 
 
+weights_option = click.option(
+    "--weights",
+    type=PATH,
+    help="A weights file, or a state dict of MODEL, instead of its released weights.",
+)
+artifact_option = click.option(
+    "--artifact", type=PATH, help="An exported file; its embedded contract is used."
+)
+
+
 def count_option(flag: str, text: str, *, minimum: int = 1, default: int | None = None) -> Option:
     """An option that takes a whole number.
 

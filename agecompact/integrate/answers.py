@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,13 @@ import numpy as np
 from agecompact.artifacts import manifest
 from agecompact.artifacts.metadata import ArtifactMetadata
 from agecompact.contract import Contract, Output
+from agecompact.evaluation.mistakes import Inputs
 from agecompact.evaluation.prediction import output_of
-from agecompact.formats import PRECISIONS, RUNTIMES, Format, Runtime, format_of
-from agecompact.integrate.faults import Inputs, faults_of
+from agecompact.formats import PRECISIONS, RUNTIMES, Format, format_of
+from agecompact.integrate.faults import faults_of
 from agecompact.integrate.images import GoldenImage, golden_images
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
+from agecompact.runtimes.registry import stand_in
 
 # By image, and then by output.
 Answers = Mapping[str, Mapping[str, tuple[float, ...]]]
@@ -71,7 +72,7 @@ def golden_of(path: Path) -> Golden:
     """
     format_ = format_of(path)
     try:
-        with RuntimeProcess(path, _runtime(format_)) as process:
+        with RuntimeProcess(path, stand_in(format_)) as process:
             metadata = process.metadata()
             contract = metadata.contract
             images = golden_images(contract)
@@ -103,11 +104,6 @@ def greatest_difference(a: Answers, b: Answers, output: str) -> float:
     return max(
         abs(x - y) for image in a for x, y in zip(a[image][output], b[image][output], strict=True)
     )
-
-
-def _runtime(format_: Format) -> Runtime | None:
-    # Core ML runs on a Mac only.
-    return RUNTIMES["mil"] if format_.name == "coreml" and sys.platform != "darwin" else None
 
 
 def _answers(

@@ -15,9 +15,7 @@ from agecompact.faces.files import read_image
 from agecompact.formats import format_of
 from agecompact.predict.answers import Answers, answers_of
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
-
-# Runs Core ML packages off a Mac.
-_REFERENCE = "mil"
+from agecompact.runtimes.registry import stand_in
 
 
 @dataclass(frozen=True)
@@ -124,32 +122,23 @@ class _Model:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        format_ = format_of(path)
-        runtimes = [format_.runtimes[0], *(r for r in format_.runtimes if r.name == _REFERENCE)]
-        self._runtimes = iter(runtimes)
-        self._stack = ExitStack()
-        self._process = RuntimeProcess(path, next(self._runtimes))
+        self._process = RuntimeProcess(path, stand_in(format_of(path)))
         self._contract: Contract | None = None
 
     def __enter__(self) -> _Model:
-        self._stack.enter_context(self._process)
+        self._process.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+    def __exit__(self, *error: object) -> None:
+        self._process.__exit__(*error)
 
     def open(self) -> None:
-        """Loads the file in the first of its runtimes that is there."""
+        """Loads the file."""
         try:
             self._contract = self._process.metadata().contract
             self._process.open()
         except RuntimeFailure as failure:
-            other = next(self._runtimes, None)
-            if failure.kind != "missing" or other is None:
-                raise failure.as_error(self._path) from None
-            self._stack.close()
-            self._process = self._stack.enter_context(RuntimeProcess(self._path, other))
-            self.open()
+            raise failure.as_error(self._path) from None
 
     def answers(self, chips: Sequence[Image]) -> list[Answers]:
         assert self._contract is not None

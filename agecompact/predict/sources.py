@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,14 +17,12 @@ from agecompact.contract import Image
 from agecompact.errors import AgecompactError, UsageError
 from agecompact.faces.files import image_in, images_in, read_image
 
-STDIN = "-"
+STDIN: Literal["-"] = "-"
 _VIDEOS = frozenset({".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".3gp"})
 # What a camera without a frame rate is taken for.
 _USUAL_FPS = 30.0
 # Pictures decoded ahead of the detector; each may have 200 MB.
 _AHEAD = 2
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,23 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Unreadable:
+    """What a user names that is no file.
+
+    Attributes:
+        name: As the user gave it.
+        error: Why it names none.
+    """
+
+    name: str
+    error: AgecompactError
+
+
+# What a user names: a file, standard input, or no file.
+Named = Path | Literal["-"] | Unreadable
+
+
+@dataclass(frozen=True)
 class Sampling:
     """Which frames of a video to look at.
 
@@ -55,14 +70,23 @@ class Sampling:
     most: int | None = None
 
 
-def pictures(
-    named: Iterable[str], sampling: Sampling, cameras: Iterable[int] = ()
-) -> Iterator[Picture]:
-    """The pictures that a user names, in order, some decoded ahead.
+def files(named: Iterable[str]) -> tuple[Named, ...]:
+    """The files that a user names.
 
     Args:
         named: Files, folders (with the folders inside), patterns such as `photos/*.jpg`, videos,
             and `-` for an image on standard input.
+    """
+    return tuple(each for text in named for each in _files(text))
+
+
+def pictures(
+    named: Iterable[Named], sampling: Sampling, cameras: Iterable[int] = ()
+) -> Iterator[Picture]:
+    """The pictures in files, in order, some decoded ahead.
+
+    Args:
+        named: What `files` found.
         sampling: Which frames of videos and cameras to look at.
         cameras: Numbers of cameras; their frames come last, until the camera or the user ends.
     """
@@ -71,46 +95,43 @@ def pictures(
         yield from _frames(number, f"camera {number}", sampling)
 
 
-def count(named: Iterable[str]) -> int | None:
-    """How many pictures are named; None if that is not known in advance, as for videos."""
-    found = [path for text in named for path in _paths(text)]
-    if any(isinstance(path, Path) and _is_video(path) for path in found):
+def count(named: Iterable[Named]) -> int | None:
+    """How many pictures there are in files; None if that is not known in advance, as for videos."""
+    found = tuple(named)
+    if any(isinstance(each, Path) and _is_video(each) for each in found):
         return None
     return len(found)
 
 
 def _sources(
-    named: Iterable[str], sampling: Sampling
+    named: Iterable[Named], sampling: Sampling
 ) -> Iterator[Callable[[], Picture] | Iterator[Picture]]:
     """What makes each picture, or the pictures of each video."""
-    for text in named:
-        for path in _paths(text):
-            if isinstance(path, AgecompactError):
-                yield _given(Picture(text, path))
-            elif text == STDIN:
-                yield _standard_input
-            elif _is_video(path):
-                yield _frames(path, str(path), sampling)
-            else:
-                yield _photo(path)
+    for each in named:
+        if isinstance(each, Unreadable):
+            yield _given(Picture(each.name, each.error))
+        elif each == STDIN:
+            yield _standard_input
+        elif _is_video(each):
+            yield _frames(each, str(each), sampling)
+        else:
+            yield _photo(each)
 
 
-def _paths(text: str) -> list[Path | AgecompactError]:
-    """The files that a text names, or why it names none."""
+def _files(text: str) -> list[Named]:
     path = Path(text)
-    if text == STDIN or path.is_file():
-        return [path]
+    if text == STDIN:
+        return [STDIN]
     if path.is_dir():
         try:
             return list(images_in(path, "IMAGE"))
         except UsageError as error:
-            return [error]
-    if has_magic(text):
+            return [Unreadable(text, error)]
+    if has_magic(text) and not path.is_file():
         # `Path.glob` refuses absolute patterns.
         matches = sorted(map(Path, glob(text, recursive=True)))  # noqa: PTH207
-        return [match for match in matches if match.is_file()] or [
-            UsageError(f"no file matches {text}", fix="check the pattern")
-        ]
+        missing = UsageError(f"no file matches {text}", fix="check the pattern")
+        return [match for match in matches if match.is_file()] or [Unreadable(text, missing)]
     return [path]
 
 

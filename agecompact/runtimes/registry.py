@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import cast
 
 from agecompact.errors import UsageError
 from agecompact.filetypes import describe, fix_for
-from agecompact.formats import Runtime, format_of, opened_by
+from agecompact.formats import RUNTIMES, Format, Runtime, format_of, opened_by
 from agecompact.imports import resolve
 from agecompact.runtimes.base import Backend
 
@@ -19,6 +20,16 @@ def load(runtime: Runtime) -> Backend:
         BackendMissingError: Its extra is not installed.
     """
     return cast(Backend, resolve(runtime.backend, extra=opened_by(runtime.name).extra or "all"))
+
+
+def stand_in(format_: Format) -> Runtime | None:
+    """What runs files of a format where its first runtime does not exist; None where it does.
+
+    Core ML runs on a Mac only; elsewhere the reference runtime takes its place.
+    """
+    if format_.name == "coreml" and sys.platform != "darwin":
+        return RUNTIMES["mil"]
+    return None
 
 
 def runtime_of(path: Path) -> Runtime:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from agecompact.errors import UsageError
 from agecompact.files import pretty_json, read_json, write_text
+from agecompact.formats import format_of
 from agecompact.weights import checkpoints
 
 
@@ -26,6 +28,18 @@ def update(weights: Path, sections: Mapping[str, Any]) -> Path:
     checkpoints.read(weights)
     write_text(path, pretty_json({**card, **sections}))
     return path
+
+
+def require_card(path: Path) -> None:
+    """Refuses a file that has no card to update.
+
+    Raises:
+        UsageError: It is an exported file.
+    """
+    if format_of(path).converter is not None:
+        raise UsageError(
+            f"{path} has no card to update", why="only weights have one", fix="use --weights"
+        )
 
 
 def released(sha256: str, model_id: str) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agecompact.console.common import Stages, emit, json_option, progress, say, screen, show
-from agecompact.console.groups import PATH
+from agecompact.console.groups import PATH, weights_option
 from agecompact.console.models import model_file, named_model
 from agecompact.contract import Image
 from agecompact.data.face import spread
@@ -36,11 +36,7 @@ _OPTION = "--faces"
 
 @click.command()
 @click.argument("model")
-@click.option(
-    "--weights",
-    type=click.Path(path_type=Path),
-    help="A weights file, or a state dict of MODEL, instead of its released weights.",
-)
+@weights_option
 @click.option(
     _OPTION,
     "folder",

@@ -29,9 +29,9 @@ from parity_tests.localisation.opkinds import INPUT
 from parity_tests.localisation.recompute import Values, along, per_channel
 from parity_tests.localisation.report import (
     Cost,
-    FaultOrigin,
     Localisation,
     TensorComparison,
+    origin_of,
     summary_of,
 )
 
@@ -80,15 +80,7 @@ def localise_calibrated(
         return Localisation(precision, rows, None, most, said, answer.output.compared_unit)
     place, found = walk.broken
     row = rows[place]
-    origin = FaultOrigin(
-        row=place,
-        scope=row.scope if found.scope is None else found.scope,
-        op=row.op,
-        candidate_op=row.candidate_op,
-        candidate_tensor=row.candidate_tensor,
-        cause=found.cause,
-        evidence=found.evidence,
-    )
+    origin = origin_of(place, row, found)
     said = f"{summary_of(origin)}; {_cost_of(row, answer.output.compared_unit)}"
     return Localisation(precision, rows, origin, most, said, answer.output.compared_unit)
 

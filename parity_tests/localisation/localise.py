@@ -21,9 +21,9 @@ from parity_tests.localisation.graph import Graph
 from parity_tests.localisation.observations import CAUSES as OBSERVATIONS
 from parity_tests.localisation.origin import passed_on, readers_of
 from parity_tests.localisation.report import (
-    FaultOrigin,
     Localisation,
     TensorComparison,
+    origin_of,
     summary_of,
 )
 
@@ -66,15 +66,7 @@ def localise(
         rows[place] = replace(rows[place], inputs_ratio=max(before[faulty], ratio))
         rows.insert(place, compared.row(put_in, ratio, ratios[put_in.reference], combined=False))
     row, diagnosis = rows[place], diagnose(context) or Diagnosis("unknown", "")
-    origin = FaultOrigin(
-        row=place,
-        scope=row.scope if diagnosis.scope is None else diagnosis.scope,
-        op=row.op,
-        candidate_op=row.candidate_op,
-        candidate_tensor=row.candidate_tensor,
-        cause=diagnosis.cause,
-        evidence=diagnosis.evidence,
-    )
+    origin = origin_of(place, row, diagnosis)
     most = _greatest_increase(rows, undone)
     return Localisation(precision, tuple(rows), origin, most, summary_of(origin))
 

@@ -9,6 +9,7 @@ from math import isfinite
 from typing import Any
 
 from agecompact.tables import Column, Table
+from parity_tests.localisation.context import Diagnosis
 from parity_tests.localisation.opkinds import INPUT
 from parity_tests.localisation.origin import VISIBLE
 
@@ -161,6 +162,25 @@ def blame_contract(
         place, "", row.op, row.candidate_op, row.candidate_tensor, "contract", evidence
     )
     return replace(found, origin=origin, greatest_increase=place, summary=summary_of(origin))
+
+
+def origin_of(place: int, row: TensorComparison, diagnosis: Diagnosis) -> FaultOrigin:
+    """The op of a row, with what is wrong with it.
+
+    Args:
+        place: Index of the row.
+        row: The row.
+        diagnosis: Its scope, if it has one, takes the place of the row's.
+    """
+    return FaultOrigin(
+        row=place,
+        scope=row.scope if diagnosis.scope is None else diagnosis.scope,
+        op=row.op,
+        candidate_op=row.candidate_op,
+        candidate_tensor=row.candidate_tensor,
+        cause=diagnosis.cause,
+        evidence=diagnosis.evidence,
+    )
 
 
 def summary_of(origin: FaultOrigin) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,12 +12,13 @@ import click
 
 from agecompact.bench.drivers import parse_place
 from agecompact.console.common import emit, json_option, progress, say, screen, show
-from agecompact.console.groups import BUILDS, PATH, grouped_options
+from agecompact.console.groups import BUILDS, PATH, grouped_options, weights_option
 from agecompact.console.models import model_file
 from agecompact.errors import GateError, UsageError
 from agecompact.files import claimed, sha256_of, write_text
-from agecompact.formats import EXPORTED, RUNTIMES
+from agecompact.formats import EXPORTED
 from agecompact.models import project, registry
+from agecompact.runtimes.registry import stand_in
 from export import pipeline
 from export.int8.faces import chosen
 from export.int8.record import Record
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from agecompact.evaluation.pictures import Picture
-    from agecompact.formats import Format, Runtime
+    from agecompact.formats import Format
 
 PLOT = "optimise.svg"
 # The reference runtime takes 17 ms a face for C3AE-plain, and much longer for large networks.
@@ -122,11 +122,7 @@ _wish_options = grouped_options(
 
 @click.command()
 @click.argument("model", required=False)
-@click.option(
-    "--weights",
-    type=PATH,
-    help="A weights file, or a state dict of MODEL, instead of its released weights.",
-)
+@weights_option
 @click.option(
     "--format",
     "format_name",
@@ -227,7 +223,7 @@ def optimise(
     from parity_tests.optimise.plot import svg
 
     hashes = _hashes(calibration) if calibration and calibration.is_dir() else []
-    runtime = _stand_in(format_)
+    runtime = stand_in(format_)
     by = judged(choice, source.contract, output, console, _MOST_IN_REFERENCE if runtime else None)
     described = f"{by.description}, in the {runtime.label}" if runtime else by.description
     _say_shared(console, hashes, by.pictures)
@@ -276,13 +272,6 @@ def optimise(
             say(console, f"removed {each.path}: {each.why}")
     if all(row.p99 is None for row in rows):
         raise GateError("no candidate was measured", why="\n     ".join(table.notes(rows)))
-
-
-def _stand_in(format_: Format) -> Runtime | None:
-    """What judges files of a format instead of its first runtime, which needs a Mac; else None."""
-    if format_.name == "coreml" and sys.platform != "darwin":
-        return RUNTIMES["mil"]
-    return None
 
 
 def _best(rows: Sequence[Row], wish: Wish) -> Row | GateError | None:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agecompact.console.datasets import DataChoice, framing_option, load, require_parts
+from agecompact.console.datasets import (
+    DataChoice,
+    cache_option,
+    framing_option,
+    layout_option,
+    load,
+    require_parts,
+)
 from agecompact.console.groups import PATH, count_option, grouped_options
 from agecompact.contract import Contract
 from agecompact.data.face import spread
@@ -76,17 +83,9 @@ face_options = grouped_options(
             help="Judge on the validation part of this labelled data set, a folder or the table of "
             "csv and jsonl. Its test part is left for the final figures.",
         ),
-        click.option(
-            "--dataset",
-            default="utkface",
-            show_default=True,
-            metavar="ID",
-            help="Layout of --data; csv or jsonl for a table of your own.",
-        ),
+        layout_option,
         framing_option,
-        click.option(
-            "--cache", type=PATH, metavar="DIR", help="Keep what is read of --data in this folder."
-        ),
+        cache_option,
         click.option(
             "--images",
             type=PATH,
