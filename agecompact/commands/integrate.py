@@ -27,12 +27,12 @@ def command(artefact: Path, platform_name: str, out: Path) -> None:
     The project needs no agecompact. It has the file, golden images before any preprocessing, their
     right answers, and a test that replays them and names the likely mistake if it fails.
     """
-    from agecompact.formats import format_of
     from agecompact.integrate.answers import golden_of, greatest_difference
     from agecompact.integrate.project import check_target, write_project
+    from agecompact.runtimes.registry import artifact_format
 
     platform = PLATFORMS[platform_name]
-    platform.check(format_of(artefact))
+    platform.check(artifact_format(artefact))
     check_target(out)
     console = screen()
     golden = golden_of(artefact)

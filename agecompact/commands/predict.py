@@ -15,6 +15,7 @@ from agecompact.console.common import (
     STDOUT,
     complain,
     emit,
+    emit_line,
     json_option,
     progress,
     say,
@@ -26,7 +27,7 @@ from agecompact.console.models import model_file
 from agecompact.errors import AgecompactError, ExitCode, GateError, UsageError
 from agecompact.faces.detection import DETECTORS, detector, fallback_note
 from agecompact.faces.placement import placement
-from agecompact.files import canonical_json, make_folder
+from agecompact.files import make_folder
 from agecompact.models import project
 from agecompact.predict.drawing import Folder
 from agecompact.predict.load import DEFAULT_MODELS, released_file
@@ -242,7 +243,7 @@ def _tell(result: Result, console: Console, *, as_lines: bool) -> None:
     if result.error:
         complain(result.error)
     if as_lines:
-        click.echo(canonical_json(result.as_json()))
+        emit_line(result.as_json())
     elif not result.error:
         say(console, *result.lines())
 

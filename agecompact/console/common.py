@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agecompact.errors import AgecompactError, OutputError
-from agecompact.files import pretty_json, write_text
+from agecompact.files import canonical_json, pretty_json, write_text
 from agecompact.tables import Table
 from agecompact.text import one_line
 
@@ -65,6 +65,11 @@ def emit(value: dict[str, Any] | list[Any], json_target: str | None) -> None:
         click.echo(pretty_json(value), nl=False)
     elif json_target:
         write_text(Path(json_target), pretty_json(value))
+
+
+def emit_line(value: dict[str, Any]) -> None:
+    """Writes a result to standard output, as one line of JSON."""
+    click.echo(canonical_json(value))
 
 
 def say(console: Console, *lines: str) -> None:

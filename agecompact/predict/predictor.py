@@ -12,10 +12,9 @@ import numpy as np
 from agecompact.contract import Contract, Image
 from agecompact.faces.detection import Detector, FaceBox, detector
 from agecompact.faces.files import read_image
-from agecompact.formats import format_of
 from agecompact.predict.answers import Answers, answers_of
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
-from agecompact.runtimes.registry import stand_in
+from agecompact.runtimes.registry import artifact_format, stand_in
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ class _Model:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._process = RuntimeProcess(path, stand_in(format_of(path)))
+        self._process = RuntimeProcess(path, stand_in(artifact_format(path)))
         self._contract: Contract | None = None
 
     def __enter__(self) -> _Model:

@@ -32,8 +32,8 @@ def stand_in(format_: Format) -> Runtime | None:
     return None
 
 
-def runtime_of(path: Path) -> Runtime:
-    """The default runtime for a file: the first one of its format.
+def artifact_format(path: Path) -> Format:
+    """The format of a file that runtimes open.
 
     Raises:
         UsageError: The file is missing, has an unknown suffix, or is a device or a pipe.
@@ -49,4 +49,13 @@ def runtime_of(path: Path) -> Runtime:
         raise UsageError(f"no file at {path}", fix="check the path")
     if not (path.is_file() or path.is_dir()):
         raise UsageError(f"{path} is neither a file nor a folder", fix="name a regular file")
-    return found.runtimes[0]
+    return found
+
+
+def runtime_of(path: Path) -> Runtime:
+    """The default runtime for a file: the first one of its format.
+
+    Raises:
+        UsageError: As from `artifact_format`.
+    """
+    return artifact_format(path).runtimes[0]

@@ -56,4 +56,5 @@ def answers(agecompact: Agecompact, artifact: Path, chips: Path) -> np.ndarray:
     images = sorted(chips.iterdir())
     done = agecompact("predict", "--artifact", artifact, *images, "--no-detect", "--json", "-")
     assert done.returncode == 0, done.stderr
-    return np.array([face["answers"][0]["values"][0] for face in json.loads(done.stdout)])
+    found = [image["faces"][0]["answers"][0] for image in json.loads(done.stdout)["images"]]
+    return np.array([answer["values"][0] for answer in found])

@@ -106,7 +106,9 @@ def test_the_range_of_each_model_is_printed_once() -> None:
 
 
 class Known:
-    """A model with known outputs."""
+    """A model with known outputs, which are no age."""
+
+    contract = SimpleNamespace(outputs=())
 
     def __init__(self, outputs: list[float], samples: Sequence[Sample]) -> None:
         self._outputs = dict(zip([s.name for s in samples], outputs, strict=True))

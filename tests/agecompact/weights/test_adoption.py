@@ -104,7 +104,7 @@ def test_it_is_evaluated(best: Path, own: Path, faces: Path, tmp_path: Path) -> 
 def test_it_predicts(best: Path, own: Path, chip: Path) -> None:
     where = (chip, "--no-detect", "--json", "-")
     ages = [
-        json.loads(done("predict", *where, *source).stdout)[0]["age_years"]
+        json.loads(done("predict", *where, *source).stdout)["images"][0]["faces"][0]["age_years"]
         for source in (("--model", "ssrnet", "--weights", best), ("--weights", own))
     ]
     assert ages[0] == ages[1]

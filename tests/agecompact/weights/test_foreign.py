@@ -163,7 +163,8 @@ def test_predict_answers_as_the_port(chip: Path, tmp_path: Path) -> None:
     image = cv2.resize(portrait(), (64, 64), interpolation=cv2.INTER_AREA)
     with torch.no_grad():
         age = float(port(torch.from_numpy(image.transpose(2, 0, 1)[np.newaxis].astype(np.float32))))
-    assert json.loads(result.stdout)[0]["age_years"] == pytest.approx(age, abs=1e-3)
+    (face,) = json.loads(result.stdout)["images"][0]["faces"]
+    assert face["age_years"] == pytest.approx(age, abs=1e-3)
     for note in (
         "a port with names of its own: its 40 layers match by their shapes and by the order of the "
         "layers",
