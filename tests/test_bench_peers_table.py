@@ -167,9 +167,9 @@ def test_a_comparison_survives_its_file(tmp_path: Path) -> None:
     assert rows.read(tmp_path / "peers.json") == made
 
 
-def test_the_readme_shows_the_table_of_this_tool() -> None:
+def test_the_page_shows_the_table_of_this_tool() -> None:
     head = table.document(comparison((BASELINE, BASE))).splitlines()[:2]
-    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    text = (REPOSITORY / "docs" / "other-tools.md").read_text(encoding="utf-8")
     assert "\n".join(head) in text
     titles = {peer.title for peer in PEERS.values()}
     shown = [

@@ -1,4 +1,4 @@
-"""What the README shows works from an installed wheel, in an empty folder."""
+"""What the README and its pages show works from an installed wheel, in an empty folder."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_every_file_of_the_packages_is_installed(source: Path, site: Path) -> No
     assert files(site) <= files(source)
 
 
-# As in the README, on small inputs; later ones use what earlier ones wrote.
+# As on the pages, on small inputs; later ones use what earlier ones wrote.
 COMMANDS = (
     "agecompact doctor",
     "agecompact list",
@@ -101,7 +101,7 @@ MAY_FAIL = ("agecompact bench diff",)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_of_the_readme_works(command: str, site: Path, home: Path) -> None:
+def test_a_command_of_the_pages_works(command: str, site: Path, home: Path) -> None:
     ran = run(command.split(), site, home)
     allowed = {0, 5} if command.startswith(MAY_FAIL) else {0}
     assert ran.returncode in allowed, ran.stdout[-2000:] + ran.stderr[-2000:]
