@@ -29,7 +29,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 .DELETE_ON_ERROR:
 # It also holds measurements of other devices, which a failed bench must not delete.
 .PRECIOUS: $(BUILD)/latency.json
-.PHONY: demo test test-all lint export parity golden bench bench-arm bench-android bench-ios bench-ios-app \
+.PHONY: demo test test-all test-exhaustive lint export parity golden bench bench-arm bench-android bench-ios bench-ios-app \
   bench-peers preprocessing arm-bundle adb-loopback web-tools kotlin-tools mil-conformance report docs \
   docs-tools setup clean clean-venv
 
@@ -61,12 +61,16 @@ $(READY): requirements.lock pyproject.toml
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test: lint
-	$(PYTEST) -m 'not slow'
+	$(PYTEST) -m 'not slow and not exhaustive'
 
 # Also converts every model, evaluates the released weights (if AGECOMPACT_DATA names UTKFace) and
 # exports in a network namespace without a network.
 test-all: lint
-	$(PYTEST)
+	$(PYTEST) -m 'not exhaustive'
+
+# What CI leaves out, because other cases show the same (tests/exhaustive.py): an hour of two cores.
+test-exhaustive: $(READY)
+	$(PYTEST) -m exhaustive
 
 lint: $(READY)
 	$(BIN)/ruff check .

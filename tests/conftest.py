@@ -29,6 +29,7 @@ from agecompact.imports import resolve
 from agecompact.serialization import unstructure
 from export import pipeline
 from tests import reused_workers
+from tests.exhaustive import is_exhaustive
 from tests.support import REPOSITORY, Agecompact, BuildOf, CopyBuild, random_weights
 
 # Files whose tests take longest, longest first. They start first, so that no process of a parallel
@@ -67,7 +68,12 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the longest files first; the others keep their order."""
+    """Marks what CI leaves out, and puts the longest files first; the others keep their order."""
+    for item in items:
+        if item.path.is_relative_to(REPOSITORY) and is_exhaustive(
+            item.path.relative_to(REPOSITORY).as_posix(), item.name
+        ):
+            item.add_marker(pytest.mark.exhaustive)
     places = {REPOSITORY / file: place for place, file in enumerate(LONGEST_FILES)}
     items.sort(key=lambda item: places.get(item.path, len(places)))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,6 +69,19 @@ def inputs(contract: Contract, images: Sequence[Image]) -> tuple[Tensor, ...]:
     Returns:
         float32 `(N, 3, height, width)` in channels-last memory, which is fastest on a CPU.
     """
+    return inputs_of_crops(contract, [contract.crop(image) for image in images])
+
+
+def inputs_of_crops(contract: Contract, crops: Sequence[Mapping[str, Image]]) -> tuple[Tensor, ...]:
+    """The network's inputs for the crops of a batch of chips; as `inputs` returns them.
+
+    Args:
+        contract: Size, colour order and scale; NCHW.
+        crops: For each chip, its crops by input name, uint8 HWC BGR.
+    """
     import torch
 
-    return tuple(torch.from_numpy(tensor) for tensor in contract.batch(images).values())
+    return tuple(
+        torch.from_numpy(contract.stack([crop[name] for crop in crops]))
+        for name in contract.input_names
+    )

@@ -1,7 +1,8 @@
-"""Random changes to a face chip before the contract is applied to it.
+"""Random changes to a face chip, and to how an app makes a network's input of it.
 
-They act on the chip, not on the network's input, so that training crops, resizes and normalises
-exactly as deployment does.
+`augment` acts on the chip, not on the input, so that training crops, resizes and normalises as
+deployment does. Apps differ in one thing that the contract fixes: few resize by area. `deliver`
+draws the resize, so that a network learns to answer alike for any of them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from agecompact.contract import Image
+from agecompact.contract import Contract, Image
+from agecompact.evaluation import distortions
+
+# What platforms offer besides the contract's. The nearest pixel is a mistake, not a choice.
+_RESIZES = ("area", "linear", "linear-antialiased", "cubic")
+_JPEG_QUALITIES = (40, 95)
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,8 @@ class Augmentation:
         tint: Relative change of each colour channel.
         blur: Probability of a 3x3 Gaussian blur of 0.1 to 1.5 pixels.
         erase: Probability that one colour covers a rectangle of 2 to 10 % of the chip.
+        jpeg: Probability that the chip is compressed as JPEG, of a quality of 40 to 95.
+        resample: Probability that its crops are resized by another filter than the contract's.
     """
 
     zoom: float = 0.0
@@ -39,6 +47,8 @@ class Augmentation:
     tint: float = 0.0
     blur: float = 0.0
     erase: float = 0.0
+    jpeg: float = 0.0
+    resample: float = 0.0
 
 
 def augment(chip: Image, amounts: Augmentation, random: np.random.Generator) -> Image:
@@ -52,6 +62,32 @@ def augment(chip: Image, amounts: Augmentation, random: np.random.Generator) -> 
     if random.random() < amounts.erase:
         _erase(chip, random)
     return chip
+
+
+def deliver(
+    chip: Image, contract: Contract, amounts: Augmentation, random: np.random.Generator
+) -> dict[str, Image]:
+    """Cuts a chip into a model's crops as an app might: through JPEG, and resized by any filter.
+
+    Args:
+        chip: uint8 HWC BGR.
+        contract: The model's.
+        amounts: How likely JPEG and another filter are.
+        random: What draws them.
+
+    Returns:
+        The crops by input name, uint8 HWC BGR. Those that the contract is to resize are larger.
+    """
+    if random.random() < amounts.jpeg:
+        low, high = _JPEG_QUALITIES
+        chip = distortions.as_jpeg(chip, int(random.integers(low, high + 1)))
+    crops = contract.crop(chip)
+    if random.random() < amounts.resample:
+        others = [name for name in _RESIZES if name != contract.interpolation]
+        resize = distortions.RESIZES[others[random.integers(len(others))]]
+        size = (contract.width, contract.height)
+        return {name: resize(crop, *size) for name, crop in crops.items()}
+    return crops
 
 
 def _warp(chip: Image, amounts: Augmentation, random: np.random.Generator) -> Image:

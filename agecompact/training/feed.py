@@ -24,7 +24,7 @@ from agecompact.children import end_with_parent
 from agecompact.contract import Contract, Image
 from agecompact.data import batches
 from agecompact.errors import MachineError
-from agecompact.training.augment import Augmentation, augment
+from agecompact.training.augment import Augmentation, augment, deliver
 
 Key = tuple[int, int]
 
@@ -75,11 +75,20 @@ class Views(Dataset[Batch]):
         random = np.random.default_rng((self._seed, view, index))
         return augment(self._images[index], self.amounts, random)
 
+    def crops(self, view: int, index: int) -> dict[str, Image]:
+        """Returns the crops of one view of one face, as an app might make them.
+
+        A teacher does not see this, but `image`: the student learns the answer for a face that is
+        resized as the contract says, whatever the app does.
+        """
+        random = np.random.default_rng((self._seed, view, index, 1))
+        return deliver(self.image(view, index), self._contract, self.amounts, random)
+
     def __getitems__(self, keys: Sequence[Key]) -> Batch:
         """Returns a micro-batch of one view; torch's fetcher calls this rather than __getitem__."""
-        images = [self.image(view, index) for view, index in keys]
+        crops = [self.crops(view, index) for view, index in keys]
         indices = np.array([index for _, index in keys])
-        return Batch(batches.inputs(self._contract, images), indices)
+        return Batch(batches.inputs_of_crops(self._contract, crops), indices)
 
 
 @dataclass(frozen=True)

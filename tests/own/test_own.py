@@ -49,13 +49,14 @@ _CONVERTED = [name for name in OWN if name not in ("residual", "bottlenecks")]
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("formats", [("--format", "onnx"), ()], ids=["ONNX", "every format"])
 @pytest.mark.parametrize("name", _CONVERTED)
 def test_it_passes_parity_and_a_fault_fails_in_its_unit(
-    name: str, agecompact: Agecompact, tmp_path: Path
+    name: str, formats: tuple[str, ...], agecompact: Agecompact, tmp_path: Path
 ) -> None:
     file = write(tmp_path, name)
     out = tmp_path / "build"
-    done = agecompact("export", file, "--out", out)
+    done = agecompact("export", file, *formats, "--out", out)
     assert done.returncode == 0, done.stderr
     environment = {project.VARIABLE: str(file)}
     passed = parity(agecompact, out, environment)

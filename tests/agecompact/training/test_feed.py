@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -141,3 +142,13 @@ def test_another_side_changes_nothing_else_in_a_contract() -> None:
     small = sized(contract, 96)
     assert (small.height, small.width) == (96, 96)
     assert sized(small, 224) == contract
+
+
+def test_a_student_sees_other_pixels_than_its_teacher_only_if_they_are_drawn() -> None:
+    clean, drawn = _views(), _views(amounts=replace(_AMOUNTS, resample=1.0, jpeg=1.0))
+    for index in range(3):
+        assert np.array_equal(clean.image(2, index), drawn.image(2, index))
+        cut = _contract().crop(clean.image(2, index))
+        assert all(np.array_equal(crop, cut[name]) for name, crop in clean.crops(2, index).items())
+        assert all(crop.shape == (32, 32, 3) for crop in drawn.crops(2, index).values())
+    assert np.array_equal(drawn.crops(2, 0)["inner"], drawn.crops(2, 0)["inner"])
