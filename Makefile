@@ -30,7 +30,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # It also holds measurements of other devices, which a failed bench must not delete.
 .PRECIOUS: $(BUILD)/latency.json
 .PHONY: demo test test-all test-exhaustive lint export parity golden bench bench-arm bench-android bench-ios bench-ios-app \
-  bench-peers preprocessing arm-bundle adb-loopback web-tools kotlin-tools mil-conformance report docs \
+  bench-peers preprocessing released-onnx arm-bundle adb-loopback web-tools kotlin-tools mil-conformance report docs \
   docs-tools setup clean clean-venv
 
 demo: report
@@ -159,6 +159,13 @@ preprocessing: $(MODELS:%=preprocessing-%)
 preprocessing-%: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/agecompact preprocessing $* --limit $(or $(FACES_$*),1000) \
 	  --out $(BUILD) --update-card
+
+# The float16 ONNX files beside the released weights, which `predict` runs without PyTorch.
+released-onnx: $(MODELS:%=released-onnx-%)
+
+released-onnx-%: $(READY)
+	$(BIN)/agecompact export $* --format onnx --precision fp16 --out $(BUILD)/released
+	cp $(BUILD)/released/$*/$*_float16.onnx agecompact/weights/$*.onnx
 
 report: $(BUILD)/parity.json $(BUILD)/latency.json
 	@$(BIN)/agecompact report $(BUILD) --html $(BUILD)/report.html

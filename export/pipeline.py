@@ -294,7 +294,8 @@ def _environment(scratch: Path) -> dict[str, str]:
     scripts = str(Path(sys.executable).parent)
     return {
         **os.environ,
-        # onnx2tf runs onnxsim as a program; if it is not on PATH, onnx2tf silently skips it.
+        # Of foreign ONNX files, onnx2tf runs onnxsim as a program; if it is not on PATH, onnx2tf
+        # silently skips it.
         "PATH": os.pathsep.join([scripts, os.environ.get("PATH", "")]),
         # What libraries leave there goes with the scratch folder.
         "TMPDIR": str(temporary),

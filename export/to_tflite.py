@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from agecompact.artifacts import metadata
+from agecompact.artifacts import metadata, onnx_source
 from agecompact.contract import Contract
 from agecompact.errors import ConversionError
 from agecompact.formats import FORMATS, PRECISIONS, Target
@@ -42,6 +42,8 @@ _CHANGES: Mapping[str, Callable[[Graph], None]] = {
     "float16-arithmetic": allow_half,
 }
 # How the finished float32 file is written anew, without faces.
+# As often as onnx2tf does it: one may uncover what the next one removes.
+_SIMPLIFICATIONS = 3
 _REWRITES: Mapping[str, Callable[[bytes], bytes]] = {
     "int8-dynamic": dynamic_range,
     "int8-weights": weights_only,
@@ -108,7 +110,9 @@ def _converted(job: Job, source: Path) -> bytes:
     kept = job.shared / "onnx2tf.tflite" if job.shared else None
     if kept is not None and kept.is_file():
         return kept.read_bytes()
-    made = _run_onnx2tf(_of_one_image(job, source), job.folder / "onnx2tf")
+    # Of a file that somebody else exported, onnx2tf also clears shapes first.
+    is_ours = job.weights.suffix != onnx_source.SUFFIX
+    made = _run_onnx2tf(_of_one_image(job, source), job.folder / "onnx2tf", simplified=is_ours)
     shutil.rmtree(job.folder / "onnx2tf")
     shutil.rmtree(job.folder / "one_image", ignore_errors=True)
     if kept is not None:
@@ -132,8 +136,36 @@ def _of_one_image(job: Job, source: Path) -> Path:
     return folder / source.name
 
 
-def _run_onnx2tf(source: Path, folder: Path) -> bytes:
-    """Converts an ONNX file to a float32 TFLite file, in a folder of its own."""
+def _simplify(path: Path) -> None:
+    """Simplifies an ONNX file in place, as onnx2tf does by starting onnxsim three times.
+
+    Without it, onnx2tf misreads a graph in which weights are shared: an Identity gives it those of
+    another layer.
+    """
+    import onnx
+    import onnxsim
+
+    model = onnx.load(path)
+    for _ in range(_SIMPLIFICATIONS):
+        before = model.SerializeToString(deterministic=True)
+        model, _ = onnxsim.simplify(model)
+        if model.SerializeToString(deterministic=True) == before:
+            break
+    onnx.save(model, path)
+
+
+def _run_onnx2tf(source: Path, folder: Path, *, simplified: bool) -> bytes:
+    """Converts an ONNX file to a float32 TFLite file, in a folder of its own.
+
+    Args:
+        source: The ONNX file.
+        folder: The folder, which is made.
+        simplified: Whether the graph is simplified in this process. onnx2tf would start three
+            others for that, which takes longer than the rest.
+
+    Raises:
+        ConversionError: onnx2tf failed.
+    """
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     import onnx2tf
     from onnx2tf import onnx2tf as implementation
@@ -141,16 +173,21 @@ def _run_onnx2tf(source: Path, folder: Path) -> bytes:
     # onnx2tf downloads sample images to check its own work and would crash offline. Parity checks
     # the files, so any array of that shape will do.
     implementation.download_test_image_data = lambda: np.zeros((20, 128, 128, 3), np.float32)
+    # It also writes a SavedModel, which nothing here reads.
+    implementation.tf.saved_model.save = lambda *_, **__: None
     folder.mkdir()
     # onnx2tf overwrites its input file.
     copied = folder / "model.onnx"
     shutil.copyfile(source, copied)
+    if simplified:
+        _simplify(copied)
     try:
         with chdir(folder):
             onnx2tf.convert(
                 input_onnx_file_path=copied.name,
                 output_folder_path="out",
                 copy_onnx_input_output_names_to_tflite=True,
+                not_use_onnxsim=simplified,
                 non_verbose=True,
             )
     except SystemExit as error:

@@ -174,10 +174,20 @@ def detector() -> BlazeFace:
     """The detector; there is one for all threads.
 
     Raises:
-        BackendMissingError: The package is not installed, or has another model.
+        BackendMissingError: As from `model_file`.
     """
     import cv2
 
+    content = np.frombuffer(model_file().read_bytes(), np.uint8)
+    return BlazeFace(cv2.dnn.readNetFromTFLite(content))
+
+
+def model_file() -> Path:
+    """The model: a TFLite file with float32 RGB from -1 to 1, NHWC.
+
+    Raises:
+        BackendMissingError: The package is not installed, or has another model.
+    """
     spec = find_spec(_PACKAGE)
     folders = (spec.submodule_search_locations or []) if spec else []
     install = DETECTORS["blazeface"].install
@@ -189,7 +199,7 @@ def detector() -> BlazeFace:
                 why=f"{path} is not the model that was tested",
                 fix=install,
             )
-        return BlazeFace(cv2.dnn.readNetFromTFLite(np.frombuffer(content, np.uint8)))
+        return path
     raise BackendMissingError(
         "BlazeFace is not installed", why=f"Python cannot import '{_PACKAGE}'", fix=install
     )

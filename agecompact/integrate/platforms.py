@@ -23,6 +23,8 @@ class Platform:
         model_folder: Where a project has the artefact.
         golden_folder: Where it has the golden images.
         test: The command that runs its golden test, in the project's folder.
+        needs_detector: Whether a project brings a face detector, if one is installed here. Others
+            use their platform's, or the app's.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Platform:
     model_folder: str
     golden_folder: str
     test: str
+    needs_detector: bool = False
 
     def check(self, format_: Format) -> None:
         """Refuses a format that its projects do not run.
@@ -62,6 +65,7 @@ _PLATFORMS = (
         "model",
         "golden",
         "npm install && npm start, then open http://localhost:8080/test.html",
+        needs_detector=True,
     ),
     Platform(
         "android",

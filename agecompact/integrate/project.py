@@ -14,7 +14,9 @@ from agecompact import __version__
 from agecompact.artifacts.confined import regular
 from agecompact.contract import Contract, Crop, Image
 from agecompact.errors import UsageError
+from agecompact.faces import blazeface
 from agecompact.faces.cutting import TEMPLATE
+from agecompact.faces.detection import DETECTORS
 from agecompact.files import atomic_path, output_errors, pretty_json, sha256_of
 from agecompact.formats import format_of
 from agecompact.integrate.answers import Answers, Golden, greatest_difference
@@ -59,17 +61,29 @@ def write_project(path: Path, golden: Golden, platform: Platform, folder: Path) 
     """
     platform.check(format_of(path))
     check_target(folder)
-    files = rendered(platform.name, _values(path, golden, platform))
+    detector = _detector(platform)
+    files = rendered(platform.name, _values(path, golden, platform, detector))
     with atomic_path(folder) as partial, output_errors(folder):
         for place, text in files.items():
             (partial / place).parent.mkdir(parents=True, exist_ok=True)
             (partial / place).write_text(text, encoding="utf-8")
         _copy_model(path, partial / platform.model_folder / path.name)
+        if detector:
+            shutil.copyfile(detector, partial / platform.model_folder / detector.name)
         _write_golden(path, golden, partial / platform.golden_folder)
         (partial / MARK).write_text(f"{__version__}\n")
 
 
-def _values(path: Path, golden: Golden, platform: Platform) -> dict[str, Any]:
+def _detector(platform: Platform) -> Path | None:
+    """The model of the face detector that a project brings; None if it brings none."""
+    if not (platform.needs_detector and DETECTORS["blazeface"].is_installed):
+        return None
+    return blazeface.model_file()
+
+
+def _values(
+    path: Path, golden: Golden, platform: Platform, detector: Path | None
+) -> dict[str, Any]:
     """What templates use."""
     contract = golden.contract
     names = contract.output_names
@@ -83,6 +97,8 @@ def _values(path: Path, golden: Golden, platform: Platform) -> dict[str, Any]:
             for name, answers in golden.faults.items()
         },
         "crops": contract.crops,
+        "detector": detector.name if detector else "",
+        "detector_install": DETECTORS["blazeface"].install,
         "has_crops": any(crop != Crop(crop.name) for crop in contract.crops),
         "format": format_of(path).name,
         "golden": golden,

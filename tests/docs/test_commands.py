@@ -40,6 +40,7 @@ RUN = (
     "docs/own-network.md",
     "docs/own-weights.md",
     "docs/predict.md",
+    "docs/preprocessing.md",
     "docs/troubleshooting.md",
 )
 

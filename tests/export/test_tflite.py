@@ -139,7 +139,8 @@ def test_formats_of_one_export_share_what_onnx2tf_made(
 ) -> None:
     build, runs = build_of("ssrnet"), []
 
-    def counted(source: Path, folder: Path) -> bytes:
+    def counted(source: Path, folder: Path, *, simplified: bool) -> bytes:
+        assert simplified
         folder.mkdir(parents=True)
         runs.append(source)
         return f"run {len(runs)}".encode()

@@ -2,7 +2,7 @@
 
 It mistakes the 32 values of a bias for the sides of an NCHW shape and moves the second one to the
 end. The export is a naive one: it calls the trunk once per crop, the legacy exporter writes the
-graph, and no onnxsim on PATH removes the Identity nodes that it leaves.
+graph, and no onnxsim removes the Identity nodes that it leaves.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def legacy_export(job: Job, *, identities: bool) -> Conversion:
 
 
 def naive_build(folder: Path, *, identities: bool) -> Build:
-    """A build of the released C3AE by the pipeline, with another exporter and PATH."""
+    """A build of the released C3AE by the pipeline, with another exporter and without onnxsim."""
     convert = pipeline._convert
 
     def instead(format_: Format, job: Job, scratch: Path) -> Conversion:
@@ -78,15 +78,21 @@ def naive_build(folder: Path, *, identities: bool) -> Build:
             return legacy_export(job, identities=identities)
         return convert(format_, job, scratch)
 
+    shadow = folder / "shadow"
+    shadow.mkdir()
+    (shadow / "onnxsim.py").write_text("def simplify(model):\n    return model, True\n")
+
     def without_onnxsim(_: Path) -> dict[str, str]:
-        return {**os.environ, "PATH": str(folder), "CUDA_VISIBLE_DEVICES": ""}
+        path = os.pathsep.join([str(shadow), os.environ.get("PYTHONPATH", "")])
+        return {**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": ""}
 
     chosen = targets.select(["onnx", "tflite"], ["fp32"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "_convert", instead)
         patch.setattr(pipeline, "_environment", without_onnxsim)
-        pipeline.export(pipeline.Request(checkpoints.released_path("c3ae"), chosen, folder))
-    return read_builds(folder)[0]
+        out = folder / "build"
+        pipeline.export(pipeline.Request(checkpoints.released_path("c3ae"), chosen, out))
+    return read_builds(out)[0]
 
 
 @pytest.fixture(scope="module")
