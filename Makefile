@@ -68,7 +68,7 @@ test: lint
 test-all: lint
 	$(PYTEST) -m 'not exhaustive'
 
-# What CI leaves out, because other cases show the same (tests/exhaustive.py): an hour of two cores.
+# What CI leaves out, because other cases show the same (tests/tiers.py): an hour of two cores.
 test-exhaustive: $(READY)
 	$(PYTEST) -m exhaustive
 

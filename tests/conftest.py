@@ -29,8 +29,8 @@ from agecompact.imports import resolve
 from agecompact.serialization import unstructure
 from export import pipeline
 from tests import reused_workers
-from tests.exhaustive import is_exhaustive
 from tests.support import REPOSITORY, Agecompact, BuildOf, CopyBuild, random_weights
+from tests.tiers import EXHAUSTIVE, SLOW, has
 
 # Files whose tests take longest, longest first. They start first, so that no process of a parallel
 # run is left alone with one of them at the end.
@@ -68,12 +68,13 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what CI leaves out, and puts the longest files first; the others keep their order."""
+    """Marks the cases of `tiers`, and puts the longest files first; others keep their order."""
     for item in items:
-        if item.path.is_relative_to(REPOSITORY) and is_exhaustive(
-            item.path.relative_to(REPOSITORY).as_posix(), item.name
-        ):
-            item.add_marker(pytest.mark.exhaustive)
+        if item.path.is_relative_to(REPOSITORY):
+            file = item.path.relative_to(REPOSITORY).as_posix()
+            for name, cases in (("slow", SLOW), ("exhaustive", EXHAUSTIVE)):
+                if has(cases, file, item.name):
+                    item.add_marker(name)
     places = {REPOSITORY / file: place for place, file in enumerate(LONGEST_FILES)}
     items.sort(key=lambda item: places.get(item.path, len(places)))
 

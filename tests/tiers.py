@@ -1,7 +1,6 @@
-"""Which cases CI leaves out: they repeat, for another model, layer or input, what others show.
+"""Which cases `make test` leaves to CI, and which CI leaves to `make test-exhaustive`.
 
-All of them run with `make test-exhaustive`: before a release, and after a change to what they test.
-Each entry says what stands for it in CI.
+Tests that are slow by themselves have the mark `slow` where they stand.
 """
 
 from __future__ import annotations
@@ -10,7 +9,52 @@ import re
 from collections.abc import Mapping, Sequence
 
 # By file, patterns of the names of its cases.
-CASES: Mapping[str, Sequence[str]] = {
+Cases = Mapping[str, Sequence[str]]
+
+# Fast ones of which there are many, or that wait. CI runs them.
+SLOW: Cases = {
+    # They need the data set or published weights, which few have.
+    "tests/agecompact/data/test_real_utkface.py": ("",),
+    "tests/agecompact/weights/importers/test_against_keras.py": ("",),
+    "tests/agecompact/weights/importers/test_renamed_files.py": ("test_public", r"-permuted"),
+    "tests/parity_tests/test_reexported_faults.py": ("released_weights",),
+    # Faults of int8 are planted in a network that has to be calibrated first.
+    "tests/parity_tests/localisation/test_calibrated.py": (
+        r"test_a_broken_layer",
+        r"test_an_intact_file",
+        r"test_reversed_colours",
+        r"test_answers_that_are_not_finite",
+        r"test_parity_names",
+    ),
+    "tests/export/int8/test_tries.py": (r"best_is_kept\[[12]\]",),
+    "tests/export/int8/test_qdq.py": (r"answers_as_the_tflite_file",),
+    # What the tests of faults show as well: an artefact without one passes.
+    "tests/parity_tests/test_benign.py": ("",),
+    "tests/parity_tests/test_picture_faults.py": ("-none",),
+    "tests/parity_tests/test_coverage.py": (r"foreign_pair",),
+    "tests/parity_tests/test_task.py": (r"a_limit_takes", r"junit_and_markdown"),
+    "tests/parity_tests/test_suite.py": (r"one_test_per_artefact",),
+    "tests/own/test_onnx_source.py": (r"fails_in_years",),
+    "tests/own/test_own.py": (r"test_check_runs_the_network_on_faces\[heads\]",),
+    "tests/agecompact/bench/test_host.py": (r"file_of_pictures", r"broken_file_is_a_record"),
+    "tests/agecompact/bench/test_profiling.py": (r"pytorch-max_pool",),
+    "tests/agecompact/commands/test_evaluate.py": (r"update_card", r"cached_chips"),
+    "tests/agecompact/commands/test_preprocessing.py": (r"card_of_weights",),
+    "tests/agecompact/commands/test_arguments_first.py": (r"test_folds",),
+    "tests/agecompact/commands/test_predict.py": (r"while_a_model_hangs",),
+    "tests/export/test_keep_going.py": (r"the_other_formats_are_made",),
+    "tests/test_bad_input.py": (r"interrupted_export_leaves_nothing",),
+    # They wait for what hangs.
+    "tests/parity_tests/test_bad_artifacts.py": (r"while_an_artefact_hangs",),
+    "tests/agecompact/runtimes/test_process.py": (r"time\.sleep",),
+    "tests/agecompact/diagnosis/test_importing.py": (r"hangs_is_stopped",),
+    "tests/ios_bench/test_mac.py": (r"a_hang",),
+    "tests/ios_bench/test_tool.py": (r"late_program",),
+}
+
+# What repeats, for another model, layer or input, what others show; each entry says what stands for
+# it. To run before a release, and after a change to what they test.
+EXHAUSTIVE: Cases = {
     # ssrnet is the same network with another range of answers.
     "tests/parity_tests/localisation/test_localise.py": (
         r"\[ssrnet-gender",
@@ -94,11 +138,12 @@ CASES: Mapping[str, Sequence[str]] = {
 }
 
 
-def is_exhaustive(file: str, case: str) -> bool:
-    """Whether CI leaves a case out.
+def has(cases: Cases, file: str, case: str) -> bool:
+    """Whether a case is one of these.
 
     Args:
+        cases: `SLOW` or `EXHAUSTIVE`.
         file: Its file, relative to the repository.
         case: Its name, with parameters: `test_it_runs[ssrnet]`.
     """
-    return any(re.search(pattern, case) for pattern in CASES.get(file, ()))
+    return any(re.search(pattern, case) for pattern in cases.get(file, ()))
