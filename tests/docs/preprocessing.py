@@ -15,6 +15,8 @@ _KINDS = {
     "resize": "resize",
     "picture": "compression",
 }
+# Where the card says what a network's own order is.
+_TEXTS = {"colour-order": "swaps red and blue"}
 
 
 def rows() -> Iterator[str]:
@@ -28,8 +30,7 @@ def rows() -> Iterator[str]:
         models.append(f"`{model}`")
         for cost in record["costs"]:
             key = (cost["kind"], cost["mistake"])
-            # Its right range is each contract's own.
-            texts.setdefault(key, cost["text"].replace("0..1 for 0..255", "another range"))
+            texts.setdefault(key, _TEXTS.get(cost["mistake"], cost["text"]))
             costs[key, model] = f"{cost['mean']:.2f}"
     yield f"| | if an app ... | {' | '.join(models)} |"
     yield f"|---|---|{'---:|' * len(models)}"
