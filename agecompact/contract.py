@@ -357,5 +357,8 @@ class Contract:
 
     def batch(self, chips: Sequence[Image]) -> dict[str, Tensor]:
         """Converts face chips (uint8 HWC BGR, at least one) to batches by input name."""
-        crops = [self.crop(chip) for chip in chips]
+        return self.batch_of_crops([self.crop(chip) for chip in chips])
+
+    def batch_of_crops(self, crops: Sequence[Mapping[str, Image]]) -> dict[str, Tensor]:
+        """Converts the crops of each chip, as from `crop`, to batches by input name."""
         return {name: self.stack([crop[name] for crop in crops]) for name in self.input_names}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,12 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.docs import pages
 from tests.support import REPOSITORY
 
-PAGE = (REPOSITORY / "docs" / "tutorial.md").read_text(encoding="utf-8")
-# A file to write, or commands to run.
-BLOCK = re.compile(r"^```(?:\w+ title=(\S+)|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-EXITS = re.compile(r"\s*# exits (\d)$")
+PAGE = "docs/tutorial.md"
 
 
 def faces(folder: Path) -> None:
@@ -38,12 +35,11 @@ def faces(folder: Path) -> None:
 def test_it_runs_word_for_word(tmp_path: Path) -> None:
     faces(tmp_path)
     outputs = []
-    for file, content in BLOCK.findall(PAGE):
-        if file:
-            (tmp_path / file).write_text(content)
-            continue
-        for line in content.splitlines():
-            outputs.append(run(tmp_path, line))
+    for block in pages.blocks(PAGE):
+        if block.language == "sh":
+            outputs += [run(tmp_path, command) for command in pages.commands(block)]
+        elif block.title:
+            (tmp_path / block.title).write_text(block.content)
     text = "\n".join(outputs)
     assert "tiny takes 1 x 3x64x64 and returns output (1)" in text
     assert "tiny.toml: nothing is wrong" in text
@@ -54,14 +50,13 @@ def test_it_runs_word_for_word(tmp_path: Path) -> None:
     assert "years" in failed
 
 
-def run(folder: Path, line: str) -> str:
-    """Runs a line of the page and returns all that it printed."""
-    wanted = EXITS.search(line)
-    command = EXITS.sub("", line).split()
+def run(folder: Path, command: pages.Command) -> str:
+    """Runs a command of the page and returns all that it printed."""
+    name, *words = command.words
     program = {"agecompact": [sys.executable, "-m", "agecompact"], "python": [sys.executable]}
     path = os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH"))))
     done = subprocess.run(
-        [*program[command[0]], *command[1:]],
+        [*program[name], *words],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": path, "COLUMNS": "160"},
         capture_output=True,
@@ -70,5 +65,5 @@ def run(folder: Path, line: str) -> str:
         check=False,
     )
     printed = done.stdout + done.stderr
-    assert done.returncode == (int(wanted[1]) if wanted else 0), f"{line}\n{printed}"
+    assert done.returncode == command.exit_code, f"{command}\n{printed}"
     return printed

@@ -81,7 +81,4 @@ def inputs_of_crops(contract: Contract, crops: Sequence[Mapping[str, Image]]) ->
     """
     import torch
 
-    return tuple(
-        torch.from_numpy(contract.stack([crop[name] for crop in crops]))
-        for name in contract.input_names
-    )
+    return tuple(torch.from_numpy(tensor) for tensor in contract.batch_of_crops(crops).values())

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from agecompact.contract import Image
+from agecompact.contract import Contract, Image
 
 # An image and the width and height to resize it to.
 Resize = Callable[[Image, int, int], Image]
@@ -107,3 +107,8 @@ RESIZES: Mapping[str, Resize] = {
     "cubic": _by_opencv("INTER_CUBIC"),
     "nearest": _by_opencv("INTER_NEAREST"),
 }
+
+
+def resized(crops: Mapping[str, Image], contract: Contract, resize: Resize) -> dict[str, Image]:
+    """Resizes crops to a contract's size by another filter than its own."""
+    return {name: resize(crop, contract.width, contract.height) for name, crop in crops.items()}

@@ -120,13 +120,10 @@ def _of_resize(method: str) -> Mistake:
     resize = distortions.RESIZES[method]
 
     def inputs(chips: Sequence[Image], contract: Contract) -> Inputs:
-        crops = [contract.crop(chip) for chip in chips]
-        size = (contract.width, contract.height)
         # What has the right size is not resized again.
-        return {
-            name: contract.stack([resize(crop[name], *size) for crop in crops])
-            for name in contract.input_names
-        }
+        return contract.batch_of_crops(
+            [distortions.resized(contract.crop(chip), contract, resize) for chip in chips]
+        )
 
     return Mistake(
         f"resize-{method}",

@@ -85,8 +85,7 @@ def deliver(
     if random.random() < amounts.resample:
         others = [name for name in _RESIZES if name != contract.interpolation]
         resize = distortions.RESIZES[others[random.integers(len(others))]]
-        size = (contract.width, contract.height)
-        return {name: resize(crop, *size) for name, crop in crops.items()}
+        return distortions.resized(crops, contract, resize)
     return crops
 
 

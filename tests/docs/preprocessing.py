@@ -27,17 +27,17 @@ def rows() -> Iterator[str]:
         record = checkpoints.read(checkpoints.released_path(model)).card.get("preprocessing")
         if record is None or record["unit"] != "years":
             continue
-        models.append(f"`{model}`")
+        models.append(model)
         for cost in record["costs"]:
             key = (cost["kind"], cost["mistake"])
             texts.setdefault(key, _TEXTS.get(cost["mistake"], cost["text"]))
             costs[key, model] = f"{cost['mean']:.2f}"
-    yield f"| | if an app ... | {' | '.join(models)} |"
+    yield f"| | if an app ... | {' | '.join(f'`{model}`' for model in models)} |"
     yield f"|---|---|{'---:|' * len(models)}"
     for kind, title in _KINDS.items():
         shown = title
         for key in (each for each in texts if each[0] == kind):
-            values = (costs.get((key, model.strip("`")), "-") for model in models)
+            values = (costs.get((key, model), "-") for model in models)
             yield f"| {shown} | {texts[key]} | {' | '.join(values)} |"
             shown = ""
 
