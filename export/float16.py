@@ -73,7 +73,10 @@ def late_weights(model: Any, schema: Any) -> list[int]:
 
 
 def _weights_by_depth(model: Any, schema: Any) -> list[list[int]]:
-    """Tensor indices of the weights, by the number of layers with weights before them."""
+    """Tensor indices of the weights, by the number of layers with weights before them.
+
+    A mean in the form of a convolution is no layer: what shrinks the image is not the first one.
+    """
     graph = model.subgraphs[0]
     depth = {int(i): 0 for i in graph.inputs}
     levels: list[list[int]] = []
@@ -86,10 +89,16 @@ def _weights_by_depth(model: Any, schema: Any) -> list[list[int]]:
             levels += [[] for _ in range(level + 1 - len(levels))]
             levels[level] += [i for i in weights if i not in seen]
             seen.update(weights)
-        depth.update({int(i): level + bool(weights) for i in op.outputs})
+        learned = any(not _is_constant(model, graph.tensors[i]) for i in weights)
+        depth.update({int(i): level + learned for i in op.outputs})
     return levels
 
 
 def _is_weight(model: Any, schema: Any, tensor: Any) -> bool:
     is_matrix = tensor.type == schema.TensorType.FLOAT32 and len(tensor.shape) > 1
     return is_matrix and model.buffers[tensor.buffer].data is not None
+
+
+def _is_constant(model: Any, tensor: Any) -> bool:
+    values = np.asarray(model.buffers[tensor.buffer].data).view("<f4")
+    return bool((values == values[0]).all())

@@ -151,7 +151,21 @@ def _keeps_colours(graph: Graph, op: Op, coloured: set[int]) -> bool:
     if op.kind == "CONCATENATION":
         axis = op.options.axis % len(graph.shape(op.output))
         return axis != _NHWC_CHANNELS and coloured.issuperset(op.inputs)
-    return op.kind in _PER_COLOUR
+    return op.kind in _PER_COLOUR or _treats_colours_alike(graph, op)
+
+
+def _treats_colours_alike(graph: Graph, op: Op) -> bool:
+    """Whether an op filters each colour by itself and all in the same way, as a pool does."""
+    if op.kind != "DEPTHWISE_CONV_2D" or op.options.depthMultiplier != 1:
+        return False
+    constants = [_restored(graph, tensor) for tensor in op.inputs[1:]]
+    return all(c is not None and (c == c[..., :1]).all() for c in constants)
+
+
+def _restored(graph: Graph, tensor: int) -> Array | None:
+    """A constant, also one that an op restores from float16."""
+    restoring = graph.producer(tensor)
+    return graph.constant(tensor if restoring is None else restoring.inputs[0])
 
 
 class _Steps:

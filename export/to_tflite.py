@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from agecompact.artifacts import metadata, onnx_source
+from agecompact.artifacts import metadata, onnx_source, tflite_metadata
+from agecompact.artifacts.tflite_metadata import with_labels
 from agecompact.contract import Contract
 from agecompact.errors import ConversionError
 from agecompact.formats import FORMATS, PRECISIONS, Target
@@ -85,7 +86,7 @@ def convert(job: Job) -> Conversion:
             content = rewrite(content)
         if as_image:
             content = take_images(content, weights.contract)
-        path.write_bytes(content)
+        path.write_bytes(with_labels(content, described.contract))
     if record is None:
         return Conversion("onnx2tf", versions)
     faces = record.origin.calibration
@@ -219,6 +220,7 @@ def _finish(
     model.description = f"{described.model} {described.precision}, agecompact".encode()
     model.signatureDefs = [_signature(schema, graph)]
     Graph(model, schema).add_metadata(metadata.KEY, described.to_json().encode())
+    Graph(model, schema).add_metadata(tflite_metadata.KEY, tflite_metadata.encoded(described))
     slim(model)
     return pack_once(model)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agecompact.artifacts import metadata
+from agecompact.artifacts import metadata, tflite_metadata
 from agecompact.artifacts.metadata import ArtifactMetadata
 from export.flatbuffer import pack_once
 from export.image_input import take_images
@@ -22,9 +22,15 @@ def as_pictures(path: Path) -> None:
     content = path.read_bytes()
     described = _metadata(Graph.parse(content))
     graph = Graph.parse(take_images(content, described.contract))
-    entry = next(e for e in graph.model.metadata if e.name == metadata.KEY.encode())
-    text = replace(described, contract=described.contract.of_images()).to_json()
-    graph.model.buffers[entry.buffer].data = np.frombuffer(text.encode(), np.uint8)
+    turned = replace(described, contract=described.contract.of_images())
+    contents = {
+        metadata.KEY.encode(): turned.to_json().encode(),
+        tflite_metadata.KEY.encode(): tflite_metadata.encoded(turned),
+    }
+    for entry in graph.model.metadata:
+        if entry.name in contents:
+            stored = np.frombuffer(contents[entry.name], np.uint8)
+            graph.model.buffers[entry.buffer].data = stored
     path.write_bytes(pack_once(graph.model))
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 
 from agecompact.console.common import emit, json_option, screen, show
@@ -24,8 +27,9 @@ def command(recipes: bool, json_target: str | None) -> None:
         return
     rows, models = [], []
     for spec in registry.models():
-        contract, counts = spec.contract, spec.counts
-        released = _released(spec.id)
+        counts, card = spec.counts, _card(spec.id)
+        contract = spec.contract_of(card["config"] if card else spec.config)
+        released = _figure(card["evaluation"]) if card else None
         rows.append(
             (
                 spec.id,
@@ -98,13 +102,16 @@ def _count(value: int | None) -> str:
     return "-" if value is None else f"{value:,}"
 
 
-def _released(model_id: str) -> str | None:
-    """The figure on the card of the released weights; None if there are none."""
+def _card(model_id: str) -> Mapping[str, Any] | None:
+    """The card of the released weights; None if there are none."""
     try:
         path = checkpoints.released_path(model_id)
     except UsageError:
         return None
-    evaluation = read_json(checkpoints.card_path(path), what="card")["evaluation"]
+    return read_json(checkpoints.card_path(path), what="card")
+
+
+def _figure(evaluation: Mapping[str, Any]) -> str:
     if "mae_years" in evaluation:
         return f"MAE {evaluation['mae_years']:.2f} years"
     return f"accuracy {evaluation['accuracy']:.1%}"

@@ -88,7 +88,7 @@ def command(
         click.get_current_context().with_resource(claimed(out))
     if training.threads:
         torch.set_num_threads(training.threads)
-    target = target_of_contract(registry.get(chosen.model).contract)
+    target = target_of_contract(registry.contract_of(chosen.model, chosen.config))
     say(console, *(f"{sources.backbone}: {note}" for note in sources.notes(chosen)))
     make_folder(out)
     survey, split = load(choice, target, console)

@@ -109,7 +109,7 @@ def command(
     candidates = [
         recipes.load(recipe, (*training.settings, *corner)) for corner in search.corners(space)
     ]
-    contract = registry.get(base.model).contract
+    contract = registry.contract_of(base.model, base.config)
     direction: Direction = (
         "minimize" if contract.only_output("tuning").unit == "years" else "maximize"
     )

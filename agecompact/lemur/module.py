@@ -146,7 +146,7 @@ def lemur_module(
     spec, export = registry.get(model_id), _EXPORTS[model_id]
     recipe = recipes.load(export.recipe)
     config = dict(config or {})
-    contract = contract or spec.contract
+    contract = contract or registry.contract_of(model_id, config)
     network = registry.build(model_id, config)
     name = type(network).__name__
     output = contract.only_output("LEMUR")

@@ -27,6 +27,7 @@ _MODELS = (
         contract=Contract(_FACE, 64, 64, "BGR", _AGE),
         source="Yang et al., SSR-Net, IJCAI 2018; layers of github.com/shamangary/SSR-Net",
         counts=Counts(40_531, 384, folded_parameters=40_147, published=40_915),
+        shrink="shrink",
     ),
     ModelSpec(
         id="ssrnet-gender",
@@ -35,6 +36,7 @@ _MODELS = (
         contract=Contract(_FACE, 64, 64, "BGR", (Output("gender", "score"),)),
         source="Yang et al., SSR-Net, IJCAI 2018; layers of github.com/shamangary/SSR-Net",
         counts=Counts(40_531, 384, folded_parameters=40_147, published=40_915),
+        shrink="shrink",
     ),
     ModelSpec(
         id="c3ae-plain",
@@ -43,6 +45,7 @@ _MODELS = (
         contract=Contract(_FACE, 64, 64, "BGR", _AGE),
         source="Zhang et al., C3AE, CVPR 2019, Table 1",
         counts=Counts(36_089, 256, folded_parameters=35_865, published=36_345),
+        shrink="shrink",
     ),
     ModelSpec(
         id="c3ae",
@@ -51,6 +54,7 @@ _MODELS = (
         contract=Contract(C3AE_CROPS, 64, 64, "BGR", _AGE),
         source="Zhang et al., C3AE, CVPR 2019, sections 3.1-3.4, 39.7K reconstruction",
         counts=Counts(39_453, 256, folded_parameters=39_229, published=39_709),
+        shrink="shrink",
     ),
     ModelSpec(
         id="mobileagenet",

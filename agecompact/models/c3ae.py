@@ -36,6 +36,8 @@ class C3AEConfig:
         se_after: The blocks, counted from 1, that end with a squeeze-and-excitation module.
         se_bias: Whether the convolutions of those modules have a bias.
         dropout: Dropout before the first Linear.
+        shrink: Side of the squares whose means are the paper's input. With 2, it hardly matters by
+            which filter an app resizes a face.
     """
 
     crops: int = 3
@@ -45,6 +47,7 @@ class C3AEConfig:
     se_after: Sequence[int] = (1, 2, 3)
     se_bias: bool = False
     dropout: float = 0.2
+    shrink: int = 1
 
 
 class _SqueezeExcite(nn.Module):
@@ -83,13 +86,14 @@ def _block(index: int, config: C3AEConfig) -> nn.Sequential:
 class C3AE(nn.Module):
     """C3AE, plain or full.
 
-    Inputs: one tensor per crop, float32 NCHW `(N, 3, 64, 64)`, BGR, raw 0..255; three crops are in
-    the order outer, middle, inner. Output: float32 `(N, 1)`, years.
+    Inputs: one tensor per crop, float32 NCHW `(N, 3, S, S)`, S = 64 * `shrink`, BGR, raw 0..255;
+    three crops are in the order outer, middle, inner. Output: float32 `(N, 1)`, years.
     """
 
     def __init__(self, config: C3AEConfig) -> None:
         super().__init__()
         self.config = config
+        self.shrink = nn.AvgPool2d(config.shrink) if config.shrink > 1 else nn.Identity()
         self.trunk = nn.Sequential(*(_block(i, config) for i in range(1, 6)))
         self.dropout = nn.Dropout(config.dropout)
         self._width = config.features or _TRUNK_FEATURES
@@ -116,6 +120,7 @@ class C3AE(nn.Module):
         once. Three calls of it leave BN unfolded, or Identity nodes on shared weights that onnx2tf
         turns into ages wrong by years, without an error.
         """
+        crops = tuple(self.shrink(crop) for crop in crops)
         if len(crops) == 1:
             return self._trunk_features(crops[0])
         features = self._trunk_features(torch.cat(crops, dim=0))

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
+from agecompact.contract import Contract
 from agecompact.errors import AgecompactError, UsageError, failure_text, unknown_name
 from agecompact.imports import resolve
 from agecompact.models import project
@@ -79,6 +80,16 @@ def models() -> tuple[ModelSpec, ...]:
     """
     outside = sorted(point.name for point in entry_points(group=GROUP))
     return tuple(get(model_id) for model_id in (*MODELS, *outside))
+
+
+def contract_of(model_id: str, config: Mapping[str, Any] | None = None) -> Contract:
+    """The contract of a network that `build` builds of the same arguments.
+
+    Raises:
+        UsageError: There is no such model.
+    """
+    spec = get(model_id)
+    return spec.contract_of(config or spec.config)
 
 
 def build(model_id: str, config: Mapping[str, Any] | None = None) -> nn.Module:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agecompact.contract import Contract
@@ -44,6 +44,8 @@ class ModelSpec:
         source: Where its layers and counts come from; empty if unpublished.
         counts: Its counts; None if they are unpublished.
         config: Keyword arguments of the factory, unless weights name others.
+        shrink: The argument of the factory that says by how much the network shrinks its inputs
+            first; empty if it has none.
 
     Raises:
         UsageError: The id cannot be part of a file name.
@@ -56,6 +58,7 @@ class ModelSpec:
     source: str = ""
     counts: Counts | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
+    shrink: str = ""
 
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.id):
@@ -63,3 +66,13 @@ class ModelSpec:
                 f"'{self.id}' cannot be the id of a model",
                 fix="use letters, digits, '.', '_' and '-', and begin with a letter or a digit",
             )
+
+    def contract_of(self, config: Mapping[str, Any]) -> Contract:
+        """The contract of a configuration: what shrinks its inputs by 2 takes them twice as large.
+
+        Args:
+            config: Keyword arguments of the factory.
+        """
+        times = config.get(self.shrink, 1) if self.shrink else 1
+        height, width = self.contract.height * times, self.contract.width * times
+        return replace(self.contract, height=height, width=width)

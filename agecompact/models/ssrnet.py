@@ -91,8 +91,8 @@ class _Stage(nn.Module):
 class SSRNet(nn.Module):
     """SSR-Net for age or gender.
 
-    Input: float32 NCHW `(N, 3, 64, 64)`, BGR, raw 0..255. Output: float32 `(N, 1)`, years for
-    `v=101`, a score in about 0..1 for `v=1`.
+    Input: float32 NCHW `(N, 3, S, S)`, S = 64 * `shrink`, BGR, raw 0..255. Output: float32
+    `(N, 1)`, years for `v=101`, a score in about 0..1 for `v=1`.
 
     Args:
         stages: Bins of each of the three stages, s_k in the paper.
@@ -100,6 +100,8 @@ class SSRNet(nn.Module):
         lambda_local: Weight of the bin index shift eta.
         lambda_d: Weight of the interval stretch delta.
         dropout: Dropout before each stream's projection.
+        shrink: Side of the squares whose means are the paper's input. With 2, it hardly matters by
+            which filter an app resizes a face.
     """
 
     def __init__(
@@ -109,11 +111,13 @@ class SSRNet(nn.Module):
         lambda_local: float = 1.0,
         lambda_d: float = 1.0,
         dropout: float = 0.2,
+        shrink: int = 1,
     ) -> None:
         super().__init__()
         self.v = v
         self.lambda_local = lambda_local
         self.lambda_d = lambda_d
+        self.shrink = nn.AvgPool2d(shrink) if shrink > 1 else nn.Identity()
         self.x_stream = _Stream(32, nn.ReLU, nn.AvgPool2d)
         self.s_stream = _Stream(16, nn.Tanh, nn.MaxPool2d)
         # Sides of the fused maps, deepest first, and the pool that brings each to 4x4 or 3x3.
@@ -126,6 +130,7 @@ class SSRNet(nn.Module):
 
     def forward(self, face: Tensor) -> Tensor:
         """Computes V * sum_k [sum_i p_i (i + eta_i)] / prod_{j<=k} s_j (1 + delta_j), `(N, 1)`."""
+        face = self.shrink(face)
         x_maps = self.x_stream(face)
         s_maps = self.s_stream(face)
         expected: list[Tensor] = []

@@ -11,12 +11,10 @@ from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
 
-from agecompact.artifacts import metadata
+from agecompact.artifacts import metadata, tflite_metadata
+from agecompact.artifacts.metadata import ArtifactMetadata, MetadataError
 from agecompact.contract import Quantization
 from agecompact.runtimes.base import Declaration, Declared, Port, Ports
-
-# Metadata of TFLite's task library, which normalises images by it.
-_TASK_METADATA = b"TFLITE_METADATA"
 
 _DTYPES = {
     code: name.lower() for name, code in vars(schema.TensorType).items() if isinstance(code, int)
@@ -141,7 +139,26 @@ def _others(model: Any) -> Iterator[str]:
     if len(model.subgraphs) > 1:
         yield f"it has {len(model.subgraphs)} graphs, and only the first was checked"
     names = [entry.name for entry in model.metadata or ()]
-    if _TASK_METADATA in names:
-        yield f"it has {_text(_TASK_METADATA)}, which apps may follow instead of the contract"
+    standard = _entries(model, tflite_metadata.KEY)
+    if standard and standard != [_as_the_contract_says(model)]:
+        yield (
+            f"its {tflite_metadata.KEY} is not what its contract says, and apps may follow either"
+        )
     if names.count(metadata.KEY.encode()) > 1:
         yield "it has several contracts, and readers may take any of them"
+
+
+def _entries(model: Any, name: str) -> list[bytes]:
+    """What the entries of a name hold; nothing for one whose buffer does not exist."""
+    places = [entry.buffer for entry in model.metadata or () if entry.name == name.encode()]
+    held = [model.buffers[i].data if 0 <= i < len(model.buffers) else None for i in places]
+    return [b"" if data is None else bytes(bytearray(data)) for data in held]
+
+
+def _as_the_contract_says(model: Any) -> bytes | None:
+    """The standard metadata of a file with this file's contract; None if it has no contract."""
+    try:
+        (content,) = _entries(model, metadata.KEY)
+        return tflite_metadata.encoded(ArtifactMetadata.from_json(content.decode()))
+    except (MetadataError, ValueError):
+        return None

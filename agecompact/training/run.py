@@ -43,4 +43,4 @@ class Run:
     @property
     def contract(self) -> Contract:
         """How images become the network's inputs."""
-        return registry.get(self.recipe.model).contract
+        return registry.contract_of(self.recipe.model, self.recipe.config)

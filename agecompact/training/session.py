@@ -38,7 +38,7 @@ def rehearse(recipe: Recipe, sources: SourceWeights) -> None:
     Raises:
         AgecompactError: As `start.network_for`, `loop.check_stages` and `Objective` raise it.
     """
-    contract = registry.get(recipe.model).contract
+    contract = registry.contract_of(recipe.model, recipe.config)
     noise = np.random.default_rng(0).integers(0, 256, (_REHEARSED, CHIP_SIDE, CHIP_SIDE, 3))
     chips = list(noise.astype(np.uint8))
     network, _ = network_for(recipe, mean=0.0, seed=0, chips=chips, sources=sources)

@@ -90,6 +90,9 @@ class SourceWeights:
     def applied(self, recipe: Recipe) -> Recipe:
         """Returns the recipe with the configuration of the weights that it continues from.
 
+        How far the network shrinks its inputs is the recipe's choice, if it makes one: no weight
+        depends on it.
+
         Raises:
             UsageError: The recipe needs a teacher and none is given, or the reverse.
         """
@@ -98,7 +101,11 @@ class SourceWeights:
             self.required_teacher()
         elif self.teacher:
             raise UsageError("the recipe uses no teacher", fix="leave out --teacher")
-        return dataclasses.replace(recipe, config=self.start.config) if self.start else recipe
+        if self.start is None:
+            return recipe
+        shrink = registry.get(recipe.model).shrink
+        chosen = {key: value for key, value in recipe.config.items() if key == shrink}
+        return dataclasses.replace(recipe, config={**self.start.config, **chosen})
 
     def first_applied(self, recipes: Sequence[Recipe]) -> Recipe:
         """Returns the first recipe of a search that the weights fit, as `applied` does.
@@ -179,7 +186,7 @@ def _fill_from_backbone(
             fix=f"name them with --backbone FILE, or ImageNet's with --backbone {TORCHVISION}",
         )
     if backbone.endswith(_GRAPH):
-        contract = sized(registry.get(recipe.model).contract, recipe.stages[0].side)
+        contract = sized(registry.contract_of(recipe.model, recipe.config), recipe.stages[0].side)
         return faceres.fill(network, Path(backbone), batches.inputs(contract, chips)[0])
     if not isinstance(network, HasTrunk):
         raise UsageError(
@@ -198,7 +205,7 @@ def _fill_from_teacher(
     """Fills the trunk from the teacher's, in place, and returns the teacher's hash."""
     teacher = sources.required_teacher()
     side = recipe.stages[0].side
-    contracts = (registry.get(recipe.model).contract, teacher.contract)
+    contracts = (registry.contract_of(recipe.model, recipe.config), teacher.contract)
     seen, seen_by_teacher = (batches.inputs(sized(c, side), chips)[0] for c in contracts)
     transplant(teacher.network(), network, seen, seen_by_teacher)
     return teacher.sha256

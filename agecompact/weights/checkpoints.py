@@ -229,7 +229,7 @@ def write(
             `torch.compile`, an EMA, a LightningModule.
         model_id: Registered id of the model.
         config: Configuration of the model's factory, if not the default.
-        contract: Contract of the weights, if not the registry's.
+        contract: Contract of the weights, if not that of the model and the config.
         card: Information for people; the model, the contract and the hash are added.
         half: Store float16, except BN statistics: running variances exceed 65,504 in public
             weights.
@@ -251,7 +251,7 @@ def write(
             why=f"a weights file needs the suffix {_SUFFIX}",
             fix=f"write to {path.with_suffix(_SUFFIX)}",
         )
-    contract = contract or registry.get(model_id).contract
+    contract = contract or registry.contract_of(model_id, config)
     state = {}
     for name, tensor in _own_tensors(path, network, model_id, config).items():
         keep = not half or "running_" in name

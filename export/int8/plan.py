@@ -48,11 +48,16 @@ class Plan:
 def plan_of(graph: Graph) -> Plan:
     """int8 for the ops on maps, and for large dense layers that read flattened maps.
 
-    The rest of the head computes in float: it costs little, and its errors reach the answer
-    undiminished. Its dense layers store int8.
+    What shrinks the image computes in float: three channels fill no vector of int8, and the image
+    is then rounded once, as the smaller one that the next layer reads. The rest of the head
+    computes in float: it costs little, and its errors reach the answer undiminished. Its dense
+    layers store int8.
     """
     body = {
-        op.index for op in graph.ops if op.kind in _ON_MAPS and len(graph.shape(op.output)) == 4
+        op.index
+        for op in graph.ops
+        if op.kind in _ON_MAPS and len(graph.shape(op.output)) == 4
+        if not _shrinks_image(graph, op)
     }
     sizes = {op.index: _weights_of(graph, op) for op in graph.ops if op.kind in KINDS}
     for op in graph.ops:
@@ -71,6 +76,10 @@ def plan_of(graph: Graph) -> Plan:
         if sizes[op.index] >= _FEW_WEIGHTS
     }
     return Plan(frozenset(body), frozenset(stored))
+
+
+def _shrinks_image(graph: Graph, op: Op) -> bool:
+    return op.kind == "DEPTHWISE_CONV_2D" and op.inputs[0] in graph.inputs
 
 
 def note_of(graph: Graph, plan: Plan) -> str:

@@ -6,8 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from agecompact.artifacts.metadata import KEY
+from agecompact.artifacts import metadata, tflite_metadata
 from export.int8.graph import NO_BUFFER
+
+# Entries of the metadata that were written here.
+_KEPT = frozenset({metadata.KEY, tflite_metadata.KEY})
 
 
 def slim(model: Any) -> None:
@@ -42,7 +45,7 @@ def drop_unread(model: Any) -> None:
 
 
 def strip(model: Any) -> None:
-    """Drops the names of inner tensors and all metadata but ours, in place.
+    """Drops the names of inner tensors and all metadata but what we added, in place.
 
     What the converter says of itself and of the oldest runtime is of the float file.
 
@@ -54,7 +57,7 @@ def strip(model: Any) -> None:
     for index, tensor in enumerate(graph.tensors):
         if index not in ends:
             tensor.name = None
-    model.metadata = [each for each in model.metadata or () if each.name.decode() == KEY]
+    model.metadata = [each for each in model.metadata or () if each.name.decode() in _KEPT]
 
 
 def _drop_tensors(model: Any, graph: Any) -> None:

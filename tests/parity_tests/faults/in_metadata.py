@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import onnx
 
-from agecompact.artifacts import metadata
+from agecompact.artifacts import metadata, tflite_metadata
+from agecompact.artifacts.metadata import ArtifactMetadata
 from tests.parity_tests.editing import Edit, in_mlpackage, in_onnx, in_tflite
 
 
@@ -25,10 +26,13 @@ def described(change: Callable[[dict[str, Any]], Any], path: Path) -> None:
         return json.dumps(content)
 
     def in_flatbuffer(model: Any) -> None:
-        entry = next(e for e in model.metadata if e.name == metadata.KEY.encode())
-        buffer = model.buffers[entry.buffer]
-        text = edited(bytes(buffer.data).decode())
-        buffer.data = np.frombuffer(text.encode(), np.uint8)
+        places = {entry.name: model.buffers[entry.buffer] for entry in model.metadata}
+        own, standard = (places[m.KEY.encode()] for m in (metadata, tflite_metadata))
+        text = edited(bytes(own.data).decode())
+        own.data = np.frombuffer(text.encode(), np.uint8)
+        # The standard metadata says the same: two that differ are another fault.
+        same = tflite_metadata.encoded(ArtifactMetadata.from_json(text))
+        standard.data = np.frombuffer(same, np.uint8)
 
     def in_specification(specification: Any) -> None:
         entries = specification.description.metadata.userDefined

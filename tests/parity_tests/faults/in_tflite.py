@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from agecompact.artifacts import metadata, tflite_metadata
+from agecompact.artifacts.metadata import ArtifactMetadata
 from tests.parity_tests.editing import Edit, in_tflite, unchanged
 
 
@@ -117,15 +120,33 @@ def open_axis(name: bytes, axis: int) -> Callable[[Any], None]:
     return change
 
 
-def task_metadata(model: Any) -> None:
-    """Android's task library normalises by this entry, not by the contract."""
-    added = copy.deepcopy(model.metadata[0])
-    added.name = b"TFLITE_METADATA"
-    model.metadata.append(added)
+def standard_metadata(
+    change: Callable[[ArtifactMetadata], ArtifactMetadata],
+) -> Callable[[Any], None]:
+    """Android's task library normalises by the standard metadata, not by the contract."""
+
+    def edit(model: Any) -> None:
+        places = {entry.name: model.buffers[entry.buffer] for entry in model.metadata}
+        text = bytes(bytearray(places[metadata.KEY.encode()].data)).decode()
+        described = change(ArtifactMetadata.from_json(text))
+        standard = places[tflite_metadata.KEY.encode()]
+        standard.data = np.frombuffer(tflite_metadata.encoded(described), np.uint8)
+
+    return edit
+
+
+def in_unit_range(described: ArtifactMetadata) -> ArtifactMetadata:
+    return replace(described, contract=replace(described.contract, value_range=(0.0, 1.0)))
+
+
+def second_standard_metadata(model: Any) -> None:
+    model.metadata.append(copy.deepcopy(model.metadata[-1]))
+    model.metadata[-1].name = tflite_metadata.KEY.encode()
 
 
 def second_tflite_contract(model: Any) -> None:
-    model.metadata.append(copy.deepcopy(model.metadata[-1]))
+    contract = next(each for each in model.metadata if each.name == metadata.KEY.encode())
+    model.metadata.append(copy.deepcopy(contract))
 
 
 # By name: the fault, and the kind of failure that must be reported; none if it must pass.
@@ -153,6 +174,8 @@ FAULTS: dict[str, tuple[Edit, str]] = {
     "any-batch": (in_tflite(open_axis(b"outer", 0)), "shapes"),
     "any-height": (in_tflite(open_axis(b"outer", 1)), "shapes"),
     "any-output": (in_tflite(open_axis(b"age", 0)), "shapes"),
-    "task-metadata": (in_tflite(task_metadata), "interface"),
+    "standard-metadata-same": (in_tflite(standard_metadata(lambda described: described)), ""),
+    "standard-metadata-range": (in_tflite(standard_metadata(in_unit_range)), "interface"),
+    "standard-metadata-twice": (in_tflite(second_standard_metadata), "interface"),
     "second-contract": (in_tflite(second_tflite_contract), "interface"),
 }
