@@ -20,7 +20,7 @@ from tests.export.int8.models import batch
 from tests.pictures import answers
 from tests.support import random_network
 
-pytest.importorskip("onnx2tf", reason="needs 'tflite'")
+pytest.importorskip("ai_edge_litert.schema_py_generated", reason="needs 'tflite'")
 
 _SHRINK = 3
 

@@ -65,9 +65,9 @@ class Visit:
 
 
 class Open(Protocol):
-    """Opens a file in a new page of its own context; other keywords are for `new_context`."""
+    """Opens a file or an address in a page of its own context, made with the other keywords."""
 
-    def __call__(self, path: Path, *, width: int = 1280, **context: Any) -> Visit: ...
+    def __call__(self, page: Path | str, *, width: int = 1280, **context: Any) -> Visit: ...
 
 
 @pytest.fixture
@@ -75,11 +75,11 @@ def open_page(browser: Any) -> Iterator[Open]:
     """Opens pages, which are closed after the test."""
     contexts = []
 
-    def opened(path: Path, *, width: int = 1280, **context: Any) -> Visit:
+    def opened(page: Path | str, *, width: int = 1280, **context: Any) -> Visit:
         viewport = {"width": width, "height": 900}
         contexts.append(browser.new_context(viewport=viewport, **context))
         visit = Visit(contexts[-1].new_page())
-        own = path.resolve().as_uri()
+        own = page if isinstance(page, str) else page.resolve().as_uri()
 
         def requested(request: Any) -> None:
             if request.url.partition("#")[0] != own and not request.url.startswith("data:"):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import re
-import threading
 from base64 import b64encode
 from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from agecompact.integrate.project import write_project
 from agecompact.weights import checkpoints
 from parity_tests.inputs import portrait
 from tests.support import BuildOf
+from tests.web.serving import serving
 
 pytestmark = pytest.mark.slow
 
@@ -32,25 +31,17 @@ _SAME = 1e-3
 _ENDED = "document.querySelector('[role=status]').textContent !== 'Running'"
 
 
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
+@dataclass(frozen=True)
 class Visitor:
-    """Serves a project, and opens its golden test."""
+    """Opens a project that is served, and its golden test."""
 
-    def __init__(self, browser: Any, folder: Path, node_modules: Path) -> None:
-        self._browser = browser
-        self.folder = folder
-        (folder / "node_modules").symlink_to(node_modules)
-        handler = functools.partial(_Quiet, directory=str(folder))
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+    browser: Any
+    folder: Path
+    address: str
 
     def open(self, page: str) -> Any:
-        opened = self._browser.new_page()
-        opened.goto(f"http://127.0.0.1:{self.server.server_port}/{page}")
+        opened = self.browser.new_page()
+        opened.goto(f"{self.address}/{page}")
         return opened
 
     def result(self) -> tuple[str, list[str]]:
@@ -64,10 +55,9 @@ class Visitor:
 
 def visitor(browser: Any, model: Path, folder: Path, node_modules: Path) -> Iterator[Visitor]:
     write_project(model, golden_of(model), PLATFORMS["web"], folder)
-    made = Visitor(browser, folder, node_modules)
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    (folder / "node_modules").symlink_to(node_modules)
+    with serving(folder) as address:
+        yield Visitor(browser, folder, address)
 
 
 @pytest.fixture(scope="module")
