@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from agecompact.artifacts import manifest
+from agecompact.artifacts import manifest, preprocessing
 from agecompact.children import child
 from agecompact.console.common import Stages
 from agecompact.errors import (
@@ -329,8 +329,12 @@ def _versions_in(path: Path) -> Mapping[str, str]:
 
 
 def _refuse_foreign(folder: Path) -> None:
-    """Rejects a folder that holds something else: a build may only replace a build."""
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / manifest.FILE_NAME).is_file():
+    """Rejects a folder that holds something else: a build may only replace a build.
+
+    `agecompact preprocessing` may have measured the weights before there is one.
+    """
+    held = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if held - {preprocessing.FILE_NAME} and manifest.FILE_NAME not in held:
         raise UsageError(
             f"{folder} is in the way",
             why=f"it contains files but no {manifest.FILE_NAME}, so it is not a build to replace",

@@ -280,7 +280,8 @@ def test_all_inputs_reach_the_verbs_unchanged(stubs: Stubs) -> None:
 
 def lock() -> dict[str, str]:
     lines = (REPOSITORY / "requirements.lock").read_text().splitlines()
-    return dict(line.split("==") for line in lines if "==" in line)
+    pins = (line.partition(";")[0] for line in lines)
+    return dict(pin.split("==") for pin in pins if "==" in pin)
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,20 @@ def test_a_folder_with_other_files_is_not_replaced(
     assert list(out.iterdir()) == [mine.parent]
 
 
+def test_what_was_measured_before_the_build_stays_in_it(
+    weights: Path, out: Path, agecompact: Agecompact
+) -> None:
+    record = out / "ssrnet" / "preprocessing.json"
+    record.parent.mkdir(parents=True)
+    record.write_text("{}")
+    done = agecompact(
+        *("export", "--weights", weights, "--out", out),
+        *("--format", "onnx", "--precision", "fp32"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert record.read_text() == "{}"
+
+
 def test_a_folder_below_a_file_cannot_be_created(
     weights: Path, tmp_path: Path, agecompact: Agecompact
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +13,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from agecompact.artifacts import manifest
+from agecompact.artifacts import manifest, metadata, tflite_metadata
+from agecompact.artifacts.metadata import ArtifactMetadata, MetadataError
 from agecompact.files import sha256_of, size_of
 from agecompact.runtimes.coreml import MODEL_FILE, read_specification
 from tests.weight_blobs import WEIGHT_FILE, blobs
@@ -69,6 +71,21 @@ def in_tflite(change: TfliteEdit) -> Edit:
         path.write_bytes(bytes(builder.Output()))
 
     return edit
+
+
+def in_tflite_metadata(change: Callable[[str], str]) -> Edit:
+    """Edits the JSON in a TFLite file; its standard metadata then say the same, if it is valid."""
+
+    def edit(model: Any) -> None:
+        places = {entry.name: model.buffers[entry.buffer] for entry in model.metadata}
+        own, standard = (places[m.KEY.encode()] for m in (metadata, tflite_metadata))
+        text = change(bytes(own.data).decode())
+        own.data = np.frombuffer(text.encode(), np.uint8)
+        with suppress(MetadataError):
+            same = tflite_metadata.encoded(ArtifactMetadata.from_json(text))
+            standard.data = np.frombuffer(same, np.uint8)
+
+    return in_tflite(edit)
 
 
 def in_mlpackage(change: Callable[[Any], Any]) -> Edit:

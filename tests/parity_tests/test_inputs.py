@@ -22,8 +22,8 @@ from parity_tests.settings import CheckSettings
 from tests.parity_tests.editing import in_onnx
 from tests.parity_tests.faults import onnx_edits
 
-PLAIN = registry.get("c3ae-plain").contract
 RELEASED = checkpoints.released_path("c3ae-plain")
+PLAIN = checkpoints.read(RELEASED).contract
 # Its two layers whose values are above 6 on none of the fixed inputs.
 LAYERS = ("trunk.2.relu", "trunk.3.relu")
 

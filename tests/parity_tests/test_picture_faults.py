@@ -17,8 +17,8 @@ from tests.marks import by_model
 from tests.parity_tests.editing import (
     Edit,
     edited_build,
-    in_bytes,
     in_tflite,
+    in_tflite_metadata,
     reversed_channels,
     tflite_ops,
     tflite_weights,
@@ -109,7 +109,7 @@ def to_zeros(values: np.ndarray) -> None:
 
 
 def says(old: str, new: str) -> Edit:
-    return in_bytes(lambda content: content.replace(old.encode(), new.encode()))
+    return in_tflite_metadata(lambda text: text.replace(old, new))
 
 
 ORDER = "RGB/BGR order"

@@ -25,6 +25,7 @@ from tests.parity_tests.editing import (
     in_mlpackage,
     in_onnx,
     in_tflite,
+    in_tflite_metadata,
     initializer,
     mil_block,
     renamed,
@@ -49,7 +50,8 @@ def replaced(old: str, new: str) -> Edit:
         assert content.count(old.encode()) == 1
         return content.replace(old.encode(), new.encode())
 
-    return in_bytes(change)
+    in_text = in_tflite_metadata(lambda text: text.replace(old, new))
+    return lambda path: (in_text if path.suffix == ".tflite" else in_bytes(change))(path)
 
 
 def in_first_conv(change: ArrayEdit) -> Edit:

@@ -11,6 +11,7 @@ import agecompact
 from agecompact.errors import ConversionError, UsageError
 from agecompact.files import sha256_of
 from agecompact.models import registry
+from agecompact.weights import checkpoints
 from export import pipeline
 from export.flatbuffer import pack
 from export.int8 import record
@@ -96,9 +97,9 @@ def _known(monkeypatch: pytest.MonkeyPatch, content: bytes) -> Record:
 
 
 def test_partly_float_int8_is_exported_with_a_calibration_of_its_own(
-    measurer: Measurer, monkeypatch: pytest.MonkeyPatch, build_of: BuildOf
+    measurer: Measurer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = _known(monkeypatch, float_file(build_of("ssrnet")))
+    known = _known(monkeypatch, pipeline.float_tflite(checkpoints.released_path("ssrnet")))
     asked: list[pipeline.Request] = []
     monkeypatch.setattr(pipeline, "export", asked.append)
     with pytest.raises(UsageError):
