@@ -110,17 +110,22 @@ def _quantization(contract: Contract, scale: float, shift: float) -> Quantizatio
 
 
 def _first_filters(graph: Graph) -> dict[int, Array] | None:
-    """Constants of the filters that read the inputs' colours, by tensor.
+    """Constants whose last axis is the inputs' colours, by tensor.
 
-    None if anything else reads them, or reads those filters.
+    They are the filters that mix the colours, and those that shrink the image before, colour by
+    colour. None if anything else reads the colours, or reads those constants.
     """
     coloured = set(graph.inputs)
-    convolutions: dict[int, list[int]] = {}
+    constants: dict[int, list[int]] = {}
     for op in graph.ops:
         if not coloured.intersection(op.inputs):
             continue
         if op.kind == "CONV_2D" and op.inputs[0] in coloured:
-            convolutions.setdefault(op.inputs[1], []).append(op.index)
+            constants.setdefault(op.inputs[1], []).append(op.index)
+        elif _filters_each_colour(graph, op):
+            for tensor in op.inputs[1:]:
+                constants.setdefault(tensor, []).append(op.index)
+            coloured.add(op.output)
         elif _keeps_colours(graph, op, coloured):
             coloured.add(op.output)
         else:
@@ -128,7 +133,7 @@ def _first_filters(graph: Graph) -> dict[int, Array] | None:
     if coloured.intersection(graph.outputs):
         return None
     found = {}
-    for tensor, readers in convolutions.items():
+    for tensor, readers in constants.items():
         restoring = graph.producer(tensor)  # Filters in float16 are restored by an op.
         stored, read_by = tensor, readers
         if restoring is not None:
@@ -143,6 +148,16 @@ def _first_filters(graph: Graph) -> dict[int, Array] | None:
     return found
 
 
+def _filters_each_colour(graph: Graph, op: Op) -> bool:
+    """Whether an op filters each colour by itself, with float constants.
+
+    Quantised ones have a scale for each colour, which would have to be reversed as well.
+    """
+    if op.kind != "DEPTHWISE_CONV_2D" or op.options.depthMultiplier != 1 or -1 in op.inputs:
+        return False
+    return graph.is_float(op.inputs[1])
+
+
 def _readers(graph: Graph, tensor: int) -> list[int]:
     return [op.index for op in graph.readers(tensor)]
 
@@ -151,21 +166,7 @@ def _keeps_colours(graph: Graph, op: Op, coloured: set[int]) -> bool:
     if op.kind == "CONCATENATION":
         axis = op.options.axis % len(graph.shape(op.output))
         return axis != _NHWC_CHANNELS and coloured.issuperset(op.inputs)
-    return op.kind in _PER_COLOUR or _treats_colours_alike(graph, op)
-
-
-def _treats_colours_alike(graph: Graph, op: Op) -> bool:
-    """Whether an op filters each colour by itself and all in the same way, as a pool does."""
-    if op.kind != "DEPTHWISE_CONV_2D" or op.options.depthMultiplier != 1:
-        return False
-    constants = [_restored(graph, tensor) for tensor in op.inputs[1:]]
-    return all(c is not None and (c == c[..., :1]).all() for c in constants)
-
-
-def _restored(graph: Graph, tensor: int) -> Array | None:
-    """A constant, also one that an op restores from float16."""
-    restoring = graph.producer(tensor)
-    return graph.constant(tensor if restoring is None else restoring.inputs[0])
+    return op.kind in _PER_COLOUR
 
 
 class _Steps:

@@ -12,9 +12,11 @@ from agecompact.formats import TARGETS
 from agecompact.models import registry
 from agecompact.weights import checkpoints
 from export import pipeline
+from export.flatbuffer import pack
 from export.image_input import take_images
 from export.int8.graph import Graph
 from export.int8.plan import plan_of
+from export.passes.centring import centre_inputs
 from parity_tests.inputs import fixed
 from tests.export.int8.models import batch
 from tests.pictures import answers
@@ -92,3 +94,39 @@ def test_int8_shrinks_the_image_in_float(files: dict[str, bytes]) -> None:
     assert shrinks.kind == "DEPTHWISE_CONV_2D"
     assert shrinks.index not in plan.body
     assert {op.index for op in graph.readers(shrinks.output)} <= plan.body
+
+
+def test_half_precision_takes_the_middle_level_off_in_the_mean(
+    files: dict[str, bytes], contract: Contract
+) -> None:
+    graph = Graph.parse(files["float32"])
+    kinds = [op.kind for op in graph.ops]
+    centre_inputs(graph, contract.table()[0])
+    assert [op.kind for op in graph.ops] == kinds
+    bias = graph.constant(graph.ops[0].inputs[2])
+    assert bias is not None
+    assert bias.tolist() == [-128.0] * 3
+    bgr = {"face": faces(contract).transpose(0, 2, 3, 1)}
+    right = answers(files["float32"], bgr)
+    np.testing.assert_allclose(answers(pack(graph.model), bgr), right, atol=2e-4)
+
+
+def test_a_mean_that_differs_by_colour_turns_with_the_colours(
+    files: dict[str, bytes], contract: Contract
+) -> None:
+    """int8 makes channels equally wide, the three of the image among them."""
+    graph = Graph.parse(files["float32"])
+    shrinks = graph.ops[0]
+    mean = graph.constant(shrinks.inputs[1])
+    assert mean is not None
+    graph.set_constant(shrinks.inputs[1], mean * np.array([1.0, 0.5, 0.25], np.float32))
+    content = pack(graph.model)
+    picture = take_images(content, contract)
+    assert [op.kind for op in Graph.parse(picture).ops] == [
+        "DEQUANTIZE",
+        *(op.kind for op in graph.ops),
+    ]
+    bgr = faces(contract).transpose(0, 2, 3, 1)
+    right = answers(content, {"face": bgr})
+    rgb = bgr[..., ::-1].astype(np.uint8)
+    np.testing.assert_allclose(answers(picture, {"face": rgb}), right, atol=1e-4)
