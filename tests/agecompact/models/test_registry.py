@@ -53,6 +53,14 @@ def test_a_model_of_another_package_is_found(install: Install) -> None:
     assert type(registry.build("tiny")).__name__ == "Identity"
 
 
+def test_a_network_that_shrinks_its_input_takes_a_larger_one() -> None:
+    plain, shrunk = (registry.contract_of("ssrnet", each) for each in ({}, {"shrink": 3}))
+    assert plain == registry.get("ssrnet").contract
+    assert (shrunk.height, shrunk.width) == (3 * plain.height, 3 * plain.width)
+    # The argument of another model may mean anything.
+    assert registry.contract_of("mobileagenet", {"shrink": 3}).height == 224
+
+
 def test_the_teachers_are_found_and_not_listed() -> None:
     assert [each.id for each in registry.models()] == list(MODELS)
     assert [registry.get(model_id) for model_id in TEACHERS] == list(TEACHERS.values())

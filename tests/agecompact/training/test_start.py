@@ -235,6 +235,16 @@ def test_given_weights_override_the_recipes_start(tmp_path: Path) -> None:
         assert torch.equal(network.state_dict()[name], value)
 
 
+def test_the_recipe_chooses_how_far_the_network_shrinks_its_inputs(tmp_path: Path) -> None:
+    path = tmp_path / "ssrnet.safetensors"
+    config = {"dropout": 0.1}
+    checkpoints.write(path, registry.build("ssrnet", config), model_id="ssrnet", config=config)
+    sources = SourceWeights(checkpoints.read(path))
+    recipe = small.recipe("ssrnet", config={"dropout": 0.3, "shrink": 2})
+    assert sources.applied(recipe).config == {"dropout": 0.1, "shrink": 2}
+    assert sources.applied(small.recipe("ssrnet")).config == config
+
+
 def test_random_weights_depend_on_the_seed() -> None:
     first, again, other = (
         start.network_for(small.recipe(), mean=40.0, seed=seed)[0].state_dict()
