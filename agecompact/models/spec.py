@@ -72,7 +72,16 @@ class ModelSpec:
 
         Args:
             config: Keyword arguments of the factory.
+
+        Raises:
+            UsageError: It says something else than a number of pixels.
         """
         times = config.get(self.shrink, 1) if self.shrink else 1
+        if not isinstance(times, int) or times < 1:
+            raise UsageError(
+                f"'{self.id}' cannot shrink its inputs by {times!r}",
+                why=f"'{self.shrink}' is a number of pixels, 1 or more",
+                fix=f"correct '{self.shrink}' in the recipe, or use other weights",
+            )
         height, width = self.contract.height * times, self.contract.width * times
         return replace(self.contract, height=height, width=width)

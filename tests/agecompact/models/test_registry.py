@@ -61,6 +61,12 @@ def test_a_network_that_shrinks_its_input_takes_a_larger_one() -> None:
     assert registry.contract_of("mobileagenet", {"shrink": 3}).height == 224
 
 
+@pytest.mark.parametrize("amount", [0, -1, "3", 2.0, None, 1000])
+def test_a_configuration_of_no_sensible_size_is_refused(amount: object) -> None:
+    with pytest.raises(UsageError):
+        registry.contract_of("c3ae", {"shrink": amount})
+
+
 def test_the_teachers_are_found_and_not_listed() -> None:
     assert [each.id for each in registry.models()] == list(MODELS)
     assert [registry.get(model_id) for model_id in TEACHERS] == list(TEACHERS.values())
