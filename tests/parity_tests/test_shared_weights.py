@@ -38,7 +38,7 @@ class _OneCallPerCrop(c3ae.C3AEFull):
     """The same network without stacked crops: the exporter sees the shared trunk three times."""
 
     def _context(self, crops: tuple[Tensor, ...]) -> Tensor:
-        return torch.cat([self._trunk_features(crop) for crop in crops], dim=1)
+        return torch.cat([self._trunk_features(self.shrink(crop)) for crop in crops], dim=1)
 
 
 def legacy_export(job: Job, *, identities: bool) -> Conversion:

@@ -144,14 +144,14 @@ CLIPPED = "quantisation clipped range"
 FAULTS: dict[str, tuple[Callable[[int], TfliteEdit], str]] = {
     "weights negated": (lambda n: e.flipped("CONV_2D", n), "weights differ"),
     "bias dropped": (lambda n: e.without_bias("CONV_2D", n), "bias dropped"),
-    "scale too small": (lambda n: e.scaled("CONV_2D", n, 0.25), CLIPPED),
+    "scale too small": (lambda n: e.scaled("CONV_2D", n, 0.125), CLIPPED),
     "scale too great": (lambda n: e.scaled("CONV_2D", n, 64.0), "quantisation step"),
     "zero point": (lambda n: e.moved("CONV_2D", n, 110), CLIPPED),
 }
 IN_ONNX: dict[str, tuple[Callable[[int], OnnxEdit], str]] = {
     "weights negated": (lambda n: q.flipped(n), "weights differ"),
     "bias dropped": (lambda n: q.without_bias(n), "bias dropped"),
-    "scale too small": (lambda n: q.scaled(n, 0.25), CLIPPED),
+    "scale too small": (lambda n: q.scaled(n, 0.125), CLIPPED),
     "zero point": (lambda n: q.moved(n, 240), CLIPPED),
     "read with another scale": (lambda n: q.restored(n, 2.0), "scaled"),
 }

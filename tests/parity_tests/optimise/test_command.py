@@ -210,4 +210,5 @@ def test_from_weights_to_the_chosen_artefact(chips: Path, tmp_path: Path) -> Non
     failed = run(*call, "--max-p99", 0, "--minimise", "bytes")
     assert isinstance(failed.exception, GateError)
     assert failed.exception.exit_code == 1
-    assert failed.exception.why.startswith("float32 comes nearest: its p99 is ")
+    # Which of them does depends on how a processor rounds.
+    assert re.match(r"float32( without .*)? comes nearest: its p99 is ", failed.exception.why)
