@@ -245,3 +245,14 @@ def test_without_a_detector_here_the_page_asks_for_clicks(
         text = (folder / name).read_text()
         assert "FaceFinder" not in text
         assert "litertjs" not in text
+
+
+@pytest.mark.parametrize("page", ["index.html", "test.html"])
+def test_the_pages_follow_the_colours_of_the_device(project: Visitor, page: str) -> None:
+    shown = project.open(page)
+    texts = []
+    for scheme in ("light", "dark"):
+        shown.emulate_media(color_scheme=scheme)
+        texts.append(shown.evaluate("getComputedStyle(document.body).color"))
+    assert texts == ["rgb(0, 0, 0)", "rgb(255, 255, 255)"]
+    shown.close()
