@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from agecompact.artifacts import metadata, onnx_source, tflite_metadata
-from agecompact.artifacts.tflite_metadata import with_labels
 from agecompact.contract import Contract
 from agecompact.errors import ConversionError
 from agecompact.formats import FORMATS, PRECISIONS, Target
@@ -86,7 +85,7 @@ def convert(job: Job) -> Conversion:
             content = rewrite(content)
         if as_image:
             content = take_images(content, weights.contract)
-        path.write_bytes(with_labels(content, described.contract))
+        path.write_bytes(tflite_metadata.with_labels(content, described.contract))
     if record is None:
         return Conversion("onnx2tf", versions)
     faces = record.origin.calibration

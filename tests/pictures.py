@@ -10,33 +10,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agecompact.artifacts import metadata, tflite_metadata
+from agecompact.artifacts import tflite_metadata
 from agecompact.artifacts.metadata import ArtifactMetadata
 from export.flatbuffer import pack_once
 from export.image_input import take_images
 from export.int8.graph import Graph
+from tests.parity_tests.editing import metadata_buffers
 
 
 def as_pictures(path: Path) -> None:
     """Changes a file of tensors, in place, to what `export --input image` makes."""
     content = path.read_bytes()
-    described = _metadata(Graph.parse(content))
+    own, _ = metadata_buffers(Graph.parse(content).model)
+    described = ArtifactMetadata.from_json(bytes(own.data).decode())
     graph = Graph.parse(take_images(content, described.contract))
     turned = replace(described, contract=described.contract.of_images())
-    contents = {
-        metadata.KEY.encode(): turned.to_json().encode(),
-        tflite_metadata.KEY.encode(): tflite_metadata.encoded(turned),
-    }
-    for entry in graph.model.metadata:
-        if entry.name in contents:
-            stored = np.frombuffer(contents[entry.name], np.uint8)
-            graph.model.buffers[entry.buffer].data = stored
+    own, standard = metadata_buffers(graph.model)
+    own.data = np.frombuffer(turned.to_json().encode(), np.uint8)
+    standard.data = np.frombuffer(tflite_metadata.encoded(turned), np.uint8)
     path.write_bytes(pack_once(graph.model))
-
-
-def _metadata(graph: Graph) -> ArtifactMetadata:
-    entry = next(e for e in graph.model.metadata if e.name == metadata.KEY.encode())
-    return ArtifactMetadata.from_json(bytes(graph.model.buffers[entry.buffer].data).decode())
 
 
 def answers(content: bytes, inputs: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float64]:

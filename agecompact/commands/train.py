@@ -70,7 +70,6 @@ def command(
     from agecompact.evaluation.evaluate import evaluate, target_of_contract
     from agecompact.evaluation.prediction import NetworkModel
     from agecompact.files import claimed, make_folder
-    from agecompact.models import registry
     from agecompact.serialization import write_versioned
     from agecompact.training import devices, logs, session
     from agecompact.training import recipe as recipes
@@ -88,7 +87,7 @@ def command(
         click.get_current_context().with_resource(claimed(out))
     if training.threads:
         torch.set_num_threads(training.threads)
-    target = target_of_contract(registry.contract_of(chosen.model, chosen.config))
+    target = target_of_contract(chosen.contract)
     say(console, *(f"{sources.backbone}: {note}" for note in sources.notes(chosen)))
     make_folder(out)
     survey, split = load(choice, target, console)

@@ -87,7 +87,6 @@ def command(
     import torch
 
     from agecompact.evaluation.evaluate import target_of_contract
-    from agecompact.models import registry
     from agecompact.training import recipe as recipes
     from agecompact.training import search, session, study
     from agecompact.training.start import SourceWeights
@@ -109,7 +108,7 @@ def command(
     candidates = [
         recipes.load(recipe, (*training.settings, *corner)) for corner in search.corners(space)
     ]
-    contract = registry.contract_of(base.model, base.config)
+    contract = base.contract
     direction: Direction = (
         "minimize" if contract.only_output("tuning").unit == "years" else "maximize"
     )

@@ -10,8 +10,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal
 
+from agecompact.contract import Contract
 from agecompact.errors import UsageError, unknown_name
-from agecompact.models import project
+from agecompact.models import project, registry
 from agecompact.serialization import read_toml, structure, toml_value
 from agecompact.training.augment import Augmentation
 
@@ -149,6 +150,15 @@ class Recipe:
             raise ValueError("labels need low < high, clip_norm > 0 and 0 <= ema < 1")
         if self.distillation is None and any(stage.hints for stage in self.stages):
             raise ValueError("hints need a teacher, and the recipe has no distillation")
+
+    @property
+    def contract(self) -> Contract:
+        """How images become the network's inputs.
+
+        Raises:
+            UsageError: There is no such model.
+        """
+        return registry.contract_of(self.model, self.config)
 
     @property
     def stage_ends(self) -> list[int]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from agecompact.contract import Contract
 from agecompact.data.splits import Split
-from agecompact.models import registry
 from agecompact.training.recipe import Recipe
 from agecompact.training.watch import QUIET, Watch
 
@@ -43,4 +42,4 @@ class Run:
     @property
     def contract(self) -> Contract:
         """How images become the network's inputs."""
-        return registry.contract_of(self.recipe.model, self.recipe.config)
+        return self.recipe.contract

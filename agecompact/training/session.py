@@ -11,7 +11,6 @@ import torch
 from agecompact.data import batches
 from agecompact.evaluation.evaluate import labels, target_of_contract
 from agecompact.faces.framing import CHIP_SIDE
-from agecompact.models import registry
 from agecompact.training import loop
 from agecompact.training.feed import sized
 from agecompact.training.hints import Hints
@@ -38,7 +37,7 @@ def rehearse(recipe: Recipe, sources: SourceWeights) -> None:
     Raises:
         AgecompactError: As `start.network_for`, `loop.check_stages` and `Objective` raise it.
     """
-    contract = registry.contract_of(recipe.model, recipe.config)
+    contract = recipe.contract
     noise = np.random.default_rng(0).integers(0, 256, (_REHEARSED, CHIP_SIDE, CHIP_SIDE, 3))
     chips = list(noise.astype(np.uint8))
     network, _ = network_for(recipe, mean=0.0, seed=0, chips=chips, sources=sources)

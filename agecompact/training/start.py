@@ -186,7 +186,7 @@ def _fill_from_backbone(
             fix=f"name them with --backbone FILE, or ImageNet's with --backbone {TORCHVISION}",
         )
     if backbone.endswith(_GRAPH):
-        contract = sized(registry.contract_of(recipe.model, recipe.config), recipe.stages[0].side)
+        contract = sized(recipe.contract, recipe.stages[0].side)
         return faceres.fill(network, Path(backbone), batches.inputs(contract, chips)[0])
     if not isinstance(network, HasTrunk):
         raise UsageError(
@@ -205,7 +205,7 @@ def _fill_from_teacher(
     """Fills the trunk from the teacher's, in place, and returns the teacher's hash."""
     teacher = sources.required_teacher()
     side = recipe.stages[0].side
-    contracts = (registry.contract_of(recipe.model, recipe.config), teacher.contract)
+    contracts = (recipe.contract, teacher.contract)
     seen, seen_by_teacher = (batches.inputs(sized(c, side), chips)[0] for c in contracts)
     transplant(teacher.network(), network, seen, seen_by_teacher)
     return teacher.sha256

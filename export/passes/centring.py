@@ -47,10 +47,13 @@ def centre_inputs(graph: Graph, levels: Values) -> None:
         graph.set_constant(op.inputs[_BIAS], moved.astype(np.float32))
     for tensor in {op.inputs[_BIAS] for op in means}:
         graph.set_constant(tensor, -middle)
+    shrunk = {op.inputs[0] for op in means}
+    whole = [tensor for tensor in graph.inputs if tensor not in shrunk]
+    if not whole:
+        return
     # One number for all channels is subtracted whole rows at a time.
     same = np.ptp(middle) == 0
-    whole = [tensor for tensor in graph.inputs if tensor not in {op.inputs[0] for op in means}]
-    constant = graph.add_constant("middle_level", middle[:1] if same else middle) if whole else -1
+    constant = graph.add_constant("middle_level", middle[:1] if same else middle)
     for tensor in whole:
         options = graph.schema.SubOptionsT()
         centred = graph.add_tensor(f"{graph.name(tensor)}_centred", graph.shape(tensor))

@@ -73,12 +73,17 @@ def in_tflite(change: TfliteEdit) -> Edit:
     return edit
 
 
+def metadata_buffers(model: Any) -> tuple[Any, Any]:
+    """The buffers of an unpacked TFLite model with our metadata and the standard ones."""
+    places = {entry.name: model.buffers[entry.buffer] for entry in model.metadata}
+    return places[metadata.KEY.encode()], places[tflite_metadata.KEY.encode()]
+
+
 def in_tflite_metadata(change: Callable[[str], str]) -> Edit:
     """Edits the JSON in a TFLite file; its standard metadata then say the same, if it is valid."""
 
     def edit(model: Any) -> None:
-        places = {entry.name: model.buffers[entry.buffer] for entry in model.metadata}
-        own, standard = (places[m.KEY.encode()] for m in (metadata, tflite_metadata))
+        own, standard = metadata_buffers(model)
         text = change(bytes(own.data).decode())
         own.data = np.frombuffer(text.encode(), np.uint8)
         with suppress(MetadataError):

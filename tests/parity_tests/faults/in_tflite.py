@@ -14,7 +14,7 @@ import numpy as np
 
 from agecompact.artifacts import metadata, tflite_metadata
 from agecompact.artifacts.metadata import ArtifactMetadata
-from tests.parity_tests.editing import Edit, in_tflite, unchanged
+from tests.parity_tests.editing import Edit, in_tflite, metadata_buffers, unchanged
 
 
 def signature_key(key: str) -> Callable[[Any], None]:
@@ -126,10 +126,8 @@ def standard_metadata(
     """Android's task library normalises by the standard metadata, not by the contract."""
 
     def edit(model: Any) -> None:
-        places = {entry.name: model.buffers[entry.buffer] for entry in model.metadata}
-        text = bytes(bytearray(places[metadata.KEY.encode()].data)).decode()
-        described = change(ArtifactMetadata.from_json(text))
-        standard = places[tflite_metadata.KEY.encode()]
+        own, standard = metadata_buffers(model)
+        described = change(ArtifactMetadata.from_json(bytes(own.data).decode()))
         standard.data = np.frombuffer(tflite_metadata.encoded(described), np.uint8)
 
     return edit
