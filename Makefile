@@ -116,9 +116,10 @@ arm-bundle: $(READY)
 adb-loopback: $(READY)
 	$(BIN)/python -m tests.android_bench.adb.packages
 
-# npm packages for the tests of web pages, which also need an installed Chromium.
+# The runtimes that run in a browser, and what the tests of web pages need, as packages of npm. Both
+# also need an installed Chromium.
 web-tools: $(READY)
-	$(BIN)/python -m tests.web.tools
+	$(BIN)/python -m agecompact.web tests/web
 
 # A Kotlin compiler for the tests of Android projects, which also need Java.
 kotlin-tools: $(READY)

@@ -11,8 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from agecompact.errors import UsageError, unknown_name
+
+# `everywhere`: if it is named, or where it is installed with `--everywhere`; `named`: only if it is
+# named.
+When = Literal["always", "everywhere", "named"]
 
 
 @dataclass(frozen=True)
@@ -60,12 +65,26 @@ class Runtime:
         backend: A `runtimes.base.Backend`, as `module:object`.
         label: Its name for people.
         compute_unit: Core ML's compute unit, as Apple spells it; None for other formats.
+        extra: The extra in `pyproject.toml` that it needs; None if it needs no other than the
+            format's.
+        module: A module of that extra: the runtime is not installed where this is not found.
+        accelerator: The hardware that must run every op; empty for a CPU.
+        precisions: Names of the precisions that it runs; empty for all of the format.
+        run: When `parity` checks files in it.
+        slow: Whether it may take a second for one image, so that files are checked on the fixed
+            inputs alone.
     """
 
     name: str
     backend: str
     label: str
     compute_unit: str | None = None
+    extra: str | None = None
+    module: str = ""
+    accelerator: str = ""
+    precisions: tuple[str, ...] = ()
+    run: When = "always"
+    slow: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,6 +103,10 @@ class Format:
         size_reader: `module:function` that measures the bytes of a file's weights and metadata.
         on_request: Names of the precisions that an export makes only if they are asked for.
         takes_images: Whether its files can be made to take pictures and normalise them.
+        made: When an export makes it.
+        of_network: Whether it is made of a PyTorch network, and not of an ONNX file.
+        module: A module of the extra: the converter is not installed where this is not found. Empty
+            for a format that is always made.
     """
 
     name: str
@@ -95,6 +118,9 @@ class Format:
     size_reader: str
     on_request: tuple[str, ...] = ()
     takes_images: bool = False
+    made: When = "always"
+    of_network: bool = False
+    module: str = ""
 
     @property
     def offered(self) -> tuple[str, ...]:
@@ -139,6 +165,32 @@ PRECISIONS: Mapping[str, Precision] = {
 
 _CORE_ML = "agecompact.runtimes.coreml"
 
+
+def _browser(name: str, attribute: str, label: str, *, slow: bool = False) -> Runtime:
+    return Runtime(
+        name,
+        f"agecompact.runtimes.browser:{attribute}",
+        f"{label}, in a browser",
+        extra="web",
+        module="playwright",
+        run="everywhere",
+        slow=slow,
+    )
+
+
+def _htp(version: int, soc: str, run: When = "named") -> Runtime:
+    return Runtime(
+        f"htp-v{version}",
+        f"agecompact.runtimes.htp:V{version}",
+        f"Qualcomm HTP v{version} ({soc}), simulated",
+        extra="npu",
+        module="onnxruntime_qnn",
+        accelerator="NPU",
+        run=run,
+        slow=True,
+    )
+
+
 _FORMATS = (
     Format(
         name="pytorch",
@@ -169,6 +221,13 @@ _FORMATS = (
                 "agecompact.runtimes.onnx_float64:BACKEND",
                 "onnx.reference, float64 arithmetic",
             ),
+            _browser("ort-wasm", "ONNX_WASM", "ONNX Runtime Web (wasm)"),
+            _browser("ort-wgpu", "ONNX_WEBGPU", "ONNX Runtime Web (WebGPU)", slow=True),
+            _htp(75, "Snapdragon 8 Gen 3", "everywhere"),
+            _htp(69, "Snapdragon 8 Gen 1"),
+            _htp(73, "Snapdragon 8 Gen 2"),
+            _htp(79, "Snapdragon 8 Elite"),
+            _htp(81, "Snapdragon 8 Elite Gen 5"),
         ),
         size_reader="agecompact.bench.size:onnx_parts",
         on_request=("float16", "int8"),
@@ -179,7 +238,20 @@ _FORMATS = (
         extra="tflite",
         precisions=("float32", "float16"),
         converter=Converter("export.to_tflite:convert", "onnx", 1800),
-        runtimes=(Runtime("litert", "agecompact.runtimes.litert:BACKEND", "LiteRT"),),
+        runtimes=(
+            Runtime("litert", "agecompact.runtimes.litert:BACKEND", "LiteRT"),
+            Runtime(
+                "litert-gpu",
+                "agecompact.runtimes.litert_gpu:BACKEND",
+                "LiteRT, GPU",
+                extra="gpu",
+                module="ai_edge_litert",
+                accelerator="GPU",
+                run="everywhere",
+            ),
+            _browser("litert-wasm", "LITERT_WASM", "LiteRT.js (wasm)"),
+            _browser("litert-wgpu", "LITERT_WEBGPU", "LiteRT.js (WebGPU)"),
+        ),
         size_reader="agecompact.bench.size:tflite_parts",
         on_request=("float16-arithmetic", "int8", "int8-dynamic", "int8-weights"),
         takes_images=True,
@@ -209,9 +281,40 @@ _FORMATS = (
                 "reference runtime, float32 arithmetic",
             ),
         ),
+        of_network=True,
         size_reader="agecompact.bench.size:mlpackage_parts",
         on_request=("int8-weights", "palette8", "palette6", "palette4", "mixed"),
         takes_images=True,
+    ),
+    Format(
+        name="coreai",
+        suffix=".aimodel",
+        extra="coreai",
+        made="everywhere",
+        of_network=True,
+        module="coreai_torch",
+        precisions=("float32", "float16"),
+        converter=Converter("export.to_coreai:convert", None, 1800),
+        runtimes=(
+            Runtime("coreai", "agecompact.runtimes.coreai:BACKEND", "Core AI, CPU", slow=True),
+        ),
+        size_reader="agecompact.bench.size:aimodel_parts",
+    ),
+    Format(
+        name="executorch",
+        suffix=".pte",
+        extra="executorch",
+        made="everywhere",
+        of_network=True,
+        module="executorch",
+        precisions=("float32",),
+        # Its int8 files come from the calibration of the TFLite graph.
+        converter=Converter("export.to_executorch:convert", "onnx", 1800),
+        runtimes=(
+            Runtime("executorch", "agecompact.runtimes.executorch:BACKEND", "ExecuTorch, XNNPACK"),
+        ),
+        size_reader="agecompact.bench.size:pte_parts",
+        on_request=("int8",),
     ),
 )
 
@@ -226,7 +329,9 @@ COMPUTE_UNITS: Mapping[str, Runtime] = {
 OFFERED: tuple[Target, ...] = tuple(
     Target(each, PRECISIONS[name]) for each in EXPORTED.values() for name in each.offered
 )
-TARGETS: tuple[Target, ...] = tuple(t for t in OFFERED if t.precision.name in t.format.precisions)
+TARGETS: tuple[Target, ...] = tuple(
+    t for t in OFFERED if t.format.made == "always" and t.precision.name in t.format.precisions
+)
 
 
 def format_of(path: Path) -> Format:

@@ -19,7 +19,7 @@ from agecompact.models import project, registry
 from agecompact.runtimes.reading import Reader
 from agecompact.serialization import unstructure
 from agecompact.weights import checkpoints
-from export import pipeline, source, targets
+from export import pipeline, signing, source, targets
 from export.int8 import record
 from export.int8.faces import pictures
 from export.int8.source import no_faces, released
@@ -52,6 +52,11 @@ class _Chosen:
 @click.option("--all", "every", is_flag=True, help="Export every model that has released weights.")
 @weights_option
 @click.option("--format", "formats", multiple=True, help=f"One of {_FORMATS}; repeatable.")
+@click.option(
+    "--everywhere",
+    is_flag=True,
+    help="Also make the formats of other runtimes whose extras are installed, such as coreai.",
+)
 @click.option("--precision", "precisions", multiple=True, help=f"One of {_PRECISIONS}; repeatable.")
 @click.option("--out", type=click.Path(path_type=Path), default=BUILDS, show_default=True)
 @click.option("--dynamic-batch", is_flag=True, help="Let the ONNX file take batches of 1 to 64.")
@@ -80,6 +85,7 @@ def export(
     every: bool,
     weights: Path | None,
     formats: tuple[str, ...],
+    everywhere: bool,
     precisions: tuple[str, ...],
     out: Path,
     dynamic_batch: bool,
@@ -88,13 +94,13 @@ def export(
     keep_going: bool,
     json_target: str | None,
 ) -> None:
-    """Convert weights to ONNX, TFLite and Core ML.
+    """Convert weights to ONNX, TFLite and Core ML, and to formats of other runtimes.
 
-    Writes build/<model>/ with the artefacts and manifest.json. Without --format, all formats are
+    Writes build/<model>/ with the artefacts and manifest.json. Without --format, these three are
     made; without --precision, those that are not only made on request. An existing build's other
     artefacts are kept if they come from the same weights and tools; what is removed is listed.
     """
-    chosen = targets.select(formats, precisions)
+    chosen = targets.select(formats, precisions, everywhere=everywhere)
     _check_input_kind(input_kind, chosen)
     _check_calibration(calibration, chosen)
     console = screen(json_target)
@@ -102,7 +108,7 @@ def export(
     if calibration is None:
         _check_without(chosen, sources)
     if not formats and any(each.weights.suffix == onnx_source.SUFFIX for each in sources):
-        chosen = tuple(target for target in chosen if target.format.name != "coreml")
+        chosen = tuple(target for target in chosen if not target.format.of_network)
         say(console, "no Core ML packages: they are made of PyTorch networks, not of ONNX files")
     written = []
     names = {(target.format.name, target.precision.name) for target in chosen}
@@ -184,12 +190,34 @@ def _say_removed(console: Console, removed: Sequence[Removed]) -> None:
 
 @click.command()
 @click.argument("build", type=BUILD, default=BUILDS)
+@click.option("--key", type=PATH, metavar="FILE", help="Public key of the signature, PEM.")
+@click.option(
+    "--certificate",
+    "roots",
+    type=PATH,
+    metavar="FILE",
+    multiple=True,
+    help="Certificate of the root that the signer's leads to, PEM; repeatable.",
+)
 @json_option
-def verify(build: Path, json_target: str | None) -> None:
-    """Check the hash and the metadata of every file of a build, and that it holds nothing else."""
+def verify(build: Path, key: Path | None, roots: tuple[Path, ...], json_target: str | None) -> None:
+    """Check the hash and the metadata of every file of a build, and that it holds nothing else.
+
+    With --key or --certificate, also check the signature that `agecompact sign` made.
+    """
+    if key is not None and roots:
+        raise UsageError(
+            "a signature is checked by a key or by certificates",
+            fix="leave out --key or --certificate",
+        )
+    trusted = signing.Trusted(key, roots) if key is not None or roots else None
     folders = manifest.build_folders(build)
     with Reader() as reader:
         faults = {folder.name: check(folder, reader) for folder in folders}
+    if trusted is not None:
+        for folder in folders:
+            if said := signing.fault(folder, trusted):
+                faults[folder.name].append(said)
     emit({"schema_version": manifest.Manifest.SCHEMA_VERSION, "faults": faults}, json_target)
     found = [fault for lines in faults.values() for fault in lines]
     if found:
@@ -199,7 +227,42 @@ def verify(build: Path, json_target: str | None) -> None:
             fix="export the models again, and move what is not part of the build",
         )
     count = sum(len(manifest.read(folder).manifest.artifacts) for folder in folders)
-    say(screen(json_target), f"{build}: {len(folders)} models, {count} artefacts, all intact")
+    signed = " and signed" if trusted else ""
+    text = f"{build}: {len(folders)} models, {count} artefacts, all intact{signed}"
+    say(screen(json_target), text)
+
+
+@click.command()
+@click.argument("build", type=BUILD, default=BUILDS)
+@click.option(
+    "--key", type=PATH, metavar="FILE", required=True, help="Private key of an elliptic curve, PEM."
+)
+@click.option("--certificate", type=PATH, metavar="FILE", help="The certificate of the key, PEM.")
+@click.option(
+    "--chain",
+    type=PATH,
+    metavar="FILE",
+    multiple=True,
+    help="Certificates from that to the root, PEM; repeatable.",
+)
+@json_option
+def sign(
+    build: Path,
+    key: Path,
+    certificate: Path | None,
+    chain: tuple[Path, ...],
+    json_target: str | None,
+) -> None:
+    """Sign a build, so that a changed, added or removed file is noticed.
+
+    Writes model.sig into the folder of each model, by OpenSSF Model Signing, without a network.
+    Sign last: what other verbs add to the folder afterwards is not covered, and is refused.
+    """
+    signer = signing.Signer(key, certificate, chain)
+    written = [signing.sign(folder, signer) for folder in manifest.build_folders(build)]
+    emit([{"signature": str(path)} for path in written], json_target)
+    for path in written:
+        say(screen(json_target), str(path))
 
 
 def _check_input_kind(input_kind: InputKind, chosen: Sequence[Target]) -> None:

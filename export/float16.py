@@ -10,6 +10,7 @@ float16 (`reduced_precision_support`). Here it is not set, since parity is check
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -31,12 +32,25 @@ def store_half(model: Any, schema: Any) -> None:
         model: A `schema.ModelT` with one subgraph, all constants float32.
         schema: `ai_edge_litert.schema_py_generated`.
     """
+    store_some_in_half(model, schema, late_weights(model, schema))
+
+
+def store_some_in_half(model: Any, schema: Any, weights: Collection[int]) -> None:
+    """Stores some constants of a model in float16, as `store_half` does, in place.
+
+    Args:
+        model: A `schema.ModelT` with one subgraph.
+        schema: `ai_edge_litert.schema_py_generated`.
+        weights: Indices of their tensors, which are float32.
+    """
+    if not weights:
+        return
     graph = model.subgraphs[0]
     code = schema.OperatorCodeT()
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.DEQUANTIZE
     code.version = _DEQUANTIZE_VERSION
     restoring = []
-    for index in late_weights(model, schema):
+    for index in weights:
         tensor = graph.tensors[index]
         half = schema.TensorT()
         half.name = tensor.name + b"_float16"

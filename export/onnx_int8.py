@@ -16,6 +16,7 @@ from agecompact.errors import ConversionError, missing_extra
 from agecompact.formats import FORMATS, PRECISIONS, Target
 from agecompact.models.complexity import example_inputs
 from export import torch_onnx
+from export.int8.qdq import ONNX, Integers, Quantised
 from export.int8.source import calibrated, opened
 from export.int8.twin import UnknownOpError
 from export.job import Job
@@ -41,21 +42,33 @@ def in_int8(job: Job, content: bytes, source: Source, opset: int) -> tuple[onnx.
         BackendMissingError: The extra of TFLite is not installed.
         ConversionError: No layer can be int8, or the graph has an op that the twin does not know.
     """
-    found = opened(job.calibration, source)
     folder = job.folder / "int8"
     folder.mkdir()
     path = folder / Target(FORMATS["onnx"], PRECISIONS["float32"]).file_name(source.model_id)
     path.write_bytes(content)
     try:
-        from export.to_tflite import float_file
-
-        tflite = float_file(replace(job, source=path, folder=folder))
-    except ModuleNotFoundError as error:
-        raise missing_extra("tflite", str(error.name)) from None
+        tflite, record = calibrated_file(replace(job, source=path, folder=folder), source)
     finally:
         shutil.rmtree(folder)
-    record = calibrated(tflite, source, found)
     return exported(tflite, record, source.contract, opset), record
+
+
+def calibrated_file(job: Job, source: Source) -> tuple[bytes, Record]:
+    """The float32 TFLite file of a job's ONNX file, and its calibration.
+
+    Raises:
+        UsageError: As `int8.source.opened` raises it.
+        BackendMissingError: The extra of TFLite is not installed.
+        ConversionError: No layer can be int8.
+    """
+    found = opened(job.calibration, source)
+    try:
+        from export.to_tflite import float_file
+
+        tflite = float_file(job)
+    except ModuleNotFoundError as error:
+        raise missing_extra("tflite", str(error.name)) from None
+    return tflite, calibrated(tflite, source, found)
 
 
 def exported(content: bytes, record: Record, contract: Contract, opset: int) -> onnx.ModelProto:
@@ -70,17 +83,32 @@ def exported(content: bytes, record: Record, contract: Contract, opset: int) -> 
     Raises:
         ConversionError: The graph has an op that the twin does not know.
     """
-    from export.int8.qdq import Quantised
-
-    network = Quantised.of(content, record.calibration(content), contract.input_names)
     inputs = example_inputs(contract, 1)
+    network = quantised(content, record, contract, ONNX)
+    return torch_onnx.exported(network, inputs, contract, opset)
+
+
+def quantised(content: bytes, record: Record, contract: Contract, integers: Integers) -> Quantised:
+    """The network of a calibrated TFLite file, for an exporter of torch.
+
+    Args:
+        content: The float32 TFLite file.
+        record: Its calibration.
+        contract: Of the network, float32 NCHW.
+        integers: How the runtime wants the integers.
+
+    Raises:
+        ConversionError: The graph has an op that the twin does not know.
+    """
+    made = record.calibration(content)
+    network = Quantised.of(content, made, contract.input_names, integers)
     try:
-        # The exporter would hide the reason.
-        network(*inputs)
+        # An exporter would hide the reason.
+        network(*example_inputs(contract, 1))
     except UnknownOpError as unknown:
         raise ConversionError(
-            "this network has no ONNX file in int8",
+            "this network cannot be written in int8",
             why=f"{unknown} is unknown here",
             fix="add --format tflite: there, what follows the op stays float",
         ) from None
-    return torch_onnx.exported(network, inputs, contract, opset)
+    return network

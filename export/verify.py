@@ -14,10 +14,12 @@ from agecompact.contract import Contract
 from agecompact.errors import AgecompactError, UsageError
 from agecompact.files import size_of
 from agecompact.runtimes.reading import Reader
+from export import signing
 
 # What later stages write into the folder of a single build.
 _LATER = frozenset(
     {golden.FOLDER, "parity.json", "parity.xml", store.FILE_NAME, preprocessing.FILE_NAME}
+    | {signing.SIGNATURE}
 )
 
 

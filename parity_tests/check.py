@@ -7,9 +7,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 
 from agecompact.artifacts.confined import regular
-from agecompact.artifacts.manifest import Build
+from agecompact.artifacts.manifest import Build, Entry
 from agecompact.errors import AgecompactError, GateError, UsageError
-from agecompact.formats import COMPUTE_UNITS, FORMATS
+from agecompact.formats import FORMATS, Runtime
 from agecompact.runtimes.process import RuntimeProcess
 from parity_tests import float64
 from parity_tests.comparing import failed
@@ -21,21 +21,32 @@ from parity_tests.verdict import Candidate, check, not_made, unchecked_artifact
 
 def candidates(build: Build, settings: CheckSettings) -> tuple[Candidate, ...]:
     """Every artefact of a build in every runtime that should run it."""
-    excluded = {
-        runtime.name
-        for unit, runtime in COMPUTE_UNITS.items()
-        if unit not in settings.compute_units
-    }
     return tuple(
         Candidate(build, entry, runtime)
         for entry in build.manifest.artifacts
         for runtime in FORMATS[entry.format].runtimes
-        # For a float32 file the reference runtime's two arithmetics are the same.
-        if runtime.name not in excluded
-        and (runtime.name, entry.precision) != ("mil-float32", "float32")
-        # No app computes in float64; references are compared with it.
-        and runtime is not float64.RUNTIME
+        if _is_wanted(runtime, settings) and _runs(runtime, entry)
     )
+
+
+def _is_wanted(runtime: Runtime, settings: CheckSettings) -> bool:
+    """Whether the settings name a runtime, or leave the choice open and it is a usual one."""
+    if settings.runtimes:
+        return runtime.name in settings.runtimes
+    if runtime.run == "named" or (runtime.run == "everywhere" and not settings.everywhere):
+        return False
+    return runtime.compute_unit is None or runtime.compute_unit in settings.compute_units
+
+
+def _runs(runtime: Runtime, entry: Entry) -> bool:
+    """Whether an artefact in a runtime says more than it does in another."""
+    # No app computes in float64; references are compared with it.
+    if runtime is float64.RUNTIME:
+        return False
+    # For a float32 file the reference runtime's two arithmetics are the same.
+    if (runtime.name, entry.precision) == ("mil-float32", "float32"):
+        return False
+    return not runtime.precisions or entry.precision in runtime.precisions
 
 
 def check_builds(

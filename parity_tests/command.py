@@ -21,6 +21,7 @@ from parity_tests.options import (
     LabelledChoice,
     labelled_faces,
     labelled_options,
+    processor_options,
     settings_options,
     tolerances_option,
 )
@@ -48,6 +49,7 @@ def command() -> None:
 @command.command()
 @click.argument("build", type=BUILD, default=BUILDS)
 @settings_options
+@processor_options
 @labelled_options
 @click.option(
     "--baseline", type=PATH, metavar="FILE", help="A parity.json: an error grown since then fails."
@@ -59,6 +61,8 @@ def command() -> None:
 def check(
     build: Path,
     settings: CheckSettings,
+    on_all: bool,
+    named: tuple[str, ...],
     labelled: LabelledChoice,
     baseline: Path | None,
     markdown: Path | None,
@@ -85,7 +89,8 @@ def check(
     except UsageError:
         _discard(earlier)
         raise
-    settings = replace(settings, tolerances=with_projects(settings.tolerances))
+    gates = with_projects(settings.tolerances)
+    settings = replace(settings, tolerances=gates, runtimes=named, everywhere=on_all)
     checks = [each for b in builds for each in candidates(b, settings)]
     before = read_baseline(baseline, checks) if baseline else ()
     console = screen(json_target)

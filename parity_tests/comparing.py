@@ -13,7 +13,7 @@ import numpy.typing as npt
 from agecompact.artifacts.parity import Quantiles, Tolerance
 from agecompact.contract import Output
 from agecompact.evaluation.evaluate import targets_of
-from agecompact.formats import PRECISIONS, opened_by
+from agecompact.formats import PRECISIONS, RUNTIMES, opened_by
 from parity_tests.compare import Outputs, spread
 from parity_tests.coverage import covered
 from parity_tests.inputs import Sample
@@ -23,7 +23,7 @@ from parity_tests.results import Failure, Result
 from parity_tests.runner import ModelRunner
 from parity_tests.search import Budget, SearchResult, search
 from parity_tests.settings import CheckSettings
-from parity_tests.task import mean_absolute_error
+from parity_tests.task import answers_of, flips, mean_absolute_error
 
 # Failures of the output, which originate at an op.
 _NUMERIC = frozenset({"not-finite", "degenerate", "mismatch"})
@@ -51,26 +51,28 @@ def compare(
     Raises:
         Failure: The runtime fails, crashes or hangs.
     """
-    parts = reference.parts
+    parts, slow = reference.parts, RUNTIMES[result.runtime].slow
+    tried = reference.samples[: reference.fixed] if slow else reference.samples
+    right = reference.outputs[: len(tried)]
     try:
-        outputs = runner.outputs(reference.samples)
+        outputs = runner.outputs(tried)
     except Failure as failure:
         if failure.kind not in _NUMERIC:
             raise
         return (_localised(failed(result, failure), runner, reference, failure.sample, settings),)
-    errors = errors_of(parts, reference.outputs, outputs)
+    errors = errors_of(parts, right, outputs)
     # What is calibrated with faces promises nothing for noise and edges: those are searched inputs.
     calibrated = PRECISIONS[result.precision].calibrated
     chosen = reference.faces if calibrated else np.arange(reference.fixed)
     fixed = errors[chosen]
     samples = [reference.samples[place] for place in chosen]
     results = [
-        _measured(result, part, column, samples, reference, settings)
+        _measured(result, part, column, samples, reference, right, settings)
         for part, column in zip(parts, fixed.T, strict=True)
     ]
     worst = [samples[place] for place in fixed.argmax(axis=0)]
     # If an output fails already, no worse input is needed.
-    if all(not _exceeds(each.max_error, each.tolerance) for each in results):
+    if not slow and all(not _exceeds(each.max_error, each.tolerance) for each in results):
         found = _searched(errors, runner, reference, settings)
         count = len(errors) - len(fixed) + found.tried
         results = [
@@ -108,6 +110,7 @@ def _measured(
     errors: npt.NDArray[np.float64],
     samples: Sequence[Sample],
     reference: Reference,
+    right: Outputs,
     settings: CheckSettings,
 ) -> Result:
     """The result of one output, with its errors on the inputs that it is judged on, `(inputs,)`."""
@@ -117,7 +120,7 @@ def _measured(
         unit=part.unit,
         tolerance=gates_of(result, part.width, settings),
         float64=reference.float64.get(part.output.name),
-        covered=covered(part.of(reference.outputs), part.unit),
+        covered=covered(part.of(right), part.unit),
         max_error=float(errors.max()),
         p99_error=float(np.percentile(errors, 99)),
         mean_error=float(errors.mean()),
@@ -226,13 +229,18 @@ def _measured_on_labelled(
     target = targets.get(output.name)
     if target is None or target not in settings.labelled:
         return result
-    labelled = settings.labelled[target]
-    mae = mean_absolute_error(runner, labelled)
+    labelled, right = settings.labelled[target], reference.answers[target]
+    answers = answers_of(runner, labelled)
+    mae, least = (mean_absolute_error(each, labelled) for each in (answers, right))
+    crossed = flips(answers, right) if target == "age" else {}
     return replace(
         result,
-        mae_years=abs(mae - reference.mae[target]),
+        mae_years=abs(mae - least),
         artifact_mae_years=mae,
-        reference_mae_years=reference.mae[target],
+        reference_mae_years=least,
+        flips_at_18=crossed.get(18),
+        flips_at_21=crossed.get(21),
+        flips_at_25=crossed.get(25),
         faces=len(labelled.faces),
     )
 
@@ -244,6 +252,13 @@ def _reject_task(result: Result, gates: Tolerance) -> None:
             f"its MAE is {result.artifact_mae_years:.4f} {result.unit}, PyTorch's "
             f"{result.reference_mae_years:.4f}; a difference of {gates.mae:g} is allowed",
         )
+    for age, share in result.flips.items():
+        if gates.flips is not None and share > gates.flips:
+            raise Failure(
+                "task",
+                f"{share:.2%} of the faces are on the other side of {age} years than PyTorch has "
+                f"them; {gates.flips:.2%} are allowed",
+            )
 
 
 def _with_location(

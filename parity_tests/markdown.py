@@ -13,6 +13,8 @@ from parity_tests.table import (
     COLUMNS,
     artifact_of,
     errors_of,
+    flip_cells,
+    flip_columns,
     task_cells,
     task_columns,
     task_title,
@@ -39,12 +41,13 @@ def to_markdown(results: Sequence[Result], reference: str = "PyTorch") -> str:
     said = (*coverage.lines(results), *float64.lines(results))
     lines += ["", *(f"{escape(line)}." for line in said)]
     if measured := [result for result in results if result.faces]:
-        columns = (*COLUMNS[:2], *task_columns(reference), Column("unit", "name"))
+        own = (*COLUMNS[:2], *task_columns(reference), Column("unit", "name"))
+        columns = (*own, *flip_columns(measured))
         lines += [
             "",
             f"{task_title(measured)}:",
             "",
-            *markdown.table(columns, map(_task_row, measured)),
+            *markdown.table(columns, (_task_row(each, measured) for each in measured)),
         ]
     if skipped:
         labels = ", ".join(sorted({escape(result.label) for result in skipped}))
@@ -71,6 +74,7 @@ def _row(result: Result) -> list[str]:
     ]
 
 
-def _task_row(result: Result) -> list[str]:
-    cells = (artifact_of(result), result.label, *task_cells(result), result.unit)
+def _task_row(result: Result, measured: Sequence[Result]) -> list[str]:
+    flipped = flip_cells(result, measured)
+    cells = (artifact_of(result), result.label, *task_cells(result), result.unit, *flipped)
     return [escape(cell) for cell in cells]

@@ -13,7 +13,7 @@ import click
 from agecompact.console.datasets import framing_option, layout_option
 from agecompact.console.groups import PATH, count_option, grouped_options
 from agecompact.faces.files import images_in
-from agecompact.formats import COMPUTE_UNITS
+from agecompact.formats import COMPUTE_UNITS, runtime_named
 from parity_tests import tolerances
 from parity_tests.search import Budget
 from parity_tests.settings import CheckSettings, Localise
@@ -108,6 +108,32 @@ settings_options = grouped_options(
         ),
     ),
 )
+
+_PROCESSORS = (
+    click.option(
+        "--everywhere",
+        "on_all",
+        is_flag=True,
+        help="Check on every processor: also on the GPU, the NPU and in browsers. Those whose "
+        "extras are not installed are told.",
+    ),
+    click.option(
+        "--runtime",
+        "named",
+        metavar="NAME",
+        multiple=True,
+        callback=_converted(lambda names: tuple(runtime_named(name).name for name in names)),
+        help="Check in this runtime alone, such as htp-v79; repeatable.",
+    ),
+)
+
+
+def processor_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options that say where to check."""
+    for option in reversed(_PROCESSORS):
+        function = option(function)
+    return function
+
 
 labelled_options = grouped_options(
     LabelledChoice,

@@ -36,6 +36,7 @@ KINDS: Mapping[str, str] = {
     "dtypes": "an input or output has another dtype than in the contract",
     "shapes": "an input or output has another shape than in the contract",
     "interface": "an app sees something that no contract has, such as an optional input",
+    "fallback": "ops run on the CPU, which the accelerator should run",
     "run": "the runtime loads the file and fails on an input",
     "crash": "the file crashes the runtime",
     "timeout": "the runtime does not reply in time",

@@ -31,6 +31,9 @@ class CheckSettings:
         labelled: Labelled faces for the end-task gate, by target; empty skips the gate.
         compute_units: Compute units for Core ML, keys of `formats.COMPUTE_UNITS`. On a Mac without
             a Neural Engine, a unit that includes it may hang.
+        runtimes: Names of the runtimes to check in, keys of `formats.RUNTIMES`; empty for the usual
+            ones.
+        everywhere: Whether the usual ones include those of other processors and of browsers.
         timeout_s: Longest wait for one reply of a runtime.
         float64_s: Longest time that float64 may take for one input of an ONNX reference, and after
             which it starts no other; None skips it.
@@ -44,6 +47,8 @@ class CheckSettings:
     localise: Localise = "mismatch"
     labelled: Mapping[Target, LabelledFaces] = field(default_factory=dict)
     compute_units: tuple[str, ...] = ("cpuOnly",)
+    runtimes: tuple[str, ...] = ()
+    everywhere: bool = False
     timeout_s: float = 120.0
     float64_s: float | None = 30.0
     threads: int = 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from agecompact.artifacts.parity import AGES
 from agecompact.tables import Column, Table
 from parity_tests.results import Result
 
@@ -49,6 +50,7 @@ def task_table(results: Sequence[Result], reference: str) -> Table | None:
             *task_columns(reference),
             Column("allowed", "number", rank=1),
             Column("unit", "name", rank=1),
+            *flip_columns(measured),
         ),
         rows=tuple(
             (
@@ -57,6 +59,7 @@ def task_table(results: Sequence[Result], reference: str) -> Table | None:
                 *task_cells(r),
                 "-" if r.tolerance is None else f"{r.tolerance.mae:g}",
                 r.unit,
+                *flip_cells(r, measured),
             )
             for r in measured
         ),
@@ -84,6 +87,19 @@ def task_cells(result: Result) -> tuple[str, ...]:
     )
 
 
+def flip_columns(measured: Sequence[Result]) -> tuple[Column, ...]:
+    """The columns of `flip_cells`; none if no answer is an age."""
+    if not any(result.flips for result in measured):
+        return ()
+    return tuple(Column(f"flips at {age}", "number") for age in AGES)
+
+
+def flip_cells(result: Result, measured: Sequence[Result]) -> tuple[str, ...]:
+    """The shares of faces that cross each age because of the conversion."""
+    shares = (result.flips.get(age) for age in AGES) if flip_columns(measured) else ()
+    return tuple("-" if share is None else f"{share:.2%}" for share in shares)
+
+
 def task_text(result: Result, reference: str) -> str:
     """Both MAEs of a result and their difference in words; empty without labelled faces."""
     if not result.faces:
@@ -91,8 +107,15 @@ def task_text(result: Result, reference: str) -> str:
     own, theirs, difference = task_cells(result)
     return (
         f"MAE on {result.faces:,} labelled faces: {own} {result.unit}, {reference} {theirs}, "
-        f"difference {difference}"
+        f"difference {difference}{_flips_text(result)}"
     )
+
+
+def _flips_text(result: Result) -> str:
+    if not result.flips:
+        return ""
+    shares = ", ".join(f"{share:.2%} at {age}" for age, share in result.flips.items())
+    return f"; flips: {shares}"
 
 
 def artifact_of(result: Result) -> str:

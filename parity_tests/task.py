@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
+from agecompact.artifacts.parity import AGES
 from agecompact.errors import AgecompactError
 from agecompact.evaluation.evaluate import labels, targets_of
 from agecompact.evaluation.prediction import Source, decode_face, predict
@@ -32,8 +34,11 @@ class LabelledFaces:
     source: Source = decode_face
 
 
-def mean_absolute_error(runner: ModelRunner, labelled: LabelledFaces) -> float:
-    """Mean absolute error of a model on labelled faces, in the unit of the output that answers.
+Answers = npt.NDArray[np.float64]
+
+
+def answers_of(runner: ModelRunner, labelled: LabelledFaces) -> Answers:
+    """Answers of a model for labelled faces, in the order of the faces.
 
     Raises:
         Failure: The runtime fails on a face.
@@ -43,6 +48,15 @@ def mean_absolute_error(runner: ModelRunner, labelled: LabelledFaces) -> float:
             predictions = predict(runner.model(), runner.contract, labelled.faces, labelled.source)
     except AgecompactError as error:
         raise Failure("run", str(error)) from None
-    truth = labels(predictions.faces, labelled.target)
-    answers = predictions.answers[targets_of(runner.contract)[labelled.target].name][:, 0]
-    return float(np.abs(answers - truth).mean())
+    output = targets_of(runner.contract)[labelled.target]
+    return predictions.answers[output.name][:, 0].astype(np.float64)
+
+
+def mean_absolute_error(answers: Answers, labelled: LabelledFaces) -> float:
+    """Mean absolute error of answers for labelled faces, in their unit."""
+    return float(np.abs(answers - labels(labelled.faces, labelled.target)).mean())
+
+
+def flips(answers: Answers, right: Answers) -> dict[int, float]:
+    """The share of answers on the other side of an age than the right ones, for each of `AGES`."""
+    return {age: float(np.mean((answers < age) != (right < age))) for age in AGES}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -39,7 +40,10 @@ class AllowedGrowth(Checked):
 
 @dataclass(frozen=True)
 class Rule(Checked):
-    """Gates in years, and the artefacts that they apply to; None leaves a field open."""
+    """Gates in years, and the artefacts that they apply to; None leaves a field open.
+
+    A name may be a pattern, such as `htp-*` for every generation of the NPU.
+    """
 
     format: str | None = None
     precision: str | None = None
@@ -50,11 +54,16 @@ class Rule(Checked):
     p99: NotNegative | None = None
     mean: NotNegative | None = None
     mae: NotNegative | None = None
+    flips: NotNegative | None = None
     reason: str | None = None
 
     def applies_to(self, **artifact: str) -> bool:
         """Whether an artefact has all that the rule names."""
-        return all(getattr(self, name) in (None, value) for name, value in artifact.items())
+        patterns = {name: getattr(self, name) for name in artifact}
+        return all(
+            pattern is None or fnmatch.fnmatchcase(artifact[name], pattern)
+            for name, pattern in patterns.items()
+        )
 
     def gates(self) -> dict[str, Any]:
         """The fields of `Tolerance` that the rule sets."""
@@ -101,7 +110,9 @@ class Tolerances:
 
 
 def _scaled(years: Tolerance, factor: float) -> Tolerance:
-    gates = {f.name: getattr(years, f.name) for f in fields(Tolerance) if f.name != "reason"}
+    # A share of faces has no unit.
+    names = [f.name for f in fields(Tolerance) if f.name not in ("reason", "flips")]
+    gates = {name: getattr(years, name) for name in names}
     return replace(years, **{name: gate * factor for name, gate in gates.items()})
 
 
@@ -160,6 +171,6 @@ def _file(content: Mapping[str, Any], path: str) -> _File:
             ("runtime", rule.runtime, RUNTIMES),
         ):
             # A rule with a misspelt condition would never apply.
-            if name is not None and name not in known:
+            if name is not None and not fnmatch.filter(known, name):
                 raise unknown_name(f"{kind} in {path}", name, known)
     return file

@@ -18,6 +18,7 @@ from agecompact.contract import Contract, Output
 from agecompact.errors import AgecompactError, UsageError
 from agecompact.formats import FORMATS, PRECISIONS, Runtime
 from agecompact.isolation import IsolationFailure, call
+from agecompact.runtimes.base import Placement
 from agecompact.runtimes.channel import MEMORY_BYTES
 from agecompact.runtimes.process import RuntimeProcess
 from agecompact.scratch import scratch_folder
@@ -98,6 +99,7 @@ def check(
             _check_size(candidate)
             runner = ModelRunner(process, contract)
             result = replace(result, runtime_version=runner.opened.version)
+            _check_placement(candidate.runtime, runner.opened.placement)
             results = compare(result, runner, reference, settings)
             if candidate.entry.batch is None and _pass(results):
                 results = check_batch(results, runner, reference)
@@ -221,6 +223,19 @@ def _check_declared(candidate: Candidate, process: RuntimeProcess, contract: Con
         versions = f"{declared.opset}, {entry.opset} was requested"
         raise Failure("conversion", f"the version of its ops is {versions}")
     check_declared(declared, contract, entry.batch)
+
+
+def _check_placement(runtime: Runtime, placement: Placement | None) -> None:
+    """Rejects a file of which an accelerator leaves ops to the CPU."""
+    if not runtime.accelerator:
+        return
+    if placement is None:
+        raise Failure("fallback", "the runtime does not say where its ops run")
+    if placement.fallback_ops:
+        ops = ", ".join(f"{count} {name}" for name, count in placement.fallback_ops.items())
+        raise Failure("fallback", f"the {runtime.accelerator} leaves ops to the CPU: {ops}")
+    if not placement.partitions:
+        raise Failure("fallback", f"the {runtime.accelerator} runs no op of it")
 
 
 def _check_size(candidate: Candidate) -> None:

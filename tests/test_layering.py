@@ -21,7 +21,7 @@ _MAY_IMPORT = {
 _ORDER = (
     {"__init__", "errors", "imports", "text", "faults", "startup"},
     {"lifeline", "children", "exchange", "scratch", "files"},
-    {"checked", "serialization", "json_schema", "tables", "isolation", "markdown"},
+    {"checked", "serialization", "json_schema", "tables", "isolation", "markdown", "web"},
     {"contract", "outputs", "formats", "filetypes"},
     {"models"},
     {"weights"},

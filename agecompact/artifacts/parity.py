@@ -13,6 +13,10 @@ FILE_NAME = "parity.json"
 
 Status = Literal["passed", "failed", "skipped"]
 
+# Ages at which apps decide: of majority, and those from which shops ask for a document (NIST's Face
+# Age Estimation and Verification has the same ones).
+AGES = (18, 21, 25)
+
 
 @dataclass(frozen=True)
 class CoveredRange:
@@ -40,6 +44,8 @@ class Tolerance:
         mean: Mean error.
         mae: |MAE(artefact) - MAE(reference)| on labelled faces.
         reason: Why these values.
+        flips: Share of labelled faces whose answer may cross an age of `AGES`; None in older
+            reports.
     """
 
     max: float
@@ -48,6 +54,7 @@ class Tolerance:
     mean: float
     mae: float
     reason: str
+    flips: float | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +126,10 @@ class Result:
         mae_years: |MAE(artefact) - MAE(reference)| on labelled faces; None if none were given.
         artifact_mae_years: MAE of the artefact on them.
         reference_mae_years: MAE of the reference on them.
+        flips_at_18: Share of them that one of the two takes for younger than 18, and the other does
+            not; None without labelled faces, or if the answer is no age.
+        flips_at_21: Likewise for 21.
+        flips_at_25: Likewise for 25.
         faces: Number of labelled faces.
         localisation: Where the error originates, as `parity_tests.localisation` reports it; None
             if it was not looked for.
@@ -152,6 +163,9 @@ class Result:
     mae_years: float | None = None
     artifact_mae_years: float | None = None
     reference_mae_years: float | None = None
+    flips_at_18: float | None = None
+    flips_at_21: float | None = None
+    flips_at_25: float | None = None
     faces: int = 0
     localisation: Mapping[str, Any] | None = None
     float64: Float64Check | None = None
@@ -181,6 +195,12 @@ class Result:
             return None
         return self.artifact_mae_years - self.reference_mae_years
 
+    @property
+    def flips(self) -> Mapping[int, float]:
+        """The share of labelled faces whose answer crosses an age, by age; empty if not known."""
+        shares = {18: self.flips_at_18, 21: self.flips_at_21, 25: self.flips_at_25}
+        return {age: share for age, share in shares.items() if share is not None}
+
 
 @dataclass(frozen=True)
 class ParityReport:
@@ -191,15 +211,15 @@ class ParityReport:
         results: One per artefact and runtime.
     """
 
-    SCHEMA_VERSION: ClassVar[int] = 5
+    SCHEMA_VERSION: ClassVar[int] = 6
 
     passed: bool
     results: tuple[Result, ...]
 
     @staticmethod
     def of_version(version: Any, fields: Mapping[str, Any]) -> dict[str, Any] | None:
-        """See `serialization.SeveralVersions`: version 4 had no quantiles."""
-        return dict(fields) if version == 4 else None
+        """See `serialization.SeveralVersions`: 4 had no quantiles, 5 no flips."""
+        return dict(fields) if version in (4, 5) else None
 
     def to_version(self, fields: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
         """See `serialization.SeveralVersions`."""

@@ -149,6 +149,22 @@ def mlpackage_parts(path: Path) -> Parts:
     )
 
 
+def aimodel_parts(path: Path) -> Parts:
+    """Returns the parts of a Core AI model; its weights are in the program."""
+    from agecompact.runtimes import coreai
+
+    about = path / coreai.METADATA_FILE
+    return Parts(weights=0, metadata=size_of(about))
+
+
+def pte_parts(path: Path) -> Parts:
+    """Returns the parts of an ExecuTorch program; its weights are in what XNNPACK reads."""
+    from agecompact.runtimes import executorch
+
+    about = executorch.BACKEND.read_metadata(str(path)) or ""
+    return Parts(weights=0, metadata=len(about))
+
+
 def safetensors_parts(path: Path) -> Parts:
     """Returns the parts of a safetensors file."""
     content = path.read_bytes()

@@ -23,6 +23,12 @@ _NAME = "agecompact"
 _COSTS: Mapping[str, tuple[str, ...]] = {
     "tflite": ("export --precision int8", "calibrate", "optimise"),
     "coreml": (),
+    "coreai": (),
+    "executorch": (),
+    "gpu": ("parity --runtime litert-gpu",),
+    "npu": ("parity --runtime htp-v75",),
+    "web": ("parity in browsers", "bench --on web"),
+    "sign": ("sign", "verify --key"),
     "train": ("train", "tune", "weights import of Keras files", "data --dataset imdb-wiki"),
     "report": ("report --html",),
     "dev": ("make test", "python -m parity_tests"),

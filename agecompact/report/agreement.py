@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from agecompact.artifacts.parity import Result
+from agecompact.artifacts.parity import AGES, Result
 from agecompact.report import charts
 from agecompact.report.document import Cell, Chart, Part, Section, known_grid, number
 from agecompact.report.evidence import Artifact, Evidence
@@ -35,6 +35,7 @@ _MAES = (
     Column("allowed", "number"),
     Column("unit", "name"),
     Column("faces", "number"),
+    *(Column(f"flips at {age}", "number") for age in AGES),
     Column("runtime"),
 )
 
@@ -106,6 +107,7 @@ def _task_cells(artifact: Artifact, result: Result) -> tuple[Cell, ...]:
         number(result.tolerance.mae if result.tolerance else None, "g"),
         Cell(result.unit),
         number(result.faces, ",d"),
+        *(number(result.flips.get(age), ".2%") for age in AGES),
         Cell(result.label),
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version as distribution_version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -41,7 +41,9 @@ FILE_IDENTIFIER = b"TFL3"
 _Tensors = dict[str, dict[str, Any]]
 
 
-class _Session(Session):
+class LiteRTSession(Session):
+    """An interpreter of a file."""
+
     def __init__(self, interpreter: Interpreter, path: str, threads: int) -> None:
         self._interpreter = interpreter
         self._path, self._threads = path, threads
@@ -71,7 +73,7 @@ class _Session(Session):
     def trace(self, inputs: Arrays) -> Trace:
         from agecompact.runtimes import litert_trace
 
-        return litert_trace.trace(_parse(self._path), self._threads, inputs, self._inputs)
+        return litert_trace.trace(parse(self._path), self._threads, inputs, self._inputs)
 
     def interface(self) -> Interface:
         return self._interface
@@ -191,14 +193,15 @@ def _op_name(code: Any) -> str:
     return str(BUILTIN_OPS.get(number, f"op {number}"))
 
 
-def _unusable(what: str, path: str, why: str) -> UsageError:
+def unusable(what: str, path: str, why: str) -> UsageError:
+    """The error for what is not a whole TFLite file."""
     return UsageError(what, why=why, fix=fix_for(Path(path), wanted="tflite"))
 
 
 def _read(path: str) -> bytes:
     content = Path(path).read_bytes()
     if content[4:8] != FILE_IDENTIFIER:
-        raise _unusable(f"{path} is not a TFLite file", path, "it lacks the identifier 'TFL3'")
+        raise unusable(f"{path} is not a TFLite file", path, "it lacks the identifier 'TFL3'")
     return content
 
 
@@ -211,10 +214,10 @@ def _whole(path: str) -> Iterator[None]:
         raise
     except Exception as error:  # A damaged FlatBuffer fails in as many ways as it has fields.
         why = f"{type(error).__name__}: {error}"
-        raise _unusable(f"{path} is a broken TFLite file", path, why) from None
+        raise unusable(f"{path} is a broken TFLite file", path, why) from None
 
 
-def _parse(path: str) -> Any:
+def parse(path: str) -> Any:
     """The FlatBuffer as Python objects."""
     content = _read(path)
     with _whole(path):
@@ -241,18 +244,20 @@ def _metadata_text(model: Any, entry: Any, path: str) -> str:
     )
 
 
-class _LiteRT(Backend):
+class LiteRT(Backend):
     """The metadata is a FlatBuffer metadata buffer. Inputs are NHWC."""
 
+    session: ClassVar[type[LiteRTSession]] = LiteRTSession
+
     def read_metadata(self, path: str) -> str | None:
-        model = _parse(path)
+        model = parse(path)
         for entry in model.metadata or ():
             if entry.name == metadata.KEY.encode():
                 return _metadata_text(model, entry, path)
         return None
 
     def describe(self, path: str) -> dict[str, Any]:
-        model = _parse(path)
+        model = parse(path)
         with _whole(path):
             graph = model.subgraphs[0]
             codes = (model.operatorCodes[op.opcodeIndex] for op in graph.operators)
@@ -268,9 +273,9 @@ class _LiteRT(Backend):
         from agecompact.runtimes import litert_declared
 
         try:
-            return litert_declared.declared(_parse(path), SIGNATURE)
-        except Exception as error:  # As in `_parse`.
-            raise _unusable(f"{path} is a broken TFLite file", path, str(error)) from None
+            return litert_declared.declared(parse(path), SIGNATURE)
+        except Exception as error:  # As in `parse`.
+            raise unusable(f"{path} is a broken TFLite file", path, str(error)) from None
 
     def open_session(self, path: str, threads: int) -> Session:
         _read(path)
@@ -278,11 +283,11 @@ class _LiteRT(Backend):
             interpreter = Interpreter(model_path=path, num_threads=threads)
             allocate(interpreter)
         except (ValueError, RuntimeError) as error:
-            raise _unusable(f"LiteRT cannot load {path}", path, str(error)) from None
-        return _Session(interpreter, path, threads)
+            raise unusable(f"LiteRT cannot load {path}", path, str(error)) from None
+        return self.session(interpreter, path, threads)
 
     def version(self) -> str:
         return f"litert {distribution_version('ai-edge-litert')}"
 
 
-BACKEND = _LiteRT()
+BACKEND = LiteRT()

@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import onnxruntime as ort
 
 from agecompact.artifacts import metadata
 from agecompact.artifacts.metadata import MetadataError
 from agecompact.contract import Quantization
-from agecompact.errors import UsageError
+from agecompact.errors import AgecompactError, UsageError
 from agecompact.filetypes import fix_for
 from agecompact.runtimes.base import (
     Array,
@@ -45,9 +45,21 @@ _FLOATS = frozenset({"tensor(float)", "tensor(float16)", "tensor(double)"})
 _IR_VERSIONS = re.compile(r"Unsupported model IR version: (\d+), max supported IR version: (\d+)")
 
 
-class _Session(Session):
-    def __init__(self, session: ort.InferenceSession, path: str) -> None:
-        self._session = session
+# Makes a session of a model: of a path, or of the content of a file.
+Opener = Callable[[str | bytes], ort.InferenceSession]
+
+
+class OnnxSession(Session):
+    """A session of ONNX Runtime.
+
+    Args:
+        path: The file.
+        opened: Makes sessions of it, and of copies that have more outputs.
+    """
+
+    def __init__(self, path: str, opened: Opener) -> None:
+        self._opened = opened
+        self._session = session = opened(path)
         self._path = path
         self._outputs = [output.name for output in session.get_outputs()]
 
@@ -68,7 +80,7 @@ class _Session(Session):
         from agecompact.runtimes import onnxruntime_trace
 
         model = onnx.load_model(self._path)
-        return onnxruntime_trace.trace(model, self._session.get_session_options(), inputs)
+        return onnxruntime_trace.trace(model, self._opened, inputs)
 
     def interface(self) -> Interface:
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
@@ -128,8 +140,10 @@ def _refused(path: str, error: Exception) -> UsageError:
     )
 
 
-class _OnnxRuntime(Backend):
+class OnnxRuntime(Backend):
     """The metadata is an entry of `metadata_props`. Inputs are NCHW."""
+
+    session: ClassVar[type[OnnxSession]] = OnnxSession
 
     def read_metadata(self, path: str) -> str | None:
         values = (p.value for p in _parse(path).metadata_props if p.key == metadata.KEY)
@@ -163,18 +177,36 @@ class _OnnxRuntime(Backend):
         return onnxruntime_declared.declared(_parse(path))
 
     def open_session(self, path: str, threads: int) -> Session:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
         try:
-            session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            return self.session(path, partial(self.opened, threads=threads))
         except Exception as error:  # ONNX Runtime's exceptions share no other base class.
+            if isinstance(error, AgecompactError):
+                raise
             raise _refused(path, error) from None
-        return _Session(session, path)
+
+    def opened(self, model: str | bytes, *, threads: int) -> ort.InferenceSession:
+        """A session of a model on this backend's processor.
+
+        Args:
+            model: The path of a file, or its content.
+            threads: Threads of the CPU.
+
+        Raises:
+            Exception: Of any class, if it cannot be loaded.
+        """
+        return ort.InferenceSession(model, options(threads), providers=["CPUExecutionProvider"])
 
     def version(self) -> str:
         return f"onnxruntime {ort.__version__}"
 
 
-BACKEND = _OnnxRuntime()
+def options(threads: int) -> ort.SessionOptions:
+    """The options of every session: a number of threads, and errors alone are logged."""
+    made = ort.SessionOptions()
+    made.intra_op_num_threads = threads
+    made.inter_op_num_threads = 1
+    made.log_severity_level = 3
+    return made
+
+
+BACKEND = OnnxRuntime()

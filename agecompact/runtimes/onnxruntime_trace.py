@@ -8,7 +8,7 @@ same sums, so the outputs change by rounding at most.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,14 @@ from onnx import numpy_helper
 from agecompact.runtimes.base import Array, Arrays, Step, Trace
 
 
-def trace(model: onnx.ModelProto, options: ort.SessionOptions, inputs: Arrays) -> Trace:
+def trace(
+    model: onnx.ModelProto, opened: Callable[[bytes], ort.InferenceSession], inputs: Arrays
+) -> Trace:
     """Runs a model once and keeps the output of every node.
 
     Args:
         model: The model; values are added to its outputs.
-        options: For the session that runs it.
+        opened: Makes the session that runs it.
         inputs: One batch, by input name.
 
     Returns:
@@ -42,9 +44,7 @@ def trace(model: onnx.ModelProto, options: ort.SessionOptions, inputs: Arrays) -
     wanted = [*(name for _, outputs in nodes for name in outputs), *sorted(computed)]
     known = {output.name for output in graph.output}
     graph.output.extend(onnx.ValueInfoProto(name=n) for n in wanted if n not in known)
-    session = ort.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    session = opened(model.SerializeToString())
     values = dict(zip(wanted, session.run(wanted, dict(inputs)), strict=True))
     constants = stored | {name: values[name] for name in computed}
     return tuple(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
-from agecompact.errors import UsageError
+from agecompact.errors import BackendMissingError, UsageError, missing_extra
 from agecompact.filetypes import describe, fix_for
 from agecompact.formats import RUNTIMES, Format, Runtime, format_of, opened_by
 from agecompact.imports import resolve
@@ -19,7 +20,17 @@ def load(runtime: Runtime) -> Backend:
     Raises:
         BackendMissingError: Its extra is not installed.
     """
-    return cast(Backend, resolve(runtime.backend, extra=opened_by(runtime.name).extra or "all"))
+    if found := missing(runtime):
+        raise found
+    extra = runtime.extra or opened_by(runtime.name).extra or "all"
+    return cast(Backend, resolve(runtime.backend, extra=extra))
+
+
+def missing(runtime: Runtime) -> BackendMissingError | None:
+    """The error for a runtime whose own extra is not installed; None if it is, or has none."""
+    if runtime.extra is None or find_spec(runtime.module) is not None:
+        return None
+    return missing_extra(runtime.extra, runtime.module)
 
 
 def stand_in(format_: Format) -> Runtime | None:

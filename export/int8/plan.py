@@ -86,7 +86,7 @@ def note_of(graph: Graph, plan: Plan) -> str:
     """How much is int8, for people."""
     layers = {op.index for op in graph.ops if op.kind in KINDS}
     note = f"{len(plan.body & layers)} of {len(layers)} layers are int8"
-    return note + (f", {len(plan.stored)} have int8 weights" if plan.stored else "")
+    return note + (f", {len(plan.stored)} have rounded weights" if plan.stored else "")
 
 
 def _weights_of(graph: Graph, op: Op) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,10 +17,38 @@ from export.int8.rounding import grid_of, scales_of
 if TYPE_CHECKING:
     from torch import Tensor
 
-# ONNX Runtime's kernels for x86 take bytes; those for ARM take both.
-_UINT8 = (0, 255, torch.uint8)
 _INT8 = (-128, 127, torch.int8)
 _INT32 = (-(2**31), 2**31 - 1, torch.int32)
+
+
+@dataclass(frozen=True)
+class Integers:
+    """How a runtime wants the integers.
+
+    Attributes:
+        low: The least integer of activations and of weights.
+        high: The greatest one.
+        kind: Their dtype.
+        middle: What stands for 0 in weights, and what is added to zero points of int8.
+        biases: Whether biases are int32; else they stay float, and the runtime rounds them.
+    """
+
+    low: int
+    high: int
+    kind: torch.dtype
+    middle: int
+    biases: bool
+
+    @property
+    def grid(self) -> tuple[int, int, torch.dtype]:
+        """The last arguments of torch's quantising operators."""
+        return self.low, self.high, self.kind
+
+
+# With signed weights, ONNX Runtime adds products in 16 bits on x86 processors that lack VNNI, and
+# cuts sums that do not fit: answers were off by 36 years.
+ONNX = Integers(0, 255, torch.uint8, middle=128, biases=True)
+XNNPACK = Integers(-128, 127, torch.int8, middle=0, biases=False)
 
 
 class Quantised(nn.Module):
@@ -29,9 +58,12 @@ class Quantised(nn.Module):
         graph: The calibrated graph, still float.
         calibration: Its calibration.
         inputs: Names of the inputs, in the order of calls.
+        integers: How the runtime wants the integers.
     """
 
-    def __init__(self, graph: Graph, calibration: Calibration, inputs: Sequence[str]) -> None:
+    def __init__(
+        self, graph: Graph, calibration: Calibration, inputs: Sequence[str], integers: Integers
+    ) -> None:
         super().__init__()
         # Registers the operators that torch's exporter writes as QuantizeLinear and its like.
         import torch.ao.quantization.fx._decomposed  # noqa: F401
@@ -40,15 +72,18 @@ class Quantised(nn.Module):
         by_name = {graph.name(tensor): tensor for tensor in graph.inputs}
         self._inputs = [by_name[name] for name in inputs]
         self._body = calibration.plan.body
-        self._grids = {tensor: _unsigned(*ends) for tensor, ends in calibration.ranges.items()}
+        self._integers = integers
+        self._grids = {tensor: self._grid(*ends) for tensor, ends in calibration.ranges.items()}
         self._kept: set[tuple[int, int]] = set()
         for op in rounded_ops(graph, calibration.plan):
             self._store(op)
 
     @classmethod
-    def of(cls, content: bytes, calibration: Calibration, inputs: Sequence[str]) -> Quantised:
+    def of(
+        cls, content: bytes, calibration: Calibration, inputs: Sequence[str], integers: Integers
+    ) -> Quantised:
         """The network of a float file and its calibration."""
-        return cls(applied(content, calibration), calibration, inputs).eval()
+        return cls(applied(content, calibration), calibration, inputs, integers).eval()
 
     def forward(self, *faces: Tensor) -> tuple[Tensor, ...]:
         """The outputs for one face."""
@@ -66,7 +101,7 @@ class Quantised(nn.Module):
         return tuple(values[tensor] for tensor in self._graph.outputs)
 
     def _on_grid(self, tensor: int, values: Tensor) -> Tensor:
-        grid = (*self._grids[tensor], *_UINT8)
+        grid = (*self._grids[tensor], *self._integers.grid)
         quantised = torch.ops.quantized_decomposed.quantize_per_tensor(values, *grid)
         made: Tensor = torch.ops.quantized_decomposed.dequantize_per_tensor(quantised, *grid)
         return made
@@ -76,8 +111,12 @@ class Quantised(nn.Module):
         weights = twin.kernel_of(op, _constant(self._graph, op, 1))
         steps = torch.from_numpy(scales_of(weights.flatten(1).double().numpy()))
         rows = steps.view(-1, *(1 for _ in weights.shape[1:]))
-        self._keep(op, 1, weights / rows, steps, torch.int8)
-        if op.index not in self._body or len(op.inputs) < 3 or op.inputs[2] < 0:
+        whole = (weights / rows).round()
+        if op.index not in self._body:
+            self._keep(op, 1, whole, steps, torch.int8)
+            return
+        self._keep(op, 1, whole + self._integers.middle, steps, self._integers.kind)
+        if len(op.inputs) < 3 or op.inputs[2] < 0 or not self._integers.biases:
             return
         bias = torch.from_numpy(_constant(self._graph, op, 2).copy())
         step, _ = self._grids[op.inputs[0]]
@@ -86,28 +125,44 @@ class Quantised(nn.Module):
     def _keep(self, op: Op, place: int, values: Tensor, steps: Tensor, kind: torch.dtype) -> None:
         # By op, not by tensor: the scales of a bias that several layers read differ.
         self._kept.add((op.index, place))
-        self.register_buffer(f"steps_{op.index}_{place}", values.round().to(kind))
+        self.register_buffer(f"steps_{op.index}_{place}", values.round().to(kind).contiguous())
         self.register_buffer(f"scales_{op.index}_{place}", steps.float())
 
     def _constants(self, op: Op) -> dict[int, Tensor]:
         """A layer's weights and bias as the integers hold them."""
+        read = self._by_channel if op.index in self._body else _scaled
         return {
-            tensor: torch.ops.quantized_decomposed.dequantize_per_channel(
+            tensor: read(
                 self.get_buffer(f"steps_{op.index}_{place}"),
                 self.get_buffer(f"scales_{op.index}_{place}"),
-                None,
-                0,
-                *(_INT8 if place == 1 else _INT32),
             )
             for place, tensor in enumerate(op.inputs)
             if (op.index, place) in self._kept
         }
 
+    def _by_channel(self, steps: Tensor, scales: Tensor) -> Tensor:
+        """Weights or a bias of an int8 layer: each output has its scale."""
+        is_bias = steps.dtype == torch.int32
+        # Not of the dtype of the weights, in which torch itself would subtract them.
+        zeros = torch.full(scales.shape, 0 if is_bias else self._integers.middle, dtype=torch.int64)
+        made: Tensor = torch.ops.quantized_decomposed.dequantize_per_channel(
+            steps, scales, zeros, 0, *(_INT32 if is_bias else self._integers.grid)
+        )
+        return made
 
-def _unsigned(low: float, high: float) -> tuple[float, int]:
-    """The int8 grid of a range with its integers moved to 0 to 255."""
-    step, zero = grid_of(low, high)
-    return step, zero + 128
+    def _grid(self, low: float, high: float) -> tuple[float, int]:
+        """The int8 grid of a range, with its integers where the runtime wants them."""
+        step, zero = grid_of(low, high)
+        return step, zero + self._integers.middle
+
+
+def _scaled(steps: Tensor, scales: Tensor) -> Tensor:
+    """Weights of a float layer: the integers times the scale of each output.
+
+    Qualcomm's NPU dequantises by channel only what an int8 layer reads.
+    """
+    whole: Tensor = torch.ops.quantized_decomposed.dequantize_per_tensor(steps, 1.0, 0, *_INT8)
+    return whole * scales.view(-1, *(1 for _ in steps.shape[1:]))
 
 
 def _constant(graph: Graph, op: Op, place: int) -> Array:

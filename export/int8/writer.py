@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
 from export.flatbuffer import pack, pack_once
+from export.float16 import store_some_in_half
 from export.int8.calibration import Calibration, applied
-from export.int8.graph import Graph
+from export.int8.graph import Array, Graph
+from export.int8.rounding import scales_of
 from export.int8.slim import slim, strip
 
 
@@ -22,14 +24,25 @@ def to_int8(content: bytes, calibration: Calibration) -> bytes:
         calibration: Its calibration. The rounded weights are on the grids that the quantiser
             chooses: one a row, its greatest weight 127 steps.
     """
-    graph = applied(content, calibration)
-    chosen = dict.fromkeys(calibration.plan.stored, weight_settings())
-    chosen |= dict.fromkeys(calibration.plan.body, settings())
-    return quantised(graph, chosen, _statistics(graph, calibration.ranges))
+    graph, plan = applied(content, calibration), calibration.plan
+    stored = [op for op in graph.ops if op.index in plan.stored]
+    # GPUs take dense layers with weights in half precision, and not with int8 weights. What reads
+    # pixels, as some convolutions do, is hurt by half precision, and is as exact in int8.
+    dense = [op for op in stored if op.kind == "FULLY_CONNECTED"]
+    for op in dense:
+        # A calibration file has the integers; the last bits of their products may differ.
+        graph.set_constant(op.inputs[1], _on_grid(graph.constant(op.inputs[1])))
+    chosen = {op.index: weight_settings() for op in stored if op not in dense}
+    chosen |= dict.fromkeys(plan.body, settings())
+    halved = [graph.name(op.inputs[1]) for op in dense]
+    return quantised(graph, chosen, _statistics(graph, calibration.ranges), halved)
 
 
 def quantised(
-    graph: Graph, chosen: Mapping[int, Any], statistics: Mapping[str, Any] | None = None
+    graph: Graph,
+    chosen: Mapping[int, Any],
+    statistics: Mapping[str, Any] | None = None,
+    halved: Collection[str] = (),
 ) -> bytes:
     """A file with some ops quantised, without what no phone reads.
 
@@ -37,6 +50,7 @@ def quantised(
         graph: A float graph.
         chosen: An `OpQuantizationConfig` for each of these ops, by index.
         statistics: Ranges of activations, as the quantiser's calibration gives them.
+        halved: Names of float constants to store in float16.
     """
     from ai_edge_quantizer import qtyping, quantizer
     from ai_edge_quantizer.algorithm_manager import AlgorithmName
@@ -51,10 +65,22 @@ def quantised(
                 chosen[op.index],
                 AlgorithmName.MIN_MAX_UNIFORM_QUANT,
             )
-    model = Graph.parse(bytes(maker.quantize(statistics).quantized_model)).model
+    made = Graph.parse(bytes(maker.quantize(statistics).quantized_model))
+    model = made.model
+    constants = dict.fromkeys(tensor for op in made.ops for tensor in op.inputs[1:])
+    store_some_in_half(model, made.schema, [i for i in constants if made.name(i) in halved])
     strip(model)
     slim(model)
     return pack_once(model)
+
+
+def _on_grid(weight: Array | None) -> Array:
+    """The weights of a dense layer as products of integers and the scale of each output."""
+    assert weight is not None
+    rows = weight.astype(np.float64)
+    steps = scales_of(rows)[:, np.newaxis].astype(np.float32)
+    # Without -0, which integers have not.
+    return (np.round(rows / steps).astype(np.float32) + np.float32(0)) * steps
 
 
 def settings() -> Any:

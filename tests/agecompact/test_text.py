@@ -149,6 +149,8 @@ _PRINTERS = {
     "agecompact/data/cache.py",
     # On a broken installation, where a console may not work.
     "agecompact/commands/doctor.py",
+    # Tools of `make`, like those of the benches.
+    "agecompact/web/__main__.py",
     # Messages between processes.
     "agecompact/diagnosis/importing.py",
     "agecompact/runtimes/worker.py",

@@ -83,11 +83,11 @@ def test_released_weights_need_none() -> None:
 @pytest.mark.parametrize(
     ("model", "note", "most_bytes"),
     [
-        ("ssrnet", "19 of 38 layers are int8, 6 have int8 weights", 63_000),
-        ("ssrnet-gender", "19 of 38 layers are int8, 6 have int8 weights", 63_000),
+        ("ssrnet", "19 of 38 layers are int8, 6 have rounded weights", 65_000),
+        ("ssrnet-gender", "19 of 38 layers are int8, 6 have rounded weights", 65_000),
         ("c3ae-plain", "9 of 11 layers are int8", 45_000),
-        ("c3ae", "15 of 20 layers are int8, 1 have int8 weights", 55_000),
-        ("mobileagenet", "59 of 65 layers are int8", 3_500_000),
+        ("c3ae", "15 of 20 layers are int8, 1 have rounded weights", 55_000),
+        ("mobileagenet", "59 of 65 layers are int8", 3_750_000),
     ],
 )
 def test_released_weights_become_int8_without_faces(

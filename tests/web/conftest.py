@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import pytest
 
 from agecompact.errors import BackendMissingError
-from tests.web import tools
+from agecompact.web import tools
 
 _REQUIRED = os.environ.get("AGECOMPACT_REQUIRE_BROWSER") == "1"
 
@@ -31,8 +31,15 @@ def _needed(find: Callable[[], Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def node_modules() -> Path:
-    """The packages of `package.json`."""
+    """The runtimes, as packages of npm."""
     return _needed(tools.packages)
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The script of axe-core, which finds what keeps people from using a page."""
+    packages = _needed(lambda: tools.packages(Path(__file__).parent))
+    return (packages / "axe-core" / "axe.min.js").read_text()
 
 
 @pytest.fixture(scope="session")

@@ -18,10 +18,10 @@ from agecompact.faces.detection import detector
 from agecompact.integrate.answers import golden_of
 from agecompact.integrate.platforms import PLATFORMS
 from agecompact.integrate.project import write_project
+from agecompact.web.serving import serving
 from agecompact.weights import checkpoints
 from parity_tests.inputs import portrait
 from tests.support import BuildOf
-from tests.web.serving import serving
 
 pytestmark = pytest.mark.slow
 

@@ -61,24 +61,24 @@ def test_a_page_that_loads_or_complains_is_noticed(open_page: Open, tmp_path: Pa
 
 @pytest.mark.parametrize(("width", "scheme"), PLACES)
 def test_axe_finds_nothing(
-    report: Path, width: int, scheme: str, open_page: Open, node_modules: Path
+    report: Path, width: int, scheme: str, open_page: Open, axe: str
 ) -> None:
     visit = open_page(report, width=width, color_scheme=scheme)
-    assert _violations(visit.page, node_modules) == []
+    assert _violations(visit.page, axe) == []
 
 
-def test_axe_notices_a_poor_page(open_page: Open, node_modules: Path, tmp_path: Path) -> None:
+def test_axe_notices_a_poor_page(open_page: Open, axe: str, tmp_path: Path) -> None:
     page = tmp_path / "poor.html"
     page.write_text("<title>a</title><img src='data:,'><p style='color:#ccc'>pale</p>")
-    found = "\n".join(_violations(open_page(page).page, node_modules))
+    found = "\n".join(_violations(open_page(page).page, axe))
     for rule in ("html-has-lang", "image-alt", "color-contrast"):
         assert rule in found
 
 
-def _violations(page: Any, node_modules: Path) -> list[str]:
+def _violations(page: Any, axe: str) -> list[str]:
     """What axe-core finds with all its rules, best practices among them."""
     # As a debugger does, which no policy of the page forbids.
-    page.evaluate((node_modules / "axe-core" / "axe.min.js").read_text())
+    page.evaluate(axe)
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [
         f"{rule['id']}: {node['html'][:200]}"

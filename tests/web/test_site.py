@@ -10,9 +10,9 @@ from itertools import product
 
 import pytest
 
+from agecompact.web.serving import serving
 from tests.support import REPOSITORY
 from tests.web.conftest import Open
-from tests.web.serving import serving
 
 pytestmark = pytest.mark.slow
 

@@ -27,7 +27,7 @@ from export.int8.fallback import SHARES, chosen, with_float
 from export.int8.graph import Graph
 from export.int8.layers import KINDS, multiplications
 from export.int8.plan import Plan
-from export.int8.qdq import Quantised
+from export.int8.qdq import ONNX, Quantised
 from export.int8.record import Origin, Record
 from export.int8.writer import to_int8
 from tests.export.int8.models import Arrays, answers, batch_of_chips, faces_of, float_file
@@ -118,7 +118,7 @@ def test_int8_onnx_answers_as_int8_tflite_does(network: Network) -> None:
 
     derived = with_float(network.content, network.record, SHARES[1])
     calibration = derived.calibration(network.content)
-    made = Quantised.of(network.content, calibration, network.contract.input_names)
+    made = Quantised.of(network.content, calibration, network.contract.input_names, ONNX)
     few = {name: values[:6] for name, values in network.faces.items()}
     found = []
     with torch.no_grad():

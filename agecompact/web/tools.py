@@ -1,4 +1,4 @@
-"""What the tests of web pages need: npm packages in agecompact's cache, and an installed Chromium.
+"""Packages of npm in agecompact's cache, and an installed Chromium.
 
 `package.json` lists the packages. To make the lock file again, in this folder: `npm install
 --package-lock-only --omit-lockfile-registry-resolved`.
@@ -7,16 +7,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
-from agecompact.errors import AgecompactError, BackendMissingError
+from agecompact import children
+from agecompact.errors import BackendMissingError
 from agecompact.files import atomic_path, user_cache
 
-# In the user's cache; `tests/conftest.py` links it into that of the tests.
 CACHE = "web-tools"
 _CHROMIUM = "AGECOMPACT_CHROMIUM"
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -24,18 +23,18 @@ _FILES = ("package.json", "package-lock.json")
 _TIMEOUT_S = 300
 
 
-def packages(cache: Path | None = None) -> Path:
+def packages(lists: Path = Path(__file__).parent) -> Path:
     """The folder with the packages, `node_modules`; fetched if it does not exist.
 
     Args:
-        cache: agecompact's cache folder; by default the user's.
+        lists: Folder with `package.json` and its lock file; by default those of the runtimes.
 
     Raises:
         BackendMissingError: There is no npm, or the packages are unavailable.
     """
-    sources = [Path(__file__).with_name(name) for name in _FILES]
+    sources = [lists / name for name in _FILES]
     key = hashlib.sha256(b"".join(each.read_bytes() for each in sources)).hexdigest()[:16]
-    folder = (cache or user_cache()) / CACHE / key
+    folder = user_cache() / CACHE / key
     if not folder.exists():
         with atomic_path(folder) as partial:
             partial.mkdir(parents=True)
@@ -43,6 +42,11 @@ def packages(cache: Path | None = None) -> Path:
                 shutil.copy(source, partial)
             _install(partial)
     return folder / "node_modules"
+
+
+def version_of(manifest: Path) -> str:
+    """The version of a package, from its `package.json`."""
+    return str(json.loads(manifest.read_text())["version"])
 
 
 def chromium() -> Path:
@@ -66,24 +70,16 @@ def _install(folder: Path) -> None:
     npm = shutil.which("npm")
     if npm is None:
         raise BackendMissingError(
-            "npm is not installed", why="web tests use packages of npm", fix="install Node.js"
+            "npm is not installed",
+            why="the runtimes in browsers are packages of npm",
+            fix="install Node.js",
         )
     # Packages run nothing of their own here.
     command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
-    )
+    done = children.run(command, timeout_s=_TIMEOUT_S, cwd=folder)
     if done.returncode:
         raise BackendMissingError(
-            "npm cannot fetch the packages of the web tests",
+            "npm cannot fetch the packages for browsers",
             why=done.stderr.strip() or done.stdout.strip(),
-            fix="check that npm reaches its registry: npm view axe-core version",
+            fix="check that npm reaches its registry: npm view onnxruntime-web version",
         )
-
-
-if __name__ == "__main__":
-    try:
-        print(packages(), chromium(), sep="\n")
-    except AgecompactError as missing:
-        print(f"error: {missing}", file=sys.stderr)
-        sys.exit(int(missing.exit_code))

@@ -1,0 +1,1 @@
+"""Pages in a browser: its installed Chromium, packages of npm, and a server for a folder."""
