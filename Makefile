@@ -1,6 +1,7 @@
 # make demo   the main job: every model through every stage, then one table
 # make test   lint, types and the fast tests; `make test-all` also runs the slow ones
-# Both set up .venv first, from requirements.lock.
+# Both set up .venv first, from requirements.lock. `make everywhere` is the main job on every
+# processor that this machine can run or simulate.
 
 PYTHON ?= python3
 VENV := .venv
@@ -29,13 +30,20 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 .DELETE_ON_ERROR:
 # It also holds measurements of other devices, which a failed bench must not delete.
 .PRECIOUS: $(BUILD)/latency.json
-.PHONY: demo test test-all test-exhaustive lint export parity golden bench bench-arm bench-android bench-ios bench-ios-app \
+.PHONY: demo everywhere test test-all test-exhaustive lint export parity golden bench bench-arm bench-android bench-ios bench-ios-app \
   bench-peers preprocessing released-onnx arm-bundle adb-loopback web-tools kotlin-tools mil-conformance report docs \
   docs-tools setup clean clean-venv
 
 demo: report
 
+# Extras beyond requirements.lock: make setup EXTRAS="npu coreai".
+EXTRAS ?=
+EMPTY :=
+COMMA := ,
+EXTRA_LIST = $(subst $(EMPTY) $(EMPTY),$(COMMA),$(strip $(EXTRAS)))
 setup: $(READY)
+	@$(if $(EXTRAS),$(PIP) install --constraint requirements.lock \
+	  --constraint requirements-extras.lock --no-build-isolation --editable '.[$(EXTRA_LIST)]')
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -96,6 +104,20 @@ parity: $(BUILD)/parity.json
 
 $(BUILD)/parity.json: $(MANIFESTS) $(PARITY_SOURCES)
 	$(BIN)/agecompact parity $(BUILD)
+
+# All models in all formats on all processors, then one table; EVERYWHERE=ssrnet for one model. It
+# needs Chromium, and Node.js for its packages: apt-get install chromium nodejs npm
+PROCESSORS := coreai executorch gpu npu web
+EVERYWHERE ?= $(MODELS)
+everywhere: | $(READY)
+	@$(MAKE) --no-print-directory setup EXTRAS="$(PROCESSORS)"
+	@$(MAKE) --no-print-directory web-tools arm-bundle
+	$(foreach model,$(EVERYWHERE),$(BIN)/agecompact export $(model) --everywhere --precision fp32 \
+	  --precision fp16 --precision int8 --keep-going --out $(BUILD)/everywhere;)
+	-$(BIN)/agecompact parity $(BUILD)/everywhere --everywhere --no-localise
+	$(BIN)/agecompact parity freeze $(BUILD)/everywhere
+	-$(BIN)/agecompact bench $(BUILD)/everywhere --on emulated:cortex-a76
+	$(BIN)/agecompact report $(BUILD)/everywhere --markdown $(BUILD)/everywhere.md
 
 # What every bench replays on its device: inputs and PyTorch's outputs.
 golden: $(MODELS:%=$(BUILD)/%/golden/golden.json)

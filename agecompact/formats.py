@@ -64,12 +64,14 @@ class Runtime:
         name: Its name in results.
         backend: A `runtimes.base.Backend`, as `module:object`.
         label: Its name for people.
+        processor: What it computes on, for tables of processors.
         compute_unit: Core ML's compute unit, as Apple spells it; None for other formats.
         extra: The extra in `pyproject.toml` that it needs; None if it needs no other than the
             format's.
         module: A module of that extra: the runtime is not installed where this is not found.
         accelerator: The hardware that must run every op; empty for a CPU.
         precisions: Names of the precisions that it runs; empty for all of the format.
+        arithmetic: Name of the precision that it computes float ops in; empty for that of the file.
         run: When `parity` checks files in it.
         slow: Whether it may take a second for one image, so that files are checked on the fixed
             inputs alone.
@@ -78,11 +80,13 @@ class Runtime:
     name: str
     backend: str
     label: str
+    processor: str = "CPU"
     compute_unit: str | None = None
     extra: str | None = None
     module: str = ""
     accelerator: str = ""
     precisions: tuple[str, ...] = ()
+    arithmetic: str = ""
     run: When = "always"
     slow: bool = False
 
@@ -163,14 +167,26 @@ PRECISIONS: Mapping[str, Precision] = {
     )
 }
 
-_CORE_ML = "agecompact.runtimes.coreml"
+_APPLE = "Apple's runtime"
 
 
-def _browser(name: str, attribute: str, label: str, *, slow: bool = False) -> Runtime:
+def _core_ml(name: str, attribute: str, units: str, compute_unit: str) -> Runtime:
+    backend = f"agecompact.runtimes.coreml:{attribute}"
+    return Runtime(name, backend, f"Core ML, {units}", _APPLE, compute_unit)
+
+
+def _mil(name: str, attribute: str, label: str) -> Runtime:
+    return Runtime(name, f"agecompact.runtimes.mil:{attribute}", label, "Core ML's reference")
+
+
+def _browser(
+    name: str, attribute: str, library: str, accelerator: str, *, slow: bool = False
+) -> Runtime:
     return Runtime(
         name,
         f"agecompact.runtimes.browser:{attribute}",
-        f"{label}, in a browser",
+        f"{library} ({accelerator}), in a browser",
+        f"browser, {accelerator}",
         extra="web",
         module="playwright",
         run="everywhere",
@@ -183,9 +199,11 @@ def _htp(version: int, soc: str, run: When = "named") -> Runtime:
         f"htp-v{version}",
         f"agecompact.runtimes.htp:V{version}",
         f"Qualcomm HTP v{version} ({soc}), simulated",
+        "NPU",
         extra="npu",
         module="onnxruntime_qnn",
         accelerator="NPU",
+        arithmetic="float16",
         run=run,
         slow=True,
     )
@@ -221,8 +239,8 @@ _FORMATS = (
                 "agecompact.runtimes.onnx_float64:BACKEND",
                 "onnx.reference, float64 arithmetic",
             ),
-            _browser("ort-wasm", "ONNX_WASM", "ONNX Runtime Web (wasm)"),
-            _browser("ort-wgpu", "ONNX_WEBGPU", "ONNX Runtime Web (WebGPU)", slow=True),
+            _browser("ort-wasm", "ONNX_WASM", "ONNX Runtime Web", "wasm"),
+            _browser("ort-wgpu", "ONNX_WEBGPU", "ONNX Runtime Web", "WebGPU", slow=True),
             _htp(75, "Snapdragon 8 Gen 3", "everywhere"),
             _htp(69, "Snapdragon 8 Gen 1"),
             _htp(73, "Snapdragon 8 Gen 2"),
@@ -244,13 +262,14 @@ _FORMATS = (
                 "litert-gpu",
                 "agecompact.runtimes.litert_gpu:BACKEND",
                 "LiteRT, GPU",
+                "GPU",
                 extra="gpu",
                 module="ai_edge_litert",
                 accelerator="GPU",
                 run="everywhere",
             ),
-            _browser("litert-wasm", "LITERT_WASM", "LiteRT.js (wasm)"),
-            _browser("litert-wgpu", "LITERT_WEBGPU", "LiteRT.js (WebGPU)"),
+            _browser("litert-wasm", "LITERT_WASM", "LiteRT.js", "wasm"),
+            _browser("litert-wgpu", "LITERT_WEBGPU", "LiteRT.js", "WebGPU"),
         ),
         size_reader="agecompact.bench.size:tflite_parts",
         on_request=("float16-arithmetic", "int8", "int8-dynamic", "int8-weights"),
@@ -265,21 +284,12 @@ _FORMATS = (
         # Mixed palettes try every layer in several widths.
         converter=Converter("export.to_coreml:convert", None, 3600),
         runtimes=(
-            Runtime("coreml", f"{_CORE_ML}:CPU_ONLY", "Core ML, CPU", "cpuOnly"),
-            Runtime("coreml-gpu", f"{_CORE_ML}:CPU_AND_GPU", "Core ML, CPU and GPU", "cpuAndGPU"),
-            Runtime(
-                "coreml-ane",
-                f"{_CORE_ML}:CPU_AND_NE",
-                "Core ML, CPU and Neural Engine",
-                "cpuAndNeuralEngine",
-            ),
-            Runtime("coreml-all", f"{_CORE_ML}:ALL", "Core ML, all units", "all"),
-            Runtime("mil", "agecompact.runtimes.mil:MIL", "reference runtime"),
-            Runtime(
-                "mil-float32",
-                "agecompact.runtimes.mil:FLOAT32",
-                "reference runtime, float32 arithmetic",
-            ),
+            _core_ml("coreml", "CPU_ONLY", "CPU", "cpuOnly"),
+            _core_ml("coreml-gpu", "CPU_AND_GPU", "CPU and GPU", "cpuAndGPU"),
+            _core_ml("coreml-ane", "CPU_AND_NE", "CPU and Neural Engine", "cpuAndNeuralEngine"),
+            _core_ml("coreml-all", "ALL", "all units", "all"),
+            _mil("mil", "MIL", "reference runtime"),
+            _mil("mil-float32", "FLOAT32", "reference runtime, float32 arithmetic"),
         ),
         of_network=True,
         size_reader="agecompact.bench.size:mlpackage_parts",
@@ -296,7 +306,9 @@ _FORMATS = (
         precisions=("float32", "float16"),
         converter=Converter("export.to_coreai:convert", None, 1800),
         runtimes=(
-            Runtime("coreai", "agecompact.runtimes.coreai:BACKEND", "Core AI, CPU", slow=True),
+            Runtime(
+                "coreai", "agecompact.runtimes.coreai:BACKEND", "Core AI, CPU", _APPLE, slow=True
+            ),
         ),
         size_reader="agecompact.bench.size:aimodel_parts",
     ),

@@ -290,6 +290,9 @@ def _localised(
     # Imported only here: a build without failures does not need it.
     from parity_tests.fault_location import locate_fault
 
-    sample = worst or reference.samples[0]
-    found = locate_fault(reference, runner, sample, result.precision, result.tolerance)
+    sample, precision = worst or reference.samples[0], result.precision
+    if PRECISIONS[precision].arithmetic == "float32":
+        # What rounding costs there is no fault of an op.
+        precision = RUNTIMES[result.runtime].arithmetic or precision
+    found = locate_fault(reference, runner, sample, precision, result.tolerance)
     return replace(result, localisation=found)

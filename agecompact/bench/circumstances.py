@@ -119,6 +119,7 @@ class Runtime(Checked):
         batch: Faces per inference.
         core_mask: Cores that it was pinned to, hexadecimal as for `taskset`; None if not pinned.
         delegate: The delegate requested and the one that ran; None for a runtime without any.
+        library_bytes: What a page downloads for the runtime, beside the model; None for others.
     """
 
     name: Text
@@ -127,3 +128,4 @@ class Runtime(Checked):
     batch: AtLeastOne = 1
     core_mask: Hexadecimal | None = None
     delegate: Delegate | None = None
+    library_bytes: AtLeastOne | None = None

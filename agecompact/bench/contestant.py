@@ -19,6 +19,7 @@ from agecompact.bench.timing import Startup
 from agecompact.bench.validity import MIN_TIMED_RUNS
 from agecompact.contract import Contract
 from agecompact.errors import AgecompactError
+from agecompact.formats import RUNTIMES
 from agecompact.runtimes.base import Array
 from agecompact.runtimes.messages import Opened
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
@@ -113,12 +114,13 @@ def load_contestant(
         contract = reader.metadata(file.path).contract
         inputs = face_like(contract, batch)
         started = time.perf_counter()
-        process = stack.enter_context(RuntimeProcess(file.path, threads=threads))
+        runtime = RUNTIMES[blank.runtime.name]
+        process = stack.enter_context(RuntimeProcess(file.path, runtime, threads=threads))
         opened = process.open()
         if opened.interface.fixed_batch not in (None, batch):
-            runtime = _with_placement(blank.runtime, opened)
+            refusing = _with_placement(blank.runtime, opened)
             reason = _batch_refusal(file, opened.interface.fixed_batch, batch)
-            return replace(blank, runtime=runtime, failure=reason)
+            return replace(blank, runtime=refusing, failure=reason)
         first_ms = process.prepare({name: tensor[np.newaxis] for name, tensor in inputs.items()})
         cold_start_ms = (time.perf_counter() - started) * _MS_PER_S
         warmup_ms = _warm_up(process)
@@ -165,12 +167,13 @@ def face_like(contract: Contract, batch: int) -> Mapping[str, Array]:
 def _with_placement(runtime: Runtime, opened: Opened) -> Runtime:
     """The runtime with its version, and its delegate where it reports one."""
     placement = opened.placement
-    if placement is None:
-        return replace(runtime, version=opened.version)
+    runtime = replace(runtime, version=opened.version, library_bytes=opened.library_bytes)
+    if placement is None or RUNTIMES[runtime.name].accelerator:
+        return runtime
     delegate = Delegate(
         asked=_XNNPACK,
         got=_XNNPACK if placement.partitions else "none",
         partitions=placement.partitions,
         fallback_ops=dict(placement.fallback_ops),
     )
-    return replace(runtime, version=opened.version, delegate=delegate)
+    return replace(runtime, delegate=delegate)

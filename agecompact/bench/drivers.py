@@ -95,6 +95,11 @@ DRIVERS: Mapping[str, Driver] = {
         "agecompact.bench.host:available",
         "latency on this machine",
     ),
+    "web": Driver(
+        "agecompact.bench.web:measure_build",
+        "agecompact.bench.web:available",
+        "latency in a browser on this machine",
+    ),
     "emulated": Driver(
         "android_bench.emulated.driver:measure_build",
         "android_bench.emulated.driver:available",

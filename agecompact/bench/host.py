@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
+from agecompact import formats
 from agecompact.artifacts import golden
 from agecompact.artifacts.golden import GoldenPack
 from agecompact.artifacts.manifest import Build
@@ -49,14 +51,34 @@ def measure_build(
     Raises:
         UsageError: A file is missing, or the golden pack cannot be read.
     """
-    pack = golden.read_if_there(build.folder / golden.FOLDER)
     files = measured_files(build)
+    contestants = [(file, runtime_of(file.path)) for file in files]
+    # Some are made to prove a file, and take seconds for an image.
+    timed = [(file, runtime) for file, runtime in contestants if not runtime.slow]
+    return measure(build, timed, settings, report)
+
+
+def measure(
+    build: Build,
+    files: Sequence[tuple[BuildFile, formats.Runtime]],
+    settings: Settings,
+    report: Report = lambda _: None,
+) -> tuple[Record, ...]:
+    """Measures files of a build in given runtimes on this machine; see `measure_build`.
+
+    Args:
+        build: The build.
+        files: The files, each with a runtime. Ratios refer to the first of the float32 TFLite file.
+        settings: As for `measure_build`.
+        report: Likewise.
+    """
+    pack = golden.read_if_there(build.folder / golden.FOLDER)
     records: list[Record] = []
     contestants: list[Contestant] = []
     with ExitStack() as stack:
         reader = stack.enter_context(Reader())
-        for file in files:
-            for blank in _blanks(file, settings):
+        for file, runtime in files:
+            for blank in _blanks(file, runtime, settings):
                 loaded = load_contestant(stack, reader, file, blank, settings.rounds)
                 if isinstance(loaded, Contestant):
                     contestants.append(loaded)
@@ -75,17 +97,22 @@ def measure_build(
         if settings.profile:
             measured = [_profiled(r, each) for r, each in zip(measured, finished, strict=True)]
     records += [*failures.values(), *measured]
-    order = [file.path.name for file in files]
-    return tuple(sorted(records, key=lambda r: (order.index(r.artifact.file), *variant_of(r))))
+    order = [(file.path.name, runtime.name) for file, runtime in files]
+
+    def place(record: Record) -> tuple[int, int, int]:
+        key = (record.artifact.file, record.runtime.name)
+        return (order.index(key), *variant_of(record))
+
+    return tuple(sorted(records, key=place))
 
 
-def _blanks(file: BuildFile, settings: Settings) -> list[Record]:
+def _blanks(file: BuildFile, runtime: formats.Runtime, settings: Settings) -> list[Record]:
     """A record for each thread count and batch size, before anything is measured."""
     blank = Record(
         source="host",
         artifact=described(file),
         machine=this_machine(),
-        runtime=Runtime(name=runtime_of(file.path).name),
+        runtime=Runtime(name=runtime.name),
         taken_at=now(),
         failure="not measured yet",
     )

@@ -99,13 +99,18 @@ def _times(machine: str, records: Sequence[Record]) -> Table:
             Column("MB", "number", rank=3),
             lambda r: _millions(r.memory.model_rss_bytes if r.memory else None, ".1f"),
         ),
+        (
+            Column("library MB", "number", rank=2),
+            lambda r: _millions(r.runtime.library_bytes, ".1f"),
+        ),
         (Column("error", "number", rank=1), _error),
         (Column("verdict"), _verdict),
     ]
     caption = (
         "ratio: latency per face relative to the model's float32 TFLite file on the fewest "
         "threads, paired by round\ncold: from the start of a process to its first output; "
-        "MB: memory that the model added; error: largest on the golden pack"
+        "MB: memory that the model added; library: what a page downloads beside the model; "
+        "error: largest on the golden pack"
     )
     return _drawn(f"Latency{_same_runs(records)}\n{machine}", caption, columns, records)
 

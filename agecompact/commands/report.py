@@ -10,7 +10,7 @@ import click
 from agecompact.console.common import emit, json_option, say, screen, show
 from agecompact.console.groups import BUILD, BUILDS, PATH
 from agecompact.files import output_errors, write_text
-from agecompact.report import evidence, verdict
+from agecompact.report import evidence, processors, verdict
 from agecompact.report.summary import summaries, to_table
 
 # Version 1 had no verdict, and texts for instructions and devices.
@@ -72,6 +72,8 @@ def command(
             write_text(markdown, to_markdown(report))
     console = screen(json_target)
     show(console, to_table(rows))
+    if everywhere := processors.table(found.artifacts):
+        show(console, everywhere)
     say(console, f"{judged.outcome}: {judged.counts}", *judged.errors)
     content = {"verdict": asdict(judged), "rows": [asdict(row) for row in rows]}
     emit({"schema_version": SCHEMA_VERSION, **content}, json_target)

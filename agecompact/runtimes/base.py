@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +14,8 @@ import numpy.typing as npt
 
 from agecompact.contract import Quantization
 from agecompact.errors import UsageError
+
+_NS_PER_MS = 1e6
 
 Array = npt.NDArray[np.generic]
 Arrays = Mapping[str, Array]
@@ -196,6 +199,19 @@ class Session(ABC):
             UsageError: The runtime does not compute gradients.
         """
         raise UsageError(f"it computes no gradients of {', '.join(weights)} by {', '.join(inputs)}")
+
+    def times_ms(self, run: Callable[[], object], runs: int) -> list[float]:
+        """Times of runs of a function that `prepare` returned, in ms."""
+        times = []
+        for _ in range(runs):
+            started = time.perf_counter_ns()
+            run()
+            times.append((time.perf_counter_ns() - started) / _NS_PER_MS)
+        return times
+
+    def library_bytes(self) -> int | None:
+        """Bytes that an app downloads for the runtime; None if it is not downloaded."""
+        return None
 
     def placement(self) -> Placement | None:
         """Where the delegate placed the ops; None if the runtime does not report it."""

@@ -52,7 +52,6 @@ class _Session(Session):
 
     def __init__(self, page: Any, library: str, accelerator: Accelerator, threads: int) -> None:
         self._page = page
-        self._time: Callable[[int], list[float]]
         found = page.evaluate(
             "([library, accelerator, threads]) => load(library, accelerator, threads)",
             [library, accelerator, threads],
@@ -72,10 +71,13 @@ class _Session(Session):
     def interface(self) -> Interface:
         return self._interface
 
-    def times_ms(self, runs: int) -> list[float]:
-        """Times of runs of the prepared inputs, by the page's own clock, in ms."""
+    def times_ms(self, run: Callable[[], object], runs: int) -> list[float]:  # noqa: ARG002
+        # By the page's own clock: a call from outside takes longer than a run.
         made: list[float] = self._page.evaluate("runs => time(runs)", runs)
         return made
+
+    def library_bytes(self) -> int | None:
+        return int(self._page.evaluate("libraryBytes()"))
 
 
 def _ports(described: Mapping[str, Any]) -> dict[str, Port]:

@@ -56,12 +56,14 @@ class Opened:
         version: Name and version of the runtime.
         placement: Where the delegate placed the ops; None if the runtime does not report it.
         interface: Inputs and outputs of the file.
+        library_bytes: Bytes that an app downloads for the runtime; None if it is not downloaded.
     """
 
     init_ms: float
     version: str
     placement: Placement | None
     interface: Interface
+    library_bytes: int | None = None
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,11 @@ class Worker:
         self._session = backend.open_session(path, threads)
         init_ms = _ms_since(started)
         return Opened(
-            init_ms, backend.version(), self._session.placement(), self._session.interface()
+            init_ms,
+            backend.version(),
+            self._session.placement(),
+            self._session.interface(),
+            self._session.library_bytes(),
         )
 
     def infer(self, inputs: Mapping[str, str], outputs: str) -> Ran:
@@ -137,12 +141,7 @@ class Worker:
 
     def time(self, runs: int) -> list[float]:
         """Runs the bound sample and returns the time of each run, in ms."""
-        times_ms = []
-        for _ in range(runs):
-            started = time.perf_counter_ns()
-            self._run()
-            times_ms.append(_ms_since(started))
-        return times_ms
+        return self._session.times_ms(self._run, runs)
 
     def memory(self) -> Memory:
         """Resident memory so far."""

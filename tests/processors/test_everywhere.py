@@ -1,0 +1,179 @@
+"""A released network gives PyTorch's ages on every processor, and parity notices where not."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from agecompact.artifacts.manifest import Build
+from agecompact.errors import BackendMissingError
+from agecompact.formats import RUNTIMES, opened_by
+from agecompact.runtimes.registry import load
+from agecompact.weights import checkpoints
+from export import pipeline, targets
+from parity_tests.check import check_builds
+from parity_tests.results import Result
+from parity_tests.settings import CheckSettings
+from tests.processors.conftest import MODEL
+
+pytestmark = pytest.mark.slow
+
+Needs = Callable[[str], None]
+_EVERYWHERE = [n for n, each in RUNTIMES.items() if each.run == "everywhere"]
+_OTHERS = ["coreai", "executorch", "htp-v79"]
+
+
+def checked(build: Build, *runtimes: str, localise: bool = False) -> tuple[Result, ...]:
+    settings = CheckSettings(
+        budget=None, runtimes=runtimes, localise="mismatch" if localise else "never", jobs=2
+    )
+    return check_builds([build], settings)
+
+
+def only(build: Build, folder: Path, suffix: str) -> Build:
+    """A copy of a build with one artefact, which a test may change."""
+    (entry,) = [e for e in build.manifest.artifacts if e.file.endswith(suffix)]
+    shutil.copytree(build.folder, folder / MODEL)
+    made = replace(build.manifest, artifacts=(entry,))
+    return Build(folder / MODEL, made)
+
+
+@pytest.mark.parametrize("runtime", [*_EVERYWHERE, *_OTHERS])
+def test_every_file_gives_pytorchs_ages(runtime: str, build: Build, needs: Needs) -> None:
+    needs(runtime)
+    results = checked(build, runtime)
+    files = [e for e in build.manifest.artifacts if e.format == opened_by(runtime).name]
+    assert len(results) == len(files) > 0
+    assert {r.artifact: (r.status, r.reason) for r in results} == {
+        e.file: ("passed", "") for e in files
+    }
+    assert all(r.samples and r.runtime_version for r in results)
+
+
+def test_what_is_not_installed_says_how_to_install_it() -> None:
+    gone = replace(RUNTIMES["htp-v75"], module="no_such_module")
+    with pytest.raises(BackendMissingError, match=r"no_such_module[\s\S]*\.\[npu\]"):
+        load(gone)
+
+
+def test_an_overflow_that_only_the_npu_has_is_found_and_named(
+    build: Build, needs: Needs, tmp_path: Path
+) -> None:
+    """Numbers beyond 65,504 fit float32, and not the half precision of the NPU."""
+    needs("htp-v75")
+    copy = only(build, tmp_path, "float32.onnx")
+    path = copy.path(copy.manifest.artifacts[0])
+    model = onnx.load(path)
+    relu = next(node for node in model.graph.node if node.op_type == "Relu")
+    inner, at = relu.output[0], list(model.graph.node).index(relu)
+    relu.output[0] = f"{inner}_kept"
+    for name, factor in (("large", 1e6), ("small", 1e-6)):
+        array = np.array(factor, np.float32)
+        model.graph.initializer.append(numpy_helper.from_array(array, name))
+    model.graph.node.insert(
+        at + 1, helper.make_node("Mul", [relu.output[0], "large"], [f"{inner}_large"], "large/Mul")
+    )
+    model.graph.node.insert(
+        at + 2, helper.make_node("Mul", [f"{inner}_large", "small"], [inner], "small/Mul")
+    )
+    onnx.save(model, path)
+    on_cpu, on_npu = checked(copy, "onnxruntime", "htp-v75", localise=True)
+    # The CPU computes the right ages with it; only its hash is not the one that was built.
+    assert on_cpu.kind == "integrity"
+    # It stays at the greatest number of half precision, or becomes infinite.
+    assert on_npu.kind in ("degenerate", "mismatch", "not-finite")
+    assert on_npu.localisation is not None
+    assert "large" in on_npu.localisation["summary"]
+
+
+def test_ops_that_the_gpu_refuses_are_named(build: Build, needs: Needs, tmp_path: Path) -> None:
+    """It takes no weights that an op restores from int8."""
+    needs("litert-gpu")
+    chosen = targets.select(("tflite",), ("int8-weights",))
+    pipeline.export(pipeline.Request(build.weights, chosen, tmp_path))
+    made = pipeline_build(tmp_path)
+    results = checked(made, "litert", "litert-gpu")
+    on_cpu, on_gpu = (
+        next(r for r in results if (r.precision, r.runtime) == ("int8-weights", name))
+        for name in ("litert", "litert-gpu")
+    )
+    assert (on_cpu.status, on_gpu.kind) == ("passed", "fallback")
+    assert "the GPU leaves ops to the CPU: " in on_gpu.reason
+    assert "CONV_2D" in on_gpu.reason or "FULLY_CONNECTED" in on_gpu.reason
+
+
+def pipeline_build(folder: Path) -> Build:
+    from agecompact.artifacts import manifest
+
+    return manifest.read_builds(folder / MODEL)[0]
+
+
+@pytest.mark.parametrize(
+    ("runtime", "file"),
+    [
+        ("coreai", f"{MODEL}_float32.aimodel/main.mlirb"),
+        ("executorch", f"{MODEL}_float32.pte"),
+        ("ort-wasm", f"{MODEL}_float32.onnx"),
+        ("litert-wasm", f"{MODEL}_float32.tflite"),
+        ("litert-gpu", f"{MODEL}_float32.tflite"),
+        ("htp-v75", f"{MODEL}_float32.onnx"),
+    ],
+)
+def test_a_truncated_file_is_a_row_with_a_reason(
+    runtime: str, file: str, build: Build, needs: Needs, tmp_path: Path
+) -> None:
+    needs(runtime)
+    copy = only(build, tmp_path, file.partition("/")[0])
+    path = copy.folder / file
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    (result,) = checked(copy, runtime)
+    assert (result.status, bool(result.reason)) == ("failed", True)
+    assert result.kind in ("load", "crash", "metadata")
+
+
+@pytest.mark.parametrize("runtime", ["coreai", "executorch"])
+def test_wrong_weights_are_noticed(
+    runtime: str, build: Build, needs: Needs, tmp_path: Path
+) -> None:
+    """The last layer's weights, which are stored as they are, become half as large again."""
+    needs(runtime)
+    copy = only(build, tmp_path, f"float32{opened_by(runtime).suffix}")
+    path = copy.path(copy.manifest.artifacts[0])
+    path = path / "main.mlirb" if path.is_dir() else path
+    right = checkpoint_weight(build.weights).tobytes()
+    content = path.read_bytes()
+    assert right in content
+    path.write_bytes(content.replace(right, (checkpoint_weight(build.weights) * 1.5).tobytes()))
+    (result,) = checked(copy, runtime)
+    assert (result.status, result.kind) == ("failed", "mismatch")
+
+
+def checkpoint_weight(path: Path) -> np.ndarray:
+    from safetensors.numpy import load_file
+
+    return load_file(path)["age.weight"]
+
+
+def test_core_ai_files_are_the_same_bytes_each_time_and_hold_no_path(
+    build: Build, needs: Needs, tmp_path: Path
+) -> None:
+    needs("coreai")
+    chosen = targets.select(("coreai",), ("fp32", "fp16"))
+    pipeline.export(pipeline.Request(checkpoints.released_path(MODEL), chosen, tmp_path))
+    again = tmp_path / MODEL
+    for precision in ("float32", "float16"):
+        name = f"{MODEL}_{precision}.aimodel"
+        files = sorted(p.relative_to(again) for p in (again / name).rglob("*") if p.is_file())
+        assert files
+        for file in files:
+            content = (again / file).read_bytes()
+            assert content == (build.folder / file).read_bytes(), file
+            assert str(Path.home()).encode() not in content
+            assert b"site-packages" not in content
