@@ -53,6 +53,7 @@ VERBS = {
     "export": Verb("export.command:export", "Convert weights to ONNX, TFLite and Core ML."),
     "calibrate": Verb("export.int8.command:calibrate", "Find out how a network becomes int8."),
     "verify": Verb("export.command:verify", "Check a build folder against its manifests."),
+    "compile": Verb("export.command:compile_file", "Compile an ONNX file for an NPU."),
     "sign": Verb("export.command:sign", "Sign a build folder."),
     "parity": Verb("parity_tests.command:command", "Check artefacts against PyTorch, in years."),
     "bench": Verb("agecompact.commands.bench:command", "Measure latency and size of artefacts."),

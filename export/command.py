@@ -14,6 +14,7 @@ from agecompact.console.common import emit, json_option, progress, say, screen
 from agecompact.console.groups import BUILD, BUILDS, PATH, weights_option
 from agecompact.console.models import model_file, named_model
 from agecompact.errors import ConversionError, GateError, UsageError
+from agecompact.files import size_of
 from agecompact.formats import EXPORTED, PRECISIONS, Target
 from agecompact.models import project, registry
 from agecompact.runtimes.reading import Reader
@@ -263,6 +264,32 @@ def sign(
     emit([{"signature": str(path)} for path in written], json_target)
     for path in written:
         say(screen(json_target), str(path))
+
+
+@click.command("compile")
+@click.argument("file", type=PATH)
+@click.option(
+    "--for",
+    "generation",
+    default="htp-v75",
+    show_default=True,
+    metavar="NAME",
+    help="Generation of Qualcomm's NPU.",
+)
+@click.option("--out", type=PATH, metavar="FILE", help="Default: beside the file.")
+@json_option
+def compile_file(file: Path, generation: str, out: Path | None, json_target: str | None) -> None:
+    """Compile an ONNX file for Qualcomm's NPU.
+
+    Writes a context binary in an ONNX file, which ONNX Runtime on a phone with this generation
+    loads without compiling. Exits 4 if the NPU does not take the whole file.
+    """
+    from export.context import compile_for
+
+    written = out or file.with_name(f"{file.stem}_{generation}.onnx")
+    compile_for(file, written, generation)
+    emit({"file": str(written), "bytes": size_of(written)}, json_target)
+    say(screen(json_target), f"{written}  {size_of(written):,} bytes")
 
 
 def _check_input_kind(input_kind: InputKind, chosen: Sequence[Target]) -> None:

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import onnxruntime as ort
 import onnxruntime_qnn as qnn
 
-from agecompact.errors import UsageError
+from agecompact.errors import ConversionError
 from agecompact.runtimes.base import Placement
 from agecompact.runtimes.onnxruntime import OnnxRuntime, OnnxSession, options
 
@@ -64,7 +64,7 @@ class Htp(OnnxRuntime):
             out: The file to write, an ONNX file with one `EPContext` node, which has the binary.
 
         Raises:
-            UsageError: The processor cannot run the file, or does not take all of its ops.
+            ConversionError: The processor cannot run the file, or does not take all of its ops.
         """
         made = options(1)
         made.log_severity_level = 4
@@ -79,9 +79,11 @@ class Htp(OnnxRuntime):
         try:
             ort.InferenceSession(path, made)
         except Exception as error:  # ONNX Runtime's exceptions share no other base class.
-            raise UsageError(
+            raise ConversionError(
                 f"{path} cannot be compiled for HTP v{self.architecture}",
                 why=str(error).splitlines()[0],
+                fix="see which ops it leaves to the CPU: agecompact parity BUILD --runtime "
+                f"htp-v{self.architecture}",
             ) from None
 
     def version(self) -> str:

@@ -10,15 +10,19 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from click.testing import CliRunner
 from onnx import helper, numpy_helper
 
 from agecompact.artifacts.manifest import Build
-from agecompact.errors import BackendMissingError
+from agecompact.errors import BackendMissingError, ConversionError
 from agecompact.formats import RUNTIMES, opened_by
+from agecompact.runtimes.process import RuntimeProcess
 from agecompact.runtimes.registry import load
 from agecompact.weights import checkpoints
 from export import pipeline, targets
+from export.command import compile_file
 from parity_tests.check import check_builds
+from parity_tests.inputs import fixed
 from parity_tests.results import Result
 from parity_tests.settings import CheckSettings
 from tests.processors.conftest import MODEL
@@ -177,3 +181,55 @@ def test_core_ai_files_are_the_same_bytes_each_time_and_hold_no_path(
             assert content == (build.folder / file).read_bytes(), file
             assert str(Path.home()).encode() not in content
             assert b"site-packages" not in content
+
+
+def test_a_file_that_is_compiled_for_the_npu_answers_as_before(
+    build: Build, needs: Needs, tmp_path: Path
+) -> None:
+    needs("htp-v75")
+    (entry,) = [e for e in build.manifest.artifacts if e.file.endswith("int8.onnx")]
+    made = tmp_path / "compiled.onnx"
+    done = CliRunner().invoke(compile_file, [str(build.path(entry)), "--out", str(made)])
+    assert done.exit_code == 0, done.exception
+    assert [node.op_type for node in onnx.load(made).graph.node].count("EPContext") == 1
+    contract = build.manifest.contract
+    faces = [sample for sample in fixed(contract) if sample.kind == "face"][:3]
+    with RuntimeProcess(build.path(entry), RUNTIMES["htp-v75"]) as right:
+        right.open()
+        with RuntimeProcess(made, RUNTIMES["htp-v75"]) as compiled:
+            compiled.open()
+            for face in faces:
+                inputs = {n: t[np.newaxis] for n, t in contract.tensors(face.crops).items()}
+                for name, answer in right.infer(inputs).items():
+                    np.testing.assert_array_equal(compiled.infer(inputs)[name], answer)
+
+
+def test_what_the_npu_does_not_take_is_not_compiled(
+    build: Build, needs: Needs, tmp_path: Path
+) -> None:
+    """Weights of a float layer that have a scale each channel."""
+    needs("htp-v75")
+    (entry,) = [e for e in build.manifest.artifacts if e.file.endswith("float32.onnx")]
+    model = onnx.load(build.path(entry))
+    gemm = next(node for node in model.graph.node if node.op_type == "Gemm")
+    weight = next(i for i in model.graph.initializer if i.name == gemm.input[1])
+    values = numpy_helper.to_array(weight)
+    rows = values.shape[0]
+    scales = np.abs(values).max(axis=1).astype(np.float32) / 127
+    for name, array in (
+        ("stored", np.round(values / scales[:, np.newaxis]).astype(np.int8)),
+        ("scales", scales),
+        ("zeros", np.zeros(rows, np.int8)),
+    ):
+        model.graph.initializer.append(numpy_helper.from_array(array, name))
+    restore = helper.make_node(
+        "DequantizeLinear", ["stored", "scales", "zeros"], ["restored"], "restore", axis=0
+    )
+    gemm.input[1] = "restored"
+    model.graph.node.insert(0, restore)
+    path = tmp_path / "stored.onnx"
+    onnx.save(model, path)
+    out = tmp_path / "out.onnx"
+    done = CliRunner().invoke(compile_file, [str(path), "--out", str(out)])
+    assert isinstance(done.exception, ConversionError)
+    assert not out.exists()
