@@ -16,7 +16,7 @@ from agecompact.artifacts.texts import texts_of
 from agecompact.bench.size import read_parts
 from agecompact.contract import Contract, Output
 from agecompact.errors import AgecompactError, UsageError
-from agecompact.formats import FORMATS, PRECISIONS, Runtime
+from agecompact.formats import FORMATS, PRECISIONS, Precision, Runtime
 from agecompact.isolation import IsolationFailure, call
 from agecompact.runtimes.base import Placement
 from agecompact.runtimes.channel import MEMORY_BYTES
@@ -248,11 +248,25 @@ def _check_size(candidate: Candidate) -> None:
         parts = read_parts(candidate.path)
     except AgecompactError as error:
         raise Failure("load", error.summary) from None
+    if parts.with_graph:
+        _check_smaller(candidate, full)
+        return
     bits = parts.weights * 8 / candidate.build.manifest.folded_parameters
     larger = _HALF if wanted.stored_bits < _HALF.stored_bits else full
     if bits > _LEAST_SAVING * larger.stored_bits:
         reason = f"its weights take {bits:.0f} bits a parameter, {wanted.name} was requested"
         raise Failure("conversion", reason)
+
+
+def _check_smaller(candidate: Candidate, full: Precision) -> None:
+    """Rejects a file that is hardly smaller than the one in full precision, if there is one."""
+    for other in candidate.build.manifest.artifacts:
+        if (other.format, other.precision) == (candidate.entry.format, full.name):
+            share = candidate.entry.bytes / other.bytes
+            if share > _LEAST_SAVING:
+                wanted = candidate.entry.precision
+                reason = f"it has {share:.0%} of the bytes of {other.file}, {wanted} was requested"
+                raise Failure("conversion", reason)
 
 
 def _check_weights(candidate: Candidate, reference: Reference, settings: CheckSettings) -> None:

@@ -35,10 +35,12 @@ class Parts:
     Attributes:
         weights: Constants that the graph computes with.
         metadata: Description of the file.
+        with_graph: Whether `weights` includes the graph, which the format does not tell apart.
     """
 
     weights: int
     metadata: int
+    with_graph: bool = False
 
 
 def read_parts(path: Path) -> Parts:
@@ -150,19 +152,19 @@ def mlpackage_parts(path: Path) -> Parts:
 
 
 def aimodel_parts(path: Path) -> Parts:
-    """Returns the parts of a Core AI model; its weights are in the program."""
+    """Returns the parts of a Core AI model, whose program holds weights and graph."""
     from agecompact.runtimes import coreai
 
     about = path / coreai.METADATA_FILE
-    return Parts(weights=0, metadata=size_of(about))
+    return Parts(size_of(path) - size_of(about), size_of(about), with_graph=True)
 
 
 def pte_parts(path: Path) -> Parts:
-    """Returns the parts of an ExecuTorch program; its weights are in what XNNPACK reads."""
-    from agecompact.runtimes import executorch
+    """Returns the parts of an ExecuTorch program: XNNPACK's part holds weights and graph."""
+    from agecompact.runtimes.reading import read_metadata
 
-    about = executorch.BACKEND.read_metadata(str(path)) or ""
-    return Parts(weights=0, metadata=len(about))
+    metadata = len(read_metadata(path).to_json())
+    return Parts(size_of(path) - metadata, metadata, with_graph=True)
 
 
 def safetensors_parts(path: Path) -> Parts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from agecompact.artifacts.parity import AGES, Result
-from agecompact.report import charts
+from agecompact.report import charts, processors
 from agecompact.report.document import Cell, Chart, Part, Section, known_grid, number
 from agecompact.report.evidence import Artifact, Evidence
 from agecompact.report.missing import command, lacking
@@ -61,7 +61,8 @@ def agreement(evidence: Evidence) -> Section:
             _ERRORS,
             (_error_cells(a, r) for a, r in shown),
         )
-        parts = (_error_chart(shown), grid)
+        everywhere = processors.grid(evidence.artifacts)
+        parts = (_error_chart(shown), *((everywhere,) if everywhere else ()), grid)
     return Section("agreement", "Agreement with PyTorch", text, parts)
 
 

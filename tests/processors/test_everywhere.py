@@ -21,9 +21,10 @@ from agecompact.runtimes.registry import load
 from agecompact.weights import checkpoints
 from export import pipeline, targets
 from export.command import compile_file
+from parity_tests import verdict
 from parity_tests.check import check_builds
 from parity_tests.inputs import fixed
-from parity_tests.results import Result
+from parity_tests.results import Failure, Result
 from parity_tests.settings import CheckSettings
 from tests.processors.conftest import MODEL
 
@@ -233,3 +234,16 @@ def test_what_the_npu_does_not_take_is_not_compiled(
     done = CliRunner().invoke(compile_file, [str(path), "--out", str(out)])
     assert isinstance(done.exception, ConversionError)
     assert not out.exists()
+
+
+def test_a_smaller_precision_that_is_no_smaller_is_refused(build: Build, needs: Needs) -> None:
+    needs("executorch")
+    full, small = (
+        next(e for e in build.manifest.artifacts if e.file.endswith(f"{precision}.pte"))
+        for precision in ("float32", "int8")
+    )
+    runtime = RUNTIMES["executorch"]
+    verdict._check_size(verdict.Candidate(build, small, runtime))
+    as_large = replace(small, bytes=full.bytes)
+    with pytest.raises(Failure, match=r"100% of the bytes of .*float32\.pte, int8 was requested"):
+        verdict._check_size(verdict.Candidate(build, as_large, runtime))
