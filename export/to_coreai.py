@@ -8,10 +8,10 @@ it notes about the source code, absolute paths included, is left out.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import logging
 import os
+import random
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -123,12 +123,11 @@ def _fixed_names() -> Iterator[None]:
     """Draws the random ends of names, which the authoring library chooses, from a sequence."""
     from coreai.authoring import func, graph_builder
 
-    numbers = itertools.count()
+    sequence = random.Random(0)
     modules: tuple[Any, ...] = (func, graph_builder)
     before = [module.choice for module in modules]
     for module in modules:
-        # Eight letters each: the last ones count.
-        module.choice = lambda letters: letters[next(numbers) % len(letters)]
+        module.choice = sequence.choice
     try:
         yield
     finally:

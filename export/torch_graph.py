@@ -20,6 +20,7 @@ from torch import fx
 _ATEN = torch.ops.aten
 _MAP_AXES = (2, 3)
 _INT8_WEIGHTS = (torch.ops.quantized_decomposed.dequantize_per_channel.default,)
+_DEQUANTIZE = torch.ops.quantized_decomposed.dequantize_per_tensor.default
 _WITH_NUMBERS = (_ATEN.add.Tensor, _ATEN.sub.Tensor, _ATEN.mul.Tensor, _ATEN.div.Tensor)
 
 
@@ -42,6 +43,7 @@ def simplify(graph: fx.GraphModule) -> None:
             # ExecuTorch would store an integer, and cast it in every call.
             node.args = tuple(float(each) if type(each) is int else each for each in node.args)
     _fold(graph)
+    _separate(graph)
     graph.graph.eliminate_dead_code()
     graph.recompile()
 
@@ -65,6 +67,22 @@ def _fold(graph: fx.GraphModule) -> None:
                 constant = graph.graph.get_attr(name)
             known[constant] = made
             node.replace_all_uses_with(constant)
+
+
+def _separate(graph: fx.GraphModule) -> None:
+    """Gives each reader of an int8 map a dequantisation of its own.
+
+    ExecuTorch's partitioner expects that, as its quantiser does it. With shared ones it finds
+    cycles between its partitions, or makes more of them.
+    """
+    for node in list(graph.graph.nodes):
+        if node.target is not _DEQUANTIZE:
+            continue
+        for reader in list(node.users)[1:]:
+            with graph.graph.inserting_before(reader):
+                own = graph.graph.call_function(_DEQUANTIZE, node.args, node.kwargs)
+            own.meta = dict(node.meta)
+            reader.replace_input_with(node, own)
 
 
 def _held(graph: fx.GraphModule, name: str) -> torch.Tensor:
