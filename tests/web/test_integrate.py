@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from agecompact.faces.detection import detector
 from agecompact.integrate.answers import golden_of
@@ -20,6 +21,7 @@ from agecompact.integrate.platforms import PLATFORMS
 from agecompact.integrate.project import write_project
 from agecompact.web.serving import serving
 from agecompact.weights import checkpoints
+from export.command import export
 from parity_tests.inputs import portrait
 from tests.support import BuildOf
 
@@ -53,7 +55,9 @@ class Visitor:
         return found
 
 
-def visitor(browser: Any, model: Path, folder: Path, node_modules: Path) -> Iterator[Visitor]:
+def visitor(
+    browser: Any, model: Path, folder: Path, node_modules: Path
+) -> Generator[Visitor, None, None]:
     write_project(model, golden_of(model), PLATFORMS["web"], folder)
     (folder / "node_modules").symlink_to(node_modules)
     with serving(folder) as address:
@@ -106,6 +110,21 @@ def test_a_browser_answers_as_pytorch_does(built: Visitor) -> None:
     assert len(answers) == 7
     for file, age in answers.items():
         assert age == pytest.approx(right[file], abs=_SAME), file
+
+
+def test_a_browser_runs_a_file_that_takes_pictures_in_int8(
+    browser: Any, node_modules: Path, tmp_path: Path
+) -> None:
+    made = CliRunner().invoke(
+        export,
+        [*"c3ae-plain --format tflite --precision int8 --input image --out".split(), str(tmp_path)],
+    )
+    assert made.exit_code == 0, made.exception
+    model = tmp_path / "c3ae-plain" / "c3ae-plain_int8.tflite"
+    visits = visitor(browser, model, tmp_path / "project", node_modules)
+    verdict, lines = next(visits).result()
+    visits.close()
+    assert verdict == "Passed", lines
 
 
 def test_its_pixels_are_those_of_opencv(project: Visitor) -> None:

@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from agecompact.integrate.answers import golden_of
 from agecompact.integrate.platforms import PLATFORMS
 from agecompact.integrate.project import write_project
 from agecompact.weights import checkpoints
+from export.command import export
 from tests.support import BuildOf
 
 _CODE = "facemodel.py"
@@ -95,5 +97,18 @@ def test_files_of_a_build_pass_and_carry_the_answers_of_pytorch(
     golden = golden_of(model)
     assert golden.reference is not None
     write_project(model, golden, PLATFORMS["python"], tmp_path / "project")
+    done = run_tests(tmp_path / "project")
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.slow
+def test_a_file_that_takes_pictures_in_int8_passes(tmp_path: Path) -> None:
+    made = CliRunner().invoke(
+        export,
+        [*"c3ae-plain --format tflite --precision int8 --input image --out".split(), str(tmp_path)],
+    )
+    assert made.exit_code == 0, made.exception
+    model = tmp_path / "c3ae-plain" / "c3ae-plain_int8.tflite"
+    write_project(model, golden_of(model), PLATFORMS["python"], tmp_path / "project")
     done = run_tests(tmp_path / "project")
     assert done.returncode == 0, done.stdout
