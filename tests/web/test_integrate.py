@@ -115,10 +115,8 @@ def test_a_browser_answers_as_pytorch_does(built: Visitor) -> None:
 def test_a_browser_runs_a_file_that_takes_pictures_in_int8(
     browser: Any, node_modules: Path, tmp_path: Path
 ) -> None:
-    made = CliRunner().invoke(
-        export,
-        [*"c3ae-plain --format tflite --precision int8 --input image --out".split(), str(tmp_path)],
-    )
+    wanted = ("--format", "tflite", "--precision", "int8", "--input", "image")
+    made = CliRunner().invoke(export, ["c3ae-plain", *wanted, "--out", str(tmp_path)])
     assert made.exit_code == 0, made.exception
     model = tmp_path / "c3ae-plain" / "c3ae-plain_int8.tflite"
     visits = visitor(browser, model, tmp_path / "project", node_modules)

@@ -103,10 +103,8 @@ def test_files_of_a_build_pass_and_carry_the_answers_of_pytorch(
 
 @pytest.mark.slow
 def test_a_file_that_takes_pictures_in_int8_passes(tmp_path: Path) -> None:
-    made = CliRunner().invoke(
-        export,
-        [*"c3ae-plain --format tflite --precision int8 --input image --out".split(), str(tmp_path)],
-    )
+    wanted = ("--format", "tflite", "--precision", "int8", "--input", "image")
+    made = CliRunner().invoke(export, ["c3ae-plain", *wanted, "--out", str(tmp_path)])
     assert made.exit_code == 0, made.exception
     model = tmp_path / "c3ae-plain" / "c3ae-plain_int8.tflite"
     write_project(model, golden_of(model), PLATFORMS["python"], tmp_path / "project")
