@@ -47,6 +47,7 @@ MISSING = {
     "adb": ("error: adb is missing", "fix: apt-get install adb"),
     "adb:F00": ("error: adb is missing", "fix: apt-get install adb"),
     "emulated": ("error: the ARM bundle is missing", "fix: python -m android_bench.emulated"),
+    "web": ("error: no Chromium is installed", "fix: apt-get install chromium"),
     "emulated:a53": ("error: the ARM bundle is missing", "fix: python -m android_bench.emulated"),
 }
 if sys.platform != "darwin":
