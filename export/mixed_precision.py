@@ -8,20 +8,17 @@ computes in float16 only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Iterator
 from typing import Any
 
-# Shares of a network's weights whose ops stay float32, in the first and in the last layers.
-_FIRST_SHARE = 0.02
-_LAST_SHARE = 0.02
+from export.full_share import kept
 
 
 def computes_in_float16() -> Callable[[Any], bool]:
     """A selector of ops for `coremltools.transform.FP16ComputePrecision`.
 
     The depth of an op is the number of ops with weights before it. The first depths stay float32 up
-    to `_FIRST_SHARE` of the weights, but at least one, and the last depths up to `_LAST_SHARE`.
+    to the share of the weights that `full_share` keeps, but at least one, and so do the last ones.
     """
     blocks: dict[int, tuple[Any, frozenset[str]]] = {}
 
@@ -45,14 +42,9 @@ def _kept(block: Any) -> frozenset[str]:
         depths[op] = depth
         sizes += [0] * (depth + 1 - len(sizes))
         sizes[depth] += _weights(op)
-    first = max(1, _within(sizes, _FIRST_SHARE))
-    last = len(sizes) - _within(sizes[::-1], _LAST_SHARE)
+    first = max(1, kept(sizes))
+    last = len(sizes) - kept(sizes[::-1])
     return frozenset(op.name for op, d in depths.items() if d < first or d >= last)
-
-
-def _within(sizes: Sequence[int], share: float) -> int:
-    """The number of leading depths that together have at most this share of all weights."""
-    return sum(held <= share * sum(sizes) for held in accumulate(sizes))
 
 
 def _weights(op: Any) -> int:

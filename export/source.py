@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agecompact.artifacts import onnx_source
 from agecompact.contract import Contract
+from agecompact.errors import ConversionError
 from agecompact.files import sha256_of
 from agecompact.runtimes.reading import read_metadata
 from agecompact.weights import checkpoints
@@ -97,3 +98,21 @@ def copied(source: Source, folder: Path) -> Path:
     if not source.is_onnx and card.is_file():
         shutil.copyfile(card, checkpoints.card_path(copy))
     return copy
+
+
+def require_network(weights: Path, made: str, format_: str) -> None:
+    """Refuses an ONNX file where a converter needs a PyTorch network.
+
+    Args:
+        weights: The source.
+        made: What the converter makes, in the plural.
+        format_: The format, for people.
+
+    Raises:
+        ConversionError: The source is an ONNX file.
+    """
+    if weights.suffix == onnx_source.SUFFIX:
+        raise ConversionError(
+            f"{made} are made of PyTorch networks, and this one is an ONNX file",
+            fix=f"leave {format_} out: --format onnx --format tflite",
+        )

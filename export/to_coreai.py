@@ -20,9 +20,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from agecompact.artifacts import metadata, onnx_source
+from agecompact.artifacts import metadata
 from agecompact.artifacts.texts import texts_of
-from agecompact.errors import ConversionError
 from agecompact.formats import FORMATS, PRECISIONS, Target
 from agecompact.models import registry
 from agecompact.models.complexity import example_inputs, fold_batch_norm
@@ -49,11 +48,7 @@ def convert(job: Job) -> Conversion:
     Raises:
         ConversionError: The source is an ONNX file.
     """
-    if job.weights.suffix == onnx_source.SUFFIX:
-        raise ConversionError(
-            "Core AI models are made of PyTorch networks, and this one is an ONNX file",
-            fix="leave Core AI out: --format onnx --format tflite",
-        )
+    sources.require_network(job.weights, "Core AI models", "Core AI")
     is_same = addresses.fix()
     warnings.filterwarnings("ignore")
     logging.getLogger("torch").setLevel(logging.ERROR)

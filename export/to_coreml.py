@@ -18,10 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from agecompact import __version__
-from agecompact.artifacts import metadata, onnx_source
+from agecompact.artifacts import metadata
 from agecompact.artifacts.texts import texts_of
 from agecompact.contract import Contract, Image
-from agecompact.errors import ConversionError
 from agecompact.formats import FORMATS, PRECISIONS, Target
 from agecompact.models import registry
 from agecompact.models.complexity import example_inputs, fold_batch_norm
@@ -78,11 +77,7 @@ def convert(job: Job) -> Conversion:
     With `input_kind="image"` the inputs are Core ML images of the contract's colour order. The
     contract inside then states uint8 and RGB, or grey: Core ML reorders the channels itself.
     """
-    if job.weights.suffix == onnx_source.SUFFIX:
-        raise ConversionError(
-            "Core ML packages are made of PyTorch networks, and this one is an ONNX file",
-            fix="leave Core ML out: --format onnx --format tflite",
-        )
+    sources.require_network(job.weights, "Core ML packages", "Core ML")
     # coremltools imports TensorFlow if it is installed: seconds, for converters of Keras models.
     sys.modules.setdefault("tensorflow", None)  # type: ignore[arg-type]
     import coremltools as ct

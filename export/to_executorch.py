@@ -15,7 +15,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from agecompact.artifacts import metadata, onnx_source
+from agecompact.artifacts import metadata
 from agecompact.errors import ConversionError
 from agecompact.formats import FORMATS, PRECISIONS, Target
 from agecompact.models.complexity import example_inputs, fold_batch_norm
@@ -36,11 +36,7 @@ def convert(job: Job) -> Conversion:
     Raises:
         ConversionError: The source is an ONNX file.
     """
-    if job.weights.suffix == onnx_source.SUFFIX:
-        raise ConversionError(
-            "ExecuTorch programs are made of PyTorch networks, and this one is an ONNX file",
-            fix="leave ExecuTorch out: --format onnx --format tflite",
-        )
+    sources.require_network(job.weights, "ExecuTorch programs", "ExecuTorch")
     warnings.filterwarnings("ignore")
     logging.getLogger().setLevel(logging.ERROR)
     weights = checkpoints.read(job.weights)
@@ -50,11 +46,13 @@ def convert(job: Job) -> Conversion:
     made = Conversion("executorch", versions)
     for precision in job.precisions:
         target = Target(FORMATS["executorch"], PRECISIONS[precision])
-        network: nn.Module = conform(fold_batch_norm(weights.network()), contract).eval()
+        network: nn.Module
         if target.precision.calibrated:
             tflite, record = calibrated_file(job, source)
             network = quantised(tflite, record, contract, XNNPACK)
             made = replace(made, notes=record.notes, calibration=record.origin.calibration)
+        else:
+            network = conform(fold_batch_norm(weights.network()), contract).eval()
         described = metadata_for(source, target, versions)
         path = job.folder / target.file_name(weights.model_id)
         path.write_bytes(_program(network, inputs, described))

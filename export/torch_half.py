@@ -7,15 +7,13 @@ layers goes straight into the answer. Both have few weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
-# Shares of a network's weights that stay float32, in the first and in the last layers.
-_FIRST_SHARE = _LAST_SHARE = 0.02
+from export.full_share import kept
 
 
 class InHalf(nn.Module):
@@ -93,8 +91,8 @@ def _full_nodes(graph: fx.GraphModule) -> frozenset[fx.Node]:
         depths[node] = depth
         levels += [0] * (depth + 1 - len(levels))
         levels[depth] += _held(node, sizes)
-    first = max(1, _within(levels, _FIRST_SHARE))
-    last = len(levels) - _within(levels[::-1], _LAST_SHARE)
+    first = max(1, kept(levels))
+    last = len(levels) - kept(levels[::-1])
     return frozenset(node for node, depth in depths.items() if depth < first or depth >= last)
 
 
@@ -109,8 +107,3 @@ def _held(node: fx.Node, sizes: Mapping[str, int]) -> int:
         return 0
     read = (each for each in node.all_input_nodes if each.op == "get_attr")
     return sum(sizes.get(str(each.target), 0) for each in read)
-
-
-def _within(sizes: Sequence[int], share: float) -> int:
-    """The number of leading depths that together have at most this share of all weights."""
-    return sum(held <= share * sum(sizes) for held in accumulate(sizes))

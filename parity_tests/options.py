@@ -114,8 +114,8 @@ _PROCESSORS = (
         "--everywhere",
         "on_all",
         is_flag=True,
-        help="Check on every processor: also on the GPU, the NPU and in browsers. Those whose "
-        "extras are not installed are told.",
+        help="Check on every processor: also on the GPU, the NPU and in browsers. Says which "
+        "ones are skipped because their extras are not installed.",
     ),
     click.option(
         "--runtime",

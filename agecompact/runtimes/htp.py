@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -49,11 +50,7 @@ class Htp(OnnxRuntime):
 
     def opened(self, model: str | bytes, *, threads: int) -> ort.InferenceSession:
         """A session whose ops run on the processor as far as it takes them."""
-        made = options(threads)
-        # Warnings that no file can prevent, on standard error.
-        made.log_severity_level = 4
-        made.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-        made.add_provider_for_devices(_devices(), self._provider_options())
+        made = self._options(threads, {"session.record_ep_graph_assignment_info": "1"})
         return ort.InferenceSession(model, made)
 
     def compile(self, path: Path, out: Path) -> None:
@@ -66,16 +63,13 @@ class Htp(OnnxRuntime):
         Raises:
             ConversionError: The processor cannot run the file, or does not take all of its ops.
         """
-        made = options(1)
-        made.log_severity_level = 4
-        for key, value in (
-            ("session.disable_cpu_ep_fallback", "1"),
-            ("ep.context_enable", "1"),
-            ("ep.context_file_path", os.fspath(out)),
-            ("ep.context_embed_mode", "1"),
-        ):
-            made.add_session_config_entry(key, value)
-        made.add_provider_for_devices(_devices(), self._provider_options())
+        entries = {
+            "session.disable_cpu_ep_fallback": "1",
+            "ep.context_enable": "1",
+            "ep.context_file_path": os.fspath(out),
+            "ep.context_embed_mode": "1",
+        }
+        made = self._options(1, entries)
         try:
             ort.InferenceSession(path, made)
         except Exception as error:  # ONNX Runtime's exceptions share no other base class.
@@ -88,6 +82,15 @@ class Htp(OnnxRuntime):
 
     def version(self) -> str:
         return f"onnxruntime {ort.__version__}, onnxruntime-qnn {qnn.__version__}"
+
+    def _options(self, threads: int, entries: Mapping[str, str]) -> ort.SessionOptions:
+        made = options(threads)
+        # Warnings that no file can prevent, on standard error.
+        made.log_severity_level = 4
+        for key, value in entries.items():
+            made.add_session_config_entry(key, value)
+        made.add_provider_for_devices(_devices(), self._provider_options())
+        return made
 
     def _provider_options(self) -> dict[str, str]:
         return {

@@ -9,6 +9,7 @@ from importlib.metadata import version as distribution_version
 from pathlib import Path
 from typing import Any, ClassVar
 
+import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
@@ -187,21 +188,20 @@ def _ends(graph: Any, indices: Any) -> dict[str, Any]:
     return {t.name.decode(): port(t).described() for t in tensors}
 
 
-def _op_name(code: Any) -> str:
+def op_name(code: Any) -> str:
     """Name of an op; its number if this schema does not know it."""
     number = max(code.builtinCode, code.deprecatedBuiltinCode)
     return str(BUILTIN_OPS.get(number, f"op {number}"))
 
 
-def unusable(what: str, path: str, why: str) -> UsageError:
-    """The error for what is not a whole TFLite file."""
+def _unusable(what: str, path: str, why: str) -> UsageError:
     return UsageError(what, why=why, fix=fix_for(Path(path), wanted="tflite"))
 
 
 def _read(path: str) -> bytes:
     content = Path(path).read_bytes()
     if content[4:8] != FILE_IDENTIFIER:
-        raise unusable(f"{path} is not a TFLite file", path, "it lacks the identifier 'TFL3'")
+        raise _unusable(f"{path} is not a TFLite file", path, "it lacks the identifier 'TFL3'")
     return content
 
 
@@ -214,7 +214,14 @@ def _whole(path: str) -> Iterator[None]:
         raise
     except Exception as error:  # A damaged FlatBuffer fails in as many ways as it has fields.
         why = f"{type(error).__name__}: {error}"
-        raise unusable(f"{path} is a broken TFLite file", path, why) from None
+        raise _unusable(f"{path} is a broken TFLite file", path, why) from None
+
+
+def packed(model: Any) -> bytes:
+    """The file of a `schema.ModelT`."""
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), file_identifier=FILE_IDENTIFIER)
+    return bytes(builder.Output())
 
 
 def parse(path: str) -> Any:
@@ -261,7 +268,7 @@ class LiteRT(Backend):
         with _whole(path):
             graph = model.subgraphs[0]
             codes = (model.operatorCodes[op.opcodeIndex] for op in graph.operators)
-            ops = Counter(_op_name(code) for code in codes)
+            ops = Counter(op_name(code) for code in codes)
             return {
                 "signatures": [s.signatureKey.decode() for s in model.signatureDefs or ()],
                 "inputs": _ends(graph, graph.inputs),
@@ -275,7 +282,7 @@ class LiteRT(Backend):
         try:
             return litert_declared.declared(parse(path), SIGNATURE)
         except Exception as error:  # As in `parse`.
-            raise unusable(f"{path} is a broken TFLite file", path, str(error)) from None
+            raise _unusable(f"{path} is a broken TFLite file", path, str(error)) from None
 
     def open_session(self, path: str, threads: int) -> Session:
         _read(path)
@@ -283,7 +290,7 @@ class LiteRT(Backend):
             interpreter = Interpreter(model_path=path, num_threads=threads)
             allocate(interpreter)
         except (ValueError, RuntimeError) as error:
-            raise unusable(f"LiteRT cannot load {path}", path, str(error)) from None
+            raise _unusable(f"LiteRT cannot load {path}", path, str(error)) from None
         return self.session(interpreter, path, threads)
 
     def version(self) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
-from agecompact.runtimes.litert import BUILTIN_OPS, FILE_IDENTIFIER
+from agecompact.runtimes.litert import op_name, packed
 
 
 def single_ops(content: bytes) -> Iterator[tuple[str, bytes]]:
@@ -26,11 +25,7 @@ def single_ops(content: bytes) -> Iterator[tuple[str, bytes]]:
         graph.operators = [*(restoring[i] for i in reads if i in restoring), op]
         graph.inputs = [i for i in reads if i not in restoring]
         graph.outputs = [int(i) for i in op.outputs]
-        builder = flatbuffers.Builder(1 << 16)
-        builder.Finish(model.Pack(builder), file_identifier=FILE_IDENTIFIER)
-        code = model.operatorCodes[op.opcodeIndex]
-        kind = BUILTIN_OPS[max(code.builtinCode, code.deprecatedBuiltinCode)]
-        yield kind, bytes(builder.Output())
+        yield op_name(model.operatorCodes[op.opcodeIndex]), packed(model)
 
 
 def _reads(model: schema.ModelT, op: schema.OperatorT) -> list[int]:

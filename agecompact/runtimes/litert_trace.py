@@ -15,13 +15,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from agecompact.runtimes.base import Array, Arrays, Step, Trace
-from agecompact.runtimes.litert import BUILTIN_OPS, FILE_IDENTIFIER, allocate, bind
+from agecompact.runtimes.litert import BUILTIN_OPS, allocate, bind, packed
 
 _ACTIVATIONS = {
     code: name
@@ -73,9 +72,7 @@ def trace(
     graph.outputs = [*outputs, *(i for *_, written in ops for i in written if i not in outputs)]
     # A signature would have to name the new outputs too.
     model.signatureDefs = []
-    builder = flatbuffers.Builder(1 << 20)
-    builder.Finish(model.Pack(builder), file_identifier=FILE_IDENTIFIER)
-    content = bytes(builder.Output())
+    content = packed(model)
     interpreter = Interpreter(model_content=content, num_threads=threads)
     allocate(interpreter)
     made: dict[int, Array] = {}
