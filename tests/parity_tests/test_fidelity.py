@@ -11,7 +11,7 @@ import pytest
 
 from parity_tests.inputs import standard
 from parity_tests.markdown import to_markdown
-from parity_tests.results import Result, passed
+from parity_tests.results import ParityReport, Result, passed
 from tests.marks import by_model
 from tests.parity_tests.editing import truncated
 from tests.parity_tests.records import GOOD
@@ -68,7 +68,7 @@ def test_the_command_writes_the_documented_json_and_junit(
     assert done.returncode == 0, done.stderr
     written = json.loads((build.folder / "parity.json").read_text())
     assert json.loads(done.stdout) == written
-    assert written["schema_version"] == 5
+    assert written["schema_version"] == ParityReport.SCHEMA_VERSION
     assert written["passed"] is True
     statuses = {row["runtime"]: row["status"] for row in written["results"]}
     gates = {row["runtime"]: row["tolerance"]["max"] for row in written["results"]}

@@ -81,6 +81,7 @@ public struct Runtime: Codable, Equatable, Sendable {
     public var batch: Int
     public var coreMask: String?
     public var delegate: Delegate?
+    public var libraryBytes: Int?
 
     enum CodingKeys: String, CodingKey {
         case name
@@ -89,6 +90,7 @@ public struct Runtime: Codable, Equatable, Sendable {
         case batch
         case coreMask = "core_mask"
         case delegate
+        case libraryBytes = "library_bytes"
     }
 
     /// Core ML, which has no option for threads and takes one face per inference.
