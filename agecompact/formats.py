@@ -18,6 +18,8 @@ from agecompact.errors import UsageError, unknown_name
 # `everywhere`: if it is named, or where it is installed with `--everywhere`; `named`: only if it is
 # named.
 When = Literal["always", "everywhere", "named"]
+# What a precision is calibrated with: nothing, a calibration file or faces, or faces alone.
+Calibration = Literal["", "file", "faces"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Precision:
         stored_bits: Bits of a stored weight.
         rounding_unit: Largest relative error of one rounding, half a unit in the last place.
         arithmetic: Number type that LiteRT's CPU kernels compute in; None if unknown.
-        calibrated: Whether it is made with faces, and promises nothing for other pictures.
+        calibration: What it is made with. If with faces, it promises nothing for other pictures.
     """
 
     name: str
@@ -38,7 +40,12 @@ class Precision:
     stored_bits: int
     rounding_unit: float
     arithmetic: str | None = None
-    calibrated: bool = False
+    calibration: Calibration = ""
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether it is made with faces."""
+        return bool(self.calibration)
 
 
 @dataclass(frozen=True)
@@ -154,7 +161,9 @@ PRECISIONS: Mapping[str, Precision] = {
         # XNNPACK computes in float16 on processors that can, in float32 on others.
         Precision("float16-arithmetic", "fp16-arith", 16, 2.0**-11, arithmetic="float16"),
         # 127 steps on either side of 0.
-        Precision("int8", "int8", 8, 0.5 / 127, arithmetic="int8", calibrated=True),
+        Precision("int8", "int8", 8, 0.5 / 127, arithmetic="int8", calibration="file"),
+        # Two integers of int8 for each weight: 127 steps, and 254 for what they leave.
+        Precision("int16", "int16", 16, 0.5 / (127 * 254), arithmetic="int16", calibration="file"),
         Precision("int8-dynamic", "int8-dynamic", 8, 0.5 / 127, arithmetic="int8"),
         Precision("int8-weights", "int8-weights", 8, 0.5 / 127, arithmetic="float32"),
         # Indices into a palette for each layer, whose entries are about as far apart as the steps
@@ -163,7 +172,7 @@ PRECISIONS: Mapping[str, Precision] = {
         Precision("palette6", "palette6", 6, 0.5 / 31),
         Precision("palette4", "palette4", 4, 0.5 / 7),
         # Palettes of 4, 6 and 8 bits; which layer has which is chosen with faces.
-        Precision("mixed", "mixed", 4, 0.5 / 7, calibrated=True),
+        Precision("mixed", "mixed", 4, 0.5 / 7, calibration="faces"),
     )
 }
 
@@ -248,7 +257,7 @@ _FORMATS = (
             _htp(81, "Snapdragon 8 Elite Gen 5"),
         ),
         size_reader="agecompact.bench.size:onnx_parts",
-        on_request=("float16", "int8"),
+        on_request=("float16", "int8", "int16"),
     ),
     Format(
         name="tflite",

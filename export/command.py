@@ -74,8 +74,8 @@ class _Chosen:
     "--calibration",
     type=PATH,
     metavar="PATH",
-    help="A folder of face chips that int8 and mixed are made with, some hundred of all ages; or "
-    "for int8 a calibration file. Released weights have a calibration of their own.",
+    help="A folder of face chips that int8, int16 and mixed are made with, some hundred of all ages; "
+    "or for int8 and int16 a calibration file. Released weights have a calibration of their own.",
 )
 @click.option(
     "--keep-going", is_flag=True, help="If a conversion fails, make the others, then exit 4."
@@ -155,26 +155,27 @@ def _check_calibration(given: Path | None, chosen: Sequence[Target]) -> None:
     if not wanted:
         flags = [each.flag for each in PRECISIONS.values() if each.calibrated]
         raise UsageError(
-            f"--calibration is only for {' and '.join(flags)}", fix=f"add --precision {flags[0]}"
+            f"--calibration is only for {', '.join(flags[:-1])} and {flags[-1]}",
+            fix=f"add --precision {flags[0]}"
         )
     if given.is_dir():
         pictures(given)
         return
     record.read(given)
-    if others := [each.flag for each in wanted if each.name != "int8"]:
+    if others := [each.flag for each in wanted if each.calibration == "faces"]:
         raise UsageError(
             f"{others[0]} needs faces to calibrate with",
-            why=f"{given} is a calibration file, which is for int8",
+            why=f"{given} is a calibration file, which is for int8 and int16",
             fix="name a folder of face chips with --calibration FOLDER",
         )
 
 
 def _check_without(chosen: Sequence[Target], sources: Sequence[_Chosen]) -> None:
     """Refuses precisions that need faces without any, unless a calibration was released."""
-    flags = {each.precision.flag for each in chosen if each.precision.calibrated}
-    if others := sorted(flags - {"int8"}):
+    wanted = {each.precision for each in chosen if each.precision.calibrated}
+    if others := sorted(each.flag for each in wanted if each.calibration == "faces"):
         raise no_faces(others[0])
-    if flags and any(released(source.read(each.weights)) is None for each in sources):
+    if wanted and any(released(source.read(each.weights)) is None for each in sources):
         raise no_faces()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -60,6 +60,7 @@ class Conversion:
         versions: Versions of the tools that affect their content, by distribution name.
         opset: ONNX opset, or Core ML's specification version, as read back from the file; None for
             TFLite.
+        opsets: Those of precisions that need another one.
         batch: How many images each call takes; None for any number.
         notes: What people should know of how it was done.
         calibration: What precisions that need faces were calibrated with; None if none was made.
@@ -71,6 +72,11 @@ class Conversion:
     batch: int | None = 1
     notes: tuple[str, ...] = ()
     calibration: CalibrationSet | None = None
+    opsets: Mapping[str, int] = field(default_factory=dict)
+
+    def opset_of(self, precision: str) -> int | None:
+        """The opset of the file of a precision."""
+        return self.opsets.get(precision, self.opset)
 
 
 @dataclass(frozen=True)

@@ -28,29 +28,27 @@ if TYPE_CHECKING:
     from export.int8.record import Record
 
 
-def in_int8(job: Job, content: bytes, source: Source, opset: int) -> tuple[onnx.ModelProto, Record]:
-    """The int8 file of a network, which takes one image, and its calibration.
+def calibrated_onnx(job: Job, content: bytes, source: Source) -> tuple[bytes, Record]:
+    """The float32 TFLite file of a float32 ONNX file, and its calibration.
 
     Args:
         job: The job.
         content: The float32 ONNX file.
         source: The network.
-        opset: ONNX opset to write.
 
     Raises:
         UsageError: As `int8.source.opened` raises it.
         BackendMissingError: The extra of TFLite is not installed.
-        ConversionError: No layer can be int8, or the graph has an op that the twin does not know.
+        ConversionError: No layer can be int8.
     """
     folder = job.folder / "int8"
     folder.mkdir()
     path = folder / Target(FORMATS["onnx"], PRECISIONS["float32"]).file_name(source.model_id)
     path.write_bytes(content)
     try:
-        tflite, record = calibrated_file(replace(job, source=path, folder=folder), source)
+        return calibrated_file(replace(job, source=path, folder=folder), source)
     finally:
         shutil.rmtree(folder)
-    return exported(tflite, record, source.contract, opset), record
 
 
 def calibrated_file(job: Job, source: Source) -> tuple[bytes, Record]:

@@ -221,7 +221,7 @@ def _run_stages(
                 bytes=size_of(folder / file),
                 converter=conversion.converter,
                 versions=versions[file],
-                opset=conversion.opset,
+                opset=conversion.opset_of(target.precision.name),
                 # The calibrated graph is one of a single image.
                 batch=1 if target.precision.calibrated else conversion.batch,
                 conversion_s=seconds,

@@ -6,24 +6,28 @@ import ast
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from agecompact import __version__
 from agecompact.artifacts import metadata, onnx_source
+from agecompact.contract import Contract
 from agecompact.errors import ConversionError
 from agecompact.formats import FORMATS, PRECISIONS, Target
 from agecompact.models.complexity import example_inputs
 from agecompact.weights import checkpoints
+from export import int16, onnx_int8
 from export import source as sources
 from export.exact_folding import fold_exactly
 from export.job import TFLITE_TOOLS, Conversion, Job, metadata_for, versions_of
 from export.onnx_float16 import store_half
-from export.onnx_int8 import in_int8
 from export.torch_onnx import exported
 
 if TYPE_CHECKING:
     import onnx
+
+    from export.int8.record import Record
 
 # The exporter's native minimum; for older opsets it silently falls back to a version converter.
 OPSET = 18
@@ -38,6 +42,29 @@ _TOOLS = ("torch", "onnx", "onnxscript")
 _STORE: Mapping[str, Callable[[onnx.ModelProto], None]] = {
     "float32": lambda model: None,  # noqa: ARG005
     "float16": store_half,
+}
+
+
+@dataclass(frozen=True)
+class _Calibrated:
+    """How a calibrated precision is written.
+
+    Attributes:
+        exported: Makes the model of a float32 TFLite file and its calibration.
+        opset: The opset that it writes.
+    """
+
+    exported: Callable[[bytes, Record, Contract], onnx.ModelProto]
+    opset: int
+
+
+def _in_int8(content: bytes, record: Record, contract: Contract) -> onnx.ModelProto:
+    return onnx_int8.exported(content, record, contract, OPSET)
+
+
+_CALIBRATED: Mapping[str, _Calibrated] = {
+    "int8": _Calibrated(_in_int8, OPSET),
+    "int16": _Calibrated(int16.exported, int16.OPSET),
 }
 
 
@@ -68,7 +95,7 @@ def convert(job: Job) -> Conversion:
     _strip_traces(model)
     model.producer_name = "agecompact"
     model.producer_version = __version__
-    _check(model)
+    _check(model, OPSET)
     versions = versions_of(*_TOOLS)
     made = Conversion("torch.onnx", versions, OPSET, None if job.dynamic_batch else 1)
     return _written(job, model, sources.of_weights(weights), made)
@@ -99,19 +126,28 @@ def _as_given(job: Job) -> Conversion:
 def _written(
     job: Job, model: onnx.ModelProto, source: sources.Source, made: Conversion
 ) -> Conversion:
-    """Writes a file for each precision of a job; says what int8 was calibrated with."""
+    """Writes a file for each precision of a job; says what they were calibrated with."""
     import onnx
 
     content = model.SerializeToString()
+    calibrated = cache(partial(onnx_int8.calibrated_onnx, job, content, source))
     for precision in job.precisions:
         target = Target(FORMATS["onnx"], PRECISIONS[precision])
         versions = made.versions
         if target.precision.calibrated:
-            stored, record = in_int8(job, content, source, OPSET)
+            writer = _CALIBRATED[precision]
+            tflite, record = calibrated()
+            stored = writer.exported(tflite, record, source.contract)
             _strip_traces(stored)
-            _check(stored)
+            _check(stored, writer.opset)
             versions = {**versions, **versions_of(*_TOOLS, *TFLITE_TOOLS)}
-            made = replace(made, notes=record.notes, calibration=record.origin.calibration)
+            made = replace(
+                made,
+                # The others are about int8.
+                notes=record.notes if "int8" in job.precisions else (record.origin.span,),
+                calibration=record.origin.calibration,
+                opsets={**made.opsets, precision: writer.opset},
+            )
         else:
             stored = onnx.load_model_from_string(content)
             _STORE[precision](stored)
@@ -149,7 +185,7 @@ def _strip_traces(model: onnx.ModelProto) -> None:
     graph.doc_string = ""
 
 
-def _check(model: onnx.ModelProto) -> None:
+def _check(model: onnx.ModelProto, wanted: int) -> None:
     import onnx
 
     try:
@@ -157,7 +193,7 @@ def _check(model: onnx.ModelProto) -> None:
     except onnx.checker.ValidationError as error:
         raise ConversionError("the ONNX graph is not valid", why=str(error)) from None
     opset = next(e.version for e in model.opset_import if e.domain in ("", "ai.onnx"))
-    if opset != OPSET:
+    if opset != wanted:
         raise ConversionError(
-            f"the ONNX graph has opset {opset}", why=f"opset {OPSET} was requested"
+            f"the ONNX graph has opset {opset}", why=f"opset {wanted} was requested"
         )

@@ -99,6 +99,8 @@ class Htp(OnnxRuntime):
             "htp_arch": str(self.architecture),
             # It has no arithmetic in single precision.
             "enable_htp_fp16_precision": "1",
+            # Else the CPU rounds what goes in, and restores what comes out.
+            "offload_graph_io_quantization": "0",
         }
 
 

@@ -14,6 +14,7 @@ from export.int8.calibration import Calibration, differences
 from export.int8.equalise import equalise, equalise_entries
 from export.int8.graph import Graph, moved
 from export.int8.plan import plan_of
+from export.int8.ranges import spans
 from export.int8.reconstruct import reconstruct
 from export.int8.sensitivity import costs, fragile
 from export.int8.steps import UNTOLD, Step
@@ -59,7 +60,8 @@ def calibrate(
     for each in factors:
         cost = {moved(index, each.place): share for index, share in cost.items()}
     constants = differences(original, graph)
-    return Calibration(made.plan, made.ranges, constants, factors, note, cost)
+    seen = spans(original, found)
+    return Calibration(made.plan, made.ranges, constants, factors, note, cost, seen)
 
 
 def _spread(faces: Mapping[int, Tensor], most: int) -> dict[int, Tensor]:

@@ -23,6 +23,8 @@ class Calibration:
             grids, shifted biases, and weights that absorbed the factors of channels.
         factors: Multiplications that the graph gets, in this order.
         note: How much is int8, for people.
+        spans: The least and the greatest value of each activation of the float graph, by tensor of
+            the graph without the factors; int16 is made of them.
         costs: What each op that was tried costs in int8 alone, by index: how far it moves the
             answers, as a share of their standard deviation.
     """
@@ -33,6 +35,7 @@ class Calibration:
     factors: tuple[Factors, ...]
     note: str
     costs: Mapping[int, float] = field(default_factory=dict)
+    spans: Mapping[int, Range] = field(default_factory=dict)
 
 
 def rounded_ops(graph: Graph, plan: Plan) -> tuple[Op, ...]:

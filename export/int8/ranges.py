@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from export.int8 import twin
 from export.int8.graph import Graph, Op
 from export.int8.rounding import Floats, least_squares_range
 
@@ -23,6 +24,26 @@ FIXED: Mapping[str, Range] = {"TANH": (-1.0, 127 / 128), "LOGISTIC": (0.0, 255 /
 _LEAST_WIDTH = 0.05
 # Values of a tensor that are looked at.
 _VALUES = 100_000
+# Faces at a time.
+_FACES = 16
+
+
+def spans(graph: Graph, faces: Mapping[int, Tensor]) -> dict[int, Range]:
+    """The least and the greatest value of each activation, and 0, as far as the twin can run.
+
+    Args:
+        graph: A float graph.
+        faces: By input tensor, a batch of faces, NCHW.
+    """
+    found: dict[int, Range] = {}
+    count = len(next(iter(faces.values())))
+    for start in range(0, count, _FACES):
+        batch = {tensor: values[start : start + _FACES] for tensor, values in faces.items()}
+        for tensor, values in (*batch.items(), *twin.walk(graph, batch)):
+            low, high = _whole(values)
+            least, most = found.get(tensor, (low, high))
+            found[tensor] = min(least, low), max(most, high)
+    return found
 
 
 def input_ranges(

@@ -74,6 +74,7 @@ class _Header(Checked):
         factors: Where the multiplications are.
         note: As in `Calibration`.
         costs: As in `Calibration`.
+        spans: As in `Calibration`; empty in files of older versions.
     """
 
     SCHEMA_VERSION: ClassVar[int] = 1
@@ -86,6 +87,7 @@ class _Header(Checked):
     factors: tuple[_Place, ...]
     note: str
     costs: Mapping[_Index, NotNegative] = field(default_factory=dict)
+    spans: Mapping[_Index, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,8 @@ class Record:
         plan = Plan(frozenset(header.body), frozenset(header.stored))
         ranges = {int(tensor): ends for tensor, ends in header.ranges.items()}
         costs = {int(index): share for index, share in header.costs.items()}
-        return Calibration(plan, ranges, constants, factors, header.note, costs)
+        spans = {int(tensor): ends for tensor, ends in header.spans.items()}
+        return Calibration(plan, ranges, constants, factors, header.note, costs, spans)
 
     def _constants(self) -> Iterator[tuple[int, Array]]:
         for name, values in self.tensors.items():
@@ -177,6 +180,7 @@ def of(content: bytes, calibration: Calibration, origin: Origin) -> Record:
         factors=tuple(_Place(each.tensor, each.place) for each in calibration.factors),
         note=calibration.note,
         costs={str(index): share for index, share in sorted(calibration.costs.items())},
+        spans={str(tensor): ends for tensor, ends in sorted(calibration.spans.items())},
     )
     return Record("the calibration", header, dict(_tensors(content, calibration)))
 

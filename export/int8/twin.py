@@ -91,10 +91,31 @@ def run(graph: Graph, op: Op, values: Mapping[int, Tensor]) -> Tensor:
     Raises:
         UnknownOpError: The twin cannot run it.
     """
+    return activated(op, before_activation(graph, op, values))
+
+
+def before_activation(graph: Graph, op: Op, values: Mapping[int, Tensor]) -> Tensor:
+    """What an op computes before the activation that it is fused with.
+
+    Raises:
+        UnknownOpError: The twin cannot run it.
+    """
     if op.kind not in _OPS:
         raise UnknownOpError(op.kind)
-    made = _OPS[op.kind](Call(graph, op, values))
-    return _activated(made, getattr(op.options, "fusedActivationFunction", _NONE))
+    made: Tensor = _OPS[op.kind](Call(graph, op, values))
+    return made
+
+
+def activated(op: Op, values: Tensor) -> Tensor:
+    """The activation that an op is fused with, of what it computed.
+
+    Raises:
+        UnknownOpError: The activation is unknown.
+    """
+    function = getattr(op.options, "fusedActivationFunction", _NONE)
+    if function not in _ACTIVATIONS:
+        raise UnknownOpError(f"activation {function}")
+    return _ACTIVATIONS[function](values)
 
 
 def walk(graph: Graph, faces: Mapping[int, Tensor]) -> Iterator[tuple[int, Tensor]]:
@@ -169,12 +190,6 @@ def padded(op: Op, maps: Tensor, kernel: tuple[int, int]) -> Tensor:
         sides.append((missing // 2, missing - missing // 2))
     (top, bottom), (left, right) = sides
     return functional.pad(maps, (left, right, top, bottom))
-
-
-def _activated(values: Tensor, function: int) -> Tensor:
-    if function not in _ACTIVATIONS:
-        raise UnknownOpError(f"activation {function}")
-    return _ACTIVATIONS[function](values)
 
 
 def _convolution(call: Call) -> Tensor:

@@ -96,8 +96,8 @@ def listed(
     tried, left_out = [], []
     for target in wanted:
         precision = target.precision
-        # A calibration file is for int8 alone; others need the faces themselves.
-        known = is_calibrated and precision == _INT8
+        # Some need the faces themselves.
+        known = is_calibrated and precision.calibration == "file"
         if precision.calibrated and not known and (calibration is None or is_calibrated):
             left_out.append(precision.name)
             continue

@@ -142,8 +142,8 @@ _wish_options = grouped_options(
     "--calibration",
     type=PATH,
     metavar="PATH",
-    help="A folder of face chips that int8 is made with, some hundred of all ages, or a "
-    "calibration file. Without it int8 is left out, unless a calibration of the weights is "
+    help="A folder of face chips that int8 and int16 are made with, some hundred of all ages, or a "
+    "calibration file. Without it they are left out, unless a calibration of the weights is "
     "released.",
 )
 @face_options

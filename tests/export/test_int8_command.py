@@ -58,7 +58,7 @@ def test_it_needs_faces(tmp_path: Path) -> None:
     assert "--calibration FOLDER" in error.fix
     error = run("export", "ssrnet", "--calibration", tmp_path).exception
     assert isinstance(error, UsageError)
-    assert error.what == "--calibration is only for int8 and mixed"
+    assert error.what == "--calibration is only for int8, int16 and mixed"
     error = run("export", "ssrnet", "--precision", "mixed", "--format", "coreml").exception
     assert isinstance(error, UsageError)
     assert error.what == "mixed needs faces to calibrate with"

@@ -63,7 +63,7 @@ def _lacks(runtime: str) -> AgecompactError | None:
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     """The released network in every format that is installed, in float32, and in what each adds."""
     folder = tmp_path_factory.mktemp("processors")
-    chosen = targets.select((), ("fp32", "int8"), everywhere=True)
+    chosen = targets.select((), ("fp32", "int8", "int16"), everywhere=True)
     # Its float16 is a network of its own. That of ONNX and TFLite has the arithmetic of float32.
     half = targets.select(("coreai",), ("fp16",)) if find_spec("coreai_torch") else ()
     chosen = tuple(dict.fromkeys((*chosen, *half)))
