@@ -109,11 +109,17 @@ $(BUILD)/parity.json: $(MANIFESTS) $(PARITY_SOURCES)
 # needs Chromium, and Node.js for its packages: apt-get install chromium nodejs npm
 PROCESSORS := coreai executorch gpu npu web
 EVERYWHERE ?= $(MODELS)
+EXPORT_EVERYWHERE = $(BIN)/agecompact export --everywhere --precision fp32 --precision fp16 \
+  --precision int8 --out $(BUILD)/everywhere
+# The networks that int16 suits: docs/processors.md.
+INT16 := $(filter-out mobileagenet,$(MODELS))
 everywhere: | $(READY)
 	@$(MAKE) --no-print-directory setup EXTRAS="$(PROCESSORS)"
 	@$(MAKE) --no-print-directory web-tools arm-bundle
-	$(BIN)/agecompact export $(EVERYWHERE) --everywhere --precision fp32 --precision fp16 \
-	  --precision int8 --out $(BUILD)/everywhere
+	$(if $(filter $(INT16),$(EVERYWHERE)), \
+	  $(EXPORT_EVERYWHERE) --precision int16 $(filter $(INT16),$(EVERYWHERE)))
+	$(if $(filter-out $(INT16),$(EVERYWHERE)), \
+	  $(EXPORT_EVERYWHERE) $(filter-out $(INT16),$(EVERYWHERE)))
 	$(BIN)/agecompact parity freeze $(BUILD)/everywhere
 	$(BIN)/agecompact bench $(BUILD)/everywhere --on emulated:cortex-a76
 	@# The table shows failures as well; then they fail the target.
