@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -16,6 +19,7 @@ from tests.support import CopyBuild
 
 pytest.importorskip("model_signing")
 ec = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ec")
+s = pytest.importorskip("cryptography.hazmat.primitives.serialization")
 
 
 def run(verb: object, *arguments: object) -> Result:
@@ -29,8 +33,6 @@ def keys(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def pair(folder: Path, name: str) -> tuple[Path, Path]:
-    from cryptography.hazmat.primitives import serialization as s
-
     key = ec.generate_private_key(ec.SECP256R1())
     private, public = folder / f"{name}.pem", folder / f"{name}.pub"
     private.write_bytes(key.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption()))
@@ -110,6 +112,81 @@ def test_what_was_changed_since_is_refused(
 def test_the_signature_of_another_key_is_refused(signed: Build, tmp_path: Path) -> None:
     _, public = pair(tmp_path, "theirs")
     assert "not intact" in str(run(verify, signed.folder, "--key", public).exception)
+
+
+@dataclass(frozen=True)
+class Certified:
+    """A key whose certificate leads over another one to a root, all PEM files."""
+
+    key: Path
+    certificate: Path
+    between: Path
+    root: Path
+
+
+def certified(folder: Path) -> Certified:
+    folder.mkdir()
+    root_key, between_key, own_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
+    root = _certificate("root", root_key, "root", root_key, is_authority=True)
+    between = _certificate("between", between_key, "root", root_key, is_authority=True)
+    own = _certificate("builds", own_key, "between", between_key, is_authority=False)
+    private = folder / "key.pem"
+    private.write_bytes(
+        own_key.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption())
+    )
+    paths = []
+    for name, each in (("own", own), ("between", between), ("root", root)):
+        paths.append(folder / f"{name}.pem")
+        paths[-1].write_bytes(each.public_bytes(s.Encoding.PEM))
+    return Certified(private, *paths)
+
+
+def _certificate(name: str, key: Any, by: str, by_key: Any, *, is_authority: bool) -> Any:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+    subject, issuer = (
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, each)]) for each in (name, by)
+    )
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder(issuer, subject, key.public_key(), x509.random_serial_number())
+    made = made.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=9))
+    made = made.add_extension(x509.BasicConstraints(is_authority, None), critical=True)
+    usage = {
+        each: each == ("key_cert_sign" if is_authority else "digital_signature")
+        for each in (
+            *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment"),
+            *("key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+        )
+    }
+    made = made.add_extension(x509.KeyUsage(**usage), critical=True)
+    if not is_authority:
+        signing = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING])
+        made = made.add_extension(signing, critical=False)
+    return made.sign(by_key, hashes.SHA256())
+
+
+def test_a_certificate_is_accepted_if_it_leads_to_the_root(
+    copy_build: CopyBuild, tmp_path: Path
+) -> None:
+    mine, theirs = certified(tmp_path / "mine"), certified(tmp_path / "theirs")
+    folder = copy_build("c3ae-plain").folder
+    signer = ("--key", mine.key, "--certificate", mine.certificate)
+    done = run(sign, folder, *signer, "--chain", mine.between, "--chain", mine.root)
+    assert done.exit_code == 0, done.exception
+    assert run(verify, folder, "--certificate", mine.root).exit_code == 0
+    assert "not intact" in str(run(verify, folder, "--certificate", theirs.root).exception)
+    _change(folder)
+    assert "not intact" in str(run(verify, folder, "--certificate", mine.root).exception)
+
+
+def test_the_certificate_of_another_key_is_refused(copy_build: CopyBuild, tmp_path: Path) -> None:
+    mine, theirs = certified(tmp_path / "mine"), certified(tmp_path / "theirs")
+    folder = copy_build("c3ae-plain").folder
+    error = run(sign, folder, "--key", mine.key, "--certificate", theirs.certificate).exception
+    assert "cannot sign" in str(error)
+    assert not (folder / SIGNATURE).exists()
 
 
 @pytest.mark.parametrize("content", ["", "no key", "-----BEGIN PUBLIC KEY-----\nAA\n"])
