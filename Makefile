@@ -107,7 +107,7 @@ $(BUILD)/parity.json: $(MANIFESTS) $(PARITY_SOURCES)
 
 # All models in all formats on all processors, then one table; EVERYWHERE=ssrnet for one model. It
 # needs Chromium, and Node.js for its packages: apt-get install chromium nodejs npm
-PROCESSORS := coreai executorch gpu npu web
+PROCESSORS := coreai executorch gpu ncnn npu web
 EVERYWHERE ?= $(MODELS)
 EXPORT_EVERYWHERE = $(BIN)/agecompact export --everywhere --precision fp32 --precision fp16 \
   --precision int8 --out $(BUILD)/everywhere

@@ -69,6 +69,8 @@ _TYPES: Mapping[str, _FileType] = {
         ),
     ),
     "executorch": _FileType("an ExecuTorch program", "name the weights that it was made from"),
+    "coreai": _FileType("a Core AI model"),
+    "ncnn": _FileType("an ncnn model"),
     "pickle": _FileType(
         "a Python pickle, which can run code",
         "if you trust it, save its tensors with Python, then name {new}:",
@@ -110,6 +112,8 @@ _TEXT_SIGNATURES = (
     ("{", "json"),
     ("[", "json"),
 )
+# By a file that such a folder has.
+_FOLDERS = {"Manifest.json": "coreml", "main.mlirb": "coreai", "model.ncnn.param": "ncnn"}
 # By the names in a ZIP archive, below its first folder; the first that fits.
 _ARCHIVES = (
     ("torchscript", re.compile(r"constants\.pkl|code/.*")),
@@ -180,7 +184,8 @@ def kind_of(path: Path) -> str:
     `torch` is what `torch.save` writes, whatever it holds.
     """
     if path.is_dir():
-        return "coreml" if (path / "Manifest.json").is_file() else "folder"
+        found = (kind for name, kind in _FOLDERS.items() if (path / name).is_file())
+        return next(found, "folder")
     try:
         with path.open("rb") as stream:
             head = stream.read(_HEAD_BYTES)

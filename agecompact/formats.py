@@ -337,6 +337,18 @@ _FORMATS = (
         size_reader="agecompact.bench.size:pte_parts",
         on_request=("int8",),
     ),
+    Format(
+        name="ncnn",
+        suffix=".ncnn",
+        extra="ncnn",
+        made="everywhere",
+        of_network=True,
+        module="pnnx",
+        precisions=("float32", "float16"),
+        converter=Converter("export.to_ncnn:convert", None, 900),
+        runtimes=(Runtime("ncnn", "agecompact.runtimes.ncnn:BACKEND", "ncnn"),),
+        size_reader="agecompact.bench.size:ncnn_parts",
+    ),
 )
 
 FORMATS: Mapping[str, Format] = {each.name: each for each in _FORMATS}

@@ -74,8 +74,9 @@ class _Chosen:
     "--calibration",
     type=PATH,
     metavar="PATH",
-    help="A folder of face chips that int8, int16 and mixed are made with, some hundred of all ages; "
-    "or for int8 and int16 a calibration file. Released weights have a calibration of their own.",
+    help="A folder of face chips that int8, int16 and mixed are made with, some hundred of all "
+    "ages; or for int8 and int16 a calibration file. Released weights have a calibration of their "
+    "own.",
 )
 @click.option(
     "--keep-going", is_flag=True, help="If a conversion fails, make the others, then exit 4."
@@ -102,6 +103,9 @@ def export(
     artefacts are kept if they come from the same weights and tools; what is removed is listed.
     """
     chosen = targets.select(formats, precisions, everywhere=everywhere)
+    # With --everywhere, those that a network does not suit are left out.
+    others = {t.format.name for t in chosen if t.format.made == "everywhere"}
+    optional = frozenset(others - set(formats))
     _check_input_kind(input_kind, chosen)
     _check_calibration(calibration, chosen)
     console = screen(json_target)
@@ -125,6 +129,7 @@ def export(
                 keep_going,
                 each.given,
                 calibration.absolute() if calibration else None,
+                optional=optional,
             )
             written.append(pipeline.export(request, stages))
     for build in written:
@@ -156,7 +161,7 @@ def _check_calibration(given: Path | None, chosen: Sequence[Target]) -> None:
         flags = [each.flag for each in PRECISIONS.values() if each.calibrated]
         raise UsageError(
             f"--calibration is only for {', '.join(flags[:-1])} and {flags[-1]}",
-            fix=f"add --precision {flags[0]}"
+            fix=f"add --precision {flags[0]}",
         )
     if given.is_dir():
         pictures(given)

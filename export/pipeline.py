@@ -56,6 +56,7 @@ class Request:
             file itself, or the state dict that it was made of.
         calibration: Folder of face chips; precisions that are `calibrated` need one.
         without: As in `Job`.
+        optional: Names of formats that are left out if the network does not suit them.
     """
 
     weights: Path
@@ -67,6 +68,7 @@ class Request:
     given: Path | None = None
     calibration: Path | None = None
     without: tuple[str, ...] = ()
+    optional: frozenset[str] = frozenset()
 
 
 def export(request: Request, stages: Stages = _SILENT) -> Published:
@@ -197,6 +199,9 @@ def _run_stages(
             conversion = _convert(format_, job, scratch)
             versions = {file: _versions_in(folder / file) for file in files}
         except ConversionError as error:
+            if format_.name in request.optional:
+                stages.done(f"{title}: left out: {error.summary}")
+                continue
             if not request.keep_going:
                 raise
             not_made += [

@@ -77,12 +77,13 @@ def _program(
                 # A method that returns the metadata: the format has no other place for it.
                 constant_methods={metadata.KEY: described.to_json()},
             )
-        except AssertionError as error:
-            # "Invalid partition, found dependency cycles": int8 layers around channel attention.
+            made: bytes = lowered.to_executorch().buffer
+        except (AssertionError, RuntimeError) as error:
+            # Such as "Invalid partition, found dependency cycles", and "Missing out variants" of
+            # an op that XNNPACK does not take.
             raise ConversionError(
                 f"ExecuTorch cannot divide this network in {described.precision}",
                 why=str(error),
                 fix="leave this precision out; --format tflite has it",
             ) from None
-        made: bytes = lowered.to_executorch().buffer
     return made

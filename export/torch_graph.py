@@ -8,6 +8,7 @@ are the same numbers in the same order.
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -54,7 +55,7 @@ def _fold(graph: fx.GraphModule) -> None:
     for node in list(graph.graph.nodes):
         if node.op == "get_attr":
             known[node] = _held(graph, str(node.target))
-        elif node.op == "call_function" and node.target not in _INT8_WEIGHTS:
+        elif node.op == "call_function" and not _stays_int8(node):
             read = node.all_input_nodes
             if not all(each in known for each in read) or not _is_tensor(node):
                 continue
@@ -67,6 +68,17 @@ def _fold(graph: fx.GraphModule) -> None:
                 constant = graph.graph.get_attr(name)
             known[constant] = made
             node.replace_all_uses_with(constant)
+
+
+def _stays_int8(node: fx.Node) -> bool:
+    """Whether a node restores int8 weights that XNNPACK takes as they are.
+
+    It does not take those of a dense layer that reads several rows, such as the crops of a face.
+    """
+    if node.target not in _INT8_WEIGHTS:
+        return False
+    dense = [reader for reader in node.users if reader.target is _ATEN.linear.default]
+    return all(math.prod(_shape(reader.args[0])[:-1]) == 1 for reader in dense)
 
 
 def _separate(graph: fx.GraphModule) -> None:

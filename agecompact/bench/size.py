@@ -167,6 +167,16 @@ def pte_parts(path: Path) -> Parts:
     return Parts(size_of(path) - metadata, metadata, with_graph=True)
 
 
+def ncnn_parts(path: Path) -> Parts:
+    """Returns the parts of an ncnn model, each of which is a file."""
+    from agecompact.runtimes import ncnn_graph
+
+    return Parts(
+        weights=size_of(path / ncnn_graph.WEIGHTS_FILE),
+        metadata=size_of(path / ncnn_graph.METADATA_FILE),
+    )
+
+
 def safetensors_parts(path: Path) -> Parts:
     """Returns the parts of a safetensors file."""
     content = path.read_bytes()

@@ -25,6 +25,7 @@ _COSTS: Mapping[str, tuple[str, ...]] = {
     "coreml": (),
     "coreai": (),
     "executorch": (),
+    "ncnn": (),
     "gpu": ("parity --runtime litert-gpu",),
     "npu": ("parity --runtime htp-v75",),
     "web": ("parity in browsers", "bench --on web"),

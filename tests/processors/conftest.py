@@ -64,8 +64,10 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     """The released network in every format that is installed, in float32, and in what each adds."""
     folder = tmp_path_factory.mktemp("processors")
     chosen = targets.select((), ("fp32", "int8", "int16"), everywhere=True)
-    # Its float16 is a network of its own. That of ONNX and TFLite has the arithmetic of float32.
-    half = targets.select(("coreai",), ("fp16",)) if find_spec("coreai_torch") else ()
+    # Their float16 is a network of its own. That of ONNX and TFLite has the arithmetic of float32.
+    modules = {"coreai": "coreai_torch", "ncnn": "pnnx"}
+    installed = [name for name, module in modules.items() if find_spec(module)]
+    half = targets.select(installed, ("fp16",)) if installed else ()
     chosen = tuple(dict.fromkeys((*chosen, *half)))
     pipeline.export(pipeline.Request(checkpoints.released_path(MODEL), chosen, folder))
     return manifest.read_builds(folder / MODEL)[0]

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 
 Needs = Callable[[str], None]
 _EVERYWHERE = [n for n, each in RUNTIMES.items() if each.run == "everywhere"]
-_OTHERS = ["coreai", "executorch", "htp-v79"]
+_OTHERS = ["coreai", "executorch", "htp-v79", "ncnn"]
 
 
 def checked(build: Build, *runtimes: str, localise: bool = False) -> tuple[Result, ...]:
@@ -125,6 +125,8 @@ def pipeline_build(folder: Path) -> Build:
     [
         ("coreai", f"{MODEL}_float32.aimodel/main.mlirb"),
         ("executorch", f"{MODEL}_float32.pte"),
+        ("ncnn", f"{MODEL}_float32.ncnn/model.ncnn.bin"),
+        ("ncnn", f"{MODEL}_float32.ncnn/model.ncnn.param"),
         ("ort-wasm", f"{MODEL}_float32.onnx"),
         ("litert-wasm", f"{MODEL}_float32.tflite"),
         ("litert-gpu", f"{MODEL}_float32.tflite"),
@@ -143,7 +145,7 @@ def test_a_truncated_file_is_a_row_with_a_reason(
     assert result.kind in ("load", "crash", "metadata")
 
 
-@pytest.mark.parametrize("runtime", ["coreai", "executorch"])
+@pytest.mark.parametrize("runtime", ["coreai", "executorch", "ncnn"])
 def test_wrong_weights_are_noticed(
     runtime: str, build: Build, needs: Needs, tmp_path: Path
 ) -> None:
@@ -151,13 +153,44 @@ def test_wrong_weights_are_noticed(
     needs(runtime)
     copy = only(build, tmp_path, f"float32{opened_by(runtime).suffix}")
     path = copy.path(copy.manifest.artifacts[0])
-    path = path / "main.mlirb" if path.is_dir() else path
+    if path.is_dir():
+        path = next(path / n for n in ("main.mlirb", "model.ncnn.bin") if (path / n).is_file())
     right = checkpoint_weight(build.weights).tobytes()
     content = path.read_bytes()
     assert right in content
     path.write_bytes(content.replace(right, (checkpoint_weight(build.weights) * 1.5).tobytes()))
     (result,) = checked(copy, runtime)
     assert (result.status, result.kind) == ("failed", "mismatch")
+
+
+def test_the_layer_of_an_ncnn_model_that_is_wrong_is_named(
+    build: Build, needs: Needs, tmp_path: Path
+) -> None:
+    needs("ncnn")
+    copy = only(build, tmp_path, "float32.ncnn")
+    path = copy.path(copy.manifest.artifacts[0]) / "model.ncnn.param"
+    text = path.read_text()
+    # The second convolution loses its ReLU.
+    before, second = text.split("9=1", 1)[0], text.split("9=1", 1)[1]
+    path.write_text(before + "9=1" + second.replace("9=1", "9=0", 1))
+    (result,) = checked(copy, "ncnn", localise=True)
+    assert (result.status, result.kind) == ("failed", "mismatch")
+    assert result.localisation is not None
+    assert "trunk.1" in result.localisation["summary"]
+
+
+def test_what_a_network_does_not_suit_is_left_out(needs: Needs, tmp_path: Path) -> None:
+    """ncnn has no batch, on which C3AE stacks the crops of a face."""
+    needs("ncnn")
+    asked = pipeline.Request(
+        checkpoints.released_path("c3ae"), targets.select(("ncnn",), ("fp32",)), tmp_path
+    )
+    with pytest.raises(ConversionError, match=r"ncnn cannot run this network: cat along"):
+        pipeline.export(asked)
+    both = targets.select(("onnx", "ncnn"), ("fp32",))
+    made = pipeline.export(replace(asked, targets=both, optional=frozenset({"ncnn"}))).manifest
+    assert [entry.format for entry in made.artifacts] == ["onnx"]
+    assert made.not_made == ()
 
 
 def checkpoint_weight(path: Path) -> np.ndarray:

@@ -56,7 +56,7 @@ def test_where_all_is_installed_it_exits_with_0(environment, tmp_path):
     everywhere = dict.fromkeys((*packages, "faces", "HEIC"), True)
     assert everywhere.items() <= states.items()
     places = {f"--on {name}" for name in DRIVERS}
-    processors = {"coreai", "executorch", "gpu", "npu", "sign", "web"}
+    processors = {"coreai", "executorch", "gpu", "ncnn", "npu", "sign", "web"}
     assert places | processors == states.keys() - everywhere.keys()
     # Nothing is on the path.
     assert states["--on adb"] is False
