@@ -1,4 +1,4 @@
-"""The Core ML packages of a build."""
+"""The Core ML packages and Core AI models of a build."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from agecompact.artifacts import golden
 from agecompact.artifacts.manifest import Build
 from agecompact.bench.files import BuildFile, files_opened_by
 from agecompact.errors import UsageError
-from agecompact.formats import opened_by
 
-RUNTIME = "coreml"
+# Formats that Apple's systems run, by their names, which are also those of their runtimes.
+FORMATS = ("coreml", "coreai")
 
 
 def packages_of(build: Build) -> tuple[BuildFile, ...]:
-    """Returns the files of a build that Core ML opens.
+    """Returns the files of a build that Core ML and Core AI open.
 
     Raises:
         UsageError: There are none.
     """
-    packages = files_opened_by(RUNTIME, build)
+    packages = tuple(file for name in FORMATS for file in files_opened_by(name, build))
     if not packages:
         raise UsageError(
             f"{build.folder} holds no Core ML package",
-            why="Macs, iPhones and iPads are measured with Core ML only",
-            fix=f"agecompact export {build.manifest.model} --format {opened_by(RUNTIME).name}",
+            why="Macs, iPhones and iPads are measured with Core ML and Core AI only",
+            fix=f"agecompact export {build.manifest.model} --format {FORMATS[0]}",
         )
     return packages
 

@@ -10,12 +10,11 @@ from agecompact.bench import store
 from agecompact.bench.circumstances import Delegate, Machine, Runtime
 from agecompact.bench.record import Artifact, Record, Source, now
 from agecompact.errors import UsageError
-from ios_bench.packages import RUNTIME
 from ios_bench.tool import Completed
 
 _EXIT_CODES: Mapping[int, str] = {
     2: "the runner and this driver are of different versions",
-    3: "the runner found no Core ML",
+    3: "the runner found no Core ML, or no Core AI",
 }
 
 
@@ -32,7 +31,7 @@ def blank(source: Source, artifact: Artifact, machine: Machine, unit: str) -> Re
         source=source,
         artifact=artifact,
         machine=machine,
-        runtime=Runtime(name=RUNTIME, version=machine.os, delegate=Delegate(asked=unit)),
+        runtime=Runtime(name=artifact.format, version=machine.os, delegate=Delegate(asked=unit)),
         taken_at=now(),
         failure="not measured yet",
     )

@@ -46,6 +46,25 @@ def test_measures_every_package_on_every_unit(runner, build):
         assert record.artifact.parameters == 39741
 
 
+def test_core_ai_models_are_measured_behind_the_packages(runner, build):
+    """Where the runner finds no Core AI, each has a record with the reason."""
+    (first, second) = build.manifest.artifacts
+    model = build.folder / "c3ae_float16.aimodel"
+    build.path(second).rename(model)
+    entry = replace(second, file=model.name, format="coreai", opset=None)
+    both = replace(build, manifest=replace(build.manifest, artifacts=(entry, first)))
+    runner("finds no Core ML")
+    records = mac.measure_build(both, Settings(place="cpuOnly"))
+    assert [(r.artifact.format, r.runtime.name) for r in records] == [
+        ("coreml", "coreml"),
+        ("coreai", "coreai"),
+    ]
+    assert "or no Core AI" in records[1].failure
+    runner("succeeds")
+    (_, measured) = mac.measure_build(both, Settings(place="cpuOnly"))
+    assert (measured.failure, measured.artifact.file) == (None, model.name)
+
+
 def test_the_bytes_of_a_package_are_broken_down_like_those_of_a_file(runner, copy_build):
     runner("succeeds")
     real = copy_build("ssrnet", "float16.mlpackage")

@@ -127,16 +127,44 @@ def test_a_property_without_a_key_is_found():
 
 
 def test_every_newer_interface_is_listed():
-    """Only one interface is missing on the oldest supported system, and it is checked for."""
+    """What is missing on the oldest supported system is checked for."""
     found = {
         path.name: versions
         for path in _FILES
         if "fake_coreml" not in path.parts
         if (versions := swift_source.availabilities(path.read_bytes()))
     }
-    assert found == {"ComputePlan.swift": {"iOS 17.4, macOS 14.4, *"}}
+    core_ai = {"iOS 27.0, macOS 27.0, *"}
+    assert found == {
+        "ComputePlan.swift": {"iOS 17.4, macOS 14.4, *"},
+        "CoreAIBenchmark.swift": core_ai,
+        "CoreAIModel.swift": core_ai,
+    }
     readme = (ROOT / "ios_bench/README.md").read_text()
     assert "`MLComputePlan` (iOS 17.4, macOS 14.4)" in readme
+    assert "Core AI (iOS 27, macOS 27)" in readme
+
+
+def test_every_interface_of_core_ai_is_marked_with_its_system():
+    """Xcode would refuse any that is not, and there is none here."""
+    mark = "@available(iOS 27.0, macOS 27.0, *)\n"
+    code = (PACKAGE / "Sources/BenchCoreML/CoreAIModel.swift").read_text()
+    outer = re.findall(r"^(?:extension|struct|enum|func|class) .*", code, re.MULTILINE)
+    assert len(outer) == 2
+    assert all(f"{mark}{declaration}" in code for declaration in outer)
+    used = (PACKAGE / "Sources/BenchCoreML/CoreAIBenchmark.swift").read_text()
+    before, _, rest = used.partition("    private func measureCoreAI")
+    assert before.endswith(f"    {mark}")
+    assert "CoreAIModel" in rest
+    assert "CoreAIModel" not in before
+
+
+def test_swift_reads_the_metadata_of_core_ai_models_where_python_does():
+    source = (CORE / "ModelPackage.swift").read_text()
+    python = (ROOT / "agecompact/runtimes/coreai.py").read_text()
+    for name in ('"metadata.json"', "creatorDefinedMetadata"):
+        assert name in source
+        assert name in python
 
 
 def test_the_core_needs_only_foundation():
@@ -163,3 +191,4 @@ def test_core_ml_is_imported_conditionally():
     for path in (PACKAGE / "Sources/BenchCoreML").glob("*.swift"):
         text = path.read_text()
         assert "import CoreML" not in text or text.startswith("#if canImport(CoreML)"), path
+        assert "import CoreAI" not in text or text.startswith("#if canImport(CoreAI)"), path

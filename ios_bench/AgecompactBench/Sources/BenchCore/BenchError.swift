@@ -6,6 +6,7 @@ public enum BenchError: Error, Equatable, LocalizedError {
     case unreadable(file: String, why: String)
     case brokenGoldenPack(file: String, why: String)
     case noCoreML
+    case noCoreAI
     case simulator
     case unsupportedModel(file: String, why: String)
     case failedPrediction(why: String)
@@ -15,7 +16,7 @@ public enum BenchError: Error, Equatable, LocalizedError {
     public var exitCode: Int32 {
         switch self {
         case .usage, .unreadable, .brokenGoldenPack: return 2
-        case .noCoreML, .simulator, .unwritable: return 3
+        case .noCoreML, .noCoreAI, .simulator, .unwritable: return 3
         case .unsupportedModel, .failedPrediction: return 1
         }
     }
@@ -25,10 +26,10 @@ public enum BenchError: Error, Equatable, LocalizedError {
         case .usage(let what): return what
         case .unreadable(let file, _): return "cannot read \(file)"
         case .brokenGoldenPack(let file, _): return "\(file) is not a golden pack"
-        case .noCoreML: return "nothing can be measured here"
+        case .noCoreML, .noCoreAI: return "nothing can be measured here"
         case .simulator: return "a simulator cannot be measured"
         case .unsupportedModel(let file, _): return "cannot measure \(file)"
-        case .failedPrediction: return "the Core ML prediction failed"
+        case .failedPrediction: return "the prediction failed"
         case .unwritable(let file, _): return "cannot write \(file)"
         }
     }
@@ -38,6 +39,7 @@ public enum BenchError: Error, Equatable, LocalizedError {
         case .usage: return nil
         case .unreadable(_, let why), .brokenGoldenPack(_, let why): return why
         case .noCoreML: return "this system has no Core ML"
+        case .noCoreAI: return "this system has no Core AI, which runs .aimodel files"
         case .simulator: return "it runs on the Mac, whose times are not those of a phone"
         case .unsupportedModel(_, let why), .failedPrediction(let why): return why
         case .unwritable(_, let why): return why
@@ -50,6 +52,7 @@ public enum BenchError: Error, Equatable, LocalizedError {
         case .unreadable: return "give the path of an existing file"
         case .brokenGoldenPack: return "write it again: agecompact parity freeze"
         case .noCoreML: return "run it on a Mac, an iPhone or an iPad"
+        case .noCoreAI: return "build it with Xcode 27, and run it on iOS 27 or macOS 27"
         case .simulator: return "run it on a device"
         case .unsupportedModel: return "export the package again: agecompact export"
         case .failedPrediction: return "measure with --compute-unit cpuOnly"

@@ -71,17 +71,18 @@ public struct Startup: Codable, Equatable, Sendable {
     }
 
     /// - Parameters:
-    ///   - compileMs: Compiling the package.
+    ///   - compileMs: Compiling the package; nil if loading includes it.
     ///   - loadColdMs: First load in this process.
     ///   - loadWarmMs: Second load.
     ///   - firstInferenceMs: The first inference after loading.
-    public init(compileMs: Double, loadColdMs: Double, loadWarmMs: Double, firstInferenceMs: Double)
-    {
+    public init(
+        compileMs: Double?, loadColdMs: Double, loadWarmMs: Double, firstInferenceMs: Double
+    ) {
         self.compileMs = compileMs
         self.loadColdMs = loadColdMs
         self.loadWarmMs = loadWarmMs
         self.firstInferenceMs = firstInferenceMs
-        initMs = compileMs + loadColdMs
+        initMs = (compileMs ?? 0) + loadColdMs
     }
 }
 

@@ -1,6 +1,6 @@
 import Foundation
 
-/// An `.mlpackage` on disk, hashed as in `agecompact/files.py`.
+/// An `.mlpackage` or `.aimodel` on disk, hashed as in `agecompact/files.py`.
 public struct ModelPackage: Equatable, Sendable {
     public let place: URL
     /// Hash of the sorted `<sha256>  <relative path>` lines of its files.
@@ -29,6 +29,21 @@ public struct ModelPackage: Equatable, Sendable {
         }
         bytes = total
         sha256 = SHA256.hash(Data(lines.joined().utf8))
+    }
+
+    /// Whether Core AI runs it, and not Core ML.
+    public var isCoreAI: Bool { place.pathExtension == "aimodel" }
+
+    /// The metadata in a Core AI model; nil if agecompact did not write it, and for Core ML
+    /// packages, whose metadata Core ML reads.
+    public var selfDescription: SelfDescription? {
+        struct About: Decodable {
+            let creatorDefinedMetadata: [String: String]
+        }
+        guard isCoreAI, let content = try? readFile(place.appendingPathComponent("metadata.json")),
+            let about = try? JSONDecoder().decode(About.self, from: content)
+        else { return nil }
+        return SelfDescription(about.creatorDefinedMetadata[SelfDescription.key])
     }
 
     /// Paths relative to a folder, in Python's order: component by component, by code point.

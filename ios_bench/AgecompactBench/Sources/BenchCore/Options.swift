@@ -6,7 +6,7 @@ public struct Options: Equatable, Sendable {
         usage: agecompact-bench PACKAGE --out FILE [options]
                agecompact-bench --machine
 
-          PACKAGE              the .mlpackage to measure
+          PACKAGE              the .mlpackage or .aimodel to measure
           --out FILE           write the record here, in the form of latency.json
           --golden DIR         golden pack with inputs and expected outputs
           --compute-unit UNIT  cpuOnly, cpuAndGPU, cpuAndNeuralEngine or all (default all)
@@ -16,7 +16,8 @@ public struct Options: Equatable, Sendable {
           --placement FILE     write the compute unit of each op of the plan
           --machine            print this machine as a record holds it, and exit
 
-        exit codes: 0 measured, 1 not measured or beyond tolerance, 2 usage, 3 no Core ML
+        exit codes: 0 measured, 1 not measured or beyond tolerance, 2 usage,
+                    3 no Core ML, or no Core AI for an .aimodel
         """
 
     public var packagePath = ""

@@ -100,6 +100,14 @@ public struct Runtime: Codable, Equatable, Sendable {
         batch = 1
         self.delegate = delegate
     }
+
+    /// Core AI, likewise.
+    public init(coreAI version: String?, delegate: Delegate) {
+        name = "coreai"
+        self.version = version
+        batch = 1
+        self.delegate = delegate
+    }
 }
 
 /// The delegate that was requested and the one that ran.

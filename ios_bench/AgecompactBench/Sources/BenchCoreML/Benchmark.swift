@@ -6,9 +6,9 @@ import Foundation
 /// Measures one package on one compute unit. A process measures only once, since a second load
 /// would find Core ML's caches warm.
 public struct Benchmark {
-    private let package: ModelPackage
-    private let options: Options
-    private let pack: GoldenPack?
+    let package: ModelPackage
+    let options: Options
+    let pack: GoldenPack?
 
     /// The record, and the compute unit that the plan assigns to each op.
     public struct Outcome {
@@ -30,19 +30,23 @@ public struct Benchmark {
     ///   - metadata: The package's metadata, if it is loaded.
     public func blank(failure: String, metadata: SelfDescription? = nil) -> Record {
         let file = package.place.lastPathComponent
+        let metadata = metadata ?? package.selfDescription
+        let delegate = Delegate(asked: options.computeUnit.rawValue)
+        let system = Device.system()
         var record = Record(
             source: Device.source,
             artifact: Artifact(
                 model: metadata?.model ?? pack?.model ?? "unknown",
                 file: file,
-                format: "coreml",
+                format: package.isCoreAI ? "coreai" : "coreml",
                 precision: metadata?.precision ?? "unknown",
                 sha256: package.sha256,
                 fileBytes: package.bytes
             ),
             machine: Device.machine(),
-            runtime: Runtime(
-                coreML: Device.system(), delegate: Delegate(asked: options.computeUnit.rawValue)),
+            runtime: package.isCoreAI
+                ? Runtime(coreAI: system, delegate: delegate)
+                : Runtime(coreML: system, delegate: delegate),
             failure: failure
         )
         record.takenAt = ISO8601DateFormatter().string(from: Date())
@@ -53,6 +57,7 @@ public struct Benchmark {
     ///
     /// - Throws: `BenchError` if the model cannot be run.
     public func run() async throws -> Outcome {
+        if package.isCoreAI { return try await runCoreAI() }
         let footprint = Footprint()
         let compiled = try await CompiledModel(package.place)
         defer { compiled.remove() }
