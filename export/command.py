@@ -117,8 +117,9 @@ def export(
         say(console, "no Core ML packages: they are made of PyTorch networks, not of ONNX files")
     written = []
     names = {(target.format.name, target.precision.name) for target in chosen}
-    formats_chosen = {target.format.name for target in chosen}
-    with progress(console, "export", len(sources) * len(formats_chosen)) as stages:
+    # As `pipeline` divides them.
+    jobs = {(t.format.name, t.format.name in optional and t.precision.name) for t in chosen}
+    with progress(console, "export", len(sources) * len(jobs)) as stages:
         for each in sources:
             request = pipeline.Request(
                 each.weights,

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -174,15 +174,12 @@ def _run_stages(
     made: dict[str, Path] = {}
     shared = scratch / "shared"
     shared.mkdir()
-    for format_ in EXPORTED.values():
-        targets = [target for target in request.targets if target.format == format_]
-        if not targets:
-            continue
+    for format_, targets in _jobs(request):
         files = {target.file_name(weights.stem): target for target in targets}
         title = f"{weights.stem}: {format_.name} {', '.join(t.precision.name for t in targets)}"
         stages.start(title)
         folder = scratch / format_.name
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         started = time.monotonic()
         try:
             job = Job(
@@ -236,6 +233,19 @@ def _run_stages(
         ]
         stages.done("; ".join([f"{title}: {seconds:g} s", *conversion.notes]))
     return entries, not_made
+
+
+def _jobs(request: Request) -> Iterator[tuple[Format, Sequence[Target]]]:
+    """What one converter makes in one process: all precisions of a format.
+
+    Of a format that not every network suits, each on its own: one may fail where another succeeds.
+    """
+    for format_ in EXPORTED.values():
+        targets = [target for target in request.targets if target.format == format_]
+        if format_.name in request.optional:
+            yield from ((format_, [target]) for target in targets)
+        elif targets:
+            yield format_, targets
 
 
 def _source(format_: Format, made: Mapping[str, Path]) -> Path | None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -62,28 +63,59 @@ def convert(job: Job) -> Conversion:
 def _program(
     network: nn.Module, inputs: Sequence[torch.Tensor], described: metadata.ArtifactMetadata
 ) -> bytes:
-    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-    from executorch.exir import to_edge_transform_and_lower
+    """The program of a network.
 
-    graph = torch.export.export(network, tuple(inputs)).module()
-    simplify(graph)
-    program = torch.export.export(graph, tuple(inputs))
-    # The exporter prints what it does.
-    with contextlib.redirect_stdout(None):
+    XNNPACK refuses some int8 layers, such as a dense one that reads several rows, and ExecuTorch
+    has no kernel that restores their weights. Those become float, and the program is made again.
+    """
+    restored: frozenset[str] = frozenset()
+    while True:
         try:
-            lowered = to_edge_transform_and_lower(
-                program,
-                partitioner=[XnnpackPartitioner()],
-                # A method that returns the metadata: the format has no other place for it.
-                constant_methods={metadata.KEY: described.to_json()},
-            )
-            made: bytes = lowered.to_executorch().buffer
+            lowered = _lowered(network, inputs, described, restored)
+            if left := _restored_outside(lowered) - restored:
+                restored |= left
+                continue
+            with contextlib.redirect_stdout(None):
+                made: bytes = lowered.to_executorch().buffer
         except (AssertionError, RuntimeError) as error:
-            # Such as "Invalid partition, found dependency cycles", and "Missing out variants" of
-            # an op that XNNPACK does not take.
+            # Such as "Invalid partition, found dependency cycles".
             raise ConversionError(
                 f"ExecuTorch cannot divide this network in {described.precision}",
                 why=str(error),
                 fix="leave this precision out; --format tflite has it",
             ) from None
-    return made
+        return made
+
+
+def _lowered(
+    network: nn.Module,
+    inputs: Sequence[torch.Tensor],
+    described: metadata.ArtifactMetadata,
+    restored: Collection[str],
+) -> Any:
+    """A network with the parts that XNNPACK takes."""
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+
+    graph = torch.export.export(network, tuple(inputs)).module()
+    simplify(graph, restored)
+    program = torch.export.export(graph, tuple(inputs))
+    # The exporter prints what it does.
+    with contextlib.redirect_stdout(None):
+        return to_edge_transform_and_lower(
+            program,
+            partitioner=[XnnpackPartitioner()],
+            # A method that returns the metadata: the format has no other place for it.
+            constant_methods={metadata.KEY: described.to_json()},
+        )
+
+
+def _restored_outside(lowered: Any) -> frozenset[str]:
+    """Names of the int8 weights that are restored outside of XNNPACK's parts."""
+    program = lowered.exported_program()
+    buffers = program.graph_signature.inputs_to_buffers
+    return frozenset(
+        buffers[node.args[0].name]
+        for node in program.graph.nodes
+        if "dequantize_per_channel" in str(node.target)
+    )

@@ -8,8 +8,8 @@ are the same numbers in the same order.
 
 from __future__ import annotations
 
-import math
 import operator
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -25,11 +25,12 @@ _DEQUANTIZE = torch.ops.quantized_decomposed.dequantize_per_tensor.default
 _WITH_NUMBERS = (_ATEN.add.Tensor, _ATEN.sub.Tensor, _ATEN.mul.Tensor, _ATEN.div.Tensor)
 
 
-def simplify(graph: fx.GraphModule) -> None:
+def simplify(graph: fx.GraphModule, restored: Collection[str] = ()) -> None:
     """Makes means, sums of rows, and joined rows one op each, and computes constants, in place.
 
     Args:
         graph: An exported network for one image, as a graph of ATen ops with shapes.
+        restored: Names of int8 weights to store as the float numbers that they stand for.
     """
     for node in list(graph.graph.nodes):
         if node.target is _ATEN.div.Tensor:
@@ -43,19 +44,19 @@ def simplify(graph: fx.GraphModule) -> None:
         if node.target in _WITH_NUMBERS:
             # ExecuTorch would store an integer, and cast it in every call.
             node.args = tuple(float(each) if type(each) is int else each for each in node.args)
-    _fold(graph)
+    _fold(graph, restored)
     _separate(graph)
     graph.graph.eliminate_dead_code()
     graph.recompile()
 
 
-def _fold(graph: fx.GraphModule) -> None:
+def _fold(graph: fx.GraphModule, restored: Collection[str]) -> None:
     """Computes what depends on constants alone, but for the weights of int8 layers."""
     known: dict[fx.Node, torch.Tensor] = {}
     for node in list(graph.graph.nodes):
         if node.op == "get_attr":
             known[node] = _held(graph, str(node.target))
-        elif node.op == "call_function" and not _stays_int8(node):
+        elif node.op == "call_function" and not _stays_int8(node, restored):
             read = node.all_input_nodes
             if not all(each in known for each in read) or not _is_tensor(node):
                 continue
@@ -70,15 +71,12 @@ def _fold(graph: fx.GraphModule) -> None:
             node.replace_all_uses_with(constant)
 
 
-def _stays_int8(node: fx.Node) -> bool:
-    """Whether a node restores int8 weights that XNNPACK takes as they are.
-
-    It does not take those of a dense layer that reads several rows, such as the crops of a face.
-    """
+def _stays_int8(node: fx.Node, restored: Collection[str]) -> bool:
+    """Whether a node restores int8 weights that a runtime takes as they are."""
     if node.target not in _INT8_WEIGHTS:
         return False
-    dense = [reader for reader in node.users if reader.target is _ATEN.linear.default]
-    return all(math.prod(_shape(reader.args[0])[:-1]) == 1 for reader in dense)
+    weights = node.args[0]
+    return isinstance(weights, fx.Node) and str(weights.target) not in restored
 
 
 def _separate(graph: fx.GraphModule) -> None:
