@@ -113,8 +113,9 @@ def export(
     if calibration is None:
         _check_without(chosen, sources)
     if not formats and any(each.weights.suffix == onnx_source.SUFFIX for each in sources):
+        left = dict.fromkeys(t.format.name for t in chosen if t.format.of_network)
         chosen = tuple(target for target in chosen if not target.format.of_network)
-        say(console, "no Core ML packages: they are made of PyTorch networks, not of ONNX files")
+        say(console, f"left out: {', '.join(left)}, made of PyTorch networks, not of ONNX files")
     written = []
     names = {(target.format.name, target.precision.name) for target in chosen}
     # As `pipeline` divides them.
@@ -269,8 +270,9 @@ def sign(
     signer = signing.Signer(key, certificate, chain)
     written = [signing.sign(folder, signer) for folder in manifest.build_folders(build)]
     emit([{"signature": str(path)} for path in written], json_target)
+    console = screen(json_target)
     for path in written:
-        say(screen(json_target), str(path))
+        say(console, str(path))
 
 
 @click.command("compile")

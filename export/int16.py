@@ -1,11 +1,9 @@
-"""A network in int16, for processors without float32.
+"""A network in int16, for processors without float32 such as Qualcomm's NPU.
 
-Activations have 16 bits, and weights are two integers of 8.
-
-Qualcomm's NPU computes float ops in half precision, which costs up to half a year. It adds products
-of activations of 16 bits and weights of 8 exactly. It also takes weights of 16 bits, but drops the
-lower half of some. So a layer here is the sum of two: one has the weights in int8, the other what
-that leaves of them, in steps 254 times as fine.
+The NPU computes float ops in half precision, which costs up to half a year. It adds products of
+16-bit activations and 8-bit weights exactly. It also takes 16-bit weights, but drops the lower half
+of some. So each layer here is the sum of two: one has the weights in int8, the other has what int8
+leaves of them, in steps 254 times as fine.
 """
 
 from __future__ import annotations
@@ -72,9 +70,9 @@ def exported(content: bytes, record: Record, contract: Contract) -> onnx.ModelPr
             why="it is of an older version, which did not measure activations",
             fix="calibrate again: agecompact calibrate MODEL --faces FOLDER",
         )
-    network = Int16(Graph.parse(content), spans, contract.input_names).eval()
     inputs = example_inputs(contract, 1)
     try:
+        network = Int16(Graph.parse(content), spans, contract.input_names).eval()
         # The exporter would hide the reason.
         network(*inputs)
     except UnknownOpError as unknown:
@@ -137,8 +135,8 @@ class Int16(nn.Module):
 
     def _layer(self, op: Op, read: Mapping[int, Tensor]) -> Tensor:
         """What a layer computes before its activation, of two parts if it has two."""
-        weights, *bias = (place for place in (1, 2) if self._has(op, place))
-        first = {op.inputs[place]: self._held(op, place) for place in (weights, *bias)}
+        places = [place for place in (1, 2) if self._has(op, place)]
+        first = {op.inputs[place]: self._held(op, place) for place in places}
         made = self._computed(op, {**read, **first})
         if op.index not in self._rest:
             return made
