@@ -115,7 +115,10 @@ def export(
     if not formats and any(each.weights.suffix == onnx_source.SUFFIX for each in sources):
         left = dict.fromkeys(t.format.name for t in chosen if t.format.of_network)
         chosen = tuple(target for target in chosen if not target.format.of_network)
-        say(console, f"left out: {', '.join(left)}, made of PyTorch networks, not of ONNX files")
+        if left:
+            say(
+                console, f"left out: {', '.join(left)}, made of PyTorch networks, not of ONNX files"
+            )
     written = []
     names = {(target.format.name, target.precision.name) for target in chosen}
     # As `pipeline` divides them.
