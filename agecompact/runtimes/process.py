@@ -89,6 +89,11 @@ class RuntimeProcess:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether it may take seconds for one image."""
+        return self._runtime is not None and self._runtime.slow
+
     def kill(self) -> None:
         """Ends the process at once; a request that waits for it fails. Any thread may call this."""
         self._channel.kill()

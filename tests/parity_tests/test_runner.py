@@ -10,7 +10,7 @@ import pytest
 from agecompact.contract import Contract
 from agecompact.formats import RUNTIMES
 from agecompact.models import registry
-from parity_tests.inputs import Sample
+from parity_tests.inputs import Sample, standard
 from parity_tests.runner import ModelRunner, runtime_process
 from parity_tests.settings import CheckSettings
 from tests.support import BuildOf
@@ -40,3 +40,21 @@ def test_a_step_along_the_slopes_of_the_pixels_raises_the_output(
             after = runner.outputs([moved])
             gain = np.abs(slope[name][strongest]).sum() / 255
             assert after[0, 0] - before[0, 0] == pytest.approx(gain, rel=0.2)
+
+
+@pytest.mark.parametrize(("slow", "most"), [(False, 32), (True, 4)])
+def test_a_slow_runtime_is_asked_for_few_images_at_a_time(
+    slow: bool, most: int, build_of: BuildOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each reply has to come within the time limit, and some take seconds for one image."""
+    build = build_of("ssrnet")
+    runtime = replace(RUNTIMES["pytorch"], slow=slow)
+    samples = standard(build.manifest.contract)
+    with runtime_process(build.weights, runtime, CheckSettings()) as process:
+        asked = []
+        infer = process.infer
+        monkeypatch.setattr(process, "infer", lambda i: asked.append(len(i["face"])) or infer(i))
+        runner = ModelRunner(process, build.manifest.contract)
+        outputs = runner.outputs(samples)
+    assert len(outputs) == len(samples) == sum(asked)
+    assert max(asked) == min(most, len(samples))
