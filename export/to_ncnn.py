@@ -7,7 +7,6 @@ in the graph, or warns and goes on; here both are errors.
 from __future__ import annotations
 
 import re
-import subprocess
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -16,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import fx
 
+from agecompact import children
 from agecompact.contract import Contract
 from agecompact.errors import ConversionError
 from agecompact.formats import FORMATS, PRECISIONS, Target
@@ -92,14 +92,11 @@ def _run_pnnx(graph: fx.GraphModule, inputs: Sequence[torch.Tensor], folder: Pat
     torch.jit.save(traced, str(folder / "net.pt"))
     shapes = ",".join(f"[{','.join(map(str, each.shape))}]f32" for each in inputs)
     program = import_extra("pnnx", "ncnn").EXEC_PATH
-    done = subprocess.run(
-        [program, "net.pt", f"inputshape={shapes}", "fp16=0"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=_TIMEOUT_S,
-        check=False,
-    )
+    command = [program, "net.pt", f"inputshape={shapes}", "fp16=0"]
+    try:
+        done = children.run(command, timeout_s=_TIMEOUT_S, cwd=folder)
+    except children.TimedOut:
+        raise _refusal(f"pnnx did not end within {_TIMEOUT_S:g} s") from None
     said = done.stdout + done.stderr
     refused = _REFUSED.search(said)
     if refused is not None or done.returncode != 0:

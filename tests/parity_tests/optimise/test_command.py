@@ -75,6 +75,7 @@ def test_other_formats_have_their_precisions_and_no_passes(tmp_path: Path) -> No
         "int8, 6% float32",
         "int8, 12% float32",
         "int8, 25% float32",
+        "int16",
     ]
     assert {each.target.format.name for each in onnx.tried} == {"onnx"}
     coreml = candidates.listed((), tmp_path, format_=FORMATS["coreml"])
