@@ -121,9 +121,8 @@ def export(
             )
     written = []
     names = {(target.format.name, target.precision.name) for target in chosen}
-    # As `pipeline` divides them.
-    jobs = {(t.format.name, t.format.name in optional and t.precision.name) for t in chosen}
-    with progress(console, "export", len(sources) * len(jobs)) as stages:
+    count = len(tuple(pipeline.jobs(chosen, optional)))
+    with progress(console, "export", len(sources) * count) as stages:
         for each in sources:
             request = pipeline.Request(
                 each.weights,

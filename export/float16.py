@@ -10,12 +10,12 @@ float16 (`reduced_precision_support`). Here it is not set, since parity is check
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
 
-from export.full_share import kept
+from export.full_share import Op, late
 
 _DEQUANTIZE_VERSION = 3
 # The first runtime whose DEQUANTIZE supports float16.
@@ -81,31 +81,21 @@ def late_weights(model: Any, schema: Any) -> list[int]:
         model: A `schema.ModelT` with one subgraph, all constants float32.
         schema: `ai_edge_litert.schema_py_generated`.
     """
-    levels, tensors = _weights_by_depth(model, schema), model.subgraphs[0].tensors
-    sizes = [sum(int(np.prod(tensors[i].shape)) for i in level) for level in levels]
-    return [index for level in levels[max(1, kept(sizes)) :] for index in level]
+    graph = model.subgraphs[0]
+    return late(_ops(model, schema), lambda index: int(np.prod(graph.tensors[index].shape)))
 
 
-def _weights_by_depth(model: Any, schema: Any) -> list[list[int]]:
-    """Tensor indices of the weights, by the number of layers with weights before them.
+def _ops(model: Any, schema: Any) -> Iterator[Op[int]]:
+    """The ops of a graph, in the order of execution, which the format requires.
 
     A mean in the form of a convolution is no layer: what shrinks the image is not the first one.
     """
     graph = model.subgraphs[0]
-    depth = {int(i): 0 for i in graph.inputs}
-    levels: list[list[int]] = []
-    seen: set[int] = set()
-    for op in graph.operators:  # The format requires execution order.
+    for op in graph.operators:
         reads = [int(i) for i in op.inputs if i >= 0]
-        level = max((depth[i] for i in reads if i in depth), default=0)
         weights = [i for i in reads if _is_weight(model, schema, graph.tensors[i])]
-        if weights:
-            levels += [[] for _ in range(level + 1 - len(levels))]
-            levels[level] += [i for i in weights if i not in seen]
-            seen.update(weights)
         learned = any(not _is_constant(model, graph.tensors[i]) for i in weights)
-        depth.update({int(i): level + learned for i in op.outputs})
-    return levels
+        yield Op(reads, [int(i) for i in op.outputs], weights, learned)
 
 
 def _is_weight(model: Any, schema: Any, tensor: Any) -> bool:

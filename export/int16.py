@@ -22,7 +22,9 @@ from export import torch_onnx
 from export.int8 import twin
 from export.int8.graph import Graph, Op
 from export.int8.layers import KINDS
+from export.int8.qdq import INT8, INT32, by_channel, rounded
 from export.int8.ranges import Range
+from export.int8.record import AGAIN, Record
 from export.int8.rounding import LEVELS
 from export.int8.twin import UnknownOpError
 
@@ -30,14 +32,10 @@ if TYPE_CHECKING:
     import onnx
     from torch import Tensor
 
-    from export.int8.record import Record
-
 # The first that has integers of 16 bits.
 OPSET = 21
 
 _UINT16 = (0, 2**16 - 1, torch.uint16)
-_INT8 = (-128, 127, torch.int8)
-_INT32 = (-(2**31), 2**31 - 1, torch.int32)
 # What leaves the range that the calibration's faces span is cut off; one bit of 16 is cheap.
 _WIDER = 2.0
 # Ranges that the NPU assumes for what these ops write, whatever the file says: with another one,
@@ -68,7 +66,7 @@ def exported(content: bytes, record: Record, contract: Contract) -> onnx.ModelPr
         raise UsageError(
             f"int16 cannot be made with {record.name}",
             why="it is of an older version, which did not measure activations",
-            fix="calibrate again: agecompact calibrate MODEL --faces FOLDER",
+            fix=AGAIN,
         )
     inputs = example_inputs(contract, 1)
     try:
@@ -187,11 +185,7 @@ class Int16(nn.Module):
         """The numbers that the integers of an operand stand for, each output with its scale."""
         steps = self.get_buffer(f"steps_{op.index}_{place}")
         scales = self.get_buffer(f"scales_{op.index}_{place}")
-        zeros = torch.zeros(scales.shape, dtype=torch.int64)
-        made: Tensor = torch.ops.quantized_decomposed.dequantize_per_channel(
-            steps, scales, zeros, 0, *(_INT32 if place == 2 else _INT8)
-        )
-        return made
+        return by_channel(steps, scales, 0, INT32 if place == 2 else INT8)
 
 
 def _grid(ends: Range) -> tuple[float, int]:
@@ -202,7 +196,4 @@ def _grid(ends: Range) -> tuple[float, int]:
 
 
 def _on_grid(values: Tensor, ends: Range) -> Tensor:
-    grid = (*_grid(ends), *_UINT16)
-    quantised = torch.ops.quantized_decomposed.quantize_per_tensor(values, *grid)
-    made: Tensor = torch.ops.quantized_decomposed.dequantize_per_tensor(quantised, *grid)
-    return made
+    return rounded(values, (*_grid(ends), *_UINT16))

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from agecompact.errors import ConversionError
 from agecompact.runtimes.ncnn_graph import Layer
-from export.full_share import kept
+from export.full_share import Op, late
 
 _FLOAT32 = struct.pack("<I", 0)
 _FLOAT16 = struct.pack("<I", 0x01306B47)
@@ -58,9 +58,8 @@ def store_half(layers: Sequence[Layer], content: bytes) -> bytes:
         ConversionError: The graph has a layer whose place in the file is not known here.
     """
     parts = list(_parts(layers))
-    levels = _by_depth(layers, parts)
-    sizes = [sum(part.weights for part in level) for level in levels]
-    halved = {part.layer.name for level in levels[max(1, kept(sizes)) :] for part in level}
+    weights = {part.layer.name: part.weights for part in parts if part.weights}
+    halved = set(late(_ops(layers, weights), weights.__getitem__))
     made, place = bytearray(), 0
     for part in parts:
         if part.weights:
@@ -97,18 +96,11 @@ def _parts(layers: Sequence[Layer]) -> Iterator[_Part]:
             yield _Part(layer, weights, outputs if bias else 0)
 
 
-def _by_depth(layers: Sequence[Layer], parts: Sequence[_Part]) -> list[list[_Part]]:
-    """The layers with weights, by the number of such layers before them."""
-    weighted = {part.layer.name: part for part in parts if part.weights}
-    depths: dict[str, int] = {}
-    levels: list[list[_Part]] = []
-    for layer in layers:  # In the order of execution.
-        depth = max((depths.get(name, 0) for name in layer.inputs), default=0)
-        if layer.name in weighted:
-            levels += [[] for _ in range(depth + 1 - len(levels))]
-            levels[depth].append(weighted[layer.name])
-        depths |= dict.fromkeys(layer.outputs, depth + (layer.name in weighted))
-    return levels
+def _ops(layers: Sequence[Layer], weights: Collection[str]) -> Iterator[Op[str]]:
+    """The layers in the order of execution, with their own names for their weights."""
+    for layer in layers:
+        held = [layer.name] if layer.name in weights else []
+        yield Op(layer.inputs, layer.outputs, held, bool(held))
 
 
 def _unknown(why: str) -> ConversionError:

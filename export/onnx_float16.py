@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from export.full_share import kept
+from export.full_share import Op, late
 
 if TYPE_CHECKING:
     import onnx
@@ -47,13 +47,6 @@ def store_half(model: onnx.ModelProto) -> None:
 
 def _halved(graph: onnx.GraphProto) -> list[str]:
     """Weights to store in float16: all after the first level, and after the share that stays."""
-    levels = _weights_by_depth(graph)
-    sizes = [sum(level.values()) for level in levels]
-    return [name for level in levels[max(1, kept(sizes)) :] for name in level]
-
-
-def _weights_by_depth(graph: onnx.GraphProto) -> list[dict[str, int]]:
-    """Number of values of each weight, by the number of layers with weights before it."""
     import onnx
 
     sizes = {
@@ -61,15 +54,8 @@ def _weights_by_depth(graph: onnx.GraphProto) -> list[dict[str, int]]:
         for tensor in graph.initializer
         if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) > 1
     }
-    depths: dict[str, int] = {}
-    levels: list[dict[str, int]] = []
-    seen: set[str] = set()
+    ops = []
     for node in graph.node:  # ONNX requires execution order.
-        depth = max((depths.get(name, 0) for name in node.input), default=0)
         weights = [name for name in node.input if name in sizes and node.op_type in _WEIGHTED]
-        if weights:
-            levels += [{} for _ in range(depth + 1 - len(levels))]
-            levels[depth] |= {name: sizes[name] for name in weights if name not in seen}
-            seen.update(weights)
-        depths |= dict.fromkeys(node.output, depth + bool(weights))
-    return levels
+        ops.append(Op(node.input, node.output, weights, bool(weights)))
+    return late(ops, sizes.__getitem__)

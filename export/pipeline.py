@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -174,7 +174,7 @@ def _run_stages(
     made: dict[str, Path] = {}
     shared = scratch / "shared"
     shared.mkdir()
-    for format_, targets in _jobs(request):
+    for format_, targets in jobs(request.targets, request.optional):
         files = {target.file_name(weights.stem): target for target in targets}
         title = f"{weights.stem}: {format_.name} {', '.join(t.precision.name for t in targets)}"
         stages.start(title)
@@ -235,14 +235,21 @@ def _run_stages(
     return entries, not_made
 
 
-def _jobs(request: Request) -> Iterator[tuple[Format, Sequence[Target]]]:
-    """What one converter makes in one process: all precisions of a format.
+def jobs(
+    chosen: Iterable[Target], optional: Collection[str]
+) -> Iterator[tuple[Format, Sequence[Target]]]:
+    """What one converter makes in one process, a stage each: all precisions of a format.
 
     Of a format that not every network suits, each on its own: one may fail where another succeeds.
+
+    Args:
+        chosen: What to make.
+        optional: As in `Request`.
     """
+    chosen = tuple(chosen)
     for format_ in EXPORTED.values():
-        targets = [target for target in request.targets if target.format == format_]
-        if format_.name in request.optional:
+        targets = [target for target in chosen if target.format == format_]
+        if format_.name in optional:
             yield from ((format_, [target]) for target in targets)
         elif targets:
             yield format_, targets

@@ -108,14 +108,15 @@ def _named(layers: Sequence[ncnn.Layer], contract: Contract) -> list[ncnn.Layer]
     """The layers with the contract's names in place of `in0`, `out0` and so on."""
     names = {f"in{place}": name for place, name in enumerate(contract.input_names)}
     names |= {f"out{place}": name for place, name in enumerate(contract.output_names)}
-    sides = {"0": str(contract.width), "1": str(contract.height), "2": str(contract.channels)}
+    sizes = (contract.channels, contract.height, contract.width)
+    sides = dict(sorted(zip(ncnn.SIDES, map(str, sizes), strict=True)))
     return [
         replace(
             layer,
             name=names.get(layer.name, layer.name),
             inputs=tuple(names.get(each, each) for each in layer.inputs),
             outputs=tuple(names.get(each, each) for each in layer.outputs),
-            settings=sides if layer.kind == "Input" else layer.settings,
+            settings=sides if layer.kind == ncnn.INPUT else layer.settings,
         )
         for layer in layers
     ]

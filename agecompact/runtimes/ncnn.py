@@ -47,13 +47,15 @@ class _Session(Session):
         ):
             if load(str(Path(path) / name)) != 0:
                 raise _unusable(path, f"ncnn cannot load {name}")
+        read = {name for layer in self._layers for name in layer.inputs}
+        self._outputs = tuple(n for each in self._layers for n in each.outputs if n not in read)
         self._interface = self._ports(path)
 
     def infer(self, inputs: Arrays) -> dict[str, Array]:
-        return self._run(_bound(inputs), tuple(self._interface.outputs))
+        return self._run(_bound(inputs), self._outputs)
 
     def prepare(self, inputs: Arrays) -> Callable[[], object]:
-        return partial(self._run, _bound(inputs), tuple(self._interface.outputs))
+        return partial(self._run, _bound(inputs), self._outputs)
 
     def trace(self, inputs: Arrays) -> Trace:
         bound = _bound(inputs)
@@ -83,7 +85,7 @@ class _Session(Session):
     def _run(self, bound: dict[str, Array], wanted: tuple[str, ...]) -> dict[str, Array]:
         extractor = self._net.create_extractor()
         # Else it drops what its readers have read.
-        extractor.set_light_mode(len(wanted) == len(self._outputs()))
+        extractor.set_light_mode(wanted == self._outputs)
         # A Mat reads the array's memory, so both live as long as the extractor.
         mats = {name: ncnn.Mat(value) for name, value in bound.items()}
         for name, mat in mats.items():
@@ -96,11 +98,6 @@ class _Session(Session):
             found[name] = np.array(mat)[np.newaxis]
         return found
 
-    def _outputs(self) -> tuple[str, ...]:
-        """Names of the tensors that no layer reads."""
-        read = {name for layer in self._layers for name in layer.inputs}
-        return tuple(n for layer in self._layers for n in layer.outputs if n not in read)
-
     def _ports(self, path: str) -> Interface:
         """The graph gives the sides of its inputs; those of its outputs show in a call."""
         layers = [layer for layer in self._layers if layer.kind == graph.INPUT]
@@ -110,7 +107,7 @@ class _Session(Session):
             for name in layer.outputs
         }
         zeros: dict[str, Array] = {n: np.zeros(each, np.float32) for n, each in sides.items()}
-        made = self._run(zeros, self._outputs())
+        made = self._run(zeros, self._outputs)
         return Interface(
             {name: Port((1, *each), "float32") for name, each in sides.items()},
             {name: Port(value.shape, str(value.dtype)) for name, value in made.items()},

@@ -17,8 +17,8 @@ from export.int8.rounding import grid_of, scales_of
 if TYPE_CHECKING:
     from torch import Tensor
 
-_INT8 = (-128, 127, torch.int8)
-_INT32 = (-(2**31), 2**31 - 1, torch.int32)
+INT8 = (-128, 127, torch.int8)
+INT32 = (-(2**31), 2**31 - 1, torch.int32)
 
 
 @dataclass(frozen=True)
@@ -101,10 +101,7 @@ class Quantised(nn.Module):
         return tuple(values[tensor] for tensor in self._graph.outputs)
 
     def _on_grid(self, tensor: int, values: Tensor) -> Tensor:
-        grid = (*self._grids[tensor], *self._integers.grid)
-        quantised = torch.ops.quantized_decomposed.quantize_per_tensor(values, *grid)
-        made: Tensor = torch.ops.quantized_decomposed.dequantize_per_tensor(quantised, *grid)
-        return made
+        return rounded(values, (*self._grids[tensor], *self._integers.grid))
 
     def _store(self, op: Op) -> None:
         """Keeps a layer's weights, and its bias if it computes in int8, as integers."""
@@ -142,13 +139,9 @@ class Quantised(nn.Module):
 
     def _by_channel(self, steps: Tensor, scales: Tensor) -> Tensor:
         """Weights or a bias of an int8 layer: each output has its scale."""
-        is_bias = steps.dtype == torch.int32
-        # Not of the dtype of the weights, in which torch itself would subtract them.
-        zeros = torch.full(scales.shape, 0 if is_bias else self._integers.middle, dtype=torch.int64)
-        made: Tensor = torch.ops.quantized_decomposed.dequantize_per_channel(
-            steps, scales, zeros, 0, *(_INT32 if is_bias else self._integers.grid)
-        )
-        return made
+        if steps.dtype == torch.int32:
+            return by_channel(steps, scales, 0, INT32)
+        return by_channel(steps, scales, self._integers.middle, self._integers.grid)
 
     def _grid(self, low: float, high: float) -> tuple[float, int]:
         """The int8 grid of a range, with its integers where the runtime wants them."""
@@ -156,12 +149,31 @@ class Quantised(nn.Module):
         return step, zero + self._integers.middle
 
 
+def rounded(values: Tensor, grid: tuple[float, int, int, int, torch.dtype]) -> Tensor:
+    """Values as integers hold them: a step, what stands for 0, the ends and the dtype."""
+    quantised = torch.ops.quantized_decomposed.quantize_per_tensor(values, *grid)
+    made: Tensor = torch.ops.quantized_decomposed.dequantize_per_tensor(quantised, *grid)
+    return made
+
+
+def by_channel(
+    steps: Tensor, scales: Tensor, zero: int, integers: tuple[int, int, torch.dtype]
+) -> Tensor:
+    """The numbers that integers stand for, each output with its scale."""
+    # Not of the dtype of the weights, in which torch itself would subtract them.
+    zeros = torch.full(scales.shape, zero, dtype=torch.int64)
+    made: Tensor = torch.ops.quantized_decomposed.dequantize_per_channel(
+        steps, scales, zeros, 0, *integers
+    )
+    return made
+
+
 def _scaled(steps: Tensor, scales: Tensor) -> Tensor:
     """Weights of a float layer: the integers times the scale of each output.
 
     Qualcomm's NPU dequantises by channel only what an int8 layer reads.
     """
-    whole: Tensor = torch.ops.quantized_decomposed.dequantize_per_tensor(steps, 1.0, 0, *_INT8)
+    whole: Tensor = torch.ops.quantized_decomposed.dequantize_per_tensor(steps, 1.0, 0, *INT8)
     return whole * scales.view(-1, *(1 for _ in steps.shape[1:]))
 
 

@@ -31,7 +31,7 @@ from export.int8.rounding import LEVELS
 SUFFIX = ".int8.safetensors"
 _KEY = "agecompact.int8"
 _STEPS, _GREATEST, _FACTORS = ".steps", ".greatest", ".factors"
-_AGAIN = "calibrate again: agecompact calibrate MODEL --faces FOLDER"
+AGAIN = "calibrate again: agecompact calibrate MODEL --faces FOLDER"
 _TINY = 1e-12
 _Index = Annotated[str, Pattern(r"\d+")]
 
@@ -133,7 +133,7 @@ class Record:
             raise UsageError(
                 f"{self.name} is the calibration of another graph",
                 why="the weights are the same, but the converter wrote other ops",
-                fix=_AGAIN,
+                fix=AGAIN,
             )
         try:
             constants = dict(self._constants())
@@ -146,7 +146,7 @@ class Record:
                 for each in header.factors
             )
         except (KeyError, ValueError, IndexError) as error:
-            raise UsageError(f"{self.name} is damaged", why=str(error), fix=_AGAIN) from None
+            raise UsageError(f"{self.name} is damaged", why=str(error), fix=AGAIN) from None
         plan = Plan(frozenset(header.body), frozenset(header.stored))
         ranges = {int(tensor): ends for tensor, ends in header.ranges.items()}
         costs = {int(index): share for index, share in header.costs.items()}
@@ -219,12 +219,12 @@ def read(path: Path) -> Record:
         raise unreadable(path, error, wanted="pytorch") from None
     if _KEY not in metadata:
         raise UsageError(
-            f"{path} is not a calibration file", why=f"its metadata has no '{_KEY}'", fix=_AGAIN
+            f"{path} is not a calibration file", why=f"its metadata has no '{_KEY}'", fix=AGAIN
         )
-    header = parse_json(metadata[_KEY], _Header, where=f"the header of {path}", fix=_AGAIN)
+    header = parse_json(metadata[_KEY], _Header, where=f"the header of {path}", fix=AGAIN)
     for name, values in tensors.items():
         if not np.isfinite(values).all():
-            raise UsageError(f"{path} is damaged", why=f"'{name}' has NaN or Inf", fix=_AGAIN)
+            raise UsageError(f"{path} is damaged", why=f"'{name}' has NaN or Inf", fix=AGAIN)
     return Record(str(path), header, tensors)
 
 
