@@ -1,7 +1,8 @@
 # make demo   the main job: every model through every stage, then one table
 # make test   lint, types and the fast tests; `make test-all` also runs the slow ones
 # Both set up .venv first, from requirements.lock. `make everywhere` is the main job on every
-# processor that this machine can run or simulate.
+# processor that this machine can run or simulate. LEAN=1, with Python 3.12 or 3.13, does without
+# TensorFlow.
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,6 +11,8 @@ READY := $(VENV)/.ready
 BUILD ?= build
 # Parallel test processes; `auto` is one per core.
 JOBS ?= auto
+
+LOCK := requirements$(if $(LEAN),-lean).lock
 
 MODELS := ssrnet ssrnet-gender c3ae-plain c3ae mobileagenet
 MANIFESTS := $(MODELS:%=$(BUILD)/%/manifest.json)
@@ -23,7 +26,7 @@ BENCH_SOURCES := $(BASE) $(call sources,agecompact/bench)
 
 # PyPI's torch for Linux brings gigabytes of CUDA. The CPU build comes from pip's configured index,
 # else from PyTorch's own; on macOS PyPI's build is the CPU build.
-TORCH := $(shell sed -n 's/^torch==//p' requirements.lock)
+TORCH := $(shell sed -n 's/^torch==//p' $(LOCK))
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
@@ -42,23 +45,25 @@ EMPTY :=
 COMMA := ,
 EXTRA_LIST = $(subst $(EMPTY) $(EMPTY),$(COMMA),$(strip $(EXTRAS)))
 setup: $(READY)
-	@$(if $(EXTRAS),$(PIP) install --constraint requirements.lock \
+	@$(if $(EXTRAS),$(PIP) install --constraint $(LOCK) \
 	  --constraint requirements-extras.lock --no-build-isolation --editable '.[$(EXTRA_LIST)]')
 
-$(READY): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "error: Python 3.11 or newer is needed; set PYTHON=python3.11" >&2; exit 3; }
+# onnx2tf 2, which needs no TensorFlow, needs Python 3.12.
+LEAST := 3.$(if $(LEAN),12,11)
+$(READY): $(LOCK) pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < ($(subst .,$(COMMA),$(LEAST))))' || \
+	  { echo "error: Python $(LEAST) or newer is needed; set PYTHON=python$(LEAST)" >&2; exit 3; }
 	@$(PYTHON) -m venv $(VENV) || \
 	  { echo "error: no venv module; fix: apt-get install python3-venv" >&2; exit 3; }
-	@echo "installing requirements.lock into $(VENV), about 4 GB"
+	@echo "installing $(LOCK) into $(VENV), about $(if $(LEAN),2,4) GB"
 	@$(BIN)/python -c 'import torch' 2>/dev/null || \
 	  $(PIP) install torch==$(TORCH)+cpu 2>/dev/null || \
 	  $(PIP) install torch==$(TORCH)+cpu --index-url $(TORCH_INDEX) 2>/dev/null || \
 	  $(PIP) install torch==$(TORCH)
 	@if command -v uv >/dev/null; then \
-	  uv pip install --quiet --python $(BIN)/python --no-deps -r requirements.lock; \
+	  uv pip install --quiet --python $(BIN)/python --no-deps -r $(LOCK); \
 	else \
-	  $(PIP) install --no-deps -r requirements.lock; \
+	  $(PIP) install --no-deps -r $(LOCK); \
 	fi
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -94,8 +99,9 @@ export: $(MANIFESTS)
 # make export-ssrnet, export-c3ae, ...
 export-%: $(BUILD)/%/manifest.json ;
 
-# Core ML's int8 is of weights alone.
-PRECISIONS ?= fp32 fp16 int8 int8-weights
+# Core ML's int8 is of weights alone. The released calibrations for int8 are of the graphs that
+# onnx2tf 1 writes.
+PRECISIONS ?= fp32 fp16 $(if $(LEAN),,int8) int8-weights
 $(BUILD)/%/manifest.json: agecompact/weights/%.safetensors agecompact/weights/%.json \
     agecompact/weights/%.int8.safetensors $(EXPORT_SOURCES) | $(READY)
 	$(BIN)/agecompact export $* $(PRECISIONS:%=--precision %) --out $(BUILD)

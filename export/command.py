@@ -15,8 +15,9 @@ from agecompact.console.groups import BUILD, BUILDS, PATH, weights_option
 from agecompact.console.models import model_file, named_model
 from agecompact.errors import ConversionError, GateError, UsageError
 from agecompact.files import size_of
-from agecompact.formats import EXPORTED, PRECISIONS, Target
+from agecompact.formats import EXPORTED, Target
 from agecompact.models import project, registry
+from agecompact.precisions import PRECISIONS
 from agecompact.runtimes.reading import Reader
 from agecompact.serialization import unstructure
 from agecompact.weights import checkpoints

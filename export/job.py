@@ -18,9 +18,6 @@ from export.source import Source
 
 InputKind = Literal["tensor", "image"]
 
-# Whose versions decide what a TFLite file is, and so an ONNX file that is written from one.
-TFLITE_TOOLS = ("onnx2tf", "tensorflow", "ai-edge-litert")
-
 
 @dataclass(frozen=True)
 class Job:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from agecompact.contract import Contract
 from agecompact.errors import ConversionError, missing_extra
-from agecompact.formats import FORMATS, PRECISIONS, Target
+from agecompact.formats import FORMATS, Target
 from agecompact.models.complexity import example_inputs
+from agecompact.precisions import PRECISIONS
 from export import torch_onnx
 from export.int8.qdq import ONNX, Integers, Quantised
 from export.int8.source import calibrated, opened

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 
 from agecompact.errors import UsageError, unknown_name
-from agecompact.formats import EXPORTED, OFFERED, PRECISIONS, Format, Target
+from agecompact.formats import EXPORTED, OFFERED, Format, Target
+from agecompact.precisions import PRECISIONS
 
 
 def select(

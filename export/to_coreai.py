@@ -22,10 +22,11 @@ from torch import nn
 
 from agecompact.artifacts import metadata
 from agecompact.artifacts.texts import texts_of
-from agecompact.formats import FORMATS, PRECISIONS, Target
+from agecompact.formats import FORMATS, Target
 from agecompact.models import registry
 from agecompact.models.complexity import example_inputs, fold_batch_norm
 from agecompact.models.returned import conform
+from agecompact.precisions import PRECISIONS
 from agecompact.runtimes.coreai import METADATA_FILE
 from agecompact.weights import checkpoints
 from export import addresses

@@ -21,10 +21,11 @@ from agecompact import __version__
 from agecompact.artifacts import metadata
 from agecompact.artifacts.texts import texts_of
 from agecompact.contract import Contract, Image
-from agecompact.formats import FORMATS, PRECISIONS, Target
+from agecompact.formats import FORMATS, Target
 from agecompact.models import registry
 from agecompact.models.complexity import example_inputs, fold_batch_norm
 from agecompact.models.returned import conform
+from agecompact.precisions import PRECISIONS
 from agecompact.weights import checkpoints
 from export import source as sources
 from export.coreml_slim import slim

@@ -18,9 +18,10 @@ from torch import nn
 
 from agecompact.artifacts import metadata
 from agecompact.errors import ConversionError
-from agecompact.formats import FORMATS, PRECISIONS, Target
+from agecompact.formats import FORMATS, Target
 from agecompact.models.complexity import example_inputs, fold_batch_norm
 from agecompact.models.returned import conform
+from agecompact.precisions import PRECISIONS
 from agecompact.weights import checkpoints
 from export import source as sources
 from export.int8.qdq import XNNPACK

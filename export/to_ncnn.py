@@ -18,10 +18,11 @@ from torch import fx
 from agecompact import children
 from agecompact.contract import Contract
 from agecompact.errors import ConversionError
-from agecompact.formats import FORMATS, PRECISIONS, Target
+from agecompact.formats import FORMATS, Target
 from agecompact.imports import import_extra
 from agecompact.models.complexity import example_inputs, fold_batch_norm
 from agecompact.models.returned import conform
+from agecompact.precisions import PRECISIONS
 from agecompact.runtimes import ncnn_graph as ncnn
 from agecompact.scratch import scratch_folder
 from agecompact.weights import checkpoints

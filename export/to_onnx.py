@@ -14,13 +14,14 @@ from agecompact import __version__
 from agecompact.artifacts import metadata, onnx_source
 from agecompact.contract import Contract
 from agecompact.errors import ConversionError
-from agecompact.formats import FORMATS, PRECISIONS, Target
+from agecompact.formats import FORMATS, Target
 from agecompact.models.complexity import example_inputs
+from agecompact.precisions import PRECISIONS
 from agecompact.weights import checkpoints
-from export import int16, onnx_int8
+from export import int16, onnx2tf_run, onnx_int8
 from export import source as sources
 from export.exact_folding import fold_exactly
-from export.job import TFLITE_TOOLS, Conversion, Job, metadata_for, versions_of
+from export.job import Conversion, Job, metadata_for, versions_of
 from export.onnx_float16 import store_half
 from export.torch_onnx import exported
 
@@ -140,7 +141,7 @@ def _written(
             stored = writer.exported(tflite, record, source.contract)
             _strip_traces(stored)
             _check(stored, writer.opset)
-            versions = {**versions, **versions_of(*_TOOLS, *TFLITE_TOOLS)}
+            versions = {**versions, **versions_of(*_TOOLS, *onnx2tf_run.tools())}
             made = replace(
                 made,
                 # The others are about int8.

@@ -5,11 +5,9 @@ The files of onnx2tf have no signature and no metadata; both are added here.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Callable, Collection, Mapping
-from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,9 @@ import numpy as np
 from agecompact.artifacts import metadata, onnx_source, tflite_metadata
 from agecompact.contract import Contract
 from agecompact.errors import ConversionError
-from agecompact.formats import FORMATS, PRECISIONS, Target
+from agecompact.formats import FORMATS, Target
+from agecompact.precisions import PRECISIONS
+from export import onnx2tf_run
 from export import source as sources
 from export.flatbuffer import pack_once
 from export.float16 import store_half
@@ -30,7 +30,7 @@ from export.int8.slim import slim
 from export.int8.source import calibrated, opened
 from export.int8.writer import to_int8
 from export.int8_weights import dynamic_range, weights_only
-from export.job import TFLITE_TOOLS, Conversion, Job, metadata_for, versions_of
+from export.job import Conversion, Job, metadata_for, versions_of
 from export.passes import registry
 
 _QUANTIZER = "ai-edge-quantizer"
@@ -42,8 +42,6 @@ _CHANGES: Mapping[str, Callable[[Graph], None]] = {
     "float16-arithmetic": allow_half,
 }
 # How the finished float32 file is written anew, without faces.
-# As often as onnx2tf does it: one may uncover what the next one removes.
-_SIMPLIFICATIONS = 3
 _REWRITES: Mapping[str, Callable[[bytes], bytes]] = {
     "int8-dynamic": dynamic_range,
     "int8-weights": weights_only,
@@ -66,14 +64,14 @@ def convert(job: Job) -> Conversion:
     wanted = any(PRECISIONS[precision].calibrated for precision in job.precisions)
     calibration = opened(job.calibration, weights) if wanted else None
     converted = _converted(job, job.source)
-    versions = versions_of(*TFLITE_TOOLS)
+    versions = versions_of(*onnx2tf_run.tools())
     record = None
     as_image = job.input_kind == "image"
     source = replace(weights, contract=weights.contract.of_images()) if as_image else weights
     for precision in job.precisions:
         target = Target(FORMATS["tflite"], PRECISIONS[precision])
         quantised = target.precision.stored_bits < _HALF_BITS
-        tools = versions_of(*TFLITE_TOOLS, _QUANTIZER) if quantised else versions
+        tools = versions_of(*onnx2tf_run.tools(), _QUANTIZER) if quantised else versions
         described = metadata_for(source, target, tools, layout="NHWC")
         path = job.folder / target.file_name(weights.model_id)
         content = _finish(converted, described, job.without)
@@ -101,7 +99,7 @@ def float_file(job: Job) -> bytes:
     assert job.source is not None
     weights = sources.read(job.weights)
     target = Target(FORMATS["tflite"], PRECISIONS["float32"])
-    described = metadata_for(weights, target, versions_of(*TFLITE_TOOLS), layout="NHWC")
+    described = metadata_for(weights, target, versions_of(*onnx2tf_run.tools()), layout="NHWC")
     return _finish(_converted(job, job.source), described, job.without)
 
 
@@ -112,7 +110,7 @@ def _converted(job: Job, source: Path) -> bytes:
         return kept.read_bytes()
     # Of a file that somebody else exported, onnx2tf also clears shapes first.
     is_ours = job.weights.suffix != onnx_source.SUFFIX
-    made = _run_onnx2tf(_of_one_image(job, source), job.folder / "onnx2tf", simplified=is_ours)
+    made = onnx2tf_run.run(_of_one_image(job, source), job.folder / "onnx2tf", simplified=is_ours)
     shutil.rmtree(job.folder / "onnx2tf")
     shutil.rmtree(job.folder / "one_image", ignore_errors=True)
     if kept is not None:
@@ -134,68 +132,6 @@ def _of_one_image(job: Job, source: Path) -> Path:
     full = FORMATS["onnx"].precisions[0]
     to_onnx.convert(replace(job, precisions=(full,), folder=folder, dynamic_batch=False))
     return folder / source.name
-
-
-def _simplify(path: Path) -> None:
-    """Simplifies an ONNX file in place, as onnx2tf does by starting onnxsim three times.
-
-    Without it, onnx2tf misreads a graph in which weights are shared: an Identity gives it those of
-    another layer.
-    """
-    import onnx
-    import onnxsim
-
-    model = onnx.load(path)
-    for _ in range(_SIMPLIFICATIONS):
-        before = model.SerializeToString(deterministic=True)
-        model, _ = onnxsim.simplify(model)
-        if model.SerializeToString(deterministic=True) == before:
-            break
-    onnx.save(model, path)
-
-
-def _run_onnx2tf(source: Path, folder: Path, *, simplified: bool) -> bytes:
-    """Converts an ONNX file to a float32 TFLite file, in a folder of its own.
-
-    Args:
-        source: The ONNX file.
-        folder: The folder, which is made.
-        simplified: Whether the graph is simplified in this process. onnx2tf would start three
-            others for that, which takes longer than the rest.
-
-    Raises:
-        ConversionError: onnx2tf failed.
-    """
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    import onnx2tf
-    from onnx2tf import onnx2tf as implementation
-
-    # onnx2tf downloads sample images to check its own work and would crash offline. Parity checks
-    # the files, so any array of that shape will do.
-    implementation.download_test_image_data = lambda: np.zeros((20, 128, 128, 3), np.float32)
-    # It also writes a SavedModel, which nothing here reads.
-    implementation.tf.saved_model.save = lambda *_, **__: None
-    folder.mkdir()
-    # onnx2tf overwrites its input file.
-    copied = folder / "model.onnx"
-    shutil.copyfile(source, copied)
-    if simplified:
-        _simplify(copied)
-    try:
-        with chdir(folder):
-            onnx2tf.convert(
-                input_onnx_file_path=copied.name,
-                output_folder_path="out",
-                copy_onnx_input_output_names_to_tflite=True,
-                not_use_onnxsim=simplified,
-                non_verbose=True,
-            )
-    except SystemExit as error:
-        raise ConversionError("onnx2tf failed", why=f"it exited with {error.code}") from None
-    made = folder / "out" / "model_float32.tflite"
-    if not made.is_file():
-        raise ConversionError("onnx2tf wrote no file", why=f"{made.name} is missing")
-    return made.read_bytes()
 
 
 def _finish(

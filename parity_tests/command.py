@@ -16,7 +16,8 @@ from agecompact.console.groups import BUILD, BUILDS, PATH, DefaultGroup
 from agecompact.errors import GateError, UsageError
 from agecompact.faces.files import images_in
 from agecompact.files import output_errors, size_of, write_text
-from agecompact.formats import EXPORTED, PRECISIONS, format_of
+from agecompact.formats import EXPORTED, format_of
+from agecompact.precisions import PRECISIONS
 from parity_tests.options import (
     LabelledChoice,
     labelled_faces,

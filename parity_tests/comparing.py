@@ -13,7 +13,8 @@ import numpy.typing as npt
 from agecompact.artifacts.parity import Quantiles, Tolerance
 from agecompact.contract import Output
 from agecompact.evaluation.evaluate import targets_of
-from agecompact.formats import PRECISIONS, RUNTIMES, opened_by
+from agecompact.formats import RUNTIMES, opened_by
+from agecompact.precisions import PRECISIONS
 from parity_tests.compare import Outputs, spread
 from parity_tests.coverage import covered
 from parity_tests.inputs import Sample

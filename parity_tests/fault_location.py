@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from agecompact.artifacts.parity import Tolerance
 from agecompact.contract import Contract
-from agecompact.formats import PRECISIONS
+from agecompact.precisions import PRECISIONS
 from agecompact.runtimes.base import Trace
 from parity_tests.contracts import corrected, differences
 from parity_tests.inputs import Sample
@@ -48,7 +48,7 @@ def locate_fault(
             rounding, which separates a fault from rounding that the network amplifies.
         runner: The candidate, open.
         sample: The input on which its error is the greatest.
-        precision: Precision of the candidate's weights, a key of `agecompact.formats.PRECISIONS`.
+        precision: That of the candidate's weights, a key of `agecompact.precisions.PRECISIONS`.
         gates: The candidate's, if they are known: in a calibrated file, an op that costs a small
             part of what they allow is not a fault.
 

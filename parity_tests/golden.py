@@ -19,7 +19,8 @@ from agecompact.artifacts.golden import NamedArray, OutputArray, PackIndex, Stor
 from agecompact.artifacts.manifest import Build, Entry
 from agecompact.contract import Contract
 from agecompact.files import atomic_path, output_errors
-from agecompact.formats import FORMATS, PRECISIONS
+from agecompact.formats import FORMATS
+from agecompact.precisions import PRECISIONS
 from agecompact.serialization import write_versioned
 from parity_tests.inputs import Sample
 from parity_tests.reference import Reference

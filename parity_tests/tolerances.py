@@ -11,8 +11,9 @@ from typing import Any
 from agecompact.artifacts.parity import Tolerance
 from agecompact.checked import Checked, NotNegative
 from agecompact.errors import unknown_name
-from agecompact.formats import FORMATS, PRECISIONS, RUNTIMES
+from agecompact.formats import FORMATS, RUNTIMES
 from agecompact.models import project
+from agecompact.precisions import PRECISIONS
 from agecompact.serialization import read_toml, structure
 from parity_tests.spans import SPANS
 

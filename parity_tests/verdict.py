@@ -16,8 +16,9 @@ from agecompact.artifacts.texts import texts_of
 from agecompact.bench.size import read_parts
 from agecompact.contract import Contract, Output
 from agecompact.errors import AgecompactError, UsageError
-from agecompact.formats import FORMATS, PRECISIONS, Precision, Runtime
+from agecompact.formats import FORMATS, Runtime
 from agecompact.isolation import IsolationFailure, call
+from agecompact.precisions import PRECISIONS, Precision
 from agecompact.runtimes.base import Placement
 from agecompact.runtimes.channel import MEMORY_BYTES
 from agecompact.runtimes.process import RuntimeProcess

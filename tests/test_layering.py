@@ -22,7 +22,7 @@ _ORDER = (
     {"__init__", "errors", "imports", "text", "faults", "startup"},
     {"lifeline", "children", "exchange", "scratch", "files"},
     {"checked", "serialization", "json_schema", "tables", "isolation", "markdown", "web"},
-    {"contract", "outputs", "formats", "filetypes"},
+    {"contract", "outputs", "precisions", "formats", "filetypes"},
     {"models"},
     {"weights"},
     {"artifacts"},

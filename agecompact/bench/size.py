@@ -14,9 +14,10 @@ from typing import Any
 from agecompact.bench.record import Size
 from agecompact.errors import UsageError
 from agecompact.files import json_value, size_of
-from agecompact.formats import PRECISIONS, format_of
+from agecompact.formats import format_of
 from agecompact.imports import import_extra, resolve
 from agecompact.isolation import IsolationFailure, call
+from agecompact.precisions import PRECISIONS
 from agecompact.runtimes.channel import MEMORY_BYTES
 from agecompact.serialization import structure
 

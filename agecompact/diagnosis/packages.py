@@ -34,6 +34,7 @@ _COSTS: Mapping[str, tuple[str, ...]] = {
     "report": ("report --html",),
     "dev": ("make test", "python -m parity_tests"),
 }
+_FULL, _LEAN = "tflite", "tflite-lean"
 _TORCH = "https://download.pytorch.org/whl/cpu"
 _PACKAGE = re.compile(r"^([A-Za-z]\w*)/__init__\.py,", re.MULTILINE)
 
@@ -44,7 +45,14 @@ def checks(settings: Settings) -> Iterator[Check]:
     yield Check("packages", partial(installed, None, imports=True), ("every verb",), core=True)
     for extra, more in _COSTS.items():
         costs = (*_formats(extra), *more)
-        yield Check(extra, partial(installed, extra, imports=settings.thorough), costs)
+        chosen = _LEAN if extra == _FULL and _is_lean() else extra
+        yield Check(extra, partial(installed, chosen, imports=settings.thorough), costs)
+
+
+def _is_lean() -> bool:
+    """Whether TFLite files are made without TensorFlow: onnx2tf 2, which no extra can ask for."""
+    found = _found("onnx2tf")
+    return found is not None and not found.version.startswith("1.")
 
 
 def _formats(extra: str) -> Iterator[str]:

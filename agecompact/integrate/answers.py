@@ -13,9 +13,10 @@ from agecompact.artifacts.metadata import ArtifactMetadata
 from agecompact.contract import Contract, Output
 from agecompact.evaluation.mistakes import Inputs
 from agecompact.evaluation.prediction import output_of
-from agecompact.formats import PRECISIONS, RUNTIMES, Format, format_of
+from agecompact.formats import RUNTIMES, Format, format_of
 from agecompact.integrate.faults import faults_of
 from agecompact.integrate.images import GoldenImage, golden_images
+from agecompact.precisions import PRECISIONS
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
 from agecompact.runtimes.registry import stand_in
 

@@ -14,7 +14,7 @@ from agecompact.bench.drivers import Report, Settings
 from agecompact.bench.files import described, files_opened_by
 from agecompact.bench.record import Artifact, Record
 from agecompact.errors import UsageError
-from agecompact.formats import PRECISIONS
+from agecompact.precisions import PRECISIONS
 from android_bench.emulated import bundle, cpus, emulator
 from android_bench.emulated.bundle import Bundle
 from android_bench.emulated.cpus import Cpu

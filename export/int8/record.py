@@ -132,7 +132,8 @@ class Record:
         if header.graph_sha256 != structure_hash(graph):
             raise UsageError(
                 f"{self.name} is the calibration of another graph",
-                why="the weights are the same, but the converter wrote other ops",
+                why="the weights are the same, but the converter wrote other ops; the released "
+                "calibrations are of what onnx2tf 1.28.8 writes",
                 fix=AGAIN,
             )
         try:

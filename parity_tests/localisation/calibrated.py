@@ -61,7 +61,7 @@ def localise_calibrated(
     Args:
         reference: The float network's traces, one per sample, each with its inputs.
         candidate: The file's traces on the same samples, likewise.
-        precision: The file's, a key of `agecompact.formats.PRECISIONS`.
+        precision: The file's, a key of `agecompact.precisions.PRECISIONS`.
         known: What else is known of the network, which must run again.
         answer: The output that is looked at.
         least: An op that costs less than this is not broken.

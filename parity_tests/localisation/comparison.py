@@ -48,7 +48,7 @@ class Comparison:
     Args:
         mine: The reference's graph.
         theirs: The candidate's.
-        precision: The candidate's, a key of `agecompact.formats.PRECISIONS`.
+        precision: The candidate's, a key of `agecompact.precisions.PRECISIONS`.
         known: What is known of the reference beyond its traces.
         pairs: All pairs of tensors; None finds them.
 

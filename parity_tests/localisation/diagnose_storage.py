@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from agecompact.formats import PRECISIONS
+from agecompact.precisions import PRECISIONS
 from parity_tests.localisation.context import Diagnosis, FaultContext
 from parity_tests.localisation.opkinds import STORE, kind_of
 from parity_tests.localisation.recompute import Values

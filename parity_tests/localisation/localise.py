@@ -45,7 +45,7 @@ def localise(
         reference: The reference's traces, one per sample, each with its inputs
             (`graph.with_inputs`).
         candidate: The candidate's traces on the same samples, likewise.
-        precision: The candidate's, a key of `agecompact.formats.PRECISIONS`.
+        precision: The candidate's, a key of `agecompact.precisions.PRECISIONS`.
         known: What else is known of the reference; without it, fewer causes can be diagnosed.
     """
     compared = Comparison(Graph(reference), Graph(candidate), precision, known)

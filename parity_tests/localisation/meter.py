@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from agecompact.formats import PRECISIONS
+from agecompact.precisions import PRECISIONS
 from parity_tests.localisation.alignment import Pair
 from parity_tests.localisation.graph import Graph, rms
 from parity_tests.localisation.recompute import Values
@@ -25,7 +25,7 @@ class ErrorMeter:
     Args:
         reference: The reference's graph.
         candidate: The candidate's.
-        precision: The candidate's, a key of `agecompact.formats.PRECISIONS`.
+        precision: The candidate's, a key of `agecompact.precisions.PRECISIONS`.
         rounding: RMS error that rounding causes, by the reference's tensor; a rule of thumb
             replaces what is missing.
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agecompact.formats import PRECISIONS
+from agecompact.precisions import PRECISIONS
 from agecompact.runtimes import pytorch_trace
 from agecompact.runtimes.base import Array, Arrays, Trace
 from agecompact.weights import checkpoints
@@ -53,7 +53,7 @@ def run_reference(weights: Path, samples: Sequence[Arrays], precision: str) -> R
     Args:
         weights: A weights file of this package.
         samples: Inputs by name, NCHW float32, one batch each.
-        precision: The candidate's, a key of `agecompact.formats.PRECISIONS`.
+        precision: The candidate's, a key of `agecompact.precisions.PRECISIONS`.
 
     Raises:
         UsageError: The weights cannot be read.

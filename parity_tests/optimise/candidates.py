@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from agecompact.formats import FORMATS, PRECISIONS, Format, Target
+from agecompact.formats import FORMATS, Format, Target
+from agecompact.precisions import PRECISIONS
 from export import pipeline, targets
 from export.int8.fallback import SHARES
 from export.passes.registry import PASSES

@@ -15,7 +15,7 @@ from agecompact.artifacts.metadata import ArtifactMetadata
 from agecompact.models import registry
 from agecompact.runtimes.process import RuntimeProcess
 from agecompact.runtimes.reading import Reader
-from export import pipeline, targets, to_tflite
+from export import onnx2tf_run, pipeline, targets, to_tflite
 from export.job import Job
 from export.verify import check
 from tests.marks import by_model
@@ -145,7 +145,7 @@ def test_formats_of_one_export_share_what_onnx2tf_made(
         runs.append(source)
         return f"run {len(runs)}".encode()
 
-    monkeypatch.setattr(to_tflite, "_run_onnx2tf", counted)
+    monkeypatch.setattr(onnx2tf_run, "run", counted)
     source = build.folder / "ssrnet_float32.onnx"
     shared = tmp_path / "shared"
     shared.mkdir()

@@ -11,7 +11,7 @@ from agecompact.bench import size
 from agecompact.bench.files import described, measured_files
 from agecompact.errors import UsageError
 from agecompact.files import size_of
-from agecompact.formats import PRECISIONS
+from agecompact.precisions import PRECISIONS
 
 
 def _described(build):

@@ -107,8 +107,20 @@ def test_sources_that_were_not_installed_are_refused(monkeypatch, tmp_path):
 def test_every_extra_of_the_project_is_checked_and_no_other():
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     names = {check.name for check in packages.checks(Settings())}
-    assert names == {"Python", "packages", *project["optional-dependencies"]} - {"all"}
+    # One of two, whichever onnx2tf is installed, under the name of the first.
+    either = {"all", "tflite-lean"}
+    assert names == {"Python", "packages", *project["optional-dependencies"]} - either
     assert {each.extra for each in FORMATS.values() if each.extra} <= names
+
+
+@pytest.mark.parametrize(("version", "expected"), [("1.28.8", "more 2.5"), ("2.6.9", "less 1.0")])
+def test_onnx2tf_2_is_judged_by_what_it_needs_itself(plant, version, expected):
+    plant("agecompact", "9", requires=[*OURS, 'less; extra == "tflite-lean"'], source=None)
+    plant("more", "2.5")
+    plant("less", "1.0")
+    plant("onnx2tf", version)
+    (check,) = (each for each in packages.checks(Settings()) if each.name == "tflite")
+    assert check.probe() == expected
 
 
 def test_a_source_of_checks_that_cannot_be_imported_is_a_check_that_fails(monkeypatch):

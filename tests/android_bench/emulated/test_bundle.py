@@ -10,7 +10,7 @@ import pytest
 
 from agecompact.errors import BackendMissingError, OutputError
 from agecompact.files import user_cache
-from agecompact.formats import PRECISIONS
+from agecompact.precisions import PRECISIONS
 from android_bench.emulated import bundle, cpus, debian, emulator, make_bundle, pins
 
 PINS = pins.read()
