@@ -39,8 +39,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 demo: report
 
-# Extras beyond requirements.lock: make setup EXTRAS="npu coreai".
+# Extras beyond requirements.lock: make setup EXTRAS="npu coreai". With them, the main job also uses
+# the processors that they bring: make demo EXTRAS="npu coreai".
 EXTRAS ?=
+ALSO := $(if $(EXTRAS),--everywhere)
 EMPTY :=
 COMMA := ,
 EXTRA_LIST = $(subst $(EMPTY) $(EMPTY),$(COMMA),$(strip $(EXTRAS)))
@@ -103,13 +105,13 @@ export-%: $(BUILD)/%/manifest.json ;
 # onnx2tf 1 writes.
 PRECISIONS ?= fp32 fp16 $(if $(LEAN),,int8) int8-weights
 $(BUILD)/%/manifest.json: agecompact/weights/%.safetensors agecompact/weights/%.json \
-    agecompact/weights/%.int8.safetensors $(EXPORT_SOURCES) | $(READY)
-	$(BIN)/agecompact export $* $(PRECISIONS:%=--precision %) --out $(BUILD)
+    agecompact/weights/%.int8.safetensors $(EXPORT_SOURCES) | $(READY) $(if $(EXTRAS),setup)
+	$(BIN)/agecompact export $* $(ALSO) $(PRECISIONS:%=--precision %) --out $(BUILD)
 
 parity: $(BUILD)/parity.json
 
 $(BUILD)/parity.json: $(MANIFESTS) $(PARITY_SOURCES)
-	$(BIN)/agecompact parity $(BUILD)
+	$(BIN)/agecompact parity $(BUILD) $(ALSO)
 
 # All models in all formats on all processors, then one table; EVERYWHERE=ssrnet for one model. It
 # needs Chromium, and Node.js for its packages: apt-get install chromium nodejs npm

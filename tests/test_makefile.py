@@ -26,9 +26,9 @@ def build(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def remade(build: Path, *changed: str) -> str:
+def remade(build: Path, *changed: str, settings: tuple[str, ...] = ()) -> str:
     """What `make parity bench` would run if these files were new."""
-    command = ["make", "-n", "-o", ".venv/.ready", f"BUILD={build}", "parity", "bench"]
+    command = ["make", "-n", "-o", ".venv/.ready", f"BUILD={build}", *settings, "parity", "bench"]
     flags = [flag for name in changed for flag in ("-W", name)]
     return subprocess.run(
         [*command, *flags], cwd=REPOSITORY, check=True, capture_output=True, text=True
@@ -61,3 +61,17 @@ def test_a_changed_source_remakes_what_it_goes_into(
     assert (REPOSITORY / source).is_file()
     plan = remade(build, source)
     assert [c for c in (EXPORT, PARITY, BENCH) if c in plan] == commands
+
+
+def test_extras_bring_their_processors_into_the_main_job(build: Path) -> None:
+    plan = remade(build, "export/to_tflite.py", settings=("EXTRAS=npu coreai",))
+    assert plan.index("'.[npu,coreai]'") < plan.index(f"{EXPORT}--everywhere ")
+    assert f"{PARITY}{build} --everywhere" in plan
+    assert "--everywhere" not in remade(build, "export/to_tflite.py")
+
+
+def test_the_lean_lock_leaves_out_what_needs_tensorflow(build: Path) -> None:
+    plan = remade(build, "export/to_tflite.py", settings=("LEAN=1",))
+    assert "--precision int8-weights " in plan
+    assert "--precision int8 " not in plan
+    assert "requirements-lean.lock" not in plan, "nothing is installed again"
