@@ -128,7 +128,7 @@ everywhere: | $(READY)
 	  $(EXPORT_EVERYWHERE) --precision int16 $(filter $(INT16),$(EVERYWHERE)))
 	$(if $(filter-out $(INT16),$(EVERYWHERE)), \
 	  $(EXPORT_EVERYWHERE) $(filter-out $(INT16),$(EVERYWHERE)))
-	$(BIN)/agecompact parity freeze $(BUILD)/everywhere
+	$(BIN)/agecompact parity freeze $(BUILD)/everywhere --faces
 	$(BIN)/agecompact bench $(BUILD)/everywhere --on emulated:cortex-a76
 	@# The table shows failures as well; then they fail the target.
 	$(BIN)/agecompact parity $(BUILD)/everywhere --everywhere --no-localise; status=$$?; \

@@ -186,9 +186,17 @@ def pair(
     help=f"Face chips, {_PACKED} of them, instead of noise and pictures of one colour. int8 files "
     "then have the gate of faces, a tight one.",
 )
+@click.option(
+    "--faces", is_flag=True, help="Likewise, with views of the face that agecompact brings."
+)
 @json_option
 def freeze(
-    build: Path, tolerances: Tolerances, images: Path | None, json_target: str | None
+    build: Path,
+    tolerances: Tolerances,
+    images: Path | None,
+    *,
+    faces: bool,
+    json_target: str | None,
 ) -> None:
     """Write a golden pack beside the artefacts: inputs and PyTorch's outputs.
 
@@ -198,9 +206,11 @@ def freeze(
     from agecompact.data.face import spread
     from parity_tests.golden import discard
     from parity_tests.golden import freeze as write_pack
-    from parity_tests.inputs import pictures
+    from parity_tests.inputs import pictures, views
     from parity_tests.tolerances import with_projects
 
+    if faces and images:
+        raise UsageError("--faces and --images exclude each other", fix="leave one out")
     builds = read_builds(build)
     chosen = spread(images_in(images, "--images"), _PACKED) if images else ()
     settings = CheckSettings(tolerances=with_projects(tolerances))
@@ -211,7 +221,9 @@ def freeze(
     with progress(console, "freeze", len(builds)) as stages:
         for each in builds:
             stages.start(f"running PyTorch for {each.folder}")
-            folder = write_pack(each, settings, pictures(each.manifest.contract, chosen))
+            contract = each.manifest.contract
+            shown = views(contract)[1:] if faces else pictures(contract, chosen)
+            folder = write_pack(each, settings, shown)
             written.append({"folder": str(folder), "bytes": size_of(folder)})
             inputs = len(golden.read(folder).samples)
             line = f"{folder}: {inputs} inputs, {size_of(folder) / 1e3:,.0f} kB"

@@ -49,7 +49,7 @@ def standard(contract: Contract) -> tuple[Sample, ...]:
     Faces and edges are chips that the contract crops. Noise differs from crop to crop, so that
     swapped crops of a three-crop network change the output.
     """
-    samples = [Sample(name, contract.crop(chip), "face") for name, chip in _faces()]
+    samples = views(contract)
     samples += [Sample(name, contract.crop(chip)) for name, chip in _edges()]
     random = np.random.default_rng(20_180_713)
     for i in range(_NOISE_SAMPLES):
@@ -75,6 +75,11 @@ def fixed(contract: Contract, images: Sequence[Path] = ()) -> tuple[Sample, ...]
     samples = [Sample(name, contract.crop(chip)) for name, chip in _extremes()]
     samples += pictures(contract, images)
     return (*standard(contract), *samples)
+
+
+def views(contract: Contract) -> list[Sample]:
+    """The face that agecompact brings, first as it is, then in other views."""
+    return [Sample(name, contract.crop(chip), "face") for name, chip in _faces()]
 
 
 def pictures(contract: Contract, images: Sequence[Path]) -> list[Sample]:

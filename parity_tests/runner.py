@@ -28,8 +28,9 @@ from parity_tests.settings import CheckSettings
 # Rows of a frozen batch, all of which are filled for each image in a search.
 _MOST_ROWS = 256
 _PER_REQUEST = 32
-# Of a slow runtime, whose every reply has to come within the same time.
-_PER_SLOW_REQUEST = 4
+# Of a slow runtime, whose every reply has to come within the same time: WebGPU without a GPU takes
+# half a minute for an image of MobileAgeNet.
+_PER_SLOW_REQUEST = 1
 # What a grey level has of each colour, ITU-R BT.601.
 _BLUE_GREEN_RED = np.array([0.114, 0.587, 0.299], np.float32)
 

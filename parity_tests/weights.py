@@ -298,11 +298,19 @@ def _epsilon(value: Array) -> float:
     return float(np.finfo(value.dtype.name).eps) if value.dtype.kind == "f" else 0.0
 
 
+def _epsilons(value: Array, step: _Floats) -> _Floats:
+    """The same for each step: small ones lie between the least numbers of the stored type."""
+    if value.dtype.kind != "f":
+        return np.zeros_like(step)
+    least = float(np.finfo(value.dtype.name).smallest_subnormal)
+    return np.maximum(_epsilon(value), least / np.where(step > 0, step, np.inf))
+
+
 def _off_step(stored: ConstantRef, wanted: Array, step: _Floats) -> Iterator[_Difference]:
     """Weights further than half a step from their quantised value."""
     dense = stored.value.array.astype(np.float64)
     off = np.abs(dense - wanted.astype(np.float64))
-    slack = _ROUNDINGS * _epsilon(stored.value.array) * (np.abs(dense) + step)
+    slack = _ROUNDINGS * _epsilons(stored.value.array, step) * (np.abs(dense) + step)
     count = int((~(off <= step / 2 + slack)).sum())
     if count:
         worst = float((off / np.where(step > 0, step, 1)).max())

@@ -72,6 +72,7 @@ _MODELS = (
         ),
         source="Kumar et al., MobileAgeNet, arXiv 2604.17007",
         counts=Counts(3_234_481, 24_400, folded_parameters=3_222_281, published=3_234_481),
+        adaptable=("stem",),
     ),
 )
 

@@ -122,9 +122,13 @@ class _InvertedResidual(nn.Module):
         return maps + out if self.use_residual else out
 
 
-def mobilenet_v3_large_features() -> nn.Sequential:
-    """Returns the convolutional part: float32 NCHW `(N, 3, H, W)` -> `(N, 960, H/32, W/32)`."""
-    layers: list[nn.Module] = [_conv_norm(3, 16, 3, nn.Hardswish, stride=2)]
+def mobilenet_v3_large_features(stem: int = 3) -> nn.Sequential:
+    """Returns the convolutional part: float32 NCHW `(N, 3, H, W)` -> `(N, 960, H/32, W/32)`.
+
+    Args:
+        stem: Side of the first convolution's kernel, in pixels; the paper's is 3.
+    """
+    layers: list[nn.Module] = [_conv_norm(3, 16, stem, nn.Hardswish, stride=2)]
     channels = 16
     for row in _TABLE_1:
         layers.append(_InvertedResidual(channels, row))

@@ -45,7 +45,9 @@ class ModelSpec:
         counts: Its counts; None if they are unpublished.
         config: Keyword arguments of the factory, unless weights name others.
         shrink: The argument of the factory that says by how much the network shrinks its inputs
-            first; empty if it has none.
+            first; empty if it has none. No weight depends on it.
+        adaptable: Other arguments that a training may choose for weights that it continues from;
+            the network adapts the weights (`trainable.AdaptsWeights`).
 
     Raises:
         UsageError: The id cannot be part of a file name.
@@ -59,6 +61,7 @@ class ModelSpec:
     counts: Counts | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     shrink: str = ""
+    adaptable: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.id):

@@ -83,6 +83,19 @@ class HasHintLayers(Protocol):
         ...
 
 
+@runtime_checkable
+class AdaptsWeights(Protocol):
+    """A network that can continue from weights of another configuration of itself."""
+
+    def adapted(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Returns a state dict of this configuration.
+
+        Args:
+            state: A state dict of any configuration that differs in the model's `adaptable` alone.
+        """
+        ...
+
+
 class Heads(NamedTuple):
     """Where a trunk ends, as prefixes of names in a state dict.
 

@@ -16,7 +16,7 @@ from agecompact.contract import Image
 from agecompact.data import batches
 from agecompact.errors import BackendMissingError, UsageError, first_line
 from agecompact.models import registry
-from agecompact.models.trainable import HasOutputStart, HasTrunk
+from agecompact.models.trainable import AdaptsWeights, HasOutputStart, HasTrunk
 from agecompact.training import faceres
 from agecompact.training.feed import sized
 from agecompact.training.recipe import Recipe
@@ -90,8 +90,8 @@ class SourceWeights:
     def applied(self, recipe: Recipe) -> Recipe:
         """Returns the recipe with the configuration of the weights that it continues from.
 
-        How far the network shrinks its inputs is the recipe's choice, if it makes one: no weight
-        depends on it.
+        How far the network shrinks its inputs, and what it can adapt weights to, is the recipe's
+        choice, if it makes one.
 
         Raises:
             UsageError: The recipe needs a teacher and none is given, or the reverse.
@@ -103,8 +103,9 @@ class SourceWeights:
             raise UsageError("the recipe uses no teacher", fix="leave out --teacher")
         if self.start is None:
             return recipe
-        shrink = registry.get(recipe.model).shrink
-        chosen = {key: value for key, value in recipe.config.items() if key == shrink}
+        spec = registry.get(recipe.model)
+        free = {spec.shrink, *spec.adaptable}
+        chosen = {key: value for key, value in recipe.config.items() if key in free}
         return dataclasses.replace(recipe, config={**self.start.config, **chosen})
 
     def first_applied(self, recipes: Sequence[Recipe]) -> Recipe:
@@ -172,7 +173,10 @@ def _resumed(recipe: Recipe, start: Weights) -> tuple[nn.Module, dict[str, Any]]
             f"{start.path} holds '{start.model_id}', not '{recipe.model}'",
             fix="name weights of the recipe's model with --start",
         )
-    return start.network(), {"start": start.sha256}
+    network = registry.build(recipe.model, recipe.config)
+    state = network.adapted(start.state) if isinstance(network, AdaptsWeights) else start.state
+    chosen = dataclasses.replace(start, config=recipe.config, state=state)
+    return chosen.network(), {"start": start.sha256}
 
 
 def _fill_from_backbone(

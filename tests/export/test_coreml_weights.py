@@ -7,6 +7,8 @@ import struct
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from agecompact.models.complexity import folded_weights
 from agecompact.runtimes.coreml import read_specification
 from agecompact.runtimes.mil import ConstantRef, read_graph
 from agecompact.weights import checkpoints
-from parity_tests.weights import Given, compare_given, compare_weights
+from parity_tests.weights import Given, _affine, compare_given, compare_weights
 from tests.invoking import run
 from tests.parity_tests.editing import mil_block
 from tests.support import BuildOf, verdicts_on
@@ -186,6 +188,33 @@ def test_a_planted_fault_is_found_without_another_package(
     assert faults[0].parameter == "weight"
     # The parameter that it should be is also missing.
     assert faults[-1].reason.endswith("is missing")
+
+
+@pytest.mark.parametrize(
+    ("greatest", "moved", "found"),
+    [
+        (1.0, 0, []),
+        (1.0, 1, ["step"]),
+        # float16 has too few numbers near a scale of 8e-7 to hold it exactly.
+        (1e-4, 0, []),
+        (1e-4, 32, ["step"]),
+    ],
+)
+def test_steps_of_a_tiny_channel_are_judged_as_float16_can_hold_them(
+    greatest: float, moved: int, found: list[str]
+) -> None:
+    wanted = np.linspace(-greatest, greatest, 256, dtype=np.float16)[None]
+    scale = np.float16(greatest / 127)
+    codes = np.clip(np.round(wanted.astype(np.float64) / float(scale)), -127, 127)
+    codes[0, 100] += moved
+    stored: Any = SimpleNamespace(
+        value=SimpleNamespace(array=(codes * float(scale)).astype(np.float16)),
+        parts={
+            "scale": SimpleNamespace(array=np.array([scale])),
+            "axis": SimpleNamespace(array=np.array(0)),
+        },
+    )
+    assert [kind for kind, *_ in _affine(stored, wanted)] == found
 
 
 def test_a_package_of_other_weights_is_found(packages: dict[str, Path], given: Given) -> None:

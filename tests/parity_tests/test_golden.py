@@ -149,6 +149,20 @@ def test_the_command_packs_faces(
     assert pack.samples == ("face", *(f"{i * 20 // 16:02}.png" for i in range(16)))
 
 
+def test_the_command_packs_views_of_its_own_face(
+    copy_build: CopyBuild, agecompact: Agecompact
+) -> None:
+    build = copy_build("ssrnet", ".onnx")
+    done = agecompact("parity", "freeze", build.folder, "--faces")
+    assert done.returncode == 0, done.stderr
+    pack = golden.read(build.folder / golden.FOLDER)
+    faces = [s.name for s in inputs.fixed(build.manifest.contract) if s.kind == "face"]
+    assert pack.samples == tuple(faces)
+    done = agecompact("parity", "freeze", build.folder, "--faces", "--images", build.folder)
+    assert done.returncode == 2
+    assert "exclude each other" in done.stderr
+
+
 def test_the_command_freezes_every_build_and_says_so(
     copy_build: CopyBuild, agecompact: Agecompact
 ) -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from agecompact.models import registry
-from agecompact.models.complexity import fold_batch_norm, measure
+from agecompact.models.complexity import fold_batch_norm, measure, parameters
 from agecompact.weights import checkpoints
 
 PUBLIC_C3AE = {"features": None, "bins": 12, "se_bias": True}
@@ -257,10 +257,12 @@ def test_mobileagenets_features_have_torchvisions_names():
     assert len(ours) == 312 - 4
     trained = {n for n in ours if not n.endswith(("running_mean", "running_var", "tracked"))}
     assert sum(state[n].numel() for n in trained) == 5_483_032 - 2_511_080
-    # The released weights, stored without BN's counters, must keep loading.
-    released = checkpoints.read(checkpoints.released_path("mobileagenet")).state
-    stored = {n: tuple(t.shape) for n, t in released.items() if n.startswith("features.")}
-    assert stored == {n: shape for n, shape in ours.items() if not n.endswith("tracked")}
+    # The released weights have the same names, without BN's counters, and a larger first kernel.
+    released = checkpoints.read(checkpoints.released_path("mobileagenet"))
+    stored = {n: tuple(t.shape) for n, t in released.state.items() if n.startswith("features.")}
+    larger = {"features.0.0.weight": (16, 3, 5, 5)}
+    assert stored == {n: s for n, s in {**ours, **larger}.items() if not n.endswith("tracked")}
+    assert parameters(released.network()) == 3_234_481 + 16 * 3 * (5**2 - 3**2)
 
 
 def test_every_bn_has_the_reference_epsilon():

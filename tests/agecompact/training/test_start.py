@@ -245,6 +245,23 @@ def test_the_recipe_chooses_how_far_the_network_shrinks_its_inputs(tmp_path: Pat
     assert sources.applied(small.recipe("ssrnet")).config == config
 
 
+@pytest.mark.parametrize(
+    ("model_id", "config"), [("ssrnet", {"shrink": 2}), ("mobileagenet", {"stem": 5})]
+)
+def test_given_weights_continue_in_the_recipes_configuration(
+    model_id: str, config: dict[str, int], tmp_path: Path
+) -> None:
+    sources = SourceWeights(_weights(tmp_path, model_id))
+    chosen = sources.applied(small.recipe(model_id, config=config))
+    network, _ = start.network_for(chosen, mean=40.0, seed=0, sources=sources)
+    face = torch.zeros(1, 3, chosen.contract.height, chosen.contract.width)
+    with torch.no_grad():
+        assert network(face).shape == (1, 1)
+    shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    expected = registry.build(model_id, config).state_dict()
+    assert shapes == {name: tensor.shape for name, tensor in expected.items()}
+
+
 def test_random_weights_depend_on_the_seed() -> None:
     first, again, other = (
         start.network_for(small.recipe(), mean=40.0, seed=seed)[0].state_dict()
