@@ -15,8 +15,8 @@ from agecompact.models.trainable import Heads
 # Features whose outputs have the shapes of EfficientNet-Lite0's first five stages.
 _STAGE_ENDS = (1, 3, 6, 10, 12)
 _STEM = "features.0.0.weight"
-# Standard deviation in pixels. With 1, answers moved by 0.23 years if faces were resized
-# bicubically, with 1.3 by 0.19, and without a blur by 0.42.
+# Standard deviation in pixels. Before any training, a bicubic resize moved the answers for 200
+# validation faces by 0.23 years with 1, by 0.19 with 1.3, and by 0.42 without a blur.
 _BLUR = 1.15
 
 
