@@ -101,8 +101,8 @@ export: $(MANIFESTS)
 # make export-ssrnet, export-c3ae, ...
 export-%: $(BUILD)/%/manifest.json ;
 
-# Core ML's int8 is of weights alone. The released calibrations for int8 are of the graphs that
-# onnx2tf 1 writes.
+# Core ML's int8 is of weights alone. The released calibrations for int8 only fit the graphs
+# that onnx2tf 1 writes.
 PRECISIONS ?= fp32 fp16 $(if $(LEAN),,int8) int8-weights
 $(BUILD)/%/manifest.json: agecompact/weights/%.safetensors agecompact/weights/%.json \
     agecompact/weights/%.int8.safetensors $(EXPORT_SOURCES) | $(READY) $(if $(EXTRAS),setup)

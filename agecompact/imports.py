@@ -1,4 +1,4 @@
-"""Lazy imports of modules and objects by name."""
+"""Lazy imports of modules and objects by name, and what is installed for them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from threading import RLock
 from types import ModuleType
@@ -91,3 +92,11 @@ def module_command(module: str, *, options: Sequence[str] = ()) -> list[str]:
         options: Options of Python itself, such as `-W ignore`, each a text.
     """
     return [sys.executable, "-P", *options, "-m", module]
+
+
+def converts_without_tensorflow() -> bool:
+    """Whether the installed onnx2tf is 2 or newer, which writes TFLite files by itself."""
+    try:
+        return not version("onnx2tf").startswith("1.")
+    except PackageNotFoundError:
+        return False

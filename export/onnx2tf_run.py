@@ -8,16 +8,15 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import chdir
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 
 from agecompact.errors import ConversionError
+from agecompact.imports import converts_without_tensorflow
 
 # As often as onnx2tf does it: one may uncover what the next one removes.
 _SIMPLIFICATIONS = 3
-_FIRST_WITHOUT_TENSORFLOW = 2
 
 
 def tools() -> tuple[str, ...]:
@@ -25,11 +24,7 @@ def tools() -> tuple[str, ...]:
 
     Those of an onnx2tf that is not installed are named as well, and fail where they are imported.
     """
-    try:
-        major = int(version("onnx2tf").partition(".")[0])
-    except PackageNotFoundError:
-        major = 0
-    builder = () if major >= _FIRST_WITHOUT_TENSORFLOW else ("tensorflow",)
+    builder = () if converts_without_tensorflow() else ("tensorflow",)
     return ("onnx2tf", *builder, "ai-edge-litert")
 
 
@@ -49,7 +44,7 @@ def run(source: Path, folder: Path, *, simplified: bool) -> bytes:
     import onnx2tf
     from onnx2tf import onnx2tf as implementation
 
-    if "tensorflow" in tools():
+    if not converts_without_tensorflow():
         # onnx2tf downloads sample images to check its own work and would crash offline. Parity
         # checks the files, so any array of that shape will do.
         implementation.download_test_image_data = lambda: np.zeros((20, 128, 128, 3), np.float32)

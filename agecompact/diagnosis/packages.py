@@ -17,6 +17,7 @@ from agecompact.diagnosis import importing
 from agecompact.diagnosis.checks import Check, Settings
 from agecompact.errors import BackendMissingError, install_command
 from agecompact.formats import FORMATS
+from agecompact.imports import converts_without_tensorflow
 
 _NAME = "agecompact"
 # What does not work without an extra, beyond the formats that need it.
@@ -45,14 +46,9 @@ def checks(settings: Settings) -> Iterator[Check]:
     yield Check("packages", partial(installed, None, imports=True), ("every verb",), core=True)
     for extra, more in _COSTS.items():
         costs = (*_formats(extra), *more)
-        chosen = _LEAN if extra == _FULL and _is_lean() else extra
+        # No extra can ask for onnx2tf 2, which pins older versions than agecompact needs.
+        chosen = _LEAN if extra == _FULL and converts_without_tensorflow() else extra
         yield Check(extra, partial(installed, chosen, imports=settings.thorough), costs)
-
-
-def _is_lean() -> bool:
-    """Whether TFLite files are made without TensorFlow: onnx2tf 2, which no extra can ask for."""
-    found = _found("onnx2tf")
-    return found is not None and not found.version.startswith("1.")
 
 
 def _formats(extra: str) -> Iterator[str]:

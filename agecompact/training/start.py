@@ -173,7 +173,7 @@ def _resumed(recipe: Recipe, start: Weights) -> tuple[nn.Module, dict[str, Any]]
             f"{start.path} holds '{start.model_id}', not '{recipe.model}'",
             fix="name weights of the recipe's model with --start",
         )
-    network = registry.build(recipe.model, recipe.config)
+    network = registry.outline(recipe.model, recipe.config)
     state = network.adapted(start.state) if isinstance(network, AdaptsWeights) else start.state
     chosen = dataclasses.replace(start, config=recipe.config, state=state)
     return chosen.network(), {"start": start.sha256}

@@ -133,7 +133,7 @@ class Record:
             raise UsageError(
                 f"{self.name} is the calibration of another graph",
                 why="the weights are the same, but the converter wrote other ops; the released "
-                "calibrations are of what onnx2tf 1.28.8 writes",
+                "calibrations only fit what onnx2tf 1.28.8 writes",
                 fix=AGAIN,
             )
         try:

@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError
 
 import pytest
 
+from agecompact import imports
 from export import onnx2tf_run
 
 
@@ -26,5 +27,5 @@ def test_only_onnx2tf_1_builds_with_tensorflow(
             raise PackageNotFoundError(name)
         return installed
 
-    monkeypatch.setattr(onnx2tf_run, "version", version)
+    monkeypatch.setattr(imports, "version", version)
     assert onnx2tf_run.tools() == expected
