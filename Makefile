@@ -34,7 +34,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # It also holds measurements of other devices, which a failed bench must not delete.
 .PRECIOUS: $(BUILD)/latency.json
 .PHONY: demo everywhere test test-all test-exhaustive lint export parity golden bench bench-arm bench-android bench-ios bench-ios-app \
-  bench-peers preprocessing released-onnx arm-bundle adb-loopback web-tools kotlin-tools mil-conformance report docs \
+  bench-peers preprocessing released-onnx arm-bundle arm-python adb-loopback web-tools kotlin-tools mil-conformance report docs \
   docs-tools setup clean clean-venv
 
 demo: report
@@ -148,6 +148,11 @@ $(BUILD)/latency.json: $(MANIFESTS) $(BENCH_SOURCES) | golden
 # LiteRT for ARM, an emulator and the runner that both it and a phone run; cached, without root.
 arm-bundle: $(READY)
 	$(BIN)/python -m android_bench.emulated.make_bundle
+
+# Python with the installed runtimes for ARM, in which parity checks files under the emulator; also
+# makes the ARM bundle.
+arm-python: $(READY)
+	$(BIN)/python -m android_bench.emulated.make_python
 
 # A real adb client and adbd for the tests, which start them in a separate namespace.
 adb-loopback: $(READY)

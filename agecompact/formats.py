@@ -53,6 +53,8 @@ class Runtime:
         run: When `parity` checks files in it.
         slow: Whether it may take a second for one image, so that files are checked on the fixed
             inputs alone.
+        launcher: `module:function` that returns a `runtimes.launching.Launcher` for its worker
+            processes; empty if they run in this Python.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Runtime:
     arithmetic: str = ""
     run: When = "always"
     slow: bool = False
+    launcher: str = ""
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,18 @@ def _htp(version: int, soc: str, run: When = "named") -> Runtime:
     )
 
 
+def _arm(name: str, backend: str, label: str) -> Runtime:
+    return Runtime(
+        f"{name}-arm",
+        f"agecompact.runtimes.{backend}:BACKEND",
+        f"{label}, on an emulated Cortex-A76",
+        "ARM CPU, emulated",
+        run="everywhere",
+        slow=True,
+        launcher="android_bench.emulated.arm_python:launcher",
+    )
+
+
 _FORMATS = (
     Format(
         name="pytorch",
@@ -194,6 +209,7 @@ _FORMATS = (
                 "agecompact.runtimes.onnx_float64:BACKEND",
                 "onnx.reference, float64 arithmetic",
             ),
+            _arm("onnxruntime", "onnxruntime", "ONNX Runtime"),
             _browser("ort-wasm", "ONNX_WASM", "ONNX Runtime Web", "wasm"),
             _browser("ort-wgpu", "ONNX_WEBGPU", "ONNX Runtime Web", "WebGPU", slow=True),
             _htp(75, "Snapdragon 8 Gen 3", "everywhere"),
@@ -213,6 +229,7 @@ _FORMATS = (
         converter=Converter("export.to_tflite:convert", "onnx", 1800),
         runtimes=(
             Runtime("litert", "agecompact.runtimes.litert:BACKEND", "LiteRT"),
+            _arm("litert", "litert", "LiteRT"),
             Runtime(
                 "litert-gpu",
                 "agecompact.runtimes.litert_gpu:BACKEND",
@@ -279,6 +296,7 @@ _FORMATS = (
         converter=Converter("export.to_executorch:convert", "onnx", 1800),
         runtimes=(
             Runtime("executorch", "agecompact.runtimes.executorch:BACKEND", "ExecuTorch, XNNPACK"),
+            _arm("executorch", "executorch_native", "ExecuTorch, XNNPACK"),
         ),
         size_reader="agecompact.bench.size:pte_parts",
         on_request=("int8",),
@@ -292,7 +310,10 @@ _FORMATS = (
         module="pnnx",
         precisions=("float32", "float16"),
         converter=Converter("export.to_ncnn:convert", None, 900),
-        runtimes=(Runtime("ncnn", "agecompact.runtimes.ncnn:BACKEND", "ncnn"),),
+        runtimes=(
+            Runtime("ncnn", "agecompact.runtimes.ncnn:BACKEND", "ncnn"),
+            _arm("ncnn", "ncnn", "ncnn"),
+        ),
         size_reader="agecompact.bench.size:ncnn_parts",
     ),
 )

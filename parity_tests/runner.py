@@ -36,8 +36,13 @@ _BLUE_GREEN_RED = np.array([0.114, 0.587, 0.299], np.float32)
 
 
 def runtime_process(path: Path, runtime: Runtime, settings: CheckSettings) -> RuntimeProcess:
-    """The process that runs a file, to be started with `with`."""
-    return RuntimeProcess(path, runtime, threads=settings.threads, timeout_s=settings.timeout_s)
+    """The process that runs a file, to be started with `with`.
+
+    Raises:
+        Failure: The runtime needs what was not made on this machine.
+    """
+    with runtime_failures():
+        return RuntimeProcess(path, runtime, threads=settings.threads, timeout_s=settings.timeout_s)
 
 
 class ModelRunner:

@@ -102,7 +102,7 @@ def cache_home(shared_folder: Path) -> Iterator[None]:
     mine = shared_folder / "cache"
     own = mine / "agecompact"
     own.mkdir(parents=True, exist_ok=True)
-    for tools in ("arm-bundle", "adb-loopback", "kotlin-tools", "web-tools"):
+    for tools in ("arm-bundle", "arm-python", "adb-loopback", "kotlin-tools", "web-tools"):
         if (made := user_cache() / tools).is_dir():
             with suppress(FileExistsError):
                 (own / tools).symlink_to(made)

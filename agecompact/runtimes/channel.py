@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 from agecompact.artifacts.metadata import MetadataError
 from agecompact.children import child
 from agecompact.errors import AgecompactError, BackendMissingError, UsageError
-from agecompact.imports import module_command
 from agecompact.isolation import death
+from agecompact.runtimes.launching import HERE, Launcher
 from agecompact.runtimes.messages import FailureKind, Reply
 from agecompact.scratch import raise_if_full, scratch_folder
 from agecompact.serialization import parse_json, structure, unstructure
@@ -27,7 +27,7 @@ from agecompact.serialization import parse_json, structure, unstructure
 # The largest legitimate use is PyTorch in float64 on a batch of 64 faces, which takes 1.5 GB.
 MEMORY_BYTES = 4 << 30
 
-_WORKER = "agecompact.runtimes.worker"
+WORKER = "agecompact.runtimes.worker"
 _REPLY = "the reply of the worker process"
 # A trace of thousands of ops takes less than a megabyte.
 _LONGEST_REPLY_BYTES = 16 << 20
@@ -79,6 +79,7 @@ class Channel:
     Args:
         timeout_s: Longest wait for any one reply.
         memory_bytes: Most memory that the process may allocate, where the platform can limit it.
+        launcher: The Python that runs it.
 
     Attributes:
         folder: For files that this process and the worker exchange; removed at the end.
@@ -86,9 +87,12 @@ class Channel:
 
     folder: Path
 
-    def __init__(self, *, timeout_s: float, memory_bytes: int = MEMORY_BYTES) -> None:
+    def __init__(
+        self, *, timeout_s: float, memory_bytes: int = MEMORY_BYTES, launcher: Launcher = HERE
+    ) -> None:
         self._timeout_s = timeout_s
         self._memory_bytes = memory_bytes
+        self._launcher = launcher
 
     def __enter__(self) -> Channel:
         with ExitStack() as stack:
@@ -96,12 +100,12 @@ class Channel:
             self._log = stack.enter_context((self.folder / "stderr").open("w+b"))
             self._process = stack.enter_context(
                 child(
-                    [*module_command(_WORKER), str(self._memory_bytes)],
+                    [*self._launcher.module(WORKER), str(self._memory_bytes)],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=self._log,
                     # What libraries leave there goes with the folder.
-                    env={**os.environ, "TMPDIR": str(self.folder)},
+                    env={**os.environ, "TMPDIR": str(self.folder), **self._launcher.environment},
                 )
             )
             self._stack = stack.pop_all()

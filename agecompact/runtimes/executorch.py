@@ -1,8 +1,4 @@
-"""ExecuTorch on the CPU, with XNNPACK.
-
-A program has no names for its inputs and outputs: they are those of the contract, in its order,
-where the program has agecompact's metadata.
-"""
+"""ExecuTorch on the CPU, with XNNPACK."""
 
 from __future__ import annotations
 
@@ -19,38 +15,25 @@ from executorch.exir._serialize._program import deserialize_pte_binary
 from executorch.runtime import Runtime, Verification
 
 from agecompact.artifacts import metadata
-from agecompact.artifacts.metadata import ArtifactMetadata, MetadataError
 from agecompact.errors import AgecompactError, UsageError
-from agecompact.filetypes import fix_for
-from agecompact.runtimes.base import (
-    Array,
-    Arrays,
-    Backend,
-    Interface,
-    Placement,
-    Port,
-    Session,
-    Trace,
-)
-
-_METHOD = "forward"
-# `c10::ScalarType`, in the order of its numbers.
-_DTYPES = ("uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64")
+from agecompact.runtimes.base import Array, Arrays, Backend, Interface, Placement, Session, Trace
+from agecompact.runtimes.executorch_program import METHOD, interface, unusable
 
 
 class _Session(Session):
-    def __init__(self, path: str, described: ArtifactMetadata | None) -> None:
+    def __init__(self, path: str, text: str | None) -> None:
         self._plan = _plan(path)
         # The program is read from the file as long as it lives.
         self._program = _load(path)
-        self._method = self._program.load_method(_METHOD)
+        self._method = self._program.load_method(METHOD)
         about = self._method.metadata
         inputs = [about.input_tensor_meta(i) for i in range(about.num_inputs())]
         outputs = [about.output_tensor_meta(i) for i in range(about.num_outputs())]
-        contract = described.contract if described else None
-        self._interface = Interface(
-            _ports("input", inputs, contract.input_names if contract else ()),
-            _ports("output", outputs, contract.output_names if contract else ()),
+        self._interface = interface(
+            [(each.sizes(), each.dtype()) for each in inputs],
+            [(each.sizes(), each.dtype()) for each in outputs],
+            text,
+            where=path,
         )
 
     def infer(self, inputs: Arrays) -> dict[str, Array]:
@@ -82,43 +65,22 @@ class _Session(Session):
         return {n: np.array(v) for n, v in zip(self._interface.outputs, made, strict=True)}
 
 
-def _ports(side: str, tensors: list[Any], names: tuple[str, ...]) -> dict[str, Port]:
-    if len(names) != len(tensors):
-        names = tuple(f"{side}_{place}" for place in range(len(tensors)))
-    return {
-        name: Port(tuple(map(int, tensor.sizes())), _dtype(tensor.dtype()))
-        for name, tensor in zip(names, tensors, strict=True)
-    }
-
-
-def _dtype(number: int) -> str:
-    return _DTYPES[number] if 0 <= number < len(_DTYPES) else f"type {number}"
-
-
-def _unusable(path: str, why: str) -> UsageError:
-    return UsageError(
-        f"{path} is not an ExecuTorch program",
-        why=why,
-        fix=fix_for(Path(path), wanted="executorch"),
-    )
-
-
 def _load(path: str) -> Any:
     try:
         return Runtime.get().load_program(path, verification=Verification.InternalConsistency)
     except Exception as error:  # The runtime's exceptions share no other base class.
-        raise _unusable(path, str(error)) from None
+        raise unusable(path, str(error)) from None
 
 
 def _plan(path: str) -> Any:
     """The execution plan of the method that apps call."""
     try:
         program = deserialize_pte_binary(Path(path).read_bytes()).program
-        return next(plan for plan in program.execution_plan if plan.name == _METHOD)
+        return next(plan for plan in program.execution_plan if plan.name == METHOD)
     except StopIteration:
-        raise _unusable(path, f"it has no method '{_METHOD}'") from None
+        raise unusable(path, f"it has no method '{METHOD}'") from None
     except Exception as error:  # A damaged FlatBuffer fails in as many ways as it has fields.
-        raise _unusable(path, f"{type(error).__name__}: {error}") from None
+        raise unusable(path, f"{type(error).__name__}: {error}") from None
 
 
 class _ExecuTorch(Backend):
@@ -147,15 +109,11 @@ class _ExecuTorch(Backend):
         torch.set_num_threads(threads)
         text = self.read_metadata(path)
         try:
-            described = ArtifactMetadata.from_json(text, where=path) if text else None
-        except MetadataError:
-            described = None
-        try:
-            return _Session(path, described)
+            return _Session(path, text)
         except AgecompactError:
             raise
         except Exception as error:  # As in `_load`.
-            raise _unusable(path, str(error)) from None
+            raise unusable(path, str(error)) from None
 
     def version(self) -> str:
         return f"executorch {distribution_version('executorch')}"

@@ -15,11 +15,12 @@ from zipfile import BadZipFile
 import numpy as np
 
 from agecompact.artifacts.metadata import ArtifactMetadata
-from agecompact.errors import first_line
+from agecompact.errors import BackendMissingError, first_line
 from agecompact.files import save_array
 from agecompact.formats import Runtime
 from agecompact.runtimes.base import Array, Arrays, Declared, Step, Trace, Weights
 from agecompact.runtimes.channel import MEMORY_BYTES, Channel, RuntimeFailure
+from agecompact.runtimes.launching import launcher_of
 from agecompact.runtimes.messages import Differentiated, Memory, Opened, Ran, TracedStep
 from agecompact.runtimes.reading import description_in, metadata_in, opener
 
@@ -63,6 +64,9 @@ class RuntimeProcess:
 
     Every method that sends a request raises `RuntimeFailure` if the runtime is missing, fails,
     crashes, takes too long or sends what is not a reply.
+
+    Raises:
+        RuntimeFailure: The runtime needs another Python, which was not made.
     """
 
     def __init__(
@@ -77,7 +81,11 @@ class RuntimeProcess:
         self._path = path
         self._runtime = runtime
         self._threads = threads
-        self._channel = Channel(timeout_s=timeout_s, memory_bytes=memory_bytes)
+        try:
+            launcher = launcher_of(runtime)
+        except BackendMissingError as error:
+            raise RuntimeFailure("missing", error.what, why=error.why, fix=error.fix) from None
+        self._channel = Channel(timeout_s=timeout_s, memory_bytes=memory_bytes, launcher=launcher)
         self._numbers = itertools.count()
 
     def __enter__(self) -> RuntimeProcess:
@@ -94,17 +102,22 @@ class RuntimeProcess:
         """Whether it may take seconds for one image."""
         return self._runtime is not None and self._runtime.slow
 
+    @property
+    def _reader(self) -> Runtime | None:
+        """What reads the file unopened; another Python may lack the default runtime."""
+        return self._runtime if self._runtime is not None and self._runtime.launcher else None
+
     def kill(self) -> None:
         """Ends the process at once; a request that waits for it fails. Any thread may call this."""
         self._channel.kill()
 
     def metadata(self) -> ArtifactMetadata:
         """The metadata inside the file, which need not be open."""
-        return metadata_in(self._channel, self._path)
+        return metadata_in(self._channel, self._path, self._reader)
 
     def describe(self) -> dict[str, Any]:
         """Other content of the file, which need not be open; see `base.Backend.describe`."""
-        return description_in(self._channel, self._path)
+        return description_in(self._channel, self._path, self._reader)
 
     def declared(self) -> Declared:
         """All that an app can bind to; the file need not be open. See `base.Backend.declared`."""

@@ -35,13 +35,18 @@ def opener(path: Path, runtime: Runtime | None = None) -> Runtime:
         raise RuntimeFailure("load", error.what, why=error.why, fix=error.fix) from None
 
 
-def metadata_in(channel: Channel, path: Path) -> ArtifactMetadata:
+def metadata_in(channel: Channel, path: Path, runtime: Runtime | None = None) -> ArtifactMetadata:
     """Reads the metadata inside a file in a running worker process.
+
+    Args:
+        channel: The process.
+        path: The file.
+        runtime: What reads it; by default the first runtime of its format.
 
     Raises:
         RuntimeFailure: Of the kind `metadata` if there is none, or if it cannot be read.
     """
-    found = own_metadata_in(channel, path)
+    found = own_metadata_in(channel, path, runtime)
     if found is None:
         raise RuntimeFailure(
             "metadata",
@@ -52,14 +57,16 @@ def metadata_in(channel: Channel, path: Path) -> ArtifactMetadata:
     return found
 
 
-def own_metadata_in(channel: Channel, path: Path) -> ArtifactMetadata | None:
+def own_metadata_in(
+    channel: Channel, path: Path, runtime: Runtime | None = None
+) -> ArtifactMetadata | None:
     """Reads the metadata inside a file, as `metadata_in`; None if there is none.
 
     Raises:
         RuntimeFailure: Of the kind `metadata` if it cannot be read.
     """
-    runtime = opener(path).name
-    text = channel.request(str | None, "read_metadata", path=path, runtime=runtime)  # type: ignore[arg-type]
+    name = opener(path, runtime).name
+    text = channel.request(str | None, "read_metadata", path=path, runtime=name)  # type: ignore[arg-type]
     if text is None:
         return None
     try:
@@ -78,14 +85,14 @@ def opened_in(channel: Channel, path: Path) -> Opened:
     return channel.request(Opened, "open", path=path, runtime=runtime, threads=1)
 
 
-def description_in(channel: Channel, path: Path) -> dict[str, Any]:
+def description_in(channel: Channel, path: Path, runtime: Runtime | None = None) -> dict[str, Any]:
     """Reads a file's other content in a running worker process; see `base.Backend.describe`.
 
     Raises:
         RuntimeFailure: The file cannot be read.
     """
-    runtime = opener(path).name
-    return channel.request(dict[str, Any], "describe", path=path, runtime=runtime)
+    name = opener(path, runtime).name
+    return channel.request(dict[str, Any], "describe", path=path, runtime=name)
 
 
 class Reader:

@@ -26,10 +26,13 @@ class Apt:
 
     Args:
         folder: An empty folder for its own lists.
+        architecture: Debian's name of another architecture, of which packages are fetched as on a
+            machine without any; None for this machine.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, architecture: str | None = None) -> None:
         self._folder = folder
+        self._architecture = architecture
         # As root, apt would switch to a user that cannot write here, and warn about it.
         self._options = ["-o", "APT::Sandbox::User=root"]
         self._has_own_lists = False
@@ -46,12 +49,18 @@ class Apt:
         state, cache = self._folder / "state", self._folder / "cache"
         for folder in (state / "lists/partial", cache / "archives/partial"):
             folder.mkdir(parents=True)
-        settings = {
+        settings: dict[str, str | Path] = {
             "Dir::State": state,
             "Dir::State::status": "/var/lib/dpkg/status",
             "Dir::Cache": cache,
             "Dir::Log": self._folder,
         }
+        if self._architecture is not None:
+            nothing = self._folder / "status"
+            nothing.touch()
+            settings["Dir::State::status"] = nothing
+            self._options += ["-o", f"APT::Architecture={self._architecture}"]
+            self._options += ["-o", f"APT::Architectures::={self._architecture}"]
         if sources is not None:
             settings["Dir::Etc::sourcelist"] = sources
             settings["Dir::Etc::sourceparts"] = self._folder / "none"

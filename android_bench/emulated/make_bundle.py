@@ -9,29 +9,23 @@ from __future__ import annotations
 import shutil
 import sys
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from agecompact import children
 from agecompact.console.common import STDOUT, complain, say, screen
 from agecompact.errors import AgecompactError, BackendMissingError, OutputError
 from agecompact.files import atomic_path
-from agecompact.imports import module_command
 from agecompact.scratch import scratch_folder
-from android_bench.emulated import bundle, cpus, emulator, pins
+from android_bench.emulated import bundle, cpus, emulator, fetching, pins
 from android_bench.emulated.bundle import GUEST, LITERT, PLUGIN, QEMU, RUNNER, Bundle
 from android_bench.emulated.debian import Apt, unpack
-from android_bench.emulated.pins import Pins, WheelPin
+from android_bench.emulated.pins import Pins
 from android_bench.native import sources
 
 Report = Callable[[str], None]
 
 _PROOF_CPU = "cortex-a76"
-_COMPILER = "aarch64-linux-gnu-gcc"
-# The compiler only recommends the C library's headers.
-_COMPILER_PACKAGES = ("gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross")
-_INSTALL = "apt-get install qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
 
 
 def ensure(cache: Path | None = None, report: Report = lambda _: None) -> Bundle:
@@ -90,12 +84,15 @@ def build(into: Path, scratch: Path, report: Report) -> None:
     report(f"fetching LiteRT {pinned.wheel.version} and a C library for ARM")
     fetch_guest(into / GUEST, folders["guest"], pinned)
     report("compiling the runner for ARM")
-    compiler = _compile_guest(into / GUEST / RUNNER, folders["compiler"])
+    compiler = fetching.compiler("C", folders["compiler"])
+    sources.compile_runner(
+        compiler.program, into / GUEST / RUNNER, environment=compiler.environment
+    )
     report("compiling the counting plugin")
     sources.compile_plugin(into / PLUGIN)
     report("fetching the emulator")
     _fetch_qemu(into / QEMU, folders["qemu"])
-    bundle.write_index(into, litert=pinned.wheel.version, compiler=compiler)
+    bundle.write_index(into, litert=pinned.wheel.version, compiler=compiler.version())
 
 
 def fetch_guest(into: Path, scratch: Path, pinned: Pins) -> None:
@@ -119,53 +116,17 @@ def fetch_guest(into: Path, scratch: Path, pinned: Pins) -> None:
         unpack(file, root)
         for name in pin.files:
             shutil.copy(root / "usr/aarch64-linux-gnu/lib" / name, into / name)
-    wheel = _download_wheel(scratch / "wheel", pinned.wheel)
-    pins.check_hash(wheel, pinned.wheel.sha256)
+    wheel_pin = pinned.wheel
+    wheel = fetching.wheel(
+        wheel_pin.distribution,
+        wheel_pin.version,
+        scratch / "wheel",
+        python=wheel_pin.python,
+        platforms=(wheel_pin.platform,),
+    )
+    pins.check_hash(wheel, wheel_pin.sha256)
     with zipfile.ZipFile(wheel) as archive:
-        (into / LITERT).write_bytes(archive.read(pinned.wheel.member))
-
-
-def _download_wheel(into: Path, pin: WheelPin) -> Path:
-    command = [*module_command("pip"), "--disable-pip-version-check", "download", "--quiet"]
-    command += ["--no-deps", "--only-binary=:all:", "--dest", str(into)]
-    command += ["--python-version", pin.python, "--platform", pin.platform]
-    wheel = f"{pin.distribution}=={pin.version}"
-    done = children.run([*command, wheel], timeout_s=600)
-    files = sorted(into.glob("*.whl"))
-    if done.returncode != 0 or not files:
-        raise BackendMissingError(
-            f"cannot download {wheel} for ARM",
-            why=done.stderr.strip()[-500:],
-            fix="check the network connection and pip's index",
-        )
-    return files[0]
-
-
-def _compile_guest(out: Path, scratch: Path) -> str:
-    """Compiles with the installed compiler or a fetched one; returns its name and version."""
-    installed = shutil.which(_COMPILER)
-    compiler, environment = installed or "", None
-    if installed is None:
-        compiler, environment = _fetch_compiler(scratch)
-    sources.compile_runner(compiler, out, environment=environment)
-    version = children.run([compiler, "--version"], env=environment, timeout_s=60)
-    return version.stdout.splitlines()[0]
-
-
-def _fetch_compiler(scratch: Path) -> tuple[str, dict[str, str]]:
-    """The compiler's path, and the environment variables that it needs."""
-    root = _fetch_programs(_COMPILER_PACKAGES, scratch)
-    for script in (root / "usr/aarch64-linux-gnu/lib").glob("*.so"):
-        # The C library's linker script names its parts where an installed package has them.
-        if not script.is_symlink() and b"GNU ld script" in (text := script.read_bytes()):
-            script.write_bytes(text.replace(b"/usr/aarch64-linux-gnu/lib/", b""))
-    programs = root / "usr/bin"
-    compilers = sorted(programs.glob(f"{_COMPILER}-[0-9]*"))
-    if not compilers:
-        raise BackendMissingError(f"Debian's packages hold no {_COMPILER}", fix=_INSTALL)
-    libraries = ":".join(map(str, _library_folders(root)))
-    environment = {"PATH": f"{programs}:/usr/bin:/bin", "LD_LIBRARY_PATH": libraries}
-    return str(compilers[0]), environment
+        (into / LITERT).write_bytes(archive.read(wheel_pin.member))
 
 
 def _fetch_qemu(into: Path, scratch: Path) -> None:
@@ -175,30 +136,12 @@ def _fetch_qemu(into: Path, scratch: Path) -> None:
     if installed is not None:
         shutil.copy(installed, into / "qemu-aarch64")
         return
-    root = _fetch_programs(("qemu-user",), scratch)
+    root = fetching.programs(("qemu-user",), scratch)
     shutil.copy(root / "usr/bin/qemu-aarch64", into / "qemu-aarch64")
-    for folder in _library_folders(root):
+    for folder in fetching.library_folders(root):
         for library in folder.glob("*.so*"):
             if library.is_file():
                 shutil.copy(library, into / library.name)
-
-
-def _fetch_programs(packages: Sequence[str], scratch: Path) -> Path:
-    """Unpacks packages and the dependencies that this machine lacks; returns their root folder."""
-    root = scratch / "root"
-    root.mkdir()
-    try:
-        apt = Apt(scratch)
-        for file in apt.download(apt.missing(packages), scratch / "packages"):
-            unpack(file, root)
-    except BackendMissingError as error:
-        why = f"{error.what} {error.why}"
-        raise BackendMissingError(f"cannot get {packages[0]}", why=why, fix=_INSTALL) from None
-    return root
-
-
-def _library_folders(root: Path) -> list[Path]:
-    return [p for pattern in ("usr/lib/*-linux-gnu", "lib/*-linux-gnu") for p in root.glob(pattern)]
 
 
 def main() -> int:

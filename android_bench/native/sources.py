@@ -1,4 +1,4 @@
-"""Compiles the C sources."""
+"""Compiles the sources in C and C++."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ from agecompact.errors import BackendMissingError
 FOLDER = Path(__file__).parent
 _RUNNER = ("runner.c", "options.c", "golden.c", "litert.c", "fail.c")
 _PLUGIN = ("count_plugin.c",)
+EXECUTORCH = FOLDER / "executorch.cpp"
 
 _STRICT = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror")
-_FIX = "apt-get install gcc libc6-dev"
+_STRICT_CPP = ("-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror")
+# What registers kernels and delegates when it is loaded is linked even if nothing calls it.
+_LINKED = ("", "_kernels_optimized", "_kernels_quantized", "_backend_xnnpack", "_threadpool")
+_FIX = "apt-get install gcc libc6-dev g++-aarch64-linux-gnu"
 
 
 def digest() -> str:
@@ -38,7 +42,8 @@ def compile_runner(
     Raises:
         BackendMissingError: The compiler is missing, or rejected the sources.
     """
-    _compile([compiler, *_STRICT, *_RUNNER, "-o", str(out.absolute()), "-ldl"], environment)
+    command = [compiler, *_STRICT, *_RUNNER, "-o", str(out.absolute()), "-ldl"]
+    _compile("the ARM runner", command, environment)
 
 
 def compile_plugin(out: Path) -> None:
@@ -51,19 +56,45 @@ def compile_plugin(out: Path) -> None:
         BackendMissingError: There is no gcc, or it rejected the source.
     """
     shared = ["-shared", "-fPIC", "-fvisibility=hidden"]
-    _compile(["gcc", *_STRICT, *shared, *_PLUGIN, "-o", str(out.absolute())], None)
+    command = ["gcc", *_STRICT, *shared, *_PLUGIN, "-o", str(out.absolute())]
+    _compile("the counting plugin", command, None)
 
 
-def _compile(command: Sequence[str], environment: Mapping[str, str] | None) -> None:
+def compile_executorch(
+    compiler: str, out: Path, package: Path, *, environment: Mapping[str, str] | None = None
+) -> None:
+    """Compiles ExecuTorch's C++ runtime behind a C interface.
+
+    Args:
+        compiler: The compiler, such as `aarch64-linux-gnu-g++`.
+        out: The shared library to write, in a folder beside the package.
+        package: The package of ExecuTorch for the same machine, with its headers and libraries.
+        environment: Environment variables of the compiler; by default those of this process.
+
+    Raises:
+        BackendMissingError: The compiler is missing, or rejected the source.
+    """
+    include = package / "include"
+    # Other headers would come from torch.
+    headers = ["-DC10_USING_CUSTOM_GENERATED_MACROS", "-isystem", str(include)]
+    headers += ["-isystem", str(include / "executorch/runtime/core/portable_type/c10")]
+    libraries = [f"-lexecutorch{name}" for name in _LINKED]
+    link = ["-shared", "-fPIC", f"-L{package / 'lib'}", "-Wl,--no-as-needed"]
+    link += [f"-Wl,-rpath,$ORIGIN/../{package.name}/lib", "-o", str(out.absolute())]
+    command = [compiler, *_STRICT_CPP, *headers, EXECUTORCH.name, *link, *libraries]
+    _compile("ExecuTorch's C++ runtime", command, environment)
+
+
+def _compile(what: str, command: Sequence[str], environment: Mapping[str, str] | None) -> None:
     try:
         done = children.run(command, cwd=FOLDER, env=environment, timeout_s=300)
     except FileNotFoundError:
         raise BackendMissingError(
-            "cannot compile the ARM runner", why=f"there is no {command[0]}", fix=_FIX
+            f"cannot compile {what}", why=f"there is no {command[0]}", fix=_FIX
         ) from None
     if done.returncode != 0:
         raise BackendMissingError(
-            f"{command[0]} cannot compile the ARM runner",
+            f"{command[0]} cannot compile {what}",
             why=done.stderr.strip()[-2000:],
             fix=_FIX,
         )

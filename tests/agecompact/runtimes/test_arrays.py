@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agecompact.runtimes import channel
+from agecompact.runtimes.launching import Launcher
 from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
 
 # Runs in place of the worker: `target` is the file that it was to write.
@@ -43,7 +43,7 @@ BROKEN = {
 def process(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> RuntimeProcess:
     """A process whose worker runs the test's code."""
     command = [sys.executable, "-c", PRELUDE + request.param]
-    monkeypatch.setattr(channel, "module_command", lambda _: command)
+    monkeypatch.setattr(Launcher, "module", lambda *_: command)
     return RuntimeProcess(Path("a.onnx"), timeout_s=30)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from agecompact.runtimes import channel
 from agecompact.runtimes.channel import Channel, RuntimeFailure
+from agecompact.runtimes.launching import Launcher
 
 # Runs in place of the worker; `reply` writes to the pipe of replies.
 PRELUDE = """
@@ -24,7 +25,7 @@ TIMEOUT_S = 5.0
 def worker(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Replaces the worker by the test's code."""
     command = [sys.executable, "-c", PRELUDE + request.param]
-    monkeypatch.setattr(channel, "module_command", lambda _: command)
+    monkeypatch.setattr(Launcher, "module", lambda *_: command)
 
 
 def failure_of(timeout_s: float = TIMEOUT_S) -> tuple[RuntimeFailure, Channel]:
