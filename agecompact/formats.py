@@ -169,8 +169,8 @@ def _htp(version: int, soc: str, run: When = "named") -> Runtime:
 
 def _arm(name: str, backend: str, label: str) -> Runtime:
     return Runtime(
-        f"{name}-arm",
-        f"agecompact.runtimes.{backend}:BACKEND",
+        name,
+        f"agecompact.runtimes.{backend}",
         f"{label}, on an emulated Cortex-A76",
         "ARM CPU, emulated",
         run="everywhere",
@@ -209,7 +209,7 @@ _FORMATS = (
                 "agecompact.runtimes.onnx_float64:BACKEND",
                 "onnx.reference, float64 arithmetic",
             ),
-            _arm("onnxruntime", "onnxruntime", "ONNX Runtime"),
+            _arm("onnxruntime-arm", "onnxruntime:BACKEND", "ONNX Runtime"),
             _browser("ort-wasm", "ONNX_WASM", "ONNX Runtime Web", "wasm"),
             _browser("ort-wgpu", "ONNX_WEBGPU", "ONNX Runtime Web", "WebGPU", slow=True),
             _htp(75, "Snapdragon 8 Gen 3", "everywhere"),
@@ -229,7 +229,7 @@ _FORMATS = (
         converter=Converter("export.to_tflite:convert", "onnx", 1800),
         runtimes=(
             Runtime("litert", "agecompact.runtimes.litert:BACKEND", "LiteRT"),
-            _arm("litert", "litert", "LiteRT"),
+            _arm("litert-arm", "litert:BACKEND", "LiteRT"),
             Runtime(
                 "litert-gpu",
                 "agecompact.runtimes.litert_gpu:BACKEND",
@@ -296,7 +296,7 @@ _FORMATS = (
         converter=Converter("export.to_executorch:convert", "onnx", 1800),
         runtimes=(
             Runtime("executorch", "agecompact.runtimes.executorch:BACKEND", "ExecuTorch, XNNPACK"),
-            _arm("executorch", "executorch_native", "ExecuTorch, XNNPACK"),
+            _arm("executorch-arm", "executorch_native:BACKEND", "ExecuTorch, XNNPACK"),
         ),
         size_reader="agecompact.bench.size:pte_parts",
         on_request=("int8",),
@@ -312,7 +312,7 @@ _FORMATS = (
         converter=Converter("export.to_ncnn:convert", None, 900),
         runtimes=(
             Runtime("ncnn", "agecompact.runtimes.ncnn:BACKEND", "ncnn"),
-            _arm("ncnn", "ncnn", "ncnn"),
+            _arm("ncnn-arm", "ncnn:BACKEND", "ncnn"),
         ),
         size_reader="agecompact.bench.size:ncnn_parts",
     ),

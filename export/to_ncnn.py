@@ -60,7 +60,7 @@ def convert(job: Job) -> Conversion:
     simplify(graph)
     versions = versions_of(*_TOOLS)
     layers, content = _converted(graph, inputs)
-    named = _named(layers, contract)
+    named = _in_float32(_named(layers, contract))
     for precision in job.precisions:
         target = Target(FORMATS["ncnn"], PRECISIONS[precision])
         folder = job.folder / target.file_name(weights.model_id)
@@ -119,6 +119,21 @@ def _named(layers: Sequence[ncnn.Layer], contract: Contract) -> list[ncnn.Layer]
             outputs=tuple(names.get(each, each) for each in layer.outputs),
             settings=sides if layer.kind == ncnn.INPUT else layer.settings,
         )
+        for layer in layers
+    ]
+
+
+def _in_float32(layers: Sequence[ncnn.Layer]) -> list[ncnn.Layer]:
+    """The layers as they compute in float32 whatever options an app sets.
+
+    By default, ncnn computes in half precision on ARM, which costs up to half a year. Layers that
+    store half precision beside layers that do not give wrong answers, so all are alike.
+    """
+    mask = str(ncnn.NO_HALF_ARITHMETIC | ncnn.NO_HALF_STORAGE)
+    return [
+        layer
+        if layer.kind in (ncnn.INPUT, ncnn.SPLIT)
+        else replace(layer, settings={**layer.settings, ncnn.FEATURES: mask})
         for layer in layers
     ]
 

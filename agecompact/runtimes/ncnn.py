@@ -1,8 +1,8 @@
-"""ncnn on the CPU, in float32.
+"""ncnn on the CPU.
 
 A model is a folder: the graph as text, the weights, and agecompact's metadata. ncnn has no batch:
-its maps are `(channels, height, width)`, and a call takes one face. On ARM, apps compute in half
-precision unless they switch it off; here float32 is chosen.
+its maps are `(channels, height, width)`, and a call takes one face. Options are those that an app
+gets which sets none: on ARM, half precision where the file allows it.
 """
 
 from __future__ import annotations
@@ -36,11 +36,7 @@ class _Session(Session):
     def __init__(self, path: str, threads: int) -> None:
         self._layers = read_layers(path)
         self._net = ncnn.Net()
-        options = self._net.opt
-        options.num_threads = threads
-        options.use_vulkan_compute = False
-        options.use_fp16_packed = options.use_fp16_storage = options.use_fp16_arithmetic = False
-        options.use_bf16_storage = False
+        self._net.opt.num_threads = threads
         for load, name in (
             (self._net.load_param, graph.GRAPH_FILE),
             (self._net.load_model, graph.WEIGHTS_FILE),
