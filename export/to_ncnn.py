@@ -124,10 +124,10 @@ def _named(layers: Sequence[ncnn.Layer], contract: Contract) -> list[ncnn.Layer]
 
 
 def _in_float32(layers: Sequence[ncnn.Layer]) -> list[ncnn.Layer]:
-    """The layers as they compute in float32 whatever options an app sets.
+    """The layers as they compute in float32, whatever an app sets.
 
-    By default, ncnn computes in half precision on ARM, which costs up to half a year. Layers that
-    store half precision beside layers that do not give wrong answers, so all are alike.
+    By default, ncnn computes in half precision on ARM and stores it on x86, which costs up to half
+    a year. Layers that store it beside layers that do not give wrong answers, so all are alike.
     """
     mask = str(ncnn.NO_HALF_ARITHMETIC | ncnn.NO_HALF_STORAGE)
     return [

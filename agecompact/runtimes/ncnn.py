@@ -1,8 +1,8 @@
 """ncnn on the CPU.
 
 A model is a folder: the graph as text, the weights, and agecompact's metadata. ncnn has no batch:
-its maps are `(channels, height, width)`, and a call takes one face. Options are those that an app
-gets which sets none: on ARM, half precision where the file allows it.
+its maps are `(channels, height, width)`, and a call takes one face. All options but the number of
+threads are ncnn's defaults, as in an app: half precision where the file allows it.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from agecompact.artifacts.manifest import Build
 from agecompact.errors import AgecompactError, BackendMissingError
 from agecompact.formats import RUNTIMES, opened_by
 from agecompact.runtimes import vulkan
+from agecompact.runtimes.launching import launcher_of
 from agecompact.runtimes.registry import missing
 from agecompact.web import tools
 from agecompact.weights import checkpoints
@@ -49,6 +50,7 @@ def _lacks(runtime: str) -> AgecompactError | None:
     if format_.module and find_spec(format_.module) is None:
         return BackendMissingError(f"{format_.module} is not installed", fix="see the extras")
     try:
+        launcher_of(entry)
         if entry.accelerator == "GPU":
             vulkan.prepare()
         if entry.extra == "web":
