@@ -3,7 +3,8 @@
 XNNPACK averages maps over rows and columns at once and keeps both axes; our networks do it in two
 steps, whose sums round less in converters that add one by one. It has no sum of a row, which is a
 dense layer whose weights are 1. Rows that are taken apart and joined again, one after the other,
-are the same numbers in the same order.
+are the same numbers in the same order. ExecuTorch does not see that a convolution is int8 if it
+reads padded maps, or if what it writes is clamped before it is quantised.
 """
 
 from __future__ import annotations
@@ -21,12 +22,19 @@ from torch import fx
 _ATEN = torch.ops.aten
 _MAP_AXES = (2, 3)
 _INT8_WEIGHTS = (torch.ops.quantized_decomposed.dequantize_per_channel.default,)
+_QUANTIZE = torch.ops.quantized_decomposed.quantize_per_tensor.default
 _DEQUANTIZE = torch.ops.quantized_decomposed.dequantize_per_tensor.default
+# What ATen's conv2d takes after the maps and the weights, by default.
+_CONVOLUTION = (None, None, [1, 1], [0, 0], [1, 1], 1)
+# How `pad` may say that it adds zeros.
+_WITH_ZEROS = ((), ("constant",), ("constant", None), ("constant", 0), ("constant", 0.0))
 _WITH_NUMBERS = (_ATEN.add.Tensor, _ATEN.sub.Tensor, _ATEN.mul.Tensor, _ATEN.div.Tensor)
 
 
 def simplify(graph: fx.GraphModule, restored: Collection[str] = ()) -> None:
-    """Makes means, sums of rows, and joined rows one op each, and computes constants, in place.
+    """Makes means, sums of rows, joined rows and padded convolutions one op each, in place.
+
+    Constants are computed.
 
     Args:
         graph: An exported network for one image, as a graph of ATen ops with shapes.
@@ -41,6 +49,10 @@ def simplify(graph: fx.GraphModule, restored: Collection[str] = ()) -> None:
             _sum_by_layer(graph, node)
         elif node.target is _ATEN.cat.default:
             _join_rows(graph, node)
+        elif node.target is _ATEN.conv2d.default:
+            _pad_itself(node)
+        elif node.target is _ATEN.clamp.default:
+            _saturate(node)
         if node.target in _WITH_NUMBERS:
             # ExecuTorch would store an integer, and cast it in every call.
             node.args = tuple(float(each) if type(each) is int else each for each in node.args)
@@ -168,6 +180,42 @@ def _join_rows(graph: fx.GraphModule, joined: fx.Node) -> None:
     with graph.graph.inserting_before(joined):
         line = graph.graph.call_function(_ATEN.reshape.default, (rows, [1, shape[0] * shape[2]]))
     joined.replace_all_uses_with(line)
+
+
+def _pad_itself(convolution: fx.Node) -> None:
+    """Adds zeros around the maps in the convolution that reads them."""
+    padded, *others = _arguments(convolution)
+    if padded.target is not _ATEN.pad.default:
+        return
+    maps, sides, *how = _arguments(padded)
+    left, right, top, bottom = sides if len(sides) == 4 else (0, 1, 0, 1)
+    if (left, top) != (right, bottom) or tuple(how) not in _WITH_ZEROS:
+        return
+    filled: list[Any] = [*others, *_CONVOLUTION[len(others) :]]
+    weight, bias, stride, padding, *rest = filled
+    if isinstance(padding, str):
+        return
+    wider = [padding[0] + top, padding[1] + left]
+    convolution.args = (maps, weight, bias, stride, wider, *rest)
+
+
+def _saturate(clamp: fx.Node) -> None:
+    """Leaves out limits that the int8 numbers of a map have by themselves."""
+    maps, *limits = _arguments(clamp)
+    lowest, highest = (*limits, None, None)[:2]
+    for reader in clamp.users:
+        if reader.target is not _QUANTIZE:
+            return
+        _, scale, zero, least, most, *_ = _arguments(reader)
+        if lowest is not None and round(lowest / scale) + zero > least:
+            return
+        if highest is not None and round(highest / scale) + zero < most:
+            return
+    clamp.replace_all_uses_with(maps)
+
+
+def _arguments(node: fx.Node) -> list[Any]:
+    return list(node.args)
 
 
 def _axes(node: fx.Node) -> list[int]:
