@@ -28,7 +28,7 @@ from agecompact.formats import TARGETS
 from agecompact.imports import resolve
 from agecompact.serialization import unstructure
 from export import pipeline
-from tests import reused_workers
+from tests import reused_conversions, reused_workers
 from tests.support import REPOSITORY, Agecompact, BuildOf, CopyBuild, random_weights
 from tests.tiers import EXHAUSTIVE, SLOW, has
 
@@ -90,10 +90,14 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder = Path(kept) / _digest_of_sources()
         folder.mkdir(parents=True, exist_ok=True)
         return folder
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    folder = _folder_of_run(tmp_path_factory) / "shared"
     folder.mkdir(exist_ok=True)
     return folder
+
+
+def _folder_of_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -114,6 +118,12 @@ def cache_home(shared_folder: Path) -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def _reused_workers() -> Iterator[None]:
     with reused_workers.reused():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _reused_conversions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with reused_conversions.reused(_folder_of_run(tmp_path_factory) / "conversions"):
         yield
 
 

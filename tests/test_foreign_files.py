@@ -253,7 +253,7 @@ def _weights(folder: Path) -> Reader:
 
 def _weights_size(folder: Path) -> Reader:
     reader = _weights_header(folder)
-    return replace(reader, read=lambda: size.measure(reader.file, "float32", 1), number=40)
+    return replace(reader, read=lambda: size.measure(reader.file, "float32", 1), number=20)
 
 
 def _training_state(folder: Path) -> Reader:

@@ -6,10 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from agecompact.artifacts import manifest
 from agecompact.models.registry import MODELS
 from tests.support import REPOSITORY, BuildOf
 
@@ -50,7 +52,15 @@ def site(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def home(tmp_path_factory: pytest.TempPathFactory, build_of: BuildOf, tiny_utkface: Path) -> Path:
     """A user's folder with a build, faces and nothing else."""
     folder = tmp_path_factory.mktemp("user")
-    shutil.copytree(build_of("ssrnet").folder, folder / "build" / "ssrnet")
+    build = build_of("ssrnet")
+    # Packages of Core ML would run slowly, in the reference runtime.
+    shutil.copytree(
+        build.folder,
+        folder / "build" / "ssrnet",
+        ignore=shutil.ignore_patterns("*.mlpackage"),
+    )
+    kept = [e for e in build.manifest.artifacts if e.format != "coreml"]
+    manifest.write(folder / "build" / "ssrnet", replace(build.manifest, artifacts=tuple(kept)))
     shutil.copytree(tiny_utkface, folder / "UTKFace")
     shutil.copy(next(iter(sorted(tiny_utkface.iterdir()))), folder / "chip.jpg")
     return folder

@@ -19,8 +19,9 @@ from agecompact.files import sha256_of
 from export.publish import Published, _export, publish
 from parity_tests import golden as packs
 from parity_tests.settings import CheckSettings
+from tests.invoking import done
 from tests.pictures import as_pictures
-from tests.support import Agecompact, BuildOf, CopyBuild
+from tests.support import BuildOf, CopyBuild
 
 ONNX, TFLITE, HALF = "ssrnet_float32.onnx", "ssrnet_float32.tflite", "ssrnet_float16.tflite"
 PACKAGES = ("ssrnet_float32.mlpackage", "ssrnet_float16.mlpackage")
@@ -221,17 +222,14 @@ def test_a_build_whose_manifest_cannot_be_read_is_replaced(
 
 
 @pytest.mark.slow
-def test_the_verb_says_what_it_kept_and_removed(
-    build_of: BuildOf, copy_build: CopyBuild, agecompact: Agecompact
-) -> None:
+def test_the_verb_says_what_it_kept_and_removed(build_of: BuildOf, copy_build: CopyBuild) -> None:
     build = copy_build("ssrnet", ".onnx", ".tflite")
     out = build.folder.parent
     weights = build_of("ssrnet").folder.parent / "ssrnet.safetensors"
     (build.folder / TFLITE).write_bytes(b"damaged")
-    done = agecompact("export", "--weights", weights, "--format", "onnx", "--out", out)
-    assert done.returncode == 0, done.stderr
-    assert re.search(rf"{HALF}  [\d,]+ bytes, kept\n", done.stdout)
-    assert done.stdout.endswith(
+    made = done("export", "--weights", weights, "--format", "onnx", "--out", out)
+    assert re.search(rf"{HALF}  [\d,]+ bytes, kept\n", made.stdout)
+    assert made.stdout.endswith(
         f"removed {build.folder / TFLITE}: it has changed since it was exported\n"
         "to make it again:\n"
         f"  agecompact export ssrnet --weights {weights} --format tflite --out {out}\n"

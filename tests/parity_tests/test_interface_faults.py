@@ -84,7 +84,7 @@ def test_a_wrong_interface_fails_by_its_kind(
 
 def test_outputs_outside_the_bounds_of_the_contract_fail(copy_build: CopyBuild) -> None:
     """The artefact and the manifest agree: the contract of the weights was wrong."""
-    build = copy_build("ssrnet", ".onnx")
+    build = copy_build(MODEL, ".onnx")
     (entry,) = build.manifest.artifacts
     in_metadata.with_field("contract", "output", "maximum", value=5.0)(build.path(entry))
     contract = build.manifest.contract
