@@ -127,15 +127,11 @@ def _in_float32(layers: Sequence[ncnn.Layer]) -> list[ncnn.Layer]:
     """The layers as they compute in float32, whatever an app sets.
 
     By default, ncnn computes in half precision on ARM and stores it on x86, which costs up to half
-    a year. Layers that store it beside layers that do not give wrong answers, so all are alike.
+    a year. All layers are alike: those that read float32 do not convert what others, such as copies
+    of a tensor, wrote in half precision, but take it for float32.
     """
     mask = str(ncnn.NO_HALF_ARITHMETIC | ncnn.NO_HALF_STORAGE)
-    return [
-        layer
-        if layer.kind in (ncnn.INPUT, ncnn.SPLIT)
-        else replace(layer, settings={**layer.settings, ncnn.FEATURES: mask})
-        for layer in layers
-    ]
+    return [replace(each, settings={**each.settings, ncnn.FEATURES: mask}) for each in layers]
 
 
 def _refusal(why: str) -> ConversionError:

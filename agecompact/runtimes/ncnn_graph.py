@@ -18,7 +18,7 @@ INPUT = "Input"
 SPLIT = "Split"
 # Settings of an input: channels, height and width.
 SIDES = ("2", "1", "0")
-# Of any layer but these two: a bit for each of ncnn's features that it does not use.
+# Of any layer: a bit for each of ncnn's features that it does not use.
 FEATURES = "31"
 NO_HALF_ARITHMETIC, NO_HALF_STORAGE = 1, 2
 

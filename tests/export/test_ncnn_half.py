@@ -10,6 +10,7 @@ import pytest
 from agecompact.errors import ConversionError
 from agecompact.runtimes.ncnn_graph import Layer
 from export.ncnn_half import store_half
+from export.to_ncnn import _in_float32
 
 _TAG = struct.pack("<I", 0)
 _HALF = struct.pack("<I", 0x01306B47)
@@ -60,3 +61,11 @@ def test_the_first_layer_biases_and_constants_stay() -> None:
 def test_a_file_with_other_parts_is_refused(content: bytes) -> None:
     with pytest.raises(ConversionError, match=r"cannot be stored in float16[\s\S]*fix:"):
         store_half(LAYERS, content)
+
+
+def test_every_layer_computes_in_float32() -> None:
+    """A copy of a tensor would hand half precision to layers that take it for float32."""
+    layers = (*LAYERS, Layer("Split", "copies", ("3",), ("3_a", "3_b"), {}))
+    marked = _in_float32(layers)
+    assert [each.settings.pop("31") for each in marked] == ["3"] * len(layers)
+    assert tuple(marked) == layers
