@@ -209,7 +209,7 @@ _FORMATS = (
                 "agecompact.runtimes.onnx_float64:BACKEND",
                 "onnx.reference, float64 arithmetic",
             ),
-            _arm("onnxruntime-arm", "onnxruntime:BACKEND", "ONNX Runtime"),
+            _arm("ort-arm", "onnxruntime:BACKEND", "ONNX Runtime"),
             _browser("ort-wasm", "ONNX_WASM", "ONNX Runtime Web", "wasm"),
             _browser("ort-wgpu", "ONNX_WEBGPU", "ONNX Runtime Web", "WebGPU", slow=True),
             _htp(75, "Snapdragon 8 Gen 3", "everywhere"),

@@ -16,7 +16,8 @@ from onnx import helper, numpy_helper
 from agecompact.artifacts.manifest import Build
 from agecompact.errors import BackendMissingError, ConversionError
 from agecompact.formats import RUNTIMES, opened_by
-from agecompact.runtimes.process import RuntimeProcess
+from agecompact.runtimes import ncnn_graph
+from agecompact.runtimes.process import RuntimeFailure, RuntimeProcess
 from agecompact.runtimes.registry import load
 from agecompact.weights import checkpoints
 from export import pipeline, targets
@@ -40,7 +41,7 @@ _SLOW = {
     "litert-arm": ("float32", "int8"),
     "litert-wgpu": ("float32", "int8"),
     "ncnn-arm": ("float32", "float16"),
-    "onnxruntime-arm": ("float32", "int8", "int16"),
+    "ort-arm": ("float32", "int8", "int16"),
     "ort-wasm": ("float32", "int8", "int16"),
     "ort-wgpu": ("float32", "int8", "int16"),
 }
@@ -305,3 +306,49 @@ def test_a_smaller_precision_that_is_no_smaller_is_refused(build: Build, needs: 
     as_large = replace(small, bytes=full.bytes)
     with pytest.raises(Failure, match=r"100% of the bytes of .*float32\.pte, int8 was requested"):
         verdict._check_size(verdict.Candidate(build, as_large, runtime))
+
+
+def test_half_precision_that_nobody_asked_for_is_found(
+    build: Build, needs: Needs, tmp_path: Path
+) -> None:
+    """Without the layers' masks, ncnn computes in half precision unless an app forbids it."""
+    needs("ncnn-arm")
+    copy = only(build, tmp_path, "float32.ncnn")
+    path = copy.path(copy.manifest.artifacts[0]) / ncnn_graph.GRAPH_FILE
+    layers = ncnn_graph.parse(path.read_text())
+    unmasked = [
+        replace(layer, settings={k: v for k, v in layer.settings.items() if k != "31"})
+        for layer in layers
+    ]
+    assert unmasked != list(layers)
+    path.write_text(ncnn_graph.written(unmasked))
+    (on_arm,) = checked(copy, "ncnn-arm")
+    assert on_arm.kind == "mismatch"
+    assert on_arm.max_error is not None
+    assert on_arm.max_error > 0.05
+
+
+@pytest.mark.parametrize("runtime", ["executorch-arm", "litert-arm"])
+def test_a_file_that_is_none_is_a_reason(runtime: str, needs: Needs, tmp_path: Path) -> None:
+    needs(runtime)
+    path = tmp_path / "model"
+    path.write_bytes(b"no model at all")
+    with (
+        RuntimeProcess(path, RUNTIMES[runtime]) as process,
+        pytest.raises(RuntimeFailure) as refused,
+    ):
+        process.open()
+    assert refused.value.kind == "load"
+    assert str(path) in refused.value.reason
+
+
+def test_executorch_for_arm_reads_what_executorch_here_reads(build: Build, needs: Needs) -> None:
+    needs("executorch-arm")
+    (entry,) = [e for e in build.manifest.artifacts if e.file.endswith("float32.pte")]
+    path = build.path(entry)
+    with (
+        RuntimeProcess(path, RUNTIMES["executorch"]) as here,
+        RuntimeProcess(path, RUNTIMES["executorch-arm"]) as on_arm,
+    ):
+        assert on_arm.metadata() == here.metadata()
+        assert on_arm.open().interface == here.open().interface

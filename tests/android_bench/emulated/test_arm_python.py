@@ -28,7 +28,7 @@ def emulator(tmp_path: Path) -> Bundle:
 
 
 def test_it_is_of_the_runtimes_that_are_installed_here() -> None:
-    assert {"litert-arm", "onnxruntime-arm"} < set(ARM)
+    assert {"litert-arm", "ort-arm"} < set(ARM)
     wheels = arm_python.wheels()
     for distribution in ("ai-edge-litert", "onnxruntime", "numpy"):
         assert wheels[distribution] == version(distribution)
@@ -66,7 +66,7 @@ def test_without_it_a_row_says_what_makes_it(
     results = check_builds([build], CheckSettings(budget=None, runtimes=(runtime,)))
     assert all(each.status == "skipped" for each in results)
     assert all("the Python for ARM is missing" in each.reason for each in results)
-    assert bool(results) == (runtime in ("litert-arm", "onnxruntime-arm"))
+    assert bool(results) == (runtime in ("litert-arm", "ort-arm"))
 
 
 def test_an_interrupted_build_leaves_nothing(
