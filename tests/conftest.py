@@ -38,6 +38,9 @@ LONGEST_FILES = (
     # The first two convert the models that most files share, one each.
     "tests/parity_tests/test_interface_faults.py",
     "tests/test_bad_input.py",
+    "tests/processors/test_everywhere.py",
+    "tests/docs/test_commands.py",
+    "tests/test_tutorial.py",
     "tests/test_action.py",
     "tests/parity_tests/localisation/test_localise.py",
     "tests/agecompact/commands/test_evaluate.py",
