@@ -82,7 +82,9 @@ def import_file(path: Path) -> ModuleType:
         return module
 
 
-def module_command(module: str, *, options: Sequence[str] = ()) -> list[str]:
+def module_command(
+    module: str, *, options: Sequence[str] = (), python: Sequence[str] = (sys.executable,)
+) -> list[str]:
     """The command that runs a module in a new process, to which arguments can be added.
 
     A module in the working folder does not replace an installed one there (`-P`).
@@ -90,8 +92,9 @@ def module_command(module: str, *, options: Sequence[str] = ()) -> list[str]:
     Args:
         module: Name of the module, which runs as `__main__`.
         options: Options of Python itself, such as `-W ignore`, each a text.
+        python: The interpreter, with what runs it.
     """
-    return [sys.executable, "-P", *options, "-m", module]
+    return [*python, "-P", *options, "-m", module]
 
 
 def converts_without_tensorflow() -> bool:

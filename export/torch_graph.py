@@ -188,8 +188,10 @@ def _pad_itself(convolution: fx.Node) -> None:
     if padded.target is not _ATEN.pad.default:
         return
     maps, sides, *how = _arguments(padded)
-    left, right, top, bottom = sides if len(sides) == 4 else (0, 1, 0, 1)
-    if (left, top) != (right, bottom) or tuple(how) not in _WITH_ZEROS:
+    if len(sides) != 4 or tuple(how) not in _WITH_ZEROS:
+        return
+    left, right, top, bottom = sides
+    if (left, top) != (right, bottom):
         return
     filled: list[Any] = [*others, *_CONVOLUTION[len(others) :]]
     weight, bias, stride, padding, *rest = filled

@@ -59,8 +59,8 @@ SLOW: Cases = {
 # What repeats, for another model, layer or input, what others show; each entry says what stands for
 # it. To run before a release, and after a change to what they test.
 EXHAUSTIVE: Cases = {
-    # ssrnet is the same network as ssrnet-gender with another range of answers; the faults planted
-    # in mobileagenet are told apart from all that is correct in it.
+    # ssrnet-gender is the same network as ssrnet with another range of answers. Cases of faults in
+    # mobileagenet fail if localisation blames one of its correct ops.
     "tests/parity_tests/localisation/test_localise.py": (
         r"\[ssrnet-gender",
         r"conversion.*\[(c3ae-plain|mobileagenet)",
@@ -149,7 +149,7 @@ EXHAUSTIVE: Cases = {
     "tests/agecompact/weights/test_adoption.py": (
         r"\[(weights import|inspect|train --start)-(pickle|TorchScript|torch.export|safetensors)",
     ),
-    # Two verbs are killed while they work, one by each kind of signal.
+    # Two verbs are killed while they work: one by SIGKILL, one by a signal that it can catch.
     "tests/test_kills.py": (r"at_random_moments",),
     # `make docs` is strict about links, and CI runs it.
     "tests/web/test_site.py": (r"every_link_between_pages",),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from agecompact.formats import Runtime
-from agecompact.imports import resolve
+from agecompact.imports import module_command, resolve
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Launcher:
 
     def module(self, module: str) -> list[str]:
         """The command that runs a module; see `imports.module_command`."""
-        return [*self.command, "-P", "-m", module]
+        return module_command(module, python=self.command)
 
 
 HERE = Launcher((sys.executable,))

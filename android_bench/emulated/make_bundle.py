@@ -144,12 +144,17 @@ def _fetch_qemu(into: Path, scratch: Path) -> None:
                 shutil.copy(library, into / library.name)
 
 
-def main() -> int:
-    """Makes the bundle and prints where it is; returns the exit code."""
+def command(make: Callable[[Report], str]) -> int:
+    """Runs what makes tools, with its steps and errors on the screen.
+
+    Args:
+        make: Makes them; returns where they are and of which versions.
+
+    Returns:
+        The exit code.
+    """
     try:
-        made = ensure(report=partial(say, screen(STDOUT)))
-        version = emulator.version(made)
-        say(screen(), f"{made.folder}: LiteRT {made.index.litert}, qemu {version}")
+        say(screen(), make(partial(say, screen(STDOUT))))
     except AgecompactError as error:
         complain(error)
         return int(error.exit_code)
@@ -159,5 +164,10 @@ def main() -> int:
     return 0
 
 
+def _made(report: Report) -> str:
+    made = ensure(report=report)
+    return f"{made.folder}: LiteRT {made.index.litert}, qemu {emulator.version(made)}"
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command(_made))

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import sys
 import zipfile
-from functools import partial
 from pathlib import Path
 
 from agecompact import children
-from agecompact.console.common import STDOUT, complain, say, screen
-from agecompact.errors import AgecompactError, BackendMissingError
+from agecompact.errors import BackendMissingError
 from agecompact.files import atomic_path
 from agecompact.runtimes import executorch_native
 from agecompact.runtimes.channel import MEMORY_BYTES, WORKER
@@ -115,20 +113,11 @@ def build(into: Path, scratch: Path, report: Report) -> None:
     write_versioned(into / INDEX, PythonIndex(debian=debian, wheels=wheels))
 
 
-def main() -> int:
-    """Makes it and prints where it is; returns the exit code."""
-    try:
-        folder = ensure(report=partial(say, screen(STDOUT)))
-        versions = ", ".join(f"{name} {number}" for name, number in arm_python.wheels().items())
-        say(screen(), f"{folder}: {versions}")
-    except AgecompactError as error:
-        complain(error)
-        return int(error.exit_code)
-    except KeyboardInterrupt:
-        say(screen(STDOUT), "interrupted; no partial files were left")
-        return 130
-    return 0
+def _made(report: Report) -> str:
+    folder = ensure(report=report)
+    versions = ", ".join(f"{name} {number}" for name, number in arm_python.wheels().items())
+    return f"{folder}: {versions}"
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(make_bundle.command(_made))

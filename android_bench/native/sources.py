@@ -14,8 +14,8 @@ _RUNNER = ("runner.c", "options.c", "golden.c", "litert.c", "fail.c")
 _PLUGIN = ("count_plugin.c",)
 EXECUTORCH = FOLDER / "executorch.cpp"
 
-_STRICT = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror")
-_STRICT_CPP = ("-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror")
+_STRICT = ("-O2", "-Wall", "-Wextra", "-Werror")
+_C, _CPP = ("-std=c11", *_STRICT), ("-std=c++17", *_STRICT)
 # What registers kernels and delegates when it is loaded is linked even if nothing calls it.
 _LINKED = ("", "_kernels_optimized", "_kernels_quantized", "_backend_xnnpack", "_threadpool")
 _FIX = "apt-get install gcc libc6-dev g++-aarch64-linux-gnu"
@@ -42,7 +42,7 @@ def compile_runner(
     Raises:
         BackendMissingError: The compiler is missing, or rejected the sources.
     """
-    command = [compiler, *_STRICT, *_RUNNER, "-o", str(out.absolute()), "-ldl"]
+    command = [compiler, *_C, *_RUNNER, "-o", str(out.absolute()), "-ldl"]
     _compile("the ARM runner", command, environment)
 
 
@@ -56,7 +56,7 @@ def compile_plugin(out: Path) -> None:
         BackendMissingError: There is no gcc, or it rejected the source.
     """
     shared = ["-shared", "-fPIC", "-fvisibility=hidden"]
-    command = ["gcc", *_STRICT, *shared, *_PLUGIN, "-o", str(out.absolute())]
+    command = ["gcc", *_C, *shared, *_PLUGIN, "-o", str(out.absolute())]
     _compile("the counting plugin", command, None)
 
 
@@ -81,7 +81,7 @@ def compile_executorch(
     libraries = [f"-lexecutorch{name}" for name in _LINKED]
     link = ["-shared", "-fPIC", f"-L{package / 'lib'}", "-Wl,--no-as-needed"]
     link += [f"-Wl,-rpath,$ORIGIN/../{package.name}/lib", "-o", str(out.absolute())]
-    command = [compiler, *_STRICT_CPP, *headers, EXECUTORCH.name, *link, *libraries]
+    command = [compiler, *_CPP, *headers, EXECUTORCH.name, *link, *libraries]
     _compile("ExecuTorch's C++ runtime", command, environment)
 
 
